@@ -1,0 +1,48 @@
+# The two commands that matter: `make demo` runs the main job, `make test` the tests.
+# Everything is set up in .venv on first use; nothing else is needed before either.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH ?= torch==2.13.0
+
+ifeq ($(shell command -v $(PYTHON)),)
+PYTHON := python3
+endif
+
+.PHONY: demo test check proof results clean
+
+demo: $(VENV)/.base
+	@mkdir -p out
+	@$(BIN)/enlarge samples/photo.jpg -o out/photo_x4.png --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+
+proof: $(VENV)/.dev
+	$(BIN)/python -m proofs
+
+results: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.results
+
+$(VENV)/.base: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing enlarge into $(VENV) (once, about 350 MB)"
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
+# torch is named first and by version: the CPU build, never the one that brings CUDA along.
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing what the tests need into $(VENV) (once)"
+	@$(PIP) install --quiet "$(TORCH)"
+	@$(PIP) install --quiet --editable ".[train,dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

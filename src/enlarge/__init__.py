@@ -1,0 +1,47 @@
+"""enlarge: image super-resolution.
+
+>>> import enlarge
+>>> enlarge.upscale("photo.jpg", output="photo_x4.png")
+
+The same in steps:
+
+>>> model = enlarge.open_model("fast")
+>>> model.card.scale
+4
+>>> large = model.upscale(pixels)                   # array in, array out
+>>> model.upscale_file("photo.jpg", "large.png")    # streamed, in bounded memory
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Card", "EnlargeError", "Upscaler", "models", "open_model", "upscale"]
+
+if TYPE_CHECKING:
+    from enlarge.errors import EnlargeError
+    from enlarge.upscaler import Upscaler, models, open_model, upscale
+    from enlarge.weights.card import Card
+
+_HOMES = {
+    "Card": "enlarge.weights.card",
+    "EnlargeError": "enlarge.errors",
+    "Upscaler": "enlarge.upscaler",
+    "models": "enlarge.upscaler",
+    "open_model": "enlarge.upscaler",
+    "upscale": "enlarge.upscaler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used, so that `import enlarge` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'enlarge' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
