@@ -1,0 +1,1 @@
+"""Pixels in and out: picture files by rows (libvips), metadata, and exact bicubic resampling."""

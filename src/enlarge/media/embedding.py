@@ -1,0 +1,117 @@
+"""Metadata put into encoded files byte for byte.
+
+libvips writes EXIF through libexif, which rounds numbers, drops what it does not know and moves
+maker notes; so EXIF, XMP and texts are put into PNG, JPEG and WebP here, and libvips only writes
+the colour profile and the density. AVIF and TIFF are left to libvips (`with_fields`).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pyvips
+
+from enlarge.media.metadata import Metadata
+
+_XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
+_MOST_SEGMENT = 65_533
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk: length, kind, data, checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_insert(metadata: Metadata) -> bytes:
+    """The chunks that go behind IHDR: texts, XMP, EXIF."""
+    out = b""
+    for key, value in metadata.text:
+        word = key.encode("latin-1", "replace")[:79].strip() or b"Comment"
+        try:
+            out += png_chunk(b"tEXt", word + b"\0" + value.replace("\0", "").encode("ascii"))
+        except UnicodeEncodeError:
+            out += png_chunk(b"iTXt", word + b"\0\0\0\0\0" + value.replace("\0", "").encode())
+    if metadata.xmp:
+        out += png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    if metadata.exif:
+        out += png_chunk(b"eXIf", metadata.exif)
+    return out
+
+
+def jpeg_insert(metadata: Metadata, notes: list[str]) -> bytes:
+    """The segments that a file begins with: JFIF (libvips leaves it and the density out), EXIF,
+    XMP, comments. What is too long is noted.
+    """
+    unit, across, down = 0, 1, 1
+    if metadata.density and max(metadata.density) * 25.4 <= 65_535:
+        unit, across, down = 1, *(max(1, round(value * 25.4)) for value in metadata.density)
+    jfif = struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit, across, down, 0, 0)
+    out = b"\xff\xe0" + struct.pack(">H", len(jfif) + 2) + jfif
+    segments = [
+        ("the EXIF data", 0xE1, metadata.exif and b"Exif\0\0" + metadata.exif),
+        ("the XMP data", 0xE1, metadata.xmp and _XMP_JPEG + metadata.xmp),
+        *((f"the text {k!r}", 0xFE, f"{k}: {v}".encode()) for k, v in metadata.text),
+    ]
+    for name, marker, data in segments:
+        if data and len(data) > _MOST_SEGMENT:
+            notes.append(
+                f"JPEG holds at most 64 KB of it: {name} ({len(data):,} bytes) is left out"
+            )
+        elif data:
+            out += struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+    return out
+
+
+def with_insert(form: str, head: bytes, insert: bytes) -> bytes | None:
+    """The file's first bytes with the insertion; None while they are too few to place it."""
+    if form == "png":
+        return head[:33] + insert + head[33:] if len(head) >= 33 else None
+    if len(head) < 6:
+        return None
+    # Where libvips writes a JFIF segment of its own, ours takes its place.
+    after = 4 + struct.unpack_from(">H", head, 4)[0] if head[2:4] == b"\xff\xe0" else 2
+    return head[:2] + insert + head[after:] if len(head) >= after else None
+
+
+def webp_with(data: bytes, metadata: Metadata, width: int, height: int, *, alpha: bool) -> bytes:
+    """A WebP file with EXIF and XMP chunks behind the picture."""
+    body = data[12:]
+    if not (metadata.exif or metadata.xmp):
+        return data
+    if body[:4] != b"VP8X":
+        size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        body = b"VP8X" + struct.pack("<II", 10, 0x10 if alpha else 0) + size + body
+    flags = body[8] | (0x08 if metadata.exif else 0) | (0x04 if metadata.xmp else 0)
+    body = body[:8] + bytes([flags]) + body[9:]
+    for kind, block in ((b"EXIF", metadata.exif), (b"XMP ", metadata.xmp)):
+        if block:
+            body += kind + struct.pack("<I", len(block)) + block + bytes(len(block) % 2)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def with_fields(image: pyvips.Image, metadata: Metadata, *, exif: bool) -> pyvips.Image:
+    """The image with the fields from which libvips writes profile, density, XMP and IPTC.
+
+    With `exif` its EXIF too. libvips writes only those tags that it also has as fields; it makes
+    them by loading a picture, so a JPEG of one pixel is loaded for them.
+    """
+    density = metadata.density or (72 / 25.4, 72 / 25.4)
+    image = image.copy(xres=density[0], yres=density[1])
+    blob = pyvips.GValue.blob_type
+    for name, value in (
+        ("icc-profile-data", metadata.icc),
+        ("xmp-data", metadata.xmp),
+        ("iptc-data", metadata.iptc),
+    ):
+        if value:
+            image.set_type(blob, name, value)
+    if exif and metadata.exif and len(metadata.exif) < _MOST_SEGMENT - 6:
+        plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
+        carrier = plain[:2] + jpeg_insert(Metadata(exif=metadata.exif), []) + plain[2:]
+        fields = pyvips.Image.jpegload_buffer(carrier)
+        image.set_type(blob, "exif-data", b"Exif\0\0" + metadata.exif)
+        for name in fields.get_fields():
+            if name.startswith("exif-ifd"):
+                image.set_type(pyvips.GValue.gstr_type, name, fields.get(name))
+    return image

@@ -1,0 +1,86 @@
+"""What a picture file says beside its pixels, taken over and made true for the result."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from enlarge.media import exif
+
+Keep = Literal["keep", "no-gps", "none"]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's resources), texts
+    (key, value), density (pixels per millimetre across, down). None: the file has none.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    text: tuple[tuple[str, str], ...] = ()
+    density: tuple[float, float] | None = None
+
+    def names(self) -> frozenset[str]:
+        """The fields that are filled."""
+        fields = ("icc", "exif", "xmp", "iptc", "text", "density")
+        return frozenset(name for name in fields if getattr(self, name))
+
+
+_GPS_XMP = re.compile(
+    rb"""\s+exif:GPS\w+\s*=\s*("[^"]*"|'[^']*')"""
+    rb"|<(exif:GPS\w+)\b[^>]*/>|<(exif:GPS\w+)\b[^>]*>.*?</\3\s*>",
+    re.DOTALL,
+)
+_THUMBNAILS_XMP = re.compile(rb"<(xmp:Thumbnails|xap:Thumbnails)\b[^>]*>.*?</\1\s*>", re.DOTALL)
+
+
+def _set_number(packet: bytes, name: bytes, value: int) -> bytes:
+    """Set a number in an XMP packet, written as an attribute or as an element."""
+    number = str(value).encode()
+    packet = re.sub(rb"(\b" + name + rb"""\s*=\s*["'])\d+""", rb"\g<1>" + number, packet)
+    return re.sub(rb"(<" + name + rb"\b[^>]*>\s*)\d+", rb"\g<1>" + number, packet)
+
+
+def xmp_for_result(packet: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
+    """The packet for an upright picture of `width` × `height`; `gps=False` drops places."""
+    packet = _THUMBNAILS_XMP.sub(b"", packet)
+    packet = _set_number(packet, b"tiff:Orientation", 1)
+    for name, value in (
+        (b"tiff:ImageWidth", width),
+        (b"tiff:ImageLength", height),
+        (b"exif:PixelXDimension", width),
+        (b"exif:PixelYDimension", height),
+    ):
+        packet = _set_number(packet, name, value)
+    return packet if gps else _GPS_XMP.sub(b"", packet)
+
+
+def for_result(
+    metadata: Metadata, keep: Keep, width: int, height: int, channels: int
+) -> tuple[Metadata, list[str]]:
+    """What the result may say, and one line for each thing that had to be left out."""
+    notes: list[str] = []
+    icc = metadata.icc
+    if icc is not None and icc[16:20] != (b"GRAY" if channels <= 2 else b"RGB "):
+        notes.append("the colour profile does not fit the picture's channels and is left out")
+        icc = None
+    if keep == "none":
+        return Metadata(icc=icc, density=metadata.density), notes
+    gps = keep == "keep"
+    block = metadata.exif
+    if block is not None:
+        try:
+            block = exif.for_result(block, width, height, gps=gps)
+        except ValueError as error:
+            notes.append(f"the EXIF data is damaged ({error}) and is left out")
+            block = None
+    packet = metadata.xmp
+    if packet is not None:
+        packet = xmp_for_result(packet, width, height, gps=gps)
+    # ImageMagick hides whole EXIF blocks in such texts: stale orientation, thumbnail and places.
+    text = tuple(pair for pair in metadata.text if not pair[0].startswith("Raw profile type"))
+    return replace(metadata, icc=icc, exif=block, xmp=packet, text=text), notes

@@ -1,0 +1,156 @@
+"""Pictures as rows, from the top to the bottom, each once: the one shape in which pixels travel.
+
+A band is an array (n, width, channels); channels: 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha
+(straight); dtype: uint8, uint16, or float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rows(Protocol):
+    """A picture that gives its rows in order. Used by one thread at a time."""
+
+    @property
+    def width(self) -> int:
+        """Pixels in a row."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows in all."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha (straight)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8, uint16, or float32 in [0, 1]."""
+        ...
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and threads. May be called twice."""
+        ...
+
+
+class ArrayRows:
+    """The rows of an array in memory: (H, W) gray or (H, W, C); bands are views into it."""
+
+    def __init__(self, image: NDArray[Any]) -> None:
+        if image.ndim == 2:
+            image = image[:, :, None]
+        if image.ndim != 3 or not 1 <= image.shape[2] <= 4 or 0 in image.shape:
+            raise ValueError(
+                f"expected an array H×W or H×W×C with C from 1 to 4, got {image.shape}"
+            )
+        if image.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(f"expected uint8, uint16 or float32 in [0, 1], got {image.dtype}")
+        self.height, self.width, self.channels = image.shape
+        self.dtype: np.dtype[Any] = image.dtype
+        self._image = image
+        self._next = 0
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left)."""
+        start, self._next = self._next, min(self._next + count, self.height)
+        return self._image[start : self._next]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class CropRows:
+    """The rectangle `width` × `height` at (`x`, `y`) of other rows, which it owns.
+
+    Rows above it are read and dropped, `skip` at a time; those below are never read.
+    """
+
+    def __init__(self, rows: Rows, x: int, y: int, width: int, height: int, skip: int = 64) -> None:
+        inside = min(x, y) >= 0 and x + width <= rows.width and y + height <= rows.height
+        if not inside or width < 1 or height < 1:
+            raise ValueError(
+                f"the crop {x},{y},{width},{height} is not inside {rows.width}×{rows.height}"
+            )
+        self.width, self.height = width, height
+        self.channels, self.dtype = rows.channels, rows.dtype
+        self._rows = rows
+        self._x = x
+        self._above = y
+        self._skip = skip
+        self._left = height
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        while self._above:
+            self._above -= len(self._rows.read(min(self._above, self._skip)))
+        count = min(count, self._left)
+        self._left -= count
+        return self._rows.read(count)[:, self._x : self._x + self.width]
+
+    def close(self) -> None:
+        """Close the rows underneath."""
+        self._rows.close()
+
+
+class _Prefetched:
+    def __init__(self, rows: Rows, band: int) -> None:
+        self.width, self.height = rows.width, rows.height
+        self.channels, self.dtype = rows.channels, rows.dtype
+        self._rows = rows
+        self._band = band
+        self._unasked = rows.height  # rows that the thread was not yet told to read
+        self._left = rows.height  # rows that the caller has not had
+        self._ready = np.empty((0, rows.width, rows.channels), rows.dtype)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="enlarge-read")
+        self._coming: Future[NDArray[Any]] | None = None
+        self._ask()
+
+    def _ask(self) -> None:
+        count = min(self._band, self._unasked)
+        self._unasked -= count
+        self._coming = self._thread.submit(self._rows.read, count) if count else None
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        count = min(count, self._left)
+        parts = [self._ready]
+        have = len(self._ready)
+        while have < count:
+            assert self._coming is not None
+            part = self._coming.result()
+            self._ask()
+            parts.append(part)
+            have += len(part)
+        parts = [part for part in parts if len(part)] or parts[:1]
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        self._ready = joined[count:]
+        self._left -= count
+        return joined[:count]
+
+    def close(self) -> None:
+        """End the thread, then close the rows underneath."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._rows.close()
+
+
+def prefetched(rows: Rows, band: int) -> Rows:
+    """The same rows, `band` of them read ahead in a thread while the caller computes.
+
+    At most one band waits beyond what was asked for. What the thread raises is raised in `read`.
+    The result owns `rows`; its `close` ends the thread.
+    """
+    if band < 1:
+        raise ValueError(f"a band needs at least one row, got {band}")
+    return _Prefetched(rows, band)

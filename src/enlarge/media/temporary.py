@@ -1,0 +1,148 @@
+"""Files that are whole or not there: written under a temporary name, then renamed.
+
+The name `.NAME.enlarge-HOST-PID.part` stands in the target's folder, and a lock is held on it while
+its writer lives; `sweep` removes those that nobody holds any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from enlarge.errors import OutputError
+
+_LONGEST = 255
+"""Bytes of a file name, on nearly every file system."""
+_TRIES = 20
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:40] or "localhost"
+
+
+def temporary_name(name: str) -> str:
+    """The temporary name of a file `name`: at most 255 bytes, long names cut and told apart."""
+    tail = f".enlarge-{_host()}-{os.getpid()}.part"
+    stem = os.fsencode(name)
+    room = _LONGEST - 1 - len(tail)
+    if len(stem) > room:
+        digest = "~" + hashlib.sha256(stem).hexdigest()[:12]
+        kept = stem[: room - len(digest)].decode(errors="ignore")  # never half a character
+        return f".{kept}{digest}{tail}"
+    return f".{name}{tail}"
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Take the lock that says "its writer lives"; False where somebody else holds it."""
+    if sys.platform == "win32":
+        return True  # an open file cannot be removed there: being open is the lock
+    import fcntl
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _is_there(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+class TemporaryFile:
+    """A new file, open for reading and writing as `file`, that becomes `target` or nothing.
+
+    Raises `OutputError` where the folder cannot take it, or another thread writes that target.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target.resolve() if target.is_symlink() else target
+        if self.target.is_dir():
+            raise OutputError(f"{target}: is a folder; name a file in it")
+        if self.target.exists() and not self.target.is_file():
+            raise OutputError(f"{target}: is not a regular file; use - for standard output")
+        self.path = self.target.with_name(temporary_name(self.target.name))
+        self.file = self._open()
+
+    def _open(self) -> BinaryIO:
+        for _ in range(_TRIES):
+            try:
+                descriptor = os.open(
+                    self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666
+                )
+            except FileNotFoundError as error:
+                raise OutputError(
+                    f"{self.target}: the folder {self.target.parent} does not exist"
+                ) from error
+            except OSError as error:
+                raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
+            file = os.fdopen(descriptor, "r+b", buffering=0)
+            if _lock(file) and _is_there(file, self.path):  # a sweep can come between
+                file.truncate(0)
+                return file
+            file.close()
+        raise OutputError(f"{self.target}: is being written by another task of this process")
+
+    def finish(self) -> None:
+        """See that the bytes are on the disk, and rename. Raises `OutputError`."""
+        try:
+            os.fsync(self.file.fileno())
+            if sys.platform == "win32":
+                self.file.close()
+            self.path.replace(self.target)
+            self.file.close()
+        except OSError as error:
+            self.abort()
+            raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # not every file system syncs folders
+                folder = os.open(self.target.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    def abort(self) -> None:
+        """Remove it. Does nothing after `finish`."""
+        if self.file.closed:
+            return
+        if sys.platform == "win32":
+            self.file.close()
+        self.path.unlink(missing_ok=True)
+        self.file.close()
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove the temporary files in `folder` that a dead process of this host left; what went."""
+    pattern = re.compile(rf"\..+\.enlarge-{re.escape(_host())}-\d+\.part", re.DOTALL)
+    gone: list[Path] = []
+    try:
+        names = os.listdir(folder)  # noqa: PTH208, names are all that is wanted
+    except OSError:
+        return gone
+    for name in names:
+        if not pattern.fullmatch(name):
+            continue
+        path = Path(folder) / name
+        try:
+            with path.open("r+b") as file:
+                if not _lock(file):
+                    continue
+                if sys.platform == "win32":
+                    file.close()
+                path.unlink()
+        except OSError:
+            continue  # not ours to remove, or gone already
+        gone.append(path)
+    return gone

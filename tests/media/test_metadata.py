@@ -1,0 +1,227 @@
+"""What a file says beside its pixels: kept, made true for the result, dropped where asked."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from enlarge.media.exif import for_result, has_gps, orientation_of
+from enlarge.media.metadata import Keep, Metadata, xmp_for_result
+from enlarge.media.reading import open_picture
+from enlarge.media.writing import create_picture
+
+RGB = np.full((24, 40, 3), (10, 90, 200), np.uint8)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" '
+    'exif:GPSLatitude="37,33.9N" dc:title="서울"><exif:PixelXDimension>24</exif:PixelXDimension>'
+    "<exif:GPSLongitude>126,58.7E</exif:GPSLongitude></rdf:Description></x:xmpmeta>"
+).encode()
+ORIENTATION, MAKE, EXIF_IFD, GPS_IFD = 0x0112, 0x010F, 0x8769, 0x8825
+
+
+def exif_block() -> bytes:
+    """Orientation 6, a Korean text, sizes, a maker note, GPS, and a thumbnail in IFD1."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    exif[MAKE] = "니콘".encode()
+    exif.get_ifd(EXIF_IFD).update({0xA002: 24, 0xA003: 40, 0x927C: b"MAKER\0\1\2\3", 0x829A: 0.01})
+    exif.get_ifd(GPS_IFD).update({1: "N", 2: (37.0, 33.0, 54.0)})
+    block = bytearray(exif.tobytes().removeprefix(b"Exif\0\0"))
+    order = "<" if block[:2] == b"II" else ">"
+    main = struct.unpack_from(order + "I", block, 4)[0]
+    count = struct.unpack_from(order + "H", block, main)[0]
+    thumbnail = b"\xff\xd8THUMBNAIL\xff\xd9"
+    at = len(block)
+    struct.pack_into(order + "I", block, main + 2 + 12 * count, at)
+    block += struct.pack(order + "H", 2)
+    block += struct.pack(order + "HHII", 0x0201, 4, 1, at + 2 + 24 + 4)
+    block += struct.pack(order + "HHII", 0x0202, 4, 1, len(thumbnail))
+    block += struct.pack(order + "I", 0) + thumbnail
+    return bytes(block)
+
+
+def source(form: str) -> bytes:
+    out = io.BytesIO()
+    options: dict[str, Any] = {"xmp": XMP} if form in ("JPEG", "WEBP") else {}
+    Image.fromarray(RGB.swapaxes(0, 1)).save(
+        out, form, exif=b"Exif\0\0" + exif_block(), icc_profile=SRGB, dpi=(300, 300), **options
+    )
+    return out.getvalue()
+
+
+def convert(data: bytes, path: Path, form: str, keep: Keep = "keep") -> list[str]:
+    with open_picture(data) as picture:
+        facts = picture.facts
+        with create_picture(
+            path,
+            format=form,
+            width=facts.width * 2,
+            height=facts.height,
+            channels=3,
+            dtype=facts.dtype,
+            metadata=picture.metadata,
+            keep=keep,
+        ) as sink:
+            sink.write(np.repeat(picture.rows().read(999), 2, axis=1))
+            sink.finish()
+    return sink.notes
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "avif"])
+def test_everything_survives(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    notes = convert(source("JPEG"), path, form)
+    assert notes == (
+        [] if form in ("png", "jpeg") else [f"{form.upper()} does not keep here: resolution"]
+    )
+    with Image.open(path) as image:
+        exif = image.getexif()
+        assert image.size == (80, 24)
+        assert exif.get(ORIENTATION, 1) == 1
+        assert exif[MAKE] == "니콘".encode().decode("latin-1")
+        inner = exif.get_ifd(EXIF_IFD)
+        assert (inner[0xA002], inner[0xA003]) == (80, 24)
+        assert inner[0x829A] == pytest.approx(0.01)
+        assert inner[0x927C] == b"MAKER\0\1\2\3"
+        assert exif.get_ifd(GPS_IFD)[2] == (37.0, 33.0, 54.0)
+        assert image.info["icc_profile"] == SRGB
+        if form in ("png", "jpeg"):
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    with open_picture(path) as picture:
+        packet = picture.metadata.xmp
+        assert packet is not None
+        assert 'tiff:Orientation="1"' in packet.decode()
+        assert "서울" in packet.decode()
+        assert ">80</exif:PixelXDimension>" in packet.decode()
+    assert b"THUMBNAIL" not in path.read_bytes()
+
+
+def test_exif_is_kept_byte_for_byte_but_for_what_must_change(tmp_path: Path) -> None:
+    convert(source("JPEG"), tmp_path / "a.jpg", "jpeg")
+    with open_picture(tmp_path / "a.jpg") as picture:
+        assert picture.metadata.exif == for_result(exif_block(), 80, 24)
+
+
+def test_tiff_says_what_it_does_not_keep(tmp_path: Path) -> None:
+    notes = convert(source("JPEG"), tmp_path / "a.tif", "tiff")
+    assert notes == ["TIFF does not keep here: EXIF data"]
+    with open_picture(tmp_path / "a.tif") as picture:
+        assert picture.metadata.icc == SRGB
+        assert picture.metadata.density == pytest.approx((300 / 25.4, 300 / 25.4), rel=1e-3)
+        assert picture.metadata.xmp is not None
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_places_can_be_dropped(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    convert(source("JPEG"), path, form, "no-gps")
+    assert b"GPS" not in path.read_bytes()
+    with Image.open(path) as image:
+        assert not image.getexif().get_ifd(GPS_IFD)
+        if form != "tiff":
+            assert image.getexif()[MAKE]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_everything_but_the_profile_can_be_dropped(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    notes = convert(source("JPEG"), path, form, "none")
+    assert not [note for note in notes if "EXIF" in note]
+    with open_picture(path) as picture:
+        assert picture.facts.metadata <= {"icc", "density"}
+        assert picture.metadata.icc == SRGB
+    assert "니콘".encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_other_sources(tmp_path: Path, form: str) -> None:
+    convert(source(form), tmp_path / "a.png", "png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (80, 24)
+        assert image.getexif()[ORIENTATION] == 1
+        assert image.info["icc_profile"] == SRGB
+
+
+def test_texts_and_provenance(tmp_path: Path) -> None:
+    metadata = Metadata(text=(("Title", "Café"), ("Author", "김")))
+    for form in ("png", "jpeg", "tiff"):
+        with create_picture(
+            tmp_path / "a", format=form, width=40, height=24, channels=3, dtype=RGB.dtype,
+            metadata=metadata, extra={"Software": "enlarge"},
+        ) as sink:  # fmt: skip
+            sink.write(RGB)
+            sink.finish()
+        assert sink.notes == []
+        data = (tmp_path / "a").read_bytes()
+        assert "김".encode() in data
+        assert b"enlarge" in data
+        if form == "png":
+            with open_picture(tmp_path / "a") as picture:
+                assert dict(picture.metadata.text) == {
+                    "Title": "Café", "Author": "김", "Software": "enlarge",
+                }  # fmt: skip
+
+
+def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
+    with create_picture(
+        tmp_path / "a.png", format="png", width=40, height=24, channels=1, dtype=RGB.dtype,
+        metadata=Metadata(icc=SRGB),
+    ) as sink:  # fmt: skip
+        sink.write(RGB[..., 0])
+        sink.finish()
+    assert sink.notes == ["the colour profile does not fit the picture's channels and is left out"]
+
+
+def test_exif_that_is_too_long_for_jpeg_is_said(tmp_path: Path) -> None:
+    metadata = Metadata(exif=exif_block() + bytes(70_000))
+    with create_picture(
+        tmp_path / "a.jpg", format="jpeg", width=40, height=24, channels=3, dtype=RGB.dtype,
+        metadata=metadata,
+    ) as sink:  # fmt: skip
+        sink.write(RGB)
+        sink.finish()
+    assert "64 KB" in sink.notes[0]
+
+
+def test_gps_is_gone_from_the_block() -> None:
+    block = exif_block()
+    assert has_gps(block)
+    assert orientation_of(block) == 6
+    without = for_result(block, 10, 20, gps=False)
+    assert not has_gps(without)
+    assert orientation_of(without) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_damaged_exif_never_crashes(data: st.DataObject) -> None:
+    block = bytearray(exif_block())
+    for _ in range(data.draw(st.integers(1, 6))):
+        block[data.draw(st.integers(0, len(block) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(block[: data.draw(st.integers(0, len(block)))])
+    orientation_of(cut)
+    has_gps(cut)
+    try:
+        for_result(cut, 10, 20, gps=False)
+    except ValueError:
+        pass
+    else:
+        assert not has_gps(for_result(cut, 10, 20, gps=False))
+
+
+def test_xmp_places_go_in_every_spelling() -> None:
+    packet = (
+        b"<a exif:GPSAltitude='3' b='4'><exif:GPSTimeStamp x='1'/>"
+        b"<exif:GPSVersionID>2</exif:GPSVersionID></a>"
+    )
+    assert xmp_for_result(packet, 1, 1, gps=False) == b"<a b='4'></a>"
+    assert xmp_for_result(packet, 1, 1) == packet
