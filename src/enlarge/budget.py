@@ -1,0 +1,173 @@
+"""What a picture will cost in memory, and the plan that stays within the budget.
+
+The budget bounds the peak of the whole process. A plan is affordable when what the process holds
+already, plus what each pass will hold, stays below it. On a CPU running out raises nothing (the
+process is killed), so this is reckoned before the first tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from enlarge.errors import BudgetError, OptionError
+from enlarge.memory import format_size, resident
+from enlarge.picture import resample_reach
+from enlarge.tiling import Plan, make_plan
+from enlarge.weights.card import Card
+
+# What reading and writing through libvips holds: a part of its own, and rows of the result
+# (measured over PNG, JPEG and TIFF, 8,192 to 80,000 pixels wide: docs/proofs.md).
+CODEC_FIXED = 60_000_000
+CODEC_ROWS = 160
+# Bands of the result alive at once: one is made, one waits, one is encoded.
+BANDS = 3
+# Share of the budget that is planned with; the rest is for what no plan can know.
+USABLE = 0.95
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run of the network over a picture: sizes in pixels, pixels in bytes."""
+
+    width: int
+    height: int
+    target_width: int
+    target_height: int
+    channels: int
+    pixel: int  # bytes of one sample
+
+    def halo(self, card: Card, *, exact: bool) -> int:
+        """The network's halo, or its full margin, and what the resample reads beyond it."""
+        margin = card.halo
+        if exact:
+            if card.margin is None:
+                raise OptionError(
+                    f"{card.name} looks at the whole picture, so no tile of it is exact; "
+                    "leave out --exact"
+                )
+            margin = card.margin
+        sides = ((self.width, self.target_width), (self.height, self.target_height))
+        return margin + max(resample_reach(size, target, card.scale) for size, target in sides)
+
+    def bytes(self, card: Card, tile_width: int, tile_height: int, band: int) -> int:
+        """What this pass holds at its peak with such tiles, the result's bands included."""
+        sample = self.channels * self.pixel
+        sessions = 2 if self.channels in (2, 4) else 1
+        window = tile_height * self.width * sample
+        rows = -(-band * self.target_height // self.height)
+        bands = BANDS * rows * self.target_width * sample
+        tile = tile_width * tile_height * card.scale**2 * self.channels
+        direct = (self.target_width, self.target_height) == (
+            self.width * card.scale,
+            self.height * card.scale,
+        )
+        resampling = 0 if direct else 3 * 4 * tile
+        return (
+            window
+            + bands
+            + sessions * working_set(card, tile_width * tile_height)
+            + tile * self.pixel * (sessions > 1)
+            + resampling
+        )
+
+
+def working_set(card: Card, area: int) -> int:
+    """Bytes that the engine holds for a tile of `area` pixels, from the card's measured rungs."""
+    measured = sorted((side * side, size) for side, size in card.tiles.items())
+    if not measured:  # a model that was never measured: 400 bytes a pixel and feature map
+        return 100_000_000 + area * 4000
+    (low, low_size), (high, high_size) = measured[0], measured[-1]
+    for at, size in measured:
+        if at <= area:
+            low, low_size = at, size
+    for at, size in reversed(measured):
+        if at >= area:
+            high, high_size = at, size
+    if high <= low:
+        return int(low_size * max(1.0, area / low))
+    return int(low_size + (high_size - low_size) * max(0, area - low) / (high - low))
+
+
+def ladder(card: Card, tile: int | None) -> Sequence[int]:
+    """The sides that a plan may choose from: the card's rungs, or the one that was asked for."""
+    if tile is None:
+        return tuple(card.tiles) or (64, 128, 256, 512)
+    side = tile // card.multiple * card.multiple
+    if side <= 2 * card.halo:
+        smallest = -(-(2 * card.halo + 1) // card.multiple) * card.multiple
+        raise OptionError(
+            f"a tile of {tile} leaves nothing of {card.name}, which needs {card.halo} pixels "
+            f"around what it makes; take at least {smallest}"
+        )
+    return (side,)
+
+
+def plan_passes(
+    passes: Sequence[Pass],
+    card: Card,
+    *,
+    budget: int,
+    tile: int | None = None,
+    exact: bool = False,
+    held: int | None = None,
+    reading: int = 0,
+) -> list[Plan]:
+    """A plan for each pass such that all of them together stay within `budget` bytes.
+
+    `held`: what the process holds already (default: as it is now); `reading`: what the open
+    picture will hold in memory. Raises `BudgetError` naming the smallest budget that works.
+    """
+    last = passes[-1]
+    codec = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel
+    fixed = (resident() if held is None else held) + reading + codec
+    room = int(budget * USABLE) - fixed
+    sides = ladder(card, tile)
+    smallest = [_smallest(step, card, sides, exact) for step in passes]
+    spare = room - sum(smallest)
+    if spare < 0:
+        least = int((fixed + sum(smallest)) / USABLE)
+        raise BudgetError(
+            f"a memory budget of {format_size(budget)} is too small for this picture with "
+            f"{card.name}; the smallest that works is {format_size(least + 10**6)}"
+        )
+    plans = []
+    for step, least in zip(passes, smallest, strict=True):
+        limit = least + spare // len(passes)
+        plan = _make(
+            step, card, sides, exact, lambda w, h, b, s=step, m=limit: s.bytes(card, w, h, b) <= m
+        )
+        assert plan is not None
+        plans.append(plan)
+    return plans
+
+
+def _make(step: Pass, card: Card, sides: Sequence[int], exact: bool, fits: object) -> Plan | None:
+    return make_plan(
+        step.width,
+        step.height,
+        ladder=sides,
+        halo=step.halo(card, exact=exact),
+        multiple=card.multiple,
+        fits=fits,  # type: ignore[arg-type]
+    )
+
+
+def _smallest(step: Pass, card: Card, sides: Sequence[int], exact: bool) -> int:
+    """The least bytes that any plan of this pass needs."""
+    found: list[int] = []
+
+    def note(width: int, height: int, band: int) -> bool:
+        found.append(step.bytes(card, width, height, band))
+        return False
+
+    _make(step, card, sides, exact, note)
+    return min(found)
+
+
+def chain(first: Pass, scale: int) -> list[Pass]:
+    """The passes that bring a picture to its target: one, or two beyond the network's factor."""
+    if first.target_width <= first.width * scale and first.target_height <= first.height * scale:
+        return [first]
+    middle = replace(first, target_width=first.width * scale, target_height=first.height * scale)
+    return [middle, replace(first, width=middle.target_width, height=middle.target_height)]

@@ -1,0 +1,81 @@
+"""How much memory this process has, takes and may take."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from enlarge.errors import OptionError
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_FALLBACK_RESIDENT = 300_000_000
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "1.5GB", "600MB", "800 MiB" or a plain number. Raises `OptionError`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if not match or (match[3] and not match[2]):
+        raise OptionError(f"memory must be a size like 1.5GB or 600MB, got {text!r}")
+    unit = _UNITS[match[2]]
+    if match[3]:
+        unit = 2 ** (10 * list(_UNITS).index(match[2]))
+    return int(float(match[1]) * unit)
+
+
+def format_size(size: float) -> str:
+    """Bytes for people: "1.5 GB", "600 MB"."""
+    for unit, name in ((10**12, "TB"), (10**9, "GB")):
+        if size >= unit:
+            return f"{size / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"
+    return f"{size / 10**6:.0f} MB" if size >= 10**6 else f"{size / 10**3:.0f} kB"
+
+
+def default_budget() -> int:
+    """Half of the smaller of the machine's memory and the control group's limit."""
+    return min(_machine(), _control_group()) // 2
+
+
+def resident() -> int:
+    """Bytes of this process in memory now (a cautious constant where the system does not say)."""
+    return _status("VmRSS") or _FALLBACK_RESIDENT
+
+
+def peak() -> int:
+    """The most bytes that this process has had in memory; 0 where the system does not say."""
+    if found := _status("VmHWM"):
+        return found
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _status(key: str) -> int:
+    try:
+        text = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    match = re.search(rf"^{key}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0
+
+
+def _machine() -> int:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 8 * 10**9
+
+
+def _control_group() -> int:
+    """The limit of this process's control group (version 2 or 1), or a very large number."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            text = (Path("/sys/fs/cgroup") / name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            return int(text)
+    return 2**62

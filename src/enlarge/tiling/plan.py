@@ -1,0 +1,145 @@
+"""The tile plan: tiles of one fixed shape that lie inside the picture and overlap.
+
+A tile at the picture's edge lies flush with it, so a network sees the true edge exactly where the
+whole-picture run sees it; nothing is ever padded to fill a tile. Two neighbours overlap by at
+least twice the halo and hand over in the middle, so what a tile contributes is at least one halo
+away from every edge of it that is not an edge of the picture. With a halo of the network's
+receptive margin the stitched result is the whole-picture result.
+
+Lengths are in input pixels. Everything here is pure: sizes in, regions out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from enlarge.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis: it reads `start:stop` and contributes `keep_start:keep_stop`."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+    @property
+    def size(self) -> int:
+        """Samples read."""
+        return self.stop - self.start
+
+    @property
+    def kept(self) -> slice:
+        """What it contributes, counted from its own start."""
+        return slice(self.keep_start - self.start, self.keep_stop - self.start)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile: its columns and its rows."""
+
+    columns: Span
+    rows: Span
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tiles of a picture, as their columns and rows."""
+
+    width: int
+    height: int
+    halo: int
+    columns: tuple[Span, ...]
+    rows: tuple[Span, ...]
+
+    @property
+    def tile_width(self) -> int:
+        """Input pixels a tile is wide; the same for all."""
+        return self.columns[0].size
+
+    @property
+    def tile_height(self) -> int:
+        """Input pixels a tile is high; the same for all."""
+        return self.rows[0].size
+
+    @property
+    def computed(self) -> int:
+        """Input pixels that the network computes, overlaps counted each time."""
+        return len(self) * self.tile_width * self.tile_height
+
+    @property
+    def band(self) -> int:
+        """The most rows that one row of tiles contributes."""
+        return max(row.keep_stop - row.keep_start for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.columns) * len(self.rows)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (Tile(column, row) for row in self.rows for column in self.columns)
+
+
+def count(size: int, tile: int, halo: int, multiple: int = 1) -> int:
+    """How many tiles cover an axis; 0 where tiles of that side cannot (too large, or all halo)."""
+    if tile > size:
+        return 0
+    if tile == size:
+        return 1
+    step = (tile - 2 * halo) // multiple
+    return 1 + -(-((size - tile) // multiple) // step) if step > 0 else 0
+
+
+def spans(size: int, tile: int, halo: int, multiple: int = 1) -> tuple[Span, ...]:
+    """Tiles of side `tile` along an axis of `size`, spread evenly, on multiples of `multiple`.
+
+    `size` and `tile` must be multiples of `multiple`, and `tile` no larger than `size`; a tile
+    that is smaller than the axis must exceed two halos. Raises `OptionError` otherwise.
+    """
+    number = count(size, tile, halo, multiple)
+    if not number or size % multiple or tile % multiple:
+        raise OptionError(
+            f"tiles of {tile} cannot cover {size} with a halo of {halo} in steps of {multiple}; "
+            f"take a tile of at least {2 * halo + multiple} and at most {size}"
+        )
+    room = (size - tile) // multiple
+    starts = [i * room // max(number - 1, 1) * multiple for i in range(number)]
+    ends = [start + tile for start in starts]
+    seams = [(end + start) // 2 for end, start in zip(ends[:-1], starts[1:], strict=True)]
+    keeps = zip([0, *seams], [*seams, size], strict=True)
+    return tuple(Span(s, s + tile, a, b) for s, (a, b) in zip(starts, keeps, strict=True))
+
+
+def make_plan(
+    width: int,
+    height: int,
+    *,
+    ladder: Sequence[int],
+    halo: int,
+    multiple: int = 1,
+    fits: Callable[[int, int, int], bool] = lambda tile_width, tile_height, band: True,
+) -> Plan | None:
+    """The pair of rungs that computes the fewest pixels, among those that `fits` admits.
+
+    `ladder` holds the sides a tile may have; a picture smaller than the smallest rung, or than
+    one that exceeds two halos, runs at its own size along that axis. `fits(tile_width,
+    tile_height, band)` says whether such a tile, contributing `band` rows, is affordable. Ties go
+    to the larger tile. None where nothing fits.
+    """
+    best: Plan | None = None
+    for tile_height in _rungs(height, ladder, halo, multiple):
+        rows = spans(height, tile_height, halo, multiple)
+        for tile_width in _rungs(width, ladder, halo, multiple):
+            plan = Plan(width, height, halo, spans(width, tile_width, halo, multiple), rows)
+            if best is not None and plan.computed >= best.computed:
+                continue
+            if fits(tile_width, tile_height, plan.band):
+                best = plan
+    return best
+
+
+def _rungs(size: int, ladder: Sequence[int], halo: int, multiple: int) -> list[int]:
+    usable = {side for side in ladder if count(size, side, halo, multiple)}
+    return sorted(usable or {size}, reverse=True)

@@ -1,0 +1,479 @@
+"""The Python surface: `upscale()` for one call, `open_model()` for the same in steps."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.budget import Pass, chain, plan_passes
+from enlarge.engines import Engine, pick_engine
+from enlarge.errors import InputError, OptionError, OutputError
+from enlarge.media.alpha import FillTransparent
+from enlarge.media.reading import Facts, Picture, open_picture
+from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
+from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
+from enlarge.memory import default_budget, format_size, parse_size, peak
+from enlarge.picture import EnlargedRows, Stages, Watcher
+from enlarge.tiling import Plan
+from enlarge.weights.card import Card
+from enlarge.weights.catalog import DEFAULT, Weights, find_weights, list_weights
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+Keep = Literal["keep", "no-gps", "none"]
+MOST = 16
+_READ_AHEAD = 64
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one file: where it lies, its size in pixels, how it was made, the seconds by
+    stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown), and
+    what the target could not hold.
+    """
+
+    output: str
+    width: int
+    height: int
+    model: str
+    engine: str
+    precision: str
+    tile: tuple[int, int]
+    tiles: int
+    seconds: float
+    stages: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def target_size(
+    width: int,
+    height: int,
+    *,
+    scale: float | None,
+    to_width: int | None,
+    to_height: int | None,
+    factor: int,
+) -> tuple[int, int]:
+    """The output's size: by scale (default: the model's `factor`), or by width and/or height.
+
+    One of width and height alone keeps the shape. Raises `OptionError` outside 1 to 16.
+    """
+    if scale is not None and (to_width is not None or to_height is not None):
+        given = "--width" if to_width is not None else "--height"
+        raise OptionError(f"--scale and {given} contradict each other; give one of them")
+    if to_width is not None or to_height is not None:
+        if to_width is None:
+            assert to_height is not None
+            to_width = max(1, round(width * to_height / height))
+        if to_height is None:
+            to_height = max(1, round(height * to_width / width))
+        target = (to_width, to_height)
+    else:
+        scale = factor if scale is None else scale
+        if not 1 <= scale <= MOST:
+            raise OptionError(f"scale must lie between 1 and {MOST}, got {scale:g}")
+        target = (int(width * scale + 0.5), int(height * scale + 0.5))
+    if not (width <= target[0] <= MOST * width and height <= target[1] <= MOST * height):
+        raise OptionError(
+            f"the result must be 1 to {MOST} times as large as the {width}×{height} input, "
+            f"got {target[0]}×{target[1]}"
+        )
+    return target
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the header of a picture tells of its enlargement: the result's size in pixels, about the
+    most bytes of its file, and those of a temporary file (0 where the picture is read in order).
+    """
+
+    width: int
+    height: int
+    file_bytes: int
+    scratch_bytes: int
+
+
+def forecast(
+    facts: Facts,
+    kind: str,
+    *,
+    factor: int,
+    scale: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> Forecast:
+    """Reckon with a picture's enlargement into a file of format `kind`, before any work.
+
+    `factor`: the model's own. Raises `OptionError` for a crop or a size that cannot be, and
+    `OutputError` where the format cannot hold the result.
+    """
+    x, y, wide, high = crop or (0, 0, facts.width, facts.height)
+    if min(x, y) < 0 or min(wide, high) < 1 or x + wide > facts.width or y + high > facts.height:
+        raise OptionError(
+            f"--crop {x},{y},{wide},{high} is not inside {facts.width}×{facts.height}"
+        )
+    size = target_size(wide, high, scale=scale, to_width=width, to_height=height, factor=factor)
+    check_output(kind, *size)
+    file_bytes = estimate_bytes(kind, *size, facts.channels, facts.dtype.itemsize)
+    return Forecast(*size, file_bytes, facts.disk_bytes)
+
+
+def check_disk(needs: Iterable[tuple[Path, int]]) -> None:
+    """Raise `OutputError` where a disk has less free than `needs`, pairs of a folder (which need
+    not exist yet) and bytes; what goes to the same disk is added up.
+    """
+    disks: dict[int, int] = defaultdict(int)
+    folders: dict[int, Path] = {}
+    for folder, size in needs:
+        place = folder.absolute()
+        while not place.is_dir() and place != place.parent:
+            place = place.parent
+        device = place.stat().st_dev
+        disks[device] += size
+        folders.setdefault(device, place)
+    for device, size in disks.items():
+        free = shutil.disk_usage(folders[device]).free
+        if size > free:
+            raise OutputError(
+                f"{folders[device]}: the disk is too small: {format_size(size)} may be needed, "
+                f"{format_size(free)} are free; free some space, or choose another place"
+            )
+
+
+def _tile_side(tile: int | str) -> int | None:
+    if tile == "auto":
+        return None
+    try:
+        side = int(tile)
+    except ValueError:
+        raise OptionError(f"tile must be auto or a side in input pixels, got {tile!r}") from None
+    if side < 1:
+        raise OptionError(f"tile must be a positive number of input pixels, got {side}")
+    return side
+
+
+class Upscaler:
+    """A model, opened. Engines are made when first needed, and kept."""
+
+    def __init__(
+        self, weights: Weights, *, engine: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
+        self.card: Card = weights.card
+        self._path = weights.path
+        self._wish = {"engine": engine, "precision": precision, "threads": threads}
+        self._engines: dict[bool, Engine] = {}
+
+    def _engine(self, dtype: np.dtype[Any]) -> Engine:
+        deep = dtype != np.uint8
+        if deep not in self._engines:
+            self._engines[deep] = pick_engine(self._path, self.card, deep=deep, **self._wish)  # type: ignore[arg-type]
+        return self._engines[deep]
+
+    def upscale(
+        self,
+        image: Any,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+        tile: int | str = "auto",
+        memory: int | str | None = None,
+        exact: bool = False,
+        progress: Watcher | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Any:
+        """Enlarge an array, a Pillow image or the picture at a path.
+
+        Arrays are H×W, H×W×3 or H×W×4 (also H×W×1 and H×W×2), RGB order, straight alpha, uint8,
+        uint16 or float32 in [0, 1]; an array of the same dtype and channels comes back. A Pillow
+        image gives a Pillow image of the same mode where it is L, LA, RGB, RGBA or I;16 (others
+        come back as RGB or RGBA). A path gives an array. Raises `EnlargeError`s.
+        """
+        options: dict[str, Any] = {
+            "scale": scale, "width": width, "height": height, "crop": crop, "tile": tile,
+            "memory": memory, "exact": exact, "progress": progress, "cancel": cancel,
+        }  # fmt: skip
+        if isinstance(image, str | Path):
+            with open_picture(Path(image), memory=_budget(memory) // 4) as picture:
+                return self._to_array(picture.rows(), **options)
+        if isinstance(image, np.ndarray):
+            try:
+                rows = ArrayRows(image)
+            except ValueError as error:
+                raise InputError(str(error)) from error
+            large = self._to_array(rows, **options)
+            return large[:, :, 0] if image.ndim == 2 else large
+        if hasattr(image, "getbands"):
+            return self._upscale_pillow(image, options)
+        raise InputError(
+            f"expected a numpy array, a Pillow image or a path, got {type(image).__name__}"
+        )
+
+    def _upscale_pillow(self, image: Pillow.Image, options: dict[str, Any]) -> Pillow.Image:
+        from PIL import Image
+
+        if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
+            has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
+            image = image.convert("RGBA" if has_alpha else "RGB")
+        pixels = np.asarray(image)
+        large = self.upscale(pixels, **options)
+        result = Image.fromarray(large)
+        if "icc_profile" in image.info:
+            result.info["icc_profile"] = image.info["icc_profile"]
+        return result
+
+    def _to_array(self, rows: Rows, **options: Any) -> NDArray[Any]:
+        crop = options.pop("crop")
+        memory = _budget(options.pop("memory"))
+        rows = self._prepared(rows, crop)
+        target = target_size(
+            rows.width,
+            rows.height,
+            scale=options.pop("scale"),
+            to_width=options.pop("width"),
+            to_height=options.pop("height"),
+            factor=self.card.scale,
+        )
+        sample = rows.channels * rows.dtype.itemsize
+        reading = (rows.width * rows.height + target[0] * target[1]) * sample
+        large, _ = self._enlarged(rows, target, memory=memory, reading=reading, **options)
+        result = np.empty((target[1], target[0], rows.channels), rows.dtype)
+        y = 0
+        for band in large.bands():
+            result[y : y + len(band)] = band
+            y += len(band)
+        return result
+
+    def _prepared(self, rows: Rows, crop: tuple[int, int, int, int] | None) -> Rows:
+        if crop is not None:
+            try:
+                rows = CropRows(rows, *crop)
+            except ValueError as error:
+                raise OptionError(f"--crop: {error}") from error
+        return FillTransparent(rows) if rows.channels in (2, 4) else rows
+
+    def _enlarged(
+        self,
+        rows: Rows,
+        target: tuple[int, int],
+        *,
+        memory: int,
+        reading: int,
+        tile: int | str,
+        exact: bool,
+        progress: Watcher | None,
+        cancel: threading.Event | None,
+        stages: Stages | None = None,
+    ) -> tuple[EnlargedRows, list[Plan]]:
+        engine = self._engine(rows.dtype)
+        sizes = (rows.width, rows.height, *target)
+        passes = chain(Pass(*sizes, rows.channels, rows.dtype.itemsize), self.card.scale)
+        plans = plan_passes(
+            passes,
+            self.card,
+            budget=memory,
+            tile=_tile_side(tile),
+            exact=exact,
+            reading=reading,
+        )
+        for step, plan in zip(passes, plans, strict=True):
+            rows = EnlargedRows(
+                rows,
+                step.target_width,
+                step.target_height,
+                engine=engine,
+                scale=self.card.scale,
+                plan=plan,
+                stages=stages,
+                watch=progress,
+                cancel=cancel,
+                last=step is passes[-1],
+            )
+        return cast(EnlargedRows, rows), plans
+
+    def upscale_file(
+        self,
+        source: str | Path | bytes | BinaryIO,
+        target: str | Path | BinaryIO,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+        format: str | None = None,  # noqa: A002 - the option's name everywhere
+        quality: int | None = None,
+        metadata: Keep = "keep",
+        tile: int | str = "auto",
+        memory: int | str | None = None,
+        exact: bool = False,
+        overwrite: bool = False,
+        progress: Watcher | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Done:
+        """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
+
+        The format is `format`, or the target's extension, or PNG. Everything that can be known
+        beforehand is checked before any work; the target appears only when it is complete.
+        Raises `EnlargeError`s.
+        """
+        begun = time.perf_counter()
+        stages = Stages()
+        budget = _budget(memory)
+        if isinstance(target, str):
+            target = Path(target)
+        if isinstance(source, str):
+            source = Path(source)
+        kind = output_format(target if isinstance(target, Path) else None, format)
+        if isinstance(target, Path) and target.exists() and not overwrite:
+            raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+        with open_picture(source, memory=budget // 4) as picture:
+            facts = picture.facts
+            plan = forecast(
+                facts,
+                kind,
+                factor=self.card.scale,
+                scale=scale,
+                width=width,
+                height=height,
+                crop=crop,
+            )
+            size = (plan.width, plan.height)
+            scratch = plan.scratch_bytes if picture.held() == "file" else 0
+            needs = [(Path(tempfile.gettempdir()), scratch)]
+            if isinstance(target, Path):
+                needs.append((target.parent, plan.file_bytes))
+            check_disk(needs)
+            rows = self._prepared(prefetched(picture.rows(), _READ_AHEAD), crop)
+            try:
+                large, plans = self._enlarged(
+                    rows,
+                    size,
+                    memory=budget,
+                    reading=_held_by_reading(picture) + _held_by_format(kind, size, facts.channels),
+                    tile=tile,
+                    exact=exact,
+                    progress=progress,
+                    cancel=cancel,
+                    stages=stages,
+                )
+                with create_picture(
+                    target,
+                    format=kind,
+                    width=size[0],
+                    height=size[1],
+                    channels=large.channels,
+                    dtype=large.dtype,
+                    quality=quality,
+                    metadata=picture.metadata,
+                    keep=metadata,
+                ) as sink:
+                    for band in large.bands():
+                        with stages.timed("encode"):
+                            sink.write(band, copy=False)
+                    with stages.timed("encode"):
+                        sink.finish()
+            finally:
+                rows.close()
+        engine = self._engine(large.dtype)
+        return Done(
+            output=str(target) if isinstance(target, Path) else "-",
+            width=size[0],
+            height=size[1],
+            model=self.card.name,
+            engine=engine.name,
+            precision=engine.precision,
+            tile=(plans[-1].tile_width, plans[-1].tile_height),
+            tiles=sum(len(plan) for plan in plans),
+            seconds=time.perf_counter() - begun,
+            stages=dict(stages),
+            peak_memory=peak(),
+            notes=(*facts.notes, *sink.notes),
+        )
+
+
+def output_format(target: Path | None, wish: str | None) -> str:
+    """The format of an output: the wish, else the target's extension, else PNG."""
+    if wish:
+        return format_of(wish if wish.startswith(".") else f".{wish}")
+    return format_of(target.suffix) if target is not None and target.suffix else "png"
+
+
+def _held_by_reading(picture: Picture) -> int:
+    """Bytes that the open picture holds: nothing to speak of where it is streamed."""
+    held = {"stream": 0, "memory": picture.facts.memory_bytes, "file": picture.facts.decode_bytes}
+    return held[picture.held()]
+
+
+def _held_by_format(kind: str, size: tuple[int, int], channels: int) -> int:
+    """Bytes of encoders that hold the whole result: WebP and AVIF are not written in rows."""
+    return 2 * channels * size[0] * size[1] if kind in ("webp", "avif") else 0
+
+
+def _budget(memory: int | str | None) -> int:
+    if memory is None:
+        return default_budget()
+    return parse_size(memory) if isinstance(memory, str) else memory
+
+
+def open_model(
+    name_or_path: str | Path = DEFAULT,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+) -> Upscaler:
+    """Open a model by its name (`models()` lists them) or by the path of its file.
+
+    `engine`, `precision`: auto picks what is fastest here and safe for the model. `threads` 0: all
+    cores. Raises `WeightsError`, `EngineError` or `OptionError`.
+    """
+    return Upscaler(find_weights(name_or_path), engine=engine, precision=precision, threads=threads)
+
+
+def upscale(
+    image: Any,
+    *,
+    scale: float | None = None,
+    model: str | Path = DEFAULT,
+    output: str | Path | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    **options: Any,
+) -> Any:
+    """Enlarge a picture: array → array, Pillow → Pillow, path → array, or the written path when
+    `output` names one.
+
+    >>> large = enlarge.upscale(pixels, scale=4)              # H×W×3 uint8 → 4H×4W×3 uint8
+    >>> enlarge.upscale("photo.jpg", output="large.png")      # → PosixPath('large.png')
+
+    The other options are those of `Upscaler.upscale` and, with `output`, of
+    `Upscaler.upscale_file`.
+    """
+    weights = find_weights(model, scale)
+    upscaler = Upscaler(weights, engine=engine, precision=precision, threads=threads)
+    if output is None:
+        return upscaler.upscale(image, scale=scale, **options)
+    if not isinstance(image, str | Path):
+        raise OptionError(f"output= needs a path as input, got {type(image).__name__}")
+    upscaler.upscale_file(image, output, scale=scale, **options)
+    return Path(output)
+
+
+def models() -> list[Card]:
+    """The cards of the models that can be called by name."""
+    return [weights.card for weights in list_weights()]

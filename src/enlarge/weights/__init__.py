@@ -1,0 +1,1 @@
+"""Models as files: the card, the catalog, the formats, and export."""

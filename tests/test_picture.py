@@ -1,0 +1,165 @@
+"""Tiles, bands and resampling against the plain network on the whole picture."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import openvino as ov
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import enlarge
+from enlarge.engines import pick_engine
+from enlarge.errors import Cancelled
+from enlarge.media.resample import imresize
+from enlarge.media.rows import ArrayRows
+from enlarge.picture import EnlargedRows, Progress, reaches, resample_reach
+from enlarge.tiling import make_plan
+from enlarge.weights.catalog import find_weights
+
+FAST = find_weights("fast")
+
+
+def photograph(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
+    """Smooth structure and some noise: what a network reacts to everywhere."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (height // 8 + 2, width // 8 + 2, channels), np.uint8)
+    fine = imresize(coarse, height, width).astype(int) + random.integers(
+        -12, 13, (height, width, 1)
+    )
+    return np.clip(fine, 0, 255).astype(np.uint8)
+
+
+def whole(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The plain network on the whole picture, outside the tiler: float, clamped, H×W×3."""
+    core = ov.Core()
+    compiled = core.compile_model(FAST.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    batch = image.astype(np.float32).transpose(2, 0, 1)[None] / 255
+    result: NDArray[np.float32] = compiled(batch)[0][0].transpose(1, 2, 0).clip(0, 1)
+    return result
+
+
+@pytest.mark.parametrize("tile", [64, 96, 150])
+@pytest.mark.parametrize("size", [(203, 311), (257, 193)])
+def test_tiled_equals_whole(tile: int, size: tuple[int, int]) -> None:
+    image = photograph(*size)
+    wanted = np.rint(whole(image) * 255).astype(int)
+    model = enlarge.open_model("fast", precision="f32")
+    got = model.upscale(image, tile=tile)
+    difference = np.abs(got.astype(int) - wanted)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+
+
+def test_tiled_equals_whole_in_bf16() -> None:
+    image = photograph(203, 311)
+    wanted = np.rint(whole(image) * 255).astype(int)
+    got = enlarge.open_model("fast", precision="bf16").upscale(image, tile=96)
+    assert np.mean(np.abs(got.astype(int) - wanted) <= 2) >= 0.9999
+
+
+def test_a_tile_smaller_than_the_margin_would_show() -> None:
+    """The equality above is not vacuous: with hardly a halo seams appear."""
+    image = np.random.default_rng(1).integers(0, 256, (120, 300, 3), np.uint8)
+    engine = pick_engine(FAST.path, FAST.card, precision="f32")
+    plan = make_plan(300, 120, ladder=[96], halo=1)
+    assert plan is not None
+    rows = EnlargedRows(ArrayRows(image), 1200, 480, engine=engine, scale=4, plan=plan)
+    difference = np.abs(rows.read(480).astype(int) - np.rint(whole(image) * 255))
+    assert difference.max() > 1
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 2, 3.3])
+def test_a_smaller_factor_is_the_whole_result_resampled(scale: float) -> None:
+    image = photograph(90, 151)
+    large = whole(image)
+    height, width = int(90 * scale + 0.5), int(151 * scale + 0.5)
+    wanted = np.rint(imresize(large, height, width).clip(0, 1) * 255)
+    got = enlarge.open_model("fast", precision="f32").upscale(image, scale=scale, tile=64)
+    difference = np.abs(got.astype(int) - wanted)
+    assert got.shape == (height, width, 3)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+
+
+@pytest.mark.parametrize("scale", [5, 8, 16])
+def test_beyond_the_factor_the_network_runs_twice(scale: int) -> None:
+    image = photograph(20, 33)
+    model = enlarge.open_model("fast", precision="f32")
+    twice = whole(model.upscale(image))
+    wanted = np.rint(imresize(twice, 20 * scale, 33 * scale).clip(0, 1) * 255)
+    difference = np.abs(model.upscale(image, scale=scale).astype(int) - wanted)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+
+
+@given(
+    size=st.integers(1, 300), tile=st.integers(1, 60), halo=st.integers(0, 8),
+    scale=st.sampled_from([2, 4]), factor=st.floats(0.3, 4),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_reaches_cover_the_target_once_and_stay_in_their_tiles(
+    size: int, tile: int, halo: int, scale: int, factor: float
+) -> None:
+    target = max(1, min(round(size * factor), size * scale))
+    halo += resample_reach(size, target, scale)
+    plan = make_plan(size, 1, ladder=[tile + 2 * halo], halo=halo)
+    assert plan is not None
+    found = reaches(plan.columns, size, target, scale)
+    assert [found[0].start, found[-1].stop] == [0, target]
+    for span, reach in zip(plan.columns, found, strict=True):
+        if reach.taps is not None and reach.stop > reach.start:
+            low, high = reach.taps.indices.min(), reach.taps.indices.max()
+            margin = (halo - resample_reach(size, target, scale)) * scale
+            assert low >= (margin if span.start else 0)
+            assert high < span.size * scale - (margin if span.stop < size else 0)
+    for left, right in pairwise(found):
+        assert left.stop == right.start
+
+
+def test_a_single_pixel() -> None:
+    for value in (0, 255):
+        large = enlarge.upscale(np.full((1, 1, 3), value, np.uint8))
+        assert large.shape == (4, 4, 3)
+        assert np.abs(large.astype(int) - value).max() <= 24  # nothing but padding around it
+
+
+def test_progress_counts_tiles_and_shows_them() -> None:
+    seen: list[Progress] = []
+    image = photograph(100, 140)
+    large = enlarge.upscale(image, tile=64, progress=seen.append)
+    assert [p.done for p in seen] == list(range(1, seen[0].total + 1))
+    for p in seen:
+        height, width = p.pixels.shape[:2]
+        assert np.array_equal(p.pixels, large[p.y : p.y + height, p.x : p.x + width])
+
+
+def test_cancel_from_the_callback_and_from_outside() -> None:
+    cancel = threading.Event()
+
+    def watch(progress: Progress) -> None:
+        assert progress.done == 1
+        cancel.set()
+
+    with pytest.raises(Cancelled):
+        enlarge.upscale(photograph(100, 140), tile=64, progress=watch, cancel=cancel)
+
+
+def test_reading_in_other_bands_changes_nothing() -> None:
+    image = photograph(150, 90)
+    engine = pick_engine(FAST.path, FAST.card)
+
+    def rows() -> EnlargedRows:
+        plan = make_plan(90, 150, ladder=[64], halo=20)
+        assert plan is not None
+        return EnlargedRows(ArrayRows(image), 360, 600, engine=engine, scale=4, plan=plan)
+
+    wanted = rows().read(600)
+    other, parts = rows(), []
+    while len(part := other.read(7)):
+        parts.append(part)
+    assert np.array_equal(np.concatenate(parts), wanted)

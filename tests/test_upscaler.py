@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import enlarge
+from enlarge.errors import BudgetError, InputError, OptionError, OutputError, WeightsError
+from enlarge.upscaler import target_size
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_flat_pictures_stay_flat(value: int, precision: str) -> None:
+    large = enlarge.upscale(np.full((90, 110, 3), value, np.uint8), precision=precision)
+    assert np.abs(large.astype(int) - value).max() <= 1
+    if value == 255:
+        assert (large == 255).all()
+
+
+def test_a_16_bit_gradient_keeps_its_levels() -> None:
+    line = np.linspace(0, 65535, 512).round().astype(np.uint16)
+    large = enlarge.upscale(np.tile(line, (24, 1)))
+    assert large.dtype == np.uint16
+    assert len(np.unique(large)) > 10_000
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (9, 7, 2), (9, 7, 3), (9, 7, 4)])
+def test_an_array_comes_back_as_it_went_in(dtype: Any, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(1).random(shape).astype(np.float32)
+    if dtype != np.float32:
+        image = (image * np.iinfo(dtype).max).astype(dtype)
+    large = enlarge.upscale(image)
+    assert large.dtype == dtype
+    assert large.shape == (36, 28, *shape[2:])
+
+
+def test_depths_agree() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (20, 30, 3), np.uint8)
+    by_8 = enlarge.upscale(image, precision="f32") / 255
+    by_16 = enlarge.upscale(image.astype(np.uint16) * np.uint16(257)) / 65535
+    by_float = enlarge.upscale(image.astype(np.float32) / np.float32(255))
+    assert np.abs(by_16 - by_float).max() <= 0.6 / 65535 + 1e-6
+    assert np.abs(by_8 - by_float).max() <= 0.5 / 255 + 1e-4
+
+
+def test_gray_is_the_mean_of_what_rgb_gives() -> None:
+    gray = np.random.default_rng(3).random((20, 30)).astype(np.float32)
+    colour = enlarge.upscale(np.dstack([gray] * 3))
+    inside = (colour.min(axis=2) > 0) & (colour.max(axis=2) < 1)  # clamping is not linear
+    assert inside.mean() > 0.5
+    assert np.abs(enlarge.upscale(gray) - colour.mean(axis=2))[inside].max() <= 1e-5
+
+
+def test_alpha_is_enlarged_as_a_gray_picture() -> None:
+    random = np.random.default_rng(4)
+    colour = random.integers(0, 256, (24, 30, 3), np.uint8)
+    alpha = random.integers(1, 256, (24, 30, 1), np.uint8)
+    large = enlarge.upscale(np.concatenate([colour, alpha], axis=2))
+    assert np.array_equal(large[..., :3], enlarge.upscale(colour))
+    assert np.array_equal(large[..., 3:], enlarge.upscale(alpha))
+
+
+def test_an_opaque_picture_stays_opaque() -> None:
+    image = np.full((24, 30, 4), 255, np.uint8)
+    image[..., :3] = np.random.default_rng(5).integers(0, 256, (24, 30, 3))
+    for scale in (2, 4):
+        assert (enlarge.upscale(image, scale=scale)[..., 3] == 255).all()
+
+
+def test_resampled_colour_does_not_bleed_from_transparent_pixels() -> None:
+    """Premultiplied where resampled: red next to transparent green stays red."""
+    image = np.zeros((16, 32, 4), np.uint8)
+    image[:, :16] = (200, 30, 30, 255)
+    image[:, 16:] = (0, 255, 0, 0)
+    large = enlarge.upscale(image, scale=2).astype(int)
+    visible = large[large[..., 3] > 32]
+    assert np.abs(visible[:, :3] - (200, 30, 30)).max() <= 12
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "P", "1", "CMYK"])
+def test_pillow_in_pillow_out(mode: str) -> None:
+    base = Image.fromarray(np.random.default_rng(6).integers(0, 256, (12, 10, 4), np.uint8))
+    image = base.convert("RGB").convert(mode) if mode in ("P", "CMYK") else base.convert(mode)
+    large = enlarge.upscale(image)
+    assert large.size == (40, 48)
+    assert large.mode == (mode if mode in ("L", "LA", "RGB", "RGBA", "I;16") else "RGB")
+
+
+def test_paths(tmp_path: Path) -> None:
+    image = np.random.default_rng(7).integers(0, 256, (12, 10, 3), np.uint8)
+    source = tmp_path / "사진.png"
+    Image.fromarray(image).save(source)
+    wanted = enlarge.upscale(image)
+    assert np.array_equal(enlarge.upscale(source), wanted)
+    written = enlarge.upscale(source, output=tmp_path / "큰 사진.png")
+    assert np.array_equal(np.asarray(Image.open(written)), wanted)
+    with pytest.raises(OutputError, match="--overwrite"):
+        enlarge.upscale(source, output=written)
+
+
+def test_crop() -> None:
+    image = np.random.default_rng(8).integers(0, 256, (40, 50, 3), np.uint8)
+    part = enlarge.upscale(image, crop=(10, 5, 30, 20))
+    assert np.array_equal(part, enlarge.upscale(image[5:25, 10:40]))
+    with pytest.raises(OptionError, match="crop"):
+        enlarge.upscale(image, crop=(30, 0, 30, 20))
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, (400, 280)),
+        ({"scale": 1}, (100, 70)),
+        ({"scale": 2.345}, (235, 164)),
+        ({"to_width": 333}, (333, 233)),
+        ({"to_height": 140}, (200, 140)),
+        ({"to_width": 300, "to_height": 300}, (300, 300)),
+    ],
+)
+def test_target_sizes(options: dict[str, Any], wanted: tuple[int, int]) -> None:
+    full: dict[str, Any] = {"scale": None, "to_width": None, "to_height": None} | options
+    assert target_size(100, 70, factor=4, **full) == wanted
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scale": 0.5}, {"scale": 17}, {"scale": float("nan")}, {"width": 9}, {"height": 10**6},
+     {"scale": 2, "width": 30}, {"tile": 40}, {"tile": "big"}, {"memory": "much"},
+     {"precision": "f12"}, {"engine": "abacus"}],
+)  # fmt: skip
+def test_impossible_wishes(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        enlarge.upscale(np.zeros((10, 10, 3), np.uint8), **options)
+
+
+@pytest.mark.parametrize(
+    "image", [None, 3, np.zeros((4, 4, 5), np.uint8), np.zeros((4, 4, 3), np.int64),
+              np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)],
+)  # fmt: skip
+def test_what_is_no_picture(image: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        enlarge.upscale(image)
+
+
+def test_a_budget_that_is_too_small_names_the_smallest_that_works() -> None:
+    image = np.zeros((2000, 300, 3), np.uint8)
+    with pytest.raises(BudgetError, match=r"the smallest that works is \d+ MB"):
+        enlarge.upscale(image, memory="100MB")
+
+
+def test_unknown_models(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"there are: .*fast"):
+        enlarge.open_model("fastest")
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(WeightsError, match=r"model\.onnx"):
+        enlarge.open_model(tmp_path / "model.onnx")
+
+
+def test_public_names() -> None:
+    for name in enlarge.__all__:
+        assert getattr(enlarge, name) is not None
+    assert enlarge.models()[0].name == "fast"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enlarge.errors import OptionError
+from enlarge.tiling import make_plan, spans
+from enlarge.tiling.plan import count
+
+LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> tuple[int, int, int, int]:
+    """(size, tile, halo, multiple) that can be covered."""
+    multiple = draw(st.sampled_from([1, 1, 8, 16]))
+    halo = draw(st.integers(0, 40))
+    least = 2 * halo + multiple
+    tile = -(-draw(st.integers(least, least + 200)) // multiple) * multiple
+    size = tile + multiple * draw(st.integers(0, 1500))
+    return size, tile, halo, multiple
+
+
+@given(axes())
+def test_spans_cover_an_axis_exactly_once(axis: tuple[int, int, int, int]) -> None:
+    size, tile, halo, multiple = axis
+    found = spans(size, tile, halo, multiple)
+    assert found[0].keep_start == 0
+    assert found[-1].keep_stop == size
+    for left, right in pairwise(found):
+        assert left.keep_stop == right.keep_start
+        assert left.start < right.start
+
+
+@given(axes())
+def test_tiles_lie_inside_and_keep_their_halo(axis: tuple[int, int, int, int]) -> None:
+    size, tile, halo, multiple = axis
+    for span in spans(size, tile, halo, multiple):
+        assert span.start >= 0
+        assert span.stop <= size
+        assert span.size == tile
+        assert span.start % multiple == 0
+        assert span.keep_start < span.keep_stop
+        assert span.start == 0 or span.keep_start - span.start >= halo
+        assert span.stop == size or span.stop - span.keep_stop >= halo
+
+
+@given(axes())
+def test_no_tile_is_superfluous(axis: tuple[int, int, int, int]) -> None:
+    size, tile, halo, multiple = axis
+    number = len(spans(size, tile, halo, multiple))
+    step = (tile - 2 * halo) // multiple * multiple
+    assert number == 1 or tile + (number - 2) * step < size
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(0, 40))
+def test_a_plan_computes_no_more_than_any_other_pair_of_rungs(
+    width: int, height: int, halo: int
+) -> None:
+    plan = make_plan(width, height, ladder=LADDER, halo=halo)
+    assert plan is not None
+
+    def costs(size: int) -> list[int]:
+        found = [n * side for side in LADDER if (n := count(size, side, halo))]
+        return found or [size]
+
+    assert plan.computed == min(costs(width)) * min(costs(height))
+    assert (
+        sum(
+            (t.columns.keep_stop - t.columns.keep_start) * (t.rows.keep_stop - t.rows.keep_start)
+            for t in plan
+        )
+        == width * height
+    )
+
+
+def test_a_small_picture_runs_at_its_own_size() -> None:
+    plan = make_plan(1, 63, ladder=LADDER, halo=20)
+    assert plan is not None
+    assert (len(plan), plan.tile_width, plan.tile_height) == (1, 1, 63)
+
+
+def test_nine_tiles_a_side_fit_4288_exactly() -> None:
+    plan = make_plan(4288, 4288, ladder=LADDER, halo=20)
+    assert plan is not None
+    assert (len(plan.columns), plan.tile_width) == (9, 512)
+    assert plan.width * plan.height / plan.computed > 0.8
+
+
+@pytest.mark.parametrize(("side", "share"), [(600, 0.7), (1000, 0.7), (512, 1.0), (1920, 0.7)])
+def test_the_share_of_new_output_is_high(side: int, share: float) -> None:
+    plan = make_plan(side, side, ladder=LADDER, halo=20)
+    assert plan is not None
+    assert side * side / plan.computed >= share
+
+
+def test_smaller_rungs_where_the_memory_asks_for_them() -> None:
+    plan = make_plan(1000, 1000, ladder=LADDER, halo=20, fits=lambda w, h, band: w * h <= 128 * 128)
+    assert plan is not None
+    assert plan.tile_width * plan.tile_height <= 128 * 128
+    assert make_plan(1000, 1000, ladder=LADDER, halo=20, fits=lambda w, h, b: False) is None
+
+
+def test_a_tile_that_is_all_halo_is_refused() -> None:
+    with pytest.raises(OptionError, match="at least 41"):
+        spans(100, 40, 20)
