@@ -1,0 +1,1 @@
+"""Data for training: photographs, pairs, and the patches that a step sees."""

@@ -1,0 +1,162 @@
+"""EDSwin: EDSR's residual blocks and Swin's layers on one trunk; the project's own.
+
+Convolution sees what is near, attention what repeats further away; both work on the same features.
+
+    image     (B, 3, H, W)      RGB in [0, 1], padded to a multiple of `window` by reflection
+    head      (B, C, H, W)      mean colour subtracted, 3×3: the one shallow feature
+    trunk     (B, C, H, W)      residual blocks and Swin layers, in one of these arrangements:
+        alternating   conv, attention, conv, attention …       `blocks` of each
+        every_k       attention after each `every`-th conv     `blocks` convs
+        parallel      x + conv(x) + attention(x)               `blocks` of each
+        convolution   convs alone, attention alone: the two    `blocks`
+        attention     trunks that the hybrid is compared with  `blocks`
+    merge     (B, C, H, W)      3×3, plus the shallow feature: the one long skip
+    upsample  (B, 3, sH, sW)    one 3×3 and pixel shuffle (`tail_features` 0), or 3×3 to
+                                `tail_features`, per stage 3×3 and shuffle, 3×3
+    enlarged  (B, 3, sH, sW)    mean colour added, cropped; not clamped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from enlarge.networks.blocks import (
+    DIV2K_MEAN,
+    DirectUpsampler,
+    MeanShift,
+    ResidualBlock,
+    SwinLayer,
+    Upsampler,
+    pad_to_multiple,
+    shuffle_margin,
+)
+
+Arrangement = Literal["alternating", "every_k", "parallel", "convolution", "attention"]
+
+
+class Attention(SwinLayer):
+    """A Swin layer on features (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Parallel(nn.Module):
+    """x + what the residual block adds + what the Swin layer adds."""
+
+    def __init__(self, conv: ResidualBlock, attention: Attention) -> None:
+        super().__init__()
+        self.conv = conv
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) + self.attention(x) - x
+
+
+def arrange(
+    arrangement: Arrangement,
+    *,
+    features: int,
+    blocks: int,
+    every: int,
+    heads: int,
+    window: int,
+    mlp_ratio: float,
+) -> list[nn.Module]:
+    """The trunk's modules in order; every second Swin layer is shifted by half a window."""
+    if arrangement == "every_k" and every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    layers = 0
+
+    def conv() -> ResidualBlock:
+        return ResidualBlock(features)
+
+    def attention() -> Attention:
+        nonlocal layers
+        shift = window // 2 if layers % 2 else 0
+        layers += 1
+        return Attention(features, heads=heads, window=window, shift=shift, mlp_ratio=mlp_ratio)
+
+    match arrangement:
+        case "alternating":
+            return [make() for _ in range(blocks) for make in (conv, attention)]
+        case "every_k":
+            makers = [
+                (conv, attention) if number % every == 0 else (conv,)
+                for number in range(1, blocks + 1)
+            ]
+            return [make() for group in makers for make in group]
+        case "parallel":
+            return [Parallel(conv(), attention()) for _ in range(blocks)]
+        case "convolution":
+            return [conv() for _ in range(blocks)]
+        case "attention":
+            return [attention() for _ in range(blocks)]
+    raise ValueError(
+        "arrangement must be alternating, every_k, parallel, convolution or attention, "
+        f"got {arrangement!r}"
+    )
+
+
+class EDSwin(nn.Module):
+    """The network above; the defaults are the smallest preset, `edswin-s`."""
+
+    def __init__(
+        self,
+        *,
+        scale: int = 4,
+        features: int = 64,
+        blocks: int = 8,
+        arrangement: Arrangement = "alternating",
+        every: int = 2,
+        heads: int = 4,
+        window: int = 8,
+        mlp_ratio: float = 2.0,
+        tail_features: int = 0,
+        mean: Sequence[float] = DIV2K_MEAN,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        trunk = arrange(
+            arrangement,
+            features=features,
+            blocks=blocks,
+            every=every,
+            heads=heads,
+            window=window,
+            mlp_ratio=mlp_ratio,
+        )
+        self.attends = any(not isinstance(module, ResidualBlock) for module in trunk)
+        self.multiple = window if self.attends else 1
+        self.sub_mean = MeanShift(mean, -1)
+        self.head = nn.Conv2d(3, features, 3, padding=1)
+        self.trunk = nn.Sequential(*trunk)
+        self.merge = nn.Conv2d(features, features, 3, padding=1)
+        self.direct = tail_features == 0
+        if self.direct:
+            self.tail: nn.Sequential = DirectUpsampler(scale, features)
+        else:
+            self.tail = nn.Sequential(
+                nn.Conv2d(features, tail_features, 3, padding=1),
+                Upsampler(scale, tail_features),
+                nn.Conv2d(tail_features, 3, 3, padding=1),
+            )
+        self.add_mean = MeanShift(mean, +1)
+
+    @property
+    def margin(self) -> int | None:
+        """Receptive margin in LR pixels; None, unbounded, where there is attention."""
+        if self.attends:
+            return None
+        tail = 1 if self.direct else 1 + shuffle_margin(self.scale, 1)
+        return 1 + 2 * len(self.trunk) + 1 + tail
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        shallow = self.head(self.sub_mean(pad_to_multiple(image, self.multiple)))
+        deep = self.merge(self.trunk(shallow)) + shallow
+        x = self.add_mean(self.tail(deep))
+        return x[..., : height * self.scale, : width * self.scale]

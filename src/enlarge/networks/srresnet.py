@@ -1,0 +1,66 @@
+"""SRResNet: the generator of SRGAN.
+
+Ledig et al., CVPR 2017, figure 4, https://arxiv.org/abs/1609.04802.
+
+    image     (B, 3, H, W)      RGB in [0, 1]
+    head      (B, F, H, W)      9×9, PReLU: the shallow feature
+    body      (B, F, H, W)      `blocks` × (x + norm(conv(prelu(norm(conv(x))))))
+    merge     (B, F, H, W)      3×3, norm, plus the shallow feature
+    upsample  (B, F, sH, sW)    per stage 3×3, pixel shuffle, PReLU
+    tail      (B, 3, sH, sW)    9×9; not clamped
+
+`norm` is batch normalisation as drawn; `batch_norm=False` leaves it out, as later work prefers.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from enlarge.networks.blocks import Upsampler, shuffle_margin
+
+
+def conv_norm(features: int, *, batch_norm: bool) -> list[nn.Module]:
+    """A 3×3 convolution, followed by batch normalisation where wanted."""
+    conv = nn.Conv2d(features, features, 3, padding=1)
+    return [conv, nn.BatchNorm2d(features)] if batch_norm else [conv]
+
+
+class Block(nn.Module):
+    """x + norm(conv(prelu(norm(conv(x)))))."""
+
+    def __init__(self, features: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            *conv_norm(features, batch_norm=batch_norm),
+            nn.PReLU(),
+            *conv_norm(features, batch_norm=batch_norm),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)
+
+
+class SRResNet(nn.Module):
+    """The network above."""
+
+    multiple = 1
+
+    def __init__(
+        self, *, scale: int = 4, features: int = 64, blocks: int = 16, batch_norm: bool = True
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Sequential(nn.Conv2d(3, features, 9, padding=4), nn.PReLU())
+        self.body = nn.Sequential(*(Block(features, batch_norm=batch_norm) for _ in range(blocks)))
+        self.merge = nn.Sequential(*conv_norm(features, batch_norm=batch_norm))
+        self.upsample = Upsampler(scale, features, prelu=True)
+        self.tail = nn.Conv2d(features, 3, 9, padding=4)
+
+    @property
+    def margin(self) -> int:
+        """Receptive margin in LR pixels."""
+        return 4 + 2 * len(self.body) + 1 + shuffle_margin(self.scale, 4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        shallow = self.head(image)
+        return self.tail(self.upsample(self.merge(self.body(shallow)) + shallow))

@@ -1,0 +1,40 @@
+"""SRVGG, which the field calls "compact": the small network of Real-ESRGAN.
+
+Wang et al., ICCV Workshops 2021, https://arxiv.org/abs/2107.10833, and its repository, whose keys
+these are.
+
+    image     (B, 3, H, W)      RGB in [0, 1]
+    body      (B, F, H, W)      3×3, PReLU; `convs` × (3×3, PReLU)
+              (B, 3s², H, W)    3×3, then pixel shuffle
+    enlarged  (B, 3, sH, sW)    plus the nearest-neighbour enlargement; not clamped
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SRVGG(nn.Module):
+    """The network above."""
+
+    multiple = 1
+
+    def __init__(self, *, scale: int = 4, features: int = 64, convs: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.convs = convs
+        layers: list[nn.Module] = []
+        for inputs in [3] + convs * [features]:
+            layers += [nn.Conv2d(inputs, features, 3, padding=1), nn.PReLU(features)]
+        layers.append(nn.Conv2d(features, 3 * scale * scale, 3, padding=1))
+        self.body = nn.Sequential(*layers)
+
+    @property
+    def margin(self) -> int:
+        """Receptive margin in LR pixels."""
+        return self.convs + 2
+
+    def forward(self, image: Tensor) -> Tensor:
+        details = F.pixel_shuffle(self.body(image), self.scale)
+        return details + F.interpolate(image, scale_factor=float(self.scale), mode="nearest")

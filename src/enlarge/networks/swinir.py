@@ -1,0 +1,213 @@
+"""SwinIR: Image Restoration Using Swin Transformer.
+
+Liang et al., ICCV Workshops 2021, https://arxiv.org/abs/2108.10257. Keys as published.
+
+    image     (B, 3, H, W)      RGB in [0, 1], padded to a multiple of `window` by reflection
+    first     (B, C, H, W)      mean colour subtracted, 3×3: the shallow feature
+    layers    (B, H, W, C)      RSTBs: each x + conv(its Swin layers, every second one shifted)
+    norm      (B, C, H, W)      layer norm
+    after     (B, C, H, W)      3×3 ("1conv") or a bottleneck ("3conv"), plus the shallow feature
+    enlarged  (B, 3, sH, sW)    by `upsampler`; mean colour added, cropped; not clamped
+        pixelshuffle        3×3 to F, leaky ReLU, per stage 3×3 and shuffle, 3×3  (classical)
+        pixelshuffledirect  3×3 to 3s², shuffle                                   (lightweight)
+        nearest+conv        3×3 to F, per stage nearest ×2 and 3×3, 3×3, 3×3      (real-world)
+        none                3×3 to 3, plus the picture: ×1, for denoising
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from enlarge.networks.blocks import (
+    DIV2K_MEAN,
+    DirectUpsampler,
+    MeanShift,
+    SwinLayer,
+    Upsampler,
+    nearest_and_conv,
+    pad_to_multiple,
+    stages,
+)
+
+UpsamplerName = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
+Connection = Literal["1conv", "3conv"]
+
+
+def connection_conv(dim: int, connection: Connection) -> nn.Module:
+    """What closes an RSTB: one 3×3 convolution, or three with a quarter of the channels inside."""
+    if connection == "1conv":
+        return nn.Conv2d(dim, dim, 3, padding=1)
+    if connection == "3conv":
+        return nn.Sequential(
+            nn.Conv2d(dim, dim // 4, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(dim // 4, dim // 4, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(dim // 4, dim, 3, padding=1),
+        )
+    raise ValueError(f"connection must be 1conv or 3conv, got {connection!r}")
+
+
+class SwinLayers(nn.Module):
+    """Swin layers in a row, every second one shifted by half a window. (B, H, W, C) in and out."""
+
+    def __init__(self, dim: int, *, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(
+                SwinLayer(
+                    dim,
+                    heads=heads,
+                    window=window,
+                    shift=window // 2 if i % 2 else 0,
+                    mlp_ratio=mlp_ratio,
+                )
+                for i in range(depth)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x)
+
+
+class RSTB(nn.Module):
+    """Residual Swin transformer block: x + conv(layers(x)). (B, H, W, C) in and out."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        depth: int,
+        heads: int,
+        window: int,
+        mlp_ratio: float,
+        connection: Connection,
+    ) -> None:
+        super().__init__()
+        self.residual_group = SwinLayers(
+            dim, depth=depth, heads=heads, window=window, mlp_ratio=mlp_ratio
+        )
+        self.conv = connection_conv(dim, connection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.residual_group(x).permute(0, 3, 1, 2)  # (B, C, H, W)
+        return x + self.conv(y).permute(0, 2, 3, 1)
+
+
+class PatchNorm(nn.Module):
+    """The layer norm before the first RSTB; a module of its own for the published key."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+class SwinIR(nn.Module):
+    """The network above; `depths` and `heads` have one number per RSTB."""
+
+    margin = None
+    """Unbounded: shifted windows hand what they saw from window to window."""
+
+    def __init__(
+        self,
+        *,
+        scale: int = 4,
+        dim: int = 60,
+        depths: Sequence[int] = (6, 6, 6, 6),
+        heads: Sequence[int] = (6, 6, 6, 6),
+        window: int = 8,
+        mlp_ratio: float = 2.0,
+        upsampler: UpsamplerName = "pixelshuffledirect",
+        connection: Connection = "1conv",
+        features: int = 64,
+        mean: Sequence[float] = DIV2K_MEAN,
+    ) -> None:
+        super().__init__()
+        if len(depths) != len(heads):
+            raise ValueError(
+                f"depths and heads must be equally long, got {len(depths)} and {len(heads)}"
+            )
+        self.scale = scale
+        self.multiple = window
+        self.upsampler = upsampler
+        self.sub_mean = MeanShift(mean, -1)
+        self.conv_first = nn.Conv2d(3, dim, 3, padding=1)
+        self.patch_embed = PatchNorm(dim)
+        self.layers = nn.Sequential(
+            *(
+                RSTB(
+                    dim,
+                    depth=depth,
+                    heads=count,
+                    window=window,
+                    mlp_ratio=mlp_ratio,
+                    connection=connection,
+                )
+                for depth, count in zip(depths, heads, strict=True)
+            )
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.conv_after_body = connection_conv(dim, connection)
+        self.add_mean = MeanShift(mean, +1)
+        self._build_reconstruction(dim, features)
+
+    def _build_reconstruction(self, dim: int, features: int) -> None:
+        scale = self.scale
+        if self.upsampler == "pixelshuffledirect":
+            self.upsample: nn.Module = DirectUpsampler(scale, dim)
+        elif self.upsampler == "pixelshuffle":
+            self._build_before_upsample(dim, features)
+            self.upsample = Upsampler(scale, features)
+            self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
+        elif self.upsampler == "nearest+conv":
+            if scale not in (2, 4, 8):
+                raise ValueError(f"nearest+conv needs scale 2, 4 or 8, got {scale}")
+            self._build_before_upsample(dim, features)
+            for number in range(1, len(stages(scale)) + 1):
+                self.add_module(f"conv_up{number}", nn.Conv2d(features, features, 3, padding=1))
+            self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
+            self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
+        elif self.upsampler == "none":
+            if scale != 1:
+                raise ValueError(f"upsampler none needs scale 1, got {scale}")
+            self.conv_last = nn.Conv2d(dim, 3, 3, padding=1)
+        else:
+            raise ValueError(
+                "upsampler must be pixelshuffle, pixelshuffledirect, nearest+conv or none, "
+                f"got {self.upsampler!r}"
+            )
+
+    def _build_before_upsample(self, dim: int, features: int) -> None:
+        self.conv_before_upsample = nn.Sequential(
+            nn.Conv2d(dim, features, 3, padding=1), nn.LeakyReLU(0.01)
+        )
+
+    def reconstruct(self, x: Tensor, image: Tensor) -> Tensor:
+        """Features (B, C, H, W) and the mean-free picture → (B, 3, sH, sW)."""
+        if self.upsampler == "pixelshuffledirect":
+            return self.upsample(x)
+        if self.upsampler == "none":
+            return image + self.conv_last(x)
+        x = self.conv_before_upsample(x)
+        if self.upsampler == "pixelshuffle":
+            return self.conv_last(self.upsample(x))
+        numbers = range(1, len(stages(self.scale)) + 1)
+        x = nearest_and_conv(x, (self.get_submodule(f"conv_up{n}") for n in numbers))
+        return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        image = self.sub_mean(pad_to_multiple(image, self.multiple))
+        shallow = self.conv_first(image)
+        x = self.patch_embed(shallow.permute(0, 2, 3, 1))  # (B, H, W, C)
+        x = self.norm(self.layers(x)).permute(0, 3, 1, 2)  # (B, C, H, W)
+        x = self.conv_after_body(x) + shallow
+        x = self.add_mean(self.reconstruct(x, image))
+        return x[..., : height * self.scale, : width * self.scale]

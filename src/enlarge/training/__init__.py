@@ -1,0 +1,1 @@
+"""Learning: a recipe and pictures in, a self-describing model out."""
