@@ -1,0 +1,237 @@
+"""`enlarge evaluate --model … --data …`: how good models are, beside bicubic and Lanczos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from enlarge.metrics.evaluation import Method, Result, Watch
+    from enlarge.metrics.pairs import DataSet
+    from enlarge.metrics.protocol import Protocol
+    from enlarge.picture import Watcher
+
+_WHAT = Group("Models and data")
+_PROTOCOL = Group("Protocol")
+_OUTPUT = Group("Output")
+_MOST_SHOWN = 20
+
+
+def evaluate(
+    *,
+    data: Annotated[
+        list[str], Parameter(group=_WHAT, metavar="FOLDER|CSV...", consume_multiple=True)
+    ],
+    model: Annotated[
+        list[str] | None, Parameter(group=_WHAT, metavar="MODEL...", consume_multiple=True)
+    ] = None,
+    scale: Annotated[int | None, Parameter(group=_WHAT, metavar="1-16", converter=whole(1))] = None,
+    engine: Annotated[Literal["auto", "openvino"], Parameter(group=_WHAT)] = "auto",
+    precision: Annotated[Literal["auto", "f32", "bf16"], Parameter(group=_WHAT)] = "auto",
+    colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
+    border: Annotated[
+        int | None, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))
+    ] = None,
+    modcrop: Annotated[bool, Parameter(group=_PROTOCOL, negative="")] = False,
+    save: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FOLDER")] = None,
+    cache: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
+    report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
+    json: Switch = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge models by PSNR and SSIM on pictures whose originals are known.
+
+    Parameters
+    ----------
+    data
+        Folders with HR/ and LR/, DIV2K's folders, csv files with LR,HR, or originals alone.
+    model
+        Names (see `enlarge models`) or paths of model files; bicubic and Lanczos stand beside.
+    scale
+        Which LR pictures, where there are several; or the factor of those that are made by
+        MATLAB's bicubic, where there are originals alone.
+    engine
+        What runs the network.
+    precision
+        auto: bf16 where the processor and the model allow it, else f32.
+    colour
+        y: Y of BT.601, 16 to 235, as the field reports it. full-y: the same, 0 to 255. rgb.
+    border
+        Pixels left out on each side (default: as many as the factor).
+    modcrop
+        Crop originals whose sides are not the factor times those of the LR picture.
+    save
+        Keep the enlarged pictures there, and the scores, so that a next run goes on.
+    cache
+        Keep the scores in this file, so that a next run goes on.
+    report
+        Write a report too, .json.
+    json
+        Print one JSON document.
+    verbose
+        List every picture.
+    quiet
+        Print the means only.
+
+    """
+    import json as js
+
+    from enlarge.cli import say
+    from enlarge.metrics.evaluation import to_document
+    from enlarge.metrics.pairs import find_set
+    from enlarge.metrics.protocol import Protocol
+
+    refuse_both(quiet, verbose)
+    _check_report(report)
+    protocol = Protocol(colour, border, modcrop)
+    sets = _renamed([find_set(path, scale, modcrop=modcrop) for path in data], data)
+    if cache is None and save is not None:
+        cache = save / ".enlarge" / "scores.jsonl"
+    results = _judge(
+        model or [], sets, protocol, engine, precision, cache, save, not quiet and not json
+    )
+    document = js.dumps(to_document(protocol, results), ensure_ascii=False, indent=2)
+    if report is not None:
+        report.write_text(document + "\n", encoding="utf-8")
+    if json:
+        say(document)
+        return
+    say(f"PSNR in dB / SSIM; {protocol}")
+    for found in sets:
+        most = 0 if quiet else len(found.pairs) if verbose else _MOST_SHOWN
+        say("\n" + _table([r for r in results if r.data == found.name], most))
+
+
+def _check_report(report: Path | None) -> None:
+    if report is None:
+        return
+    if report.suffix.lower() != ".json":
+        raise OptionError(f"--report writes .json, got {report}")
+    if not report.parent.is_dir():
+        raise OptionError(f"--report {report}: there is no folder {report.parent}")
+
+
+def _renamed(sets: Sequence[DataSet], paths: Sequence[str]) -> list[DataSet]:
+    """The sets, those of equal names called by their paths."""
+    from dataclasses import replace
+
+    names = [found.name for found in sets]
+    return [
+        replace(found, name=path.strip("/")) if names.count(found.name) > 1 else found
+        for found, path in zip(sets, paths, strict=True)
+    ]
+
+
+def _judge(
+    models: Sequence[str],
+    sets: Sequence[DataSet],
+    protocol: Protocol,
+    engine: str,
+    precision: str,
+    cache: Path | None,
+    save: Path | None,
+    shown: bool,
+) -> list[Result]:
+    from enlarge.cli.progress import bar
+    from enlarge.metrics.evaluation import Kept, bicubic, evaluate, lanczos
+
+    kept = Kept(cache)
+    methods = {
+        factor: [bicubic(), lanczos(), *_methods(models, factor, engine, precision)]
+        for factor in {found.factor for found in sets}
+    }
+    total = sum(len(found.pairs) * len(methods[found.factor]) for found in sets)
+    results: list[Result] = []
+    with bar("evaluate", shown=shown) as watcher:
+        before = 0
+        for found in sets:
+            chosen = methods[found.factor]
+            watch = _counting(watcher, before, total, [method.name for method in chosen])
+            results += evaluate(chosen, found, protocol, kept=kept, save=save, watch=watch)
+            before += len(found.pairs) * len(chosen)
+    return results
+
+
+def _counting(
+    watcher: Watcher | None, before: int, total: int, names: Sequence[str]
+) -> Watch | None:
+    """A watch over one data set that moves the bar of the whole run."""
+    if watcher is None:
+        return None
+    import numpy as np
+
+    from enlarge.picture import Progress
+
+    def watch(method: str, data: str, done: int, pictures: int) -> None:
+        now = before + names.index(method) * pictures + done
+        if now:
+            watcher(Progress(now, total, 0, 0, np.empty(0), True))
+
+    return watch
+
+
+def _methods(models: Sequence[str], factor: int, engine: str, precision: str) -> list[Method]:
+    """The models, each under a name of its own."""
+    from enlarge.metrics.evaluation import model_method
+    from enlarge.weights.catalog import DEFAULT, find_weights
+
+    found = [find_weights(model, factor) for model in models or [DEFAULT]]
+    paths = list(dict.fromkeys(weights.path.resolve() for weights in found))
+    by_path = {weights.path.resolve(): weights for weights in found}
+    stems = ["bicubic", "lanczos", *(path.stem for path in paths)]
+    longer = [f"{path.parent.name}/{path.stem}" for path in paths]
+    names = []
+    for path, long in zip(paths, longer, strict=True):
+        short = path.stem if stems.count(path.stem) == 1 else long
+        names.append(short if longer.count(long) == 1 else str(path).strip("/"))
+    return [
+        model_method(by_path[path], name=name, engine=engine, precision=precision)
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def _table(results: Sequence[Result], most: int) -> str:
+    """A data set's means, and its first `most` pictures."""
+    from enlarge.memory import format_size
+    from enlarge.metrics.evaluation import in_db
+
+    first = results[0]
+    rows = [(f"{first.data}, ×{first.factor}", "PSNR", "SSIM", "seconds", "peak memory")]
+    for result in results:
+        name = f"{result.model} ({result.precision})" if result.precision else result.model
+        memory = format_size(result.peak_memory) if result.peak_memory else "–"
+        rows.append(
+            (name, in_db(result.psnr), f"{result.ssim:.4f}", f"{result.seconds:.2f}", memory)
+        )
+    text = _aligned(rows)
+    if most:
+        pictures: list[tuple[str, ...]] = [("picture", *(result.model for result in results))]
+        for images in list(zip(*(result.images for result in results), strict=True))[:most]:
+            cells = (f"{in_db(image.psnr)} / {image.ssim:.4f}" for image in images)
+            pictures.append((images[0].name, *cells))
+        text += "\n\n" + _aligned(pictures)
+        if len(first.images) > most:
+            text += f"\n… and {len(first.images) - most} more; --verbose lists them"
+    return text
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    )

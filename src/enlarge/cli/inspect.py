@@ -1,0 +1,84 @@
+"""`enlarge inspect FILE`: what a weight file or a picture is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
+
+_WEIGHTS = (".onnx", ".safetensors")
+_FOREIGN = (".pth", ".pt", ".ckpt")
+
+
+def inspect(
+    file: str, /, *, json: Switch = False, verbose: Verbose = False, quiet: Quiet = False
+) -> None:
+    """Tell about a weight file (its card) or a picture (size, depth, profile, metadata).
+
+    Parameters
+    ----------
+    file
+        An .onnx or .safetensors file, the name of a model, or a picture.
+    json
+        Print it as JSON.
+    verbose
+        Also say what is empty.
+    quiet
+        Say nothing; the exit status tells whether the file can be read.
+
+    """
+    from json import dumps
+
+    from enlarge.cli import say
+
+    refuse_both(quiet, verbose)
+    facts = _facts(file)
+    if quiet:
+        return
+    if json:
+        say(dumps(facts, ensure_ascii=False, indent=2))
+        return
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        if verbose or value not in (None, "", [], {}):
+            say(f"{key.ljust(width)}  {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_in_words(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, "") else str(value)
+
+
+def _facts(file: str) -> dict[str, Any]:
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from enlarge.errors import InputError, WeightsError
+    from enlarge.media.reading import describe
+    from enlarge.weights.catalog import list_weights
+    from enlarge.weights.files import read_card
+
+    path = Path(file)
+    if not path.exists():
+        named = {weights.path.stem: weights for weights in list_weights()}
+        if file in named:
+            return {"file": str(named[file].path)} | asdict(named[file].card)
+        raise InputError(f"{file}: no such file, and no model: there are {', '.join(named)}")
+    if path.is_dir():
+        raise InputError(
+            f"{file}: is a folder; expected a weight file, a model's name or a picture"
+        )
+    suffix = path.suffix.lower()
+    if suffix in _FOREIGN:
+        raise WeightsError(f"{file}: {suffix} is not supported yet; expected .onnx or .safetensors")
+    if suffix not in _WEIGHTS:
+        return {"file": file} | describe(path)
+    card = read_card(path)
+    if card is None:
+        raise WeightsError(f"{file}: carries no enlarge card; expected one in its metadata")
+    return {"file": file} | asdict(card)

@@ -1,0 +1,62 @@
+"""`enlarge models`: the models at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
+
+
+def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
+    """List the models that --model takes by name.
+
+    Parameters
+    ----------
+    json
+        Print the whole cards as JSON.
+    verbose
+        Also say where each file lies, its data and its licence.
+    quiet
+        Print the names alone.
+
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from enlarge.cli import say
+    from enlarge.weights.catalog import DEFAULT, list_weights
+
+    refuse_both(quiet, verbose)
+    found = list_weights()
+    if json:
+        cards = [asdict(weights.card) | {"file": str(weights.path)} for weights in found]
+        say(dumps(cards, ensure_ascii=False, indent=2))
+        return
+    if quiet:
+        for weights in found:
+            say(weights.path.stem)
+        return
+    rows = [("model", "scale", "parameters", "kFLOP/px", "file", "scores")]
+    for weights in found:
+        card = weights.card
+        name = weights.path.stem + (" (default)" if weights.path.stem == DEFAULT else "")
+        size = f"{weights.path.stat().st_size / 1e6:.2f} MB"
+        work = f"{card.flops / 1000:.1f}"
+        rows.append(
+            (name, f"×{card.scale}", f"{card.parameters:,}", work, size, _scores(card.scores))
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    # One line for the heading and one for each model, with -v followed by what the card adds.
+    for row, extra in zip(rows, [None, *found], strict=True):
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if verbose and extra is not None:
+            for key in ("network", "data", "licence", "recipe", "hours"):
+                say(f"    {key.ljust(7)}  {getattr(extra.card, key) or 'not said'}")
+            say(f"    file     {extra.path}")
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    """The PSNR on the benchmarks of the field."""
+    found = [name for name in ("Set5", "Set14") if name in scores]
+    text = ", ".join(f"{name} {scores[name]['psnr']:.2f}" for name in found)
+    return f"{text} dB (Y)" if text else "none"

@@ -1,0 +1,53 @@
+"""What several commands take: the types of their options, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from enlarge.errors import OptionError
+
+Switch = Annotated[bool, Parameter(negative="")]
+Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
+Quiet = Switch
+
+
+def refuse_both(quiet: bool, verbose: bool) -> None:
+    """Raise `OptionError` for --quiet with --verbose."""
+    if quiet and verbose:
+        raise OptionError("--quiet and --verbose contradict each other; give one of them")
+
+
+def whole(least: int) -> Any:
+    """A converter for whole numbers from `least` on: neither 1.5 nor 1e3 is rounded silently."""
+
+    def convert(kind: Any, tokens: Sequence[Any]) -> int:
+        (token,) = tokens
+        try:
+            number = int(token.value)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise OptionError(
+                f"{token.keyword} must be a whole number from {least} on, got {token.value!r}"
+            )
+        return number
+
+    return convert
+
+
+def rectangle(kind: Any, tokens: Sequence[Any]) -> tuple[int, int, int, int]:
+    """A converter for X,Y,WIDTH,HEIGHT. Raises `OptionError`."""
+    (token,) = tokens
+    try:
+        x, y, width, height = (int(part) for part in token.value.split(","))
+    except ValueError:
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise OptionError(
+            f"{token.keyword} must be X,Y,WIDTH,HEIGHT in input pixels, four whole numbers, "
+            f"got {token.value!r}"
+        )
+    return x, y, width, height

@@ -1,0 +1,191 @@
+"""What each output is called, and every refusal that can be known before any work."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from enlarge.cli import STREAM
+from enlarge.cli.inputs import Found
+from enlarge.errors import OptionError, OutputError
+
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture: its source and its target (`-` for the standard streams)."""
+
+    source: str
+    target: str
+
+    @property
+    def path(self) -> Path | None:
+        """The target as a path, None for standard output."""
+        return None if self.target == STREAM else Path(self.target)
+
+
+def is_folder(output: str) -> bool:
+    """Whether `-o` names a folder: it is one, ends in a slash, or has no extension."""
+    if output == STREAM:
+        return False
+    path = Path(output)
+    return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
+
+
+def name_output(found: Found, output: str | None, *, suffix: str, extension: str) -> Job:
+    """The job of one input.
+
+    `suffix` follows the stem, and `extension` (with its dot) ends the name, of outputs in folders
+    and beside inputs.
+    """
+    if output is None:
+        if found.path == STREAM:
+            return Job(STREAM, STREAM)
+        path = Path(found.path)
+        return Job(found.path, str(path.with_name(path.stem + suffix + extension)))
+    if is_folder(output):
+        stem = "stdin" if found.path == STREAM else Path(found.path).stem
+        return Job(found.path, str(Path(output) / found.below / (stem + suffix + extension)))
+    return Job(found.path, output)
+
+
+def check_outputs(jobs: Sequence[Job], inputs: Sequence[str], *, overwrite: bool) -> None:
+    """Refuse outputs that cannot be, with `OutputError`.
+
+    That is one that is an input (`inputs`: all of them, also those without a job), two with one
+    name, one that exists already without `overwrite`, and one whose folder cannot take it.
+    """
+    sources = {_inode(Path(name)): name for name in inputs if name != STREAM}
+    taken: dict[Path, Job] = {}
+    for job in jobs:
+        path = job.path
+        if path is None:
+            continue
+        _check_name(path)
+        inode = _inode(path)
+        if inode is not None and inode in sources:
+            raise OutputError(
+                f"the output {path} is the input {sources[inode]}; "
+                "name another place with -o, or another name with --suffix"
+            )
+        other = taken.setdefault(_place(path), job)
+        if other is not job:
+            raise OutputError(
+                f"{other.source} and {job.source} would both become {path}; enlarge them into "
+                "different folders, or give the folder that holds both"
+            )
+        if inode is not None:
+            _check_existing(path, overwrite=overwrite)
+    for folder in {path.parent for job in jobs if (path := job.path) is not None}:
+        _check_folder(folder)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folders that would have to be made for `folder` to exist, the outermost first."""
+    missing: list[Path] = []
+    while not folder.exists() and folder != folder.parent:
+        missing.insert(0, folder)
+        folder = folder.parent
+    return missing
+
+
+def _check_name(path: Path) -> None:
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{path}: the name is longer than {_LONGEST_NAME} bytes; name the output with -o"
+        )
+
+
+def _check_existing(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    if not path.is_file():
+        raise OutputError(f"{path}: is not a regular file; use -o - for standard output")
+    if not overwrite:
+        raise OutputError(f"{path} exists; --overwrite replaces it, -o names another place")
+
+
+def _check_folder(folder: Path) -> None:
+    missing = missing_folders(folder)
+    place = missing[0].parent if missing else folder
+    if not place.is_dir():
+        raise OutputError(f"{place}: is not a folder, so {folder} cannot be one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{place}: cannot be written to; name another folder with -o")
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """What is the same for every name of one file: links of both kinds, and case where it does not
+    count. None where there is no such file.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _place(path: Path) -> Path:
+    """Where a file that need not exist will lie: links followed, and names as they are told apart
+    there.
+    """
+    real = Path(os.path.realpath(path))
+    missing = missing_folders(real.parent)
+    folder = missing[0].parent if missing else real.parent
+    if not _ignores_case(folder):
+        return real
+    rest = str(real.relative_to(folder))
+    return folder / unicodedata.normalize("NFC", rest).casefold()
+
+
+@cache
+def _ignores_case(folder: Path) -> bool:
+    """Whether a folder's file system takes `A` and `a` for one name (macOS, Windows)."""
+    for place in (folder, *folder.parents):
+        other = place.with_name(place.name.swapcase()) if place.name else place
+        if other.name != place.name:
+            return _inode(place) == _inode(other)
+    return False
+
+
+def check_wishes(
+    output: str | None,
+    *,
+    suffix: str | None,
+    count: int,
+    json: bool,
+) -> None:
+    """Refuse what contradicts itself, with `OptionError`. `count`: of inputs."""
+    if suffix is not None and (suffix.startswith("--") or set(suffix) & {"/", os.sep, "\0"}):
+        raise OptionError(f"--suffix is a part of a file's name, without {os.sep}; got {suffix!r}")
+    if output is None:
+        return
+    if not output:
+        raise OptionError("-o is empty; expected a folder, a file, or - for standard output")
+    if output == STREAM:
+        if count > 1:
+            raise OptionError(
+                f"-o - takes one picture, but there are {count} inputs; name a folder with -o"
+            )
+        if json:
+            raise OptionError("--json and -o - both go to standard output; use -o FILE")
+    if is_folder(output):
+        return
+    if Path(output).suffix.lower() == ".zip":
+        raise OptionError(
+            f"-o {output}: .zip is not supported yet; name a folder, for example "
+            f"-o {Path(output).stem}/"
+        )
+    if suffix is not None:
+        where = "names the whole file" if output != STREAM else "has no name"
+        raise OptionError(f"--suffix and -o {output} contradict each other: -o {where}")
+    if count > 1:
+        raise OptionError(
+            f"-o {output} names one file, but there are {count} inputs; "
+            f"name a folder, for example -o {Path(output).stem}/"
+        )

@@ -1,0 +1,65 @@
+"""A progress bar with the seconds left, on long work, in a terminal only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from enlarge.picture import Progress, Watcher
+
+PATIENCE = 1.0
+"""Seconds of work before a bar is worth showing."""
+
+
+@contextmanager
+def bar(name: str, *, shown: bool) -> Iterator[Watcher | None]:
+    """A callback for `progress=`; None where there is nobody to look at it."""
+    if not shown or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    begun = time.monotonic()
+    bars: list[Any] = []  # the bar, once the work has lasted long enough to need one
+
+    def watch(progress: Progress) -> None:
+        passed = time.monotonic() - begun
+        if not progress.last or passed < PATIENCE:
+            return
+        if not bars:
+            bars.append(_start(name))
+        left = passed / progress.done * (progress.total - progress.done)
+        bars[0].update(0, total=progress.total, completed=progress.done, left=_in_words(left))
+
+    try:
+        yield watch
+    finally:
+        if bars:
+            bars[0].stop()
+
+
+def _in_words(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s left"
+    return f"{whole // 60} min {whole % 60} s left"
+
+
+def _start(name: str) -> Any:
+    """A bar for one piece of work."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    shown = Bar(
+        TextColumn("{task.description}", markup=False),  # a file name may hold brackets
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    shown.add_task(name, total=None, left="")
+    shown.start()
+    return shown

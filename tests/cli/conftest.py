@@ -1,0 +1,77 @@
+"""What the command line's tests share: tiny pictures, and a stand-in for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from enlarge.cli import job
+from enlarge.media.reading import open_picture
+from enlarge.upscaler import Done, forecast
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Compiled models are kept for these tests, and away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENLARGE_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def picture(here: Path) -> Make:
+    """Makes a small picture at a path; returns the path."""
+
+    def make(name: str | Path, width: int = 16, height: int = 12) -> Path:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Replaces the enlargement by a small file; the list holds (source, target) of each."""
+    calls: list[tuple[str, str]] = []
+
+    class Quick:
+        def __init__(self, weights: Any, **options: Any) -> None:
+            self.card = weights.card
+
+        def upscale_file(self, source: Path, target: Path, **options: Any) -> Done:
+            calls.append((str(source), str(target)))
+            names = ("scale", "width", "height", "crop")
+            with open_picture(source) as opened:
+                size = forecast(
+                    opened.facts, options["format"], factor=4, **{n: options[n] for n in names}
+                )
+            target.write_bytes(b"done")
+            tile = (size.width, size.height)
+            return Done(str(target), *tile, "fast", "none", "f32", tile, 1, 0.0)
+
+    monkeypatch.setattr(job, "Upscaler", Quick)
+    return calls
+
+
+def tree(folder: Path) -> list[str]:
+    """Everything below a folder, as sorted relative names."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))

@@ -1,0 +1,203 @@
+"""The command from its words to its files, with the real network on tiny pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import enlarge
+from enlarge.cli import job, progress, run
+from enlarge.upscaler import Upscaler
+from tests.cli.conftest import Make, tree
+
+Said = pytest.CaptureFixture[str]
+
+
+def pixels(source: Path | io.BytesIO) -> Any:
+    return np.asarray(Image.open(source))
+
+
+def test_a_picture(picture: Make, here: Path, capsys: Said) -> None:
+    photo = picture("photo.png")
+    assert run(["photo.png"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith("photo_x4.png  64×48, ")
+    assert tree(here) == ["photo.png", "photo_x4.png"]
+    assert np.array_equal(pixels(here / "photo_x4.png"), enlarge.upscale(photo))
+    assert run(["photo.png", "--overwrite", "-v"]) == 0
+    assert "fast" in capsys.readouterr().out
+    assert run(["photo.png", "--overwrite", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_json(picture: Make, here: Path, capsys: Said) -> None:
+    picture("a.png")
+    Path("b.png").write_text("no picture")
+    assert run(["b.png", "a.png", "-o", "out", "--json", "--scale", "2"]) == 3
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    (result,) = document["results"]
+    assert (result["input"], result["output"]) == ("a.png", "out/a.png")
+    assert (result["width"], result["height"]) == (32, 24)
+    (failure,) = document["failed"]
+    assert failure["input"] == "b.png"
+    assert said.err == f"enlarge: {failure['error']}\n"
+    assert tree(here) == ["a.png", "b.png", "out", "out/a.png"]
+
+
+def test_streams(
+    picture: Make, here: Path, capsysbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    photo = picture("photo.png")
+    expected = enlarge.upscale(photo)
+
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    give(photo.read_bytes())
+    assert run(["-"]) == 0
+    said = capsysbinary.readouterr()
+    assert np.array_equal(pixels(io.BytesIO(said.out)), expected)
+    assert said.err.startswith(b"standard output  64")
+    assert run(["photo.png", "-o", "-", "--format", "tif", "--quiet"]) == 0
+    said = capsysbinary.readouterr()
+    assert said.out[:2] == b"II"
+    assert said.err == b""
+    assert np.array_equal(pixels(io.BytesIO(said.out)), expected)
+    give(photo.read_bytes())
+    assert run(["-", "photo.png", "-o", "out"]) == 0
+    assert tree(here / "out") == ["photo.png", "stdin.png"]
+    capsysbinary.readouterr()
+    for data in (b"", b"no picture"):
+        give(data)
+        assert run(["-", "-o", "new/x.png"]) == 1
+        said = capsysbinary.readouterr()
+        assert said.out == b""
+        assert said.err.startswith(b"enlarge: standard input: ")
+        assert said.err.count(b"\n") == 1
+    assert not (here / "new").exists()
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(["-", "-o", "x.png"]) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_picture_that_cannot_be_read(count: int, picture: Make, here: Path, capsys: Said) -> None:
+    photo = picture("in/good.png")
+    Path("in/cut.png").write_bytes(photo.read_bytes()[:300])
+    inputs = ["in/cut.png", "in/good.png"][:count]
+    assert run([*inputs, "-o", "out/deep"]) == (1 if count == 1 else 3)
+    said = capsys.readouterr().err
+    assert said.startswith("enlarge: in/cut.png: ")
+    made = [] if count == 1 else ["out", "out/deep", "out/deep/good.png"]
+    assert [name for name in tree(here) if name.startswith("out")] == made
+
+
+def test_a_bug_in_one_picture(
+    picture: Make, here: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        picture(name)
+    real = Upscaler.upscale_file
+
+    def broken(self: Upscaler, source: Path, *rest: Any, **options: Any) -> Any:
+        if source.name == "b.png":
+            raise ZeroDivisionError("division\nby zero")
+        if source.name == "c.png":
+            raise MemoryError
+        return real(self, source, *rest, **options)
+
+    monkeypatch.setattr(Upscaler, "upscale_file", broken)
+    assert run(["c.png", "b.png", "a.png", "-o", "out"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("enlarge: c.png: the machine's memory is used up")
+    assert lines[1].startswith(
+        "enlarge: b.png: this is a bug in enlarge, please report it: "
+        "ZeroDivisionError: division by zero (test_runs.py:"
+    )
+    assert lines[2] == "enlarge: 2 of 3 inputs failed"
+    assert tree(here / "out") == ["a.png"]
+    assert run(["b.png", "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_before_the_first_picture(
+    picture: Make, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("a.png")
+    monkeypatch.setattr(job, "find_inputs", lambda *_, **__: 1 / 0)
+    assert run(["a.png"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("enlarge: this is a bug in enlarge")
+    assert line.endswith("-v shows where")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "part"),
+    [
+        (["--memory", "20MB"], 1, "the smallest that works is"),
+        (["--tile", "10"], 2, "a tile of 10 leaves nothing"),
+        (["--model", "./model.onnx"], 1, "model.onnx"),
+        (["--model", "./photo.png"], 1, "expected an .onnx file"),
+    ],
+)
+def test_what_only_the_plan_can_refuse(
+    arguments: list[str], status: int, part: str, picture: Make, here: Path, capsys: Said
+) -> None:
+    picture("photo.png")
+    Path("model.onnx").write_bytes(b"\x01\x02\x03 no model")
+    before = tree(here)
+    assert run(["photo.png", "-o", "out", *arguments]) == status
+    said = capsys.readouterr()
+    assert part in said.err
+    assert said.err.count("\n") == 1
+    assert tree(here) == before
+
+
+def test_the_smallest_budget_that_is_named_works(picture: Make, here: Path, capsys: Said) -> None:
+    picture("photo.png")
+    assert run(["photo.png", "--memory", "20MB"]) == 1
+    words = capsys.readouterr().err.split()
+    assert run(["photo.png", "--memory", "".join(words[-2:]), "--quiet"]) == 0
+
+
+def test_leftovers_of_a_killed_run_are_swept(picture: Make, here: Path) -> None:
+    from enlarge.media.temporary import temporary_name
+
+    picture("photo.png")
+    left = here / temporary_name("photo_x4.png").replace(f"-{os.getpid()}.", "-1.")
+    left.write_bytes(b"half")
+    assert run(["photo.png", "--quiet"]) == 0
+    assert tree(here) == ["photo.png", "photo_x4.png"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_bar_on_long_work_in_a_terminal(
+    shown: bool, picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("photo.png", 150, 150)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "PATIENCE", 0.0 if shown else 1000.0)
+    assert run(["photo.png", "--tile", "64"]) == 0
+    assert ("photo.png" in terminal.getvalue()) == shown
+    assert ("s left" in terminal.getvalue()) == shown
+    before = terminal.getvalue()
+    assert run(["photo.png", "--tile", "64", "--quiet", "--overwrite"]) == 0
+    assert terminal.getvalue() == before
