@@ -48,6 +48,7 @@ ALLOWED = {
             "report",
         ),
     },
+    "__main__": {"cli"},
     "": {"errors", "upscaler", "weights.card"},
 }
 LEARNING = ("torch", "lightning", "safetensors", "onnx", "yaml")

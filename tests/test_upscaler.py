@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 import enlarge
-from enlarge.errors import BudgetError, InputError, OptionError, OutputError, WeightsError
+from enlarge.errors import (
+    BudgetError,
+    EngineMemoryError,
+    InputError,
+    OptionError,
+    OutputError,
+    WeightsError,
+)
 from enlarge.upscaler import target_size
 
 
@@ -165,3 +172,31 @@ def test_public_names() -> None:
     for name in enlarge.__all__:
         assert getattr(enlarge, name) is not None
     assert enlarge.models()[0].name == "fast"
+
+
+class Cramped:
+    """An engine that runs out of memory on tiles above a side, and repeats pixels below it."""
+
+    name, precision = "cramped", "f32"
+
+    def __init__(self, most: int) -> None:
+        self.most, self.tried = most, []  # type: ignore[var-annotated]
+
+    def session(self, width: int, height: int, channels: int, source: Any, target: Any) -> Any:
+        self.tried.append((width, height))
+        if max(width, height) > self.most:
+            raise EngineMemoryError("no room")
+        return lambda tile: tile.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def test_out_of_memory_takes_the_next_rung_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Cramped(128)
+    monkeypatch.setattr("enlarge.upscaler.pick_engine", lambda *_, **__: engine)
+    image = np.random.default_rng(9).integers(0, 256, (300, 280, 3), np.uint8)
+    large = enlarge.upscale(image)
+    assert np.array_equal(large, image.repeat(4, axis=0).repeat(4, axis=1))
+    assert max(engine.tried[0]) > 128
+    assert max(engine.tried[-1]) <= 128
+    with pytest.raises(BudgetError, match="smallest tiles"):
+        monkeypatch.setattr(engine, "most", 10)
+        enlarge.upscale(image)

@@ -110,19 +110,25 @@ def plan_passes(
     budget: int,
     tile: int | None = None,
     exact: bool = False,
+    below: int | None = None,
     held: int | None = None,
     reading: int = 0,
 ) -> list[Plan]:
     """A plan for each pass such that all of them together stay within `budget` bytes.
 
-    `held`: what the process holds already (default: as it is now); `reading`: what the open
+    `below`: only tiles whose sides are smaller (what the engine could not do); `held`: what the process holds already (default: as it is now); `reading`: what the open
     picture will hold in memory. Raises `BudgetError` naming the smallest budget that works.
     """
     last = passes[-1]
     codec = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel
     fixed = (resident() if held is None else held) + reading + codec
     room = int(budget * USABLE) - fixed
-    sides = ladder(card, tile)
+    sides = [side for side in ladder(card, tile) if below is None or side < below]
+    if not sides:
+        raise BudgetError(
+            f"{card.name} runs out of memory even with its smallest tiles; close other programs, "
+            "or take a smaller model"
+        )
     smallest = [_smallest(step, card, sides, exact) for step in passes]
     spare = room - sum(smallest)
     if spare < 0:

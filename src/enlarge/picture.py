@@ -147,6 +147,10 @@ class TileRunner:
                 )
         return self._sessions[channels]
 
+    def prepare(self) -> None:
+        """Compile the session that every tile needs."""
+        self._session(self._colours)
+
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """Enlarge (h, w, channels) to (h·scale, w·scale, channels); valid until the next call."""
         session = self._session(self._colours)
@@ -229,6 +233,13 @@ class EnlargedRows:
         self._watch, self._cancel = watch, cancel
         self._bands = self._make_bands()
         self._ready: list[NDArray[Any]] = []
+
+    def prepare(self) -> None:
+        """Compile the network now, before any row is read.
+
+        Raises `EngineMemoryError` where the plan's tiles do not fit the engine's memory.
+        """
+        self._run.prepare()
 
     def _make_bands(self) -> Generator[NDArray[Any], None, None]:
         plan, rows = self._plan, self._rows

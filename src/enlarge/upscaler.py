@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from enlarge.budget import Pass, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
-from enlarge.errors import InputError, OptionError, OutputError
+from enlarge.errors import EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
@@ -282,28 +282,37 @@ class Upscaler:
         engine = self._engine(rows.dtype)
         sizes = (rows.width, rows.height, *target)
         passes = chain(Pass(*sizes, rows.channels, rows.dtype.itemsize), self.card.scale)
-        plans = plan_passes(
-            passes,
-            self.card,
-            budget=memory,
-            tile=_tile_side(tile),
-            exact=exact,
-            reading=reading,
-        )
-        for step, plan in zip(passes, plans, strict=True):
-            rows = EnlargedRows(
-                rows,
-                step.target_width,
-                step.target_height,
-                engine=engine,
-                scale=self.card.scale,
-                plan=plan,
-                stages=stages,
-                watch=progress,
-                cancel=cancel,
-                last=step is passes[-1],
+        below = None
+        while True:
+            plans = plan_passes(
+                passes,
+                self.card,
+                budget=memory,
+                tile=_tile_side(tile),
+                exact=exact,
+                below=below,
+                reading=reading,
             )
-        return cast(EnlargedRows, rows), plans
+            large = rows
+            try:
+                for step, plan in zip(passes, plans, strict=True):
+                    large = EnlargedRows(
+                        large,
+                        step.target_width,
+                        step.target_height,
+                        engine=engine,
+                        scale=self.card.scale,
+                        plan=plan,
+                        stages=stages,
+                        watch=progress,
+                        cancel=cancel,
+                        last=step is passes[-1],
+                    )
+                    large.prepare()
+            except EngineMemoryError:  # the next rung down; nothing was read or written yet
+                below = max(max(plan.tile_width, plan.tile_height) for plan in plans)
+            else:
+                return cast(EnlargedRows, large), plans
 
     def upscale_file(
         self,

@@ -201,3 +201,18 @@ def test_a_bar_on_long_work_in_a_terminal(
     before = terminal.getvalue()
     assert run(["photo.png", "--tile", "64", "--quiet", "--overwrite"]) == 0
     assert terminal.getvalue() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_log_stops_nothing_but_a_document_for_programs(
+    picture: Make, quick: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture(name)
+    for options, status in (([], 0), (["--json"], 1)):
+        with Path("/dev/full").open("w") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert run(["a.png", "b.png", "--overwrite", *options]) == status
+    assert len(quick) == 4
+    line = "enlarge: standard output: cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == line

@@ -15,7 +15,7 @@ from enlarge.media.rows import ArrayRows
 def picture(seed: int, dtype: type, channels: int, visible: float = 0.01) -> NDArray[Any]:
     random = np.random.default_rng(seed)
     top = 1 if dtype is np.float32 else int(np.iinfo(dtype).max)
-    image = (random.random((90, 40, channels)) * top).astype(dtype)
+    image: NDArray[Any] = (random.random((90, 40, channels)) * top).astype(dtype)
     image[..., -1][random.random((90, 40)) > visible] = 0
     return image
 

@@ -15,7 +15,7 @@ RANDOM = np.random.default_rng(3)
 COLOUR = Image.fromarray(RANDOM.integers(0, 256, (19, 13, 3), dtype=np.uint8))
 
 
-def read(data: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def read(data: bytes) -> np.ndarray:
     with open_picture(data) as picture:
         rows = picture.rows()
         return np.concatenate([rows.read(4) for _ in range(5)])

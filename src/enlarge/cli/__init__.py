@@ -81,15 +81,19 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line at once. Goes on in silence when nobody reads any more (`| head`)."""
+def say(text: str, stream: TextIO | None = None) -> OSError | None:
+    """Print a line at once. Work goes on in silence where nobody reads any more (`| head`) or a log
+    is full: why is returned, for those to whom it matters.
+    """
     stream = sys.stdout if stream is None else stream
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (stream or sys.stdout).fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        return error
+    return None
 
 
 def words(texts: Sequence[str]) -> list[str]:

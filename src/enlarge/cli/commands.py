@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 from cyclopts import App
 
 from enlarge import __version__
+from enlarge.cli.benchmark import benchmark
+from enlarge.cli.compare import compare
 from enlarge.cli.evaluate import evaluate
 from enlarge.cli.inspect import inspect
 from enlarge.cli.models import models
@@ -20,7 +22,9 @@ WIDTH, COLUMN = 79, 24
 # Help and version are our own: the library's own ones load twice as much.
 app = App(name="enlarge", help_flags=(), version_flags=(), suppress_keyboard_interrupt=False)
 app.default(upscale)
-COMMANDS = {command.__name__: command for command in (models, inspect, evaluate, train)}
+COMMANDS = {
+    command.__name__: command for command in (models, inspect, evaluate, compare, benchmark, train)
+}
 for _command in COMMANDS.values():
     app.command(_command)
 

@@ -27,10 +27,12 @@ _MOST_SHOWN = 20
 def evaluate(
     *,
     data: Annotated[
-        list[str], Parameter(group=_WHAT, metavar="FOLDER|CSV...", consume_multiple=True)
+        list[str],
+        Parameter(group=_WHAT, metavar="FOLDER|CSV...", consume_multiple=True, negative=""),
     ],
     model: Annotated[
-        list[str] | None, Parameter(group=_WHAT, metavar="MODEL...", consume_multiple=True)
+        list[str] | None,
+        Parameter(group=_WHAT, metavar="MODEL...", consume_multiple=True, negative=""),
     ] = None,
     scale: Annotated[int | None, Parameter(group=_WHAT, metavar="1-16", converter=whole(1))] = None,
     engine: Annotated[Literal["auto", "openvino"], Parameter(group=_WHAT)] = "auto",
@@ -204,7 +206,10 @@ def _table(results: Sequence[Result], most: int) -> str:
     from enlarge.metrics.evaluation import in_db
 
     first = results[0]
-    rows = [(f"{first.data}, ×{first.factor}", "PSNR", "SSIM", "seconds", "peak memory")]
+    shown = (
+        first.data if first.data.endswith(f"x{first.factor}") else f"{first.data} ×{first.factor}"
+    )
+    rows = [(shown, "PSNR", "SSIM", "seconds", "peak memory")]
     for result in results:
         name = f"{result.model} ({result.precision})" if result.precision else result.model
         memory = format_size(result.peak_memory) if result.peak_memory else "–"

@@ -20,7 +20,6 @@ PICTURES = frozenset(
     )
 )
 _OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
-_COMMANDS = ("models", "inspect", "train")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,9 @@ def _expand(
     elif glob.has_magic(text):
         yield from _from_glob(text)
     else:
-        hint = f"; a command comes first: enlarge {text}" if text in _COMMANDS else ""
+        from enlarge.cli.commands import COMMANDS
+
+        hint = f"; a command comes first: enlarge {text}" if text in COMMANDS else ""
         yield Found(text, problem=f"{text}: no such file or folder{hint}"), None
 
 

@@ -31,7 +31,7 @@ from enlarge.errors import (
 )
 from enlarge.media.formats import FORMATS, format_of
 from enlarge.media.reading import open_picture
-from enlarge.media.temporary import sweep
+from enlarge.media.temporary import sweep, temporary_name
 from enlarge.memory import format_size, parse_size
 from enlarge.upscaler import Done, Forecast, Upscaler, check_disk, forecast, output_format
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights
@@ -107,6 +107,9 @@ def enlarge_all(request: Request) -> int:
                 failed.append(Failure(job.source, _line(error, job, verbose=request.verbose)))
                 say(f"enlarge: {failed[-1].line}", sys.stderr)
                 continue
+            except KeyboardInterrupt:
+                _remove_temporary(job)
+                raise
             done.append((job, result))
             _report(job, result, request)
     if request.json:
@@ -249,7 +252,9 @@ def _check_streams(jobs: Sequence[Job], request: Request) -> None:
         raise OptionError("standard output takes one picture; name a folder with -o")
     if request.json:
         raise OptionError("--json and a picture both go to standard output; use -o FILE")
-    if sys.stdout is None or sys.stdout.isatty():
+    if sys.stdout is None:
+        raise OptionError("standard output is closed; use -o FILE")
+    if sys.stdout.isatty():
         raise OptionError("a picture would go to the terminal; redirect it, or use -o FILE")
 
 
@@ -313,6 +318,13 @@ def _source_name(job: Job) -> str:
     return "standard input" if job.source == STREAM else job.source
 
 
+def _remove_temporary(job: Job) -> None:
+    """Remove what an interrupt left that came before the file had an owner to clean up."""
+    if (path := job.path) is not None:
+        path = path.resolve() if path.is_symlink() else path
+        path.with_name(temporary_name(path.name)).unlink(missing_ok=True)
+
+
 def _line(error: Exception, job: Job, *, verbose: bool) -> str:
     """One line about a failed input, which names it."""
     name = _source_name(job)
@@ -347,4 +359,6 @@ def _report_json(done: Sequence[tuple[Job, Done]], failed: Sequence[Failure]) ->
         "results": [{"input": job.source} | asdict(result) for job, result in done],
         "failed": [{"input": failure.source, "error": failure.line} for failure in failed],
     }
-    say(json.dumps(document, ensure_ascii=False, indent=2))
+    error = say(json.dumps(document, ensure_ascii=False, indent=2))
+    if error is not None:
+        raise OutputError(f"standard output: cannot be written: {error.strerror}")

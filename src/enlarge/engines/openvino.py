@@ -132,7 +132,9 @@ class OpenVinoEngine:
         if target.name != "float32":
             y = op.multiply(y, np.float32(_LEVELS[target.name]))
             y = op.convert(op.round(y, "half_to_even"), _TYPES[target.name])
-        return ov.Model([op.result(y), *results], [pixels], "enlarge")
+        graph = ov.Model([op.result(y), *results], [pixels], "enlarge")
+        _name_alike(graph)
+        return graph
 
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         properties: dict[str, Any] = {
@@ -199,6 +201,20 @@ class OpenVinoSession:
             )
             self._spare = self._compile_at("f32").create_infer_request()
         return self._spare
+
+
+def _name_alike(graph: ov.Model) -> None:
+    """Give equal graphs equal names, which are a part of the cache's key.
+
+    OpenVINO numbers nodes through the life of a process, and notes what was fused into them.
+    """
+    for number, node in enumerate(graph.get_ordered_ops()):
+        node.set_friendly_name(f"n{number}")
+        for output in node.outputs():
+            output.set_names({f"n{number}"})
+        info = node.get_rt_info()
+        for key in [key for key, _ in info.items() if "fused_names" in str(key)]:
+            del info[key]
 
 
 def _wrapped(error: RuntimeError, verb: str) -> EngineError:

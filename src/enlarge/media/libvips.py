@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import BinaryIO
 
 import pyvips
 
@@ -18,3 +19,32 @@ def explain(error: pyvips.Error) -> str:
     lines = [line.strip() for line in str(detail).splitlines() if line.strip()]
     line = lines[0] if lines else str(error.message).strip()
     return re.sub(r"^\w+: ", "", line) or "libvips gave no reason"
+
+
+class FileSource:
+    """A file that libvips reads through Python, so that it does not map it.
+
+    What libvips maps counts as resident memory, the whole file in the end. `failure` keeps what a
+    read raised: libvips would swallow it. Keep a reference while libvips reads.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.failure: OSError | None = None
+        self._file = file
+        self.source = pyvips.SourceCustom()
+        self.source.on_read(self._read)
+        self.source.on_seek(self._seek)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.failure = error
+            return b""
+
+    def _seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            self.failure = error
+            return -1

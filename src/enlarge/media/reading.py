@@ -27,7 +27,7 @@ from enlarge.errors import EnlargeError, InputError
 from enlarge.media import bmp, plugins
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats import PIXELS_PER_BYTE, READABLE, sniff, what_it_is
-from enlarge.media.libvips import explain, prepare
+from enlarge.media.libvips import FileSource, explain, prepare
 from enlarge.media.metadata import Metadata
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.media.turning import (
@@ -151,12 +151,19 @@ class Picture:
 class _VipsRows:
     """A libvips image's rows. Integers as they are; floats clamped to [0, 1]."""
 
-    def __init__(self, image: pyvips.Image, name: str, what: str, file: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        image: pyvips.Image,
+        name: str,
+        what: str,
+        file: BinaryIO,
+        source: FileSource | None,
+    ) -> None:
         self.width, self.height, self.channels = image.width, image.height, image.bands
         self.dtype: np.dtype[Any] = np.dtype(_DTYPES[image.format])
         self._image: pyvips.Image | None = image
         self._name, self._what = name, what
-        self._file = file  # kept open for as long as libvips may read it
+        self._file, self._source = file, source  # kept for as long as libvips may read
         self._next = 0
         bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 0
         # libvips leaves the low bits of 10- and 12-bit AVIF empty: white would not be white.
@@ -179,6 +186,9 @@ class _VipsRows:
                 band[start : start + n] = values.reshape(n, *band.shape[1:])
                 self._next += n
         except pyvips.Error as error:
+            if self._source is not None and self._source.failure is not None:
+                reason = self._source.failure.strerror
+                raise InputError(f"{self._name}: cannot be read: {reason}") from error
             raise InputError(
                 f"{self._name}: this {self._what} is cut off or damaged after row {self._next} of "
                 f"{self.height} ({explain(error)}); copy or download it again"
@@ -192,8 +202,7 @@ class _VipsRows:
     def close(self) -> None:
         """Let libvips free the image."""
         self._image = None
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 class _PluginRows:
@@ -313,7 +322,7 @@ def _open_vips(
 ) -> Picture:
     what = _NAMES.get(form, form.upper())
     try:
-        image = _load(file, form)
+        image, source = _load(file, form)
         _check_claim(image.width, image.height, form, size)
         orientation = _orientation(image, form)
         metadata = _metadata(image)
@@ -335,33 +344,23 @@ def _open_vips(
             upright.get("icc-profile-data"), metadata.exif, metadata.xmp, metadata.iptc,
             metadata.text, metadata.density,
         )  # fmt: skip
-    stored = _VipsRows(upright, name, what, file)
+    stored = _VipsRows(upright, name, what, file, source)
     whole = form in ("webp", "avif", "gif") or (interlaced and form in ("png", "jpeg"))
     facts = _facts(form, stored, orientation, kind, metadata, pages, whole, decode, notes)
     return Picture(name, facts, metadata, stored, whole, memory, scratch)
 
 
-def _load(file: BinaryIO, form: str) -> pyvips.Image:
-    source = pyvips.Source.new_from_descriptor(file.fileno())
-    match form:
-        case "png":
-            return pyvips.Image.pngload_source(
-                source, access="sequential", fail_on="error", unlimited=True
-            )
-        case "jpeg":
-            return pyvips.Image.jpegload_source(
-                source, access="sequential", fail_on="error", unlimited=True
-            )
-        case "tiff":
-            return pyvips.Image.tiffload_source(
-                source, access="sequential", fail_on="error", unlimited=True
-            )
-        case "webp":
-            return pyvips.Image.webpload_source(source, access="sequential", fail_on="error")
-        case "gif":
-            return pyvips.Image.gifload_source(source, access="sequential", fail_on="error")
-        case _:
-            return pyvips.Image.heifload_source(source, access="sequential", fail_on="error")
+def _load(file: BinaryIO, form: str) -> tuple[pyvips.Image, FileSource | None]:
+    """The image, and what has to be kept while it is read."""
+    options = {"access": "sequential", "fail_on": "error"}
+    if form in ("webp", "gif", "avif"):  # these want the whole file at once: let libvips map it
+        source = pyvips.Source.new_from_descriptor(file.fileno())
+        loader = "heifload_source" if form == "avif" else f"{form}load_source"
+        return getattr(pyvips.Image, loader)(source, **options), None
+    kept = FileSource(file)
+    # `unlimited`: libvips' own limits stop large TIFFs; claims are checked here instead.
+    image = getattr(pyvips.Image, f"{form}load_source")(kept.source, unlimited=True, **options)
+    return image, kept
 
 
 def _get(image: pyvips.Image, field: str) -> Any:

@@ -94,9 +94,23 @@ class _Output:
         target = pyvips.TargetCustom()
         target.on_write(self._write)
         if self._format == "tiff":
-            target.on_read(self._file.read)
-            target.on_seek(self._file.seek)
+            target.on_read(self._read)
+            target.on_seek(self._seek)
         return target
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.failure = error
+            return b""
+
+    def _seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            self.failure = error
+            return -1
 
     def _write(self, data: Any) -> int:
         try:

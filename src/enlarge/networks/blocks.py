@@ -25,7 +25,7 @@ class MeanShift(nn.Module):
         super().__init__()
         if len(mean) != 3:
             raise ValueError(f"mean must have 3 values (RGB), got {len(mean)}")
-        shift = sign * torch.tensor(tuple(mean), dtype=torch.float32, device="cpu")
+        shift = sign * torch.tensor(tuple(mean), dtype=torch.float32)
         self.register_buffer("mean", shift.view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 def relative_positions(window: int) -> Tensor:
     """(N·N,) int64, N = window²: the row of the bias table for each pair of pixels of a window."""
-    axis = torch.arange(window, device="cpu")
+    axis = torch.arange(window)
     y, x = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing="ij"))
     down = y[:, None] - y[None, :] + window - 1
     across = x[:, None] - x[None, :] + window - 1
@@ -160,10 +160,10 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        # int16 keeps exported files small: there is one such index in every layer.
+        # int16, since every layer's index goes into the exported file.
         position = relative_positions(window).to(torch.int16)
         self.register_buffer("position", position, persistent=False)
-        wrapped = torch.arange(window, device="cpu") >= window - shift  # (w,)
+        wrapped = torch.arange(window) >= window - shift  # (w,)
         self.register_buffer("wrapped", wrapped, persistent=False)
 
     def bias(self) -> Tensor:
@@ -185,10 +185,13 @@ class WindowAttention(nn.Module):
 
     def attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
         """(3, B, rows, columns, heads, N, d) → (B, rows, columns, heads, N, d)."""
-        q, k, v = qkv.flatten(1, 3)  # (B·rows·columns, heads, N, d)
+        if torch.compiler.is_exporting():  # written out: the kernel's decomposition is a tangle
+            q, k, v = qkv.unbind(0)
+            logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias
+            return torch.softmax(logits, dim=-1) @ v
+        q, k, v = qkv.flatten(1, 3).unbind(0)  # (B·rows·columns, heads, N, d) each
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-        # Kernels differ in the layout they give; a copy in one layout lets torch.export see none.
-        return out.clone(memory_format=torch.contiguous_format).view(qkv.shape[1:])
+        return out.view(qkv.shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, dim = x.shape

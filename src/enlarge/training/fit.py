@@ -68,6 +68,15 @@ def rate(progress: float, step: int, warmup: int) -> float:
     return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Forgive what the clamp will: where HR is black or white, an output beyond it is right.
+
+    Without this, white is learned as "about white", half of it below.
+    """
+    past = ((high >= 1.0) & (enlarged > 1.0)) | ((high <= 0.0) & (enlarged < 0.0))
+    return enlarged, torch.where(past, enlarged.detach(), high)
+
+
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [0, 1], channels-last."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
@@ -143,7 +152,7 @@ class Learner:
                 group["lr"] = group["initial_lr"] * share
         with torch.autocast("cpu", torch.bfloat16, enabled=t.precision == "bf16"):
             enlarged = self.network(low)
-        loss = LOSSES[t.loss](enlarged.float(), high)
+        loss = LOSSES[t.loss](*beyond_range(enlarged.float(), high))
         loss.backward()
         if not math.isfinite(value := loss.item()):
             raise DataError(f"the loss is {value} at step {step} (batch of seed {t.seed})")

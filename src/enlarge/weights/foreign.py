@@ -177,7 +177,7 @@ def divided_biases(state: State, span: float) -> State:
     return {key: value / span if key.endswith("bias") else value for key, value in state.items()}
 
 
-# Architectures: each → (network, options, state dict), or None where the keys are not its own ------
+# Architectures: (network, options, state dict), or None where the keys are not their own ----------
 
 Found = tuple[str, Options, State] | None
 
@@ -197,7 +197,7 @@ def edsr(state: State) -> Found:
 
 
 def edsr_official(state: State) -> Found:
-    """EDSR-PyTorch: head.0, body.N.body.0|2, body.LAST, tail.0.0|2|4, tail.1, sub_mean, add_mean."""
+    """EDSR-PyTorch: head.0, body.N.body.0|2, body.LAST, tail.0.0|2|4, tail.1, sub_mean."""
     if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= state.keys():
         return None
     blocks = count(state, r"body\.(\d+)\.body\.")
@@ -293,7 +293,7 @@ def rrdb(state: State) -> Found:
 
 
 def rrdb_middle(state: State) -> Found:
-    """The keys of BSRGAN and of ESRGAN's own repository: RRDB_trunk, trunk_conv, upconvN, HRconv."""
+    """The keys of BSRGAN and of ESRGAN's repository: RRDB_trunk, trunk_conv, upconvN, HRconv."""
     if "RRDB_trunk.0.RDB1.conv1.weight" not in state:
         return None
     return rrdb(

@@ -1,0 +1,1 @@
+"""What this project's models are judged on, and the records of it."""

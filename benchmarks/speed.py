@@ -1,0 +1,243 @@
+"""Seconds, measured side by side on an otherwise idle machine: `python -m benchmarks.speed`.
+
+Writes docs/speed.json and docs/speed.md. Everything in one run, so that ratios hold: the command
+from the shell to the file, and the bundled model in this package's engine against what others use
+on a CPU (torch, ONNX Runtime, ncnn), each from the same weights. ncnn and pnnx are optional.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+import torch
+
+from enlarge.engines import pick_engine
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.export import load_network
+
+ROOT = Path(__file__).parents[1]
+SIDE = 256
+# What a network of this kind reached here before this code existed (issue 3): the bar to hold.
+REFERENCE_GFLOPS = 322.0
+
+
+def median_ms(run: Callable[[], Any], times: int = 15) -> float:
+    """Median milliseconds of a call, after three that warm up."""
+    seconds = []
+    for i in range(times + 3):
+        begun = time.perf_counter()
+        run()
+        if i >= 3:
+            seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds) * 1000
+
+
+def command(source: Path, target: Path, cache: Path) -> dict[str, float]:
+    """One run of the command: seconds from the shell to the file, and by stage."""
+    environment = {**os.environ, "ENLARGE_CACHE": str(cache)}
+    line = [sys.executable, "-m", "enlarge", str(source), "-o", str(target), "--overwrite", "--json"]
+    begun = time.perf_counter()
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    wall = time.perf_counter() - begun
+    (result,) = json.loads(done.stdout)["results"]
+    stages: dict[str, float] = result["stages"]
+    return {
+        "wall": wall,
+        "start": wall - result["seconds"],
+        **stages,
+        "rest": result["seconds"] - sum(stages.values()),
+        "peak MB": result["peak_memory"] / 1e6,
+    }
+
+
+def whole_process() -> dict[str, dict[str, float]]:
+    """512 × 512 → 2048 × 2048 PNG: the first run ever (nothing compiled), and the median of 7."""
+    sample = pyvips.Image.new_from_file(str(ROOT / "samples" / "photo.jpg"))
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "in.png", Path(name) / "out.png"
+        sample.crop(0, 100, 512, 512).pngsave(str(source), keep=0)
+        first = command(source, target, Path(name) / "cache")
+        runs = [command(source, target, Path(name) / "cache") for _ in range(7)]
+    warm = {key: statistics.median(run.get(key, 0.0) for run in runs) for key in first}
+    return {"first run": first, "warm, median of 7": warm}
+
+
+def engines() -> dict[str, float]:
+    """Milliseconds for 256² → 1024² of the bundled model, by what runs it. Ours includes the
+    conversion from and to 8-bit pixels; the others get and give float tensors."""
+    weights = find_weights("fast")
+    network, _ = load_network(weights.path.with_suffix(".safetensors"))
+    tile = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    batch = torch.from_numpy(tile).permute(2, 0, 1)[None].float() / 255
+    found: dict[str, float] = {}
+    kind = np.dtype(np.uint8)
+    for precision in ("f32", "bf16"):
+        engine = pick_engine(weights.path, weights.card, precision=precision)
+        session = engine.session(SIDE, SIDE, 3, kind, kind)
+        found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(
+            lambda session=session: session(tile)
+        )
+    with torch.inference_mode():
+        found["torch eager f32"] = median_ms(lambda: network(batch))
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        batch = batch.to(memory_format=torch.channels_last)
+        found["torch channels-last f32"] = median_ms(lambda: network(batch))
+        with torch.autocast("cpu", torch.bfloat16):
+            found["torch channels-last bf16"] = median_ms(lambda: network(batch))
+    found |= onnx_runtime(weights.path, batch.numpy())
+    found |= ncnn(weights.path, tile)
+    return found
+
+
+def onnx_runtime(model: Path, batch: np.ndarray) -> dict[str, float]:
+    """ONNX Runtime's CPU provider, where it is installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return {}
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return {"ONNX Runtime f32": median_ms(lambda: session.run(None, {"image": batch}))}
+
+
+def ncnn(model: Path, tile: np.ndarray) -> dict[str, float]:
+    """ncnn, the engine of upscayl, from the same ONNX through pnnx, where both are installed."""
+    try:
+        import ncnn as library
+        import pnnx  # noqa: F401
+    except ImportError:
+        return {}
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        onnx = Path(name) / "fast.onnx"
+        onnx.write_bytes(model.read_bytes())
+        line = [Path(sys.executable).with_name("pnnx"), onnx, f"inputshape=[1,3,{SIDE},{SIDE}]"]
+        subprocess.run(line, cwd=name, check=True, capture_output=True)
+        for label, half in (("f32", False), ("bf16 storage", True)):
+            net = library.Net()
+            net.opt.num_threads = os.cpu_count()
+            net.opt.use_bf16_storage = half
+            net.load_param(str(Path(name) / "fast.ncnn.param"))
+            net.load_model(str(Path(name) / "fast.ncnn.bin"))
+            picture = library.Mat(np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32) / 255)
+
+            def run(net: Any = net, picture: Any = picture) -> Any:
+                with net.create_extractor() as extractor:
+                    extractor.input("in0", picture)
+                    return np.array(extractor.extract("out0")[1])
+
+            assert run().shape == (3, 4 * SIDE, 4 * SIDE)
+            found[f"ncnn {label}"] = median_ms(run)
+    return found
+
+
+def matmul_peak() -> dict[str, float]:
+    """GFLOP/s of a 2048³ matrix product in torch, the machine's yardstick."""
+    found = {}
+    for label, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
+        found[label] = 2 * 2048**3 / median_ms(lambda a=a, b=b: a @ b) / 1e6
+    return found
+
+
+def starting() -> dict[str, float]:
+    """Median milliseconds of `enlarge --help` and of `import enlarge` over bare Python."""
+
+    def timed(*arguments: str) -> float:
+        line = [sys.executable, *arguments]
+        return median_ms(lambda: subprocess.run(line, check=True, capture_output=True), 9)
+
+    bare = timed("-c", "pass")
+    return {
+        "enlarge --help": timed("-m", "enlarge", "--help"),
+        "import enlarge, over bare Python": timed("-c", "import enlarge") - bare,
+        "bare Python": bare,
+    }
+
+
+def page(result: dict[str, Any]) -> str:
+    """The results as a Markdown page."""
+    process, table, peak = result["process"], result["engines"], result["matmul"]
+    flops = find_weights("fast").card.flops * (4 * SIDE) ** 2
+    ours = table["enlarge (OpenVINO) bf16, 8 bits in and out"]
+    torch_f32 = table["torch eager f32"]
+    lines = [
+        "# Speed",
+        "",
+        f"Written by `python -m benchmarks.speed` on {result['date']}, commit {result['commit']};",
+        f"{result['machine']}; nothing else ran. Ratios were measured in this one run.",
+        "",
+        "## From the shell to the file",
+        "",
+        "512 × 512 → 2048 × 2048, PNG to PNG, `fast`, seconds:",
+        "",
+        "| stage | " + " | ".join(process) + " | share, warm |",
+        "|---|" + "--:|" * (len(process) + 1),
+    ]
+    warm = process["warm, median of 7"]
+    for stage in ("start", "decode", "compile", "compute", "encode", "rest", "wall"):
+        cells = " | ".join(f"{run.get(stage, 0.0):.2f}" for run in process.values())
+        lines.append(f"| {stage} | {cells} | {warm.get(stage, 0.0) / warm['wall']:.0%} |")
+    lines += [
+        "",
+        "`start` is Python, OpenVINO and libvips being loaded. `compile` finds the compiled network",
+        "in the cache after the first run. `encode` is what is left to wait for when the last tile is",
+        "computed: PNG level 1 with the `up` filter, in a thread beside the network.",
+        f"Peak memory {warm['peak MB']:.0f} MB.",
+        "",
+        *(f"- {name}: {value:.0f} ms" for name, value in result["starting"].items()),
+        "",
+        "## The network",
+        "",
+        f"`fast`, {SIDE}² → {4 * SIDE}², {flops / 1e9:.1f} GFLOP, the same weights, all cores,",
+        "median of 15:",
+        "",
+        "| | ms | GFLOP/s | against torch eager f32 |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, ms in sorted(table.items(), key=lambda item: item[1]):
+        lines.append(f"| {name} | {ms:.0f} | {flops / ms / 1e6:.0f} | {torch_f32 / ms:.1f}× |")
+    lines += [
+        "",
+        f"Matrix products of 2048³ in torch reach {peak['bf16']:.0f} GFLOP/s in bf16 and "
+        f"{peak['f32']:.0f} in f32 here.",
+        f"The bar for bf16 was {REFERENCE_GFLOPS:.0f} GFLOP/s within a factor of 1.15 "
+        f"({flops / REFERENCE_GFLOPS / 1e6 * 1.15:.0f} ms): the factor is "
+        f"{ours / (flops / REFERENCE_GFLOPS / 1e6):.2f}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    text = Path("/proc/cpuinfo").read_text()
+    models = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
+    git = ["git", "describe", "--always", "--dirty"]
+    result = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
+        "machine": f"{models[0]}, {len(models)} cores",
+        "engines": engines(),
+        "process": whole_process(),
+        "matmul": matmul_peak(),
+        "starting": starting(),
+    }
+    (ROOT / "docs" / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    (ROOT / "docs" / "speed.md").write_text(page(result))
+    print(page(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Run the slow proofs and rewrite docs/proofs.md: `python -m proofs [NAME…]`.
+
+A proof that is not named keeps its last result. Exit status 1 where one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from proofs import memory, seams
+from proofs.result import Proof
+
+DOCS = Path(__file__).parents[1] / "docs"
+PROOFS: dict[str, Proof] = {**memory.PROOFS, **seams.PROOFS}
+
+
+def main(names: list[str]) -> int:
+    """Run the named proofs (all without names). Returns the exit status."""
+    unknown = set(names) - set(PROOFS)
+    if unknown:
+        print(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(PROOFS)}")
+        return 2
+    store = DOCS / "proofs.json"
+    results = json.loads(store.read_text()) if store.exists() else {}
+    failed = 0
+    for name in names or PROOFS:
+        print(f"{name} …", flush=True)
+        result = PROOFS[name]()
+        failed += not result.holds
+        print(f"  {'holds' if result.holds else 'FAILS'}: {result.measured}", flush=True)
+        results[name] = {
+            "claim": result.claim,
+            "measured": result.measured,
+            "holds": result.holds,
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "commit": _commit(),
+            "machine": _machine(),
+        }
+        store.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+        (DOCS / "proofs.md").write_text(page(results))
+    return 1 if failed else 0
+
+
+def page(results: dict[str, dict[str, object]]) -> str:
+    """The results as a Markdown page."""
+    lines = [
+        "# Proofs",
+        "",
+        "Written by `make proof`; each has a small version in `make test`. `make proof` runs all of",
+        "them (about an hour on two cores), `.venv/bin/python -m proofs NAME` one.",
+        "Peaks are of the whole process (VmHWM), as the command itself reports them.",
+        "",
+        "| proof | claim | measured | holds | date, commit |",
+        "|---|---|---|---|---|",
+    ]
+    for name in PROOFS:
+        if name in results:
+            r = results[name]
+            holds = "yes" if r["holds"] else "**no**"
+            lines.append(
+                f"| {name} | {r['claim']} | {r['measured']} | {holds} | {r['date']}, {r['commit']} |"
+            )
+    machines = sorted({str(r["machine"]) for r in results.values()})
+    return "\n".join([*lines, "", *(f"Machine: {machine}." for machine in machines), ""])
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _machine() -> str:
+    text = Path("/proc/cpuinfo").read_text()
+    models = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
+    return f"{models[0]}, {len(models)} cores, Linux, Python {sys.version.split()[0]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+
+

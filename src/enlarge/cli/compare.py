@@ -1,0 +1,118 @@
+"""`enlarge compare A B [--against HR]`: how far two pictures differ, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from enlarge.cli.options import Quiet, Switch, whole
+from enlarge.errors import OutputError
+
+_PROTOCOL = Group("Protocol")
+_OUTPUT = Group("Output")
+
+
+def compare(
+    first: Path,
+    second: Path,
+    /,
+    *,
+    against: Annotated[Path | None, Parameter(metavar="HR")] = None,
+    colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
+    border: Annotated[int, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))] = 0,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], group=_OUTPUT, metavar="FOLDER")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
+    json: Switch = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two pictures of one size: metrics, a difference map, and what differs most, zoomed.
+
+    Parameters
+    ----------
+    first
+        A picture.
+    second
+        Another one, of the same size.
+    against
+        The original, if it is known: both are then measured against it.
+    colour
+        y: Y of BT.601, 16 to 235. full-y: the same, 0 to 255. rgb.
+    border
+        Pixels left out on each side when measuring.
+    output
+        The folder for A_vs_B.png and A_vs_B_difference.png (default: that of A).
+    overwrite
+        Replace outputs that exist.
+    json
+        Print one JSON document.
+    quiet
+        Say nothing but errors.
+
+    """
+    import json as js
+    from dataclasses import asdict
+
+    from enlarge.cli import say
+    from enlarge.metrics.comparison import (
+        difference,
+        heat_map,
+        likeness,
+        side_by_side,
+        worst_places,
+    )
+    from enlarge.metrics.evaluation import in_db, json_safe
+    from enlarge.metrics.pictures import read_pixels, write_pixels
+    from enlarge.metrics.protocol import Protocol
+
+    folder = first.parent if output is None else output
+    stem = f"{first.stem}_vs_{second.stem}"
+    targets = [folder / f"{stem}.png", folder / f"{stem}_difference.png"]
+    _check_targets(targets, [first, second, against], overwrite)
+    names = ["A", "B", *(["HR"] if against else [])]
+    paths = [first, second, *([against] if against else [])]
+    pictures = [read_pixels(path) for path in paths]
+    protocol = Protocol(colour, border)
+    pairs = [(0, 1), (0, 2), (1, 2)] if against else [(0, 1)]
+    found = {
+        f"{names[i]} and {names[j]}": likeness(pictures[i], pictures[j], protocol) for i, j in pairs
+    }
+    apart = difference(pictures[0], pictures[1])
+    places = worst_places(apart)
+    heat, white = heat_map(apart)
+    write_pixels(side_by_side(pictures, places), targets[0])
+    write_pixels(heat, targets[1])
+    if json:
+        document = {
+            "protocol": protocol.to_dict(),
+            "pictures": dict(zip(names, map(str, paths), strict=True)),
+            "metrics": {k: asdict(v) | {"psnr": json_safe(v.psnr)} for k, v in found.items()},
+            "places": [place._asdict() for place in places],
+            "white": white,
+            "output": [str(target) for target in targets],
+        }
+        say(js.dumps(document, ensure_ascii=False, indent=2))
+    elif not quiet:
+        say(str(protocol))
+        for name, path in zip(names, paths, strict=True):
+            say(f"{name.ljust(2)}  {path}")
+        say(f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM")
+        for name, value in found.items():
+            multiscale = "–" if value.ms_ssim is None else f"{value.ms_ssim:.4f}"
+            say(f"{name.ljust(8)}  {in_db(value.psnr):>7}  {value.ssim:.4f}  {multiscale:>7}")
+        where = ", ".join(f"{place.x},{place.y}" for place in places)
+        text = f"{names[0]} | {' | '.join(names[1:])} at {where}" if places else "no difference"
+        say(f"{targets[0]}  {text}")
+        say(f"{targets[1]}  white is a difference of {white:.0f} levels")
+
+
+def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:
+    taken = {path.resolve() for path in inputs if path is not None}
+    for target in targets:
+        if target.resolve() in taken:
+            raise OutputError(f"the output {target} is one of the inputs; -o names another folder")
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target} exists; --overwrite replaces it, -o names another folder")

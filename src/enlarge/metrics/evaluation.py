@@ -1,0 +1,256 @@
+"""Models judged on data sets: every picture enlarged, measured, and kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge import __version__
+from enlarge.engines import pick_engine
+from enlarge.errors import DataError
+from enlarge.media.resample import Taps, apply_taps, imresize, round_half_up
+from enlarge.memory import peak
+from enlarge.metrics.pairs import DataSet, Pair, load
+from enlarge.metrics.pictures import write_pixels
+from enlarge.metrics.protocol import Protocol, levels
+from enlarge.upscaler import Upscaler
+from enlarge.weights.catalog import Weights
+
+Enlarge = Callable[[NDArray[Any], int], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that enlarges: `run` takes (H, W, 3) and a factor. `identity` changes whenever its
+    results may: what is kept of it counts no longer.
+    """
+
+    name: str
+    identity: str
+    run: Enlarge
+    precision: str = ""
+
+
+class ImageScore(NamedTuple):
+    """One picture: PSNR in dB, SSIM, the seconds that enlarging it took."""
+
+    name: str
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A method on a data set: means over pictures, seconds of enlarging in all, and the process's
+    peak memory in bytes (0: unknown, or all taken from the cache).
+    """
+
+    model: str
+    data: str
+    factor: int
+    precision: str
+    psnr: float
+    ssim: float
+    seconds: float
+    peak_memory: int
+    images: tuple[ImageScore, ...]
+
+
+Watch = Callable[[str, str, int, int], None]
+"""Called with the method, the data set, what is done, and of how many pictures."""
+
+
+def bicubic() -> Method:
+    """MATLAB's bicubic."""
+    return Method("bicubic", "bicubic", lambda low, k: imresize(low, *_times(low, k)))
+
+
+def lanczos() -> Method:
+    """The Lanczos kernel of three lobes, edges replicated, placed as MATLAB places it."""
+    return Method("lanczos", "lanczos3", _lanczos)
+
+
+def model_method(
+    weights: Weights, *, name: str = "", engine: str = "auto", precision: str = "auto"
+) -> Method:
+    """A model file as a method; its identity is the file's digest and the precision."""
+    upscaler = Upscaler(weights, engine=engine, precision=precision)
+    precision = pick_engine(
+        weights.path, weights.card, engine=engine, precision=precision
+    ).precision
+    digest = hashlib.sha256(weights.path.read_bytes()).hexdigest()
+    return Method(
+        name or weights.path.stem,
+        f"{digest} {engine} {precision}",
+        lambda low, factor: np.asarray(upscaler.upscale(low, scale=factor)),
+        precision,
+    )
+
+
+class Kept:
+    """Scores of earlier runs, by a digest of all that they depend on: a file of JSON lines, to
+    which each score is added as it is found. Without a path nothing is kept beyond the run.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._scores: dict[str, tuple[float, float, float]] = {}
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+                self._take(line)
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot keep scores there ({error})") from error
+
+    def _take(self, line: str) -> None:
+        try:
+            key, psnr, ssim, seconds = json.loads(line)
+            self._scores[str(key)] = (float(psnr), float(ssim), float(seconds))
+        except (ValueError, TypeError):
+            return  # a line that was cut off when a run was killed
+
+    def get(self, key: str) -> tuple[float, float, float] | None:
+        """PSNR, SSIM and seconds, if they are known."""
+        return self._scores.get(key)
+
+    def put(self, key: str, psnr: float, ssim: float, seconds: float) -> None:
+        """Keep scores, on the disk at once."""
+        self._scores[key] = (psnr, ssim, seconds)
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n" + json.dumps([key, json_safe(psnr), ssim, seconds]))
+
+
+def evaluate(
+    methods: Sequence[Method],
+    data: DataSet,
+    protocol: Protocol,
+    *,
+    kept: Kept | None = None,
+    save: Path | None = None,
+    watch: Watch | None = None,
+) -> list[Result]:
+    """Judge every method on one data set, in the order given.
+
+    `save`: a folder for the enlarged pictures, as DATA/METHOD/NAME.png. Raises `DataError` or
+    `InputError`.
+    """
+    kept = kept or Kept(None)
+    results = []
+    for method in methods:
+        images: list[ImageScore] = []
+        _forget_peak()
+        worked = False
+        for done, pair in enumerate(data.pairs):
+            if watch is not None:
+                watch(method.name, data.name, done, len(data.pairs))
+            target = save / data.name / method.name / f"{pair.name}.png" if save else None
+            score, fresh = _judged(method, pair, data.factor, protocol, kept, target)
+            images.append(score)
+            worked = worked or fresh
+        if watch is not None:
+            watch(method.name, data.name, len(images), len(images))
+        results.append(_summed(method, data, images, peak() if worked else 0))
+    return results
+
+
+def _judged(
+    method: Method, pair: Pair, factor: int, protocol: Protocol, kept: Kept, target: Path | None
+) -> tuple[ImageScore, bool]:
+    """A picture's score, and whether it had to be computed."""
+    low, high, digest = load(pair, factor)
+    parts = (method.identity, digest, str(factor), repr(protocol), __version__)
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    found = kept.get(key)
+    if found is not None and (target is None or target.exists()):
+        return ImageScore(pair.name, *found), False
+    begun = time.perf_counter()
+    large = method.run(low, factor)
+    seconds = time.perf_counter() - begun
+    if target is not None:
+        write_pixels(large, target)
+    part = large[: high.shape[0], : high.shape[1]]
+    try:
+        scores = protocol.measure(part, high, factor=factor)
+    except DataError as error:
+        raise DataError(f"{pair.high}: {error}") from error
+    kept.put(key, *scores, seconds)
+    return ImageScore(pair.name, *scores, seconds), True
+
+
+def _summed(method: Method, data: DataSet, images: Sequence[ImageScore], memory: int) -> Result:
+    return Result(
+        model=method.name,
+        data=data.name,
+        factor=data.factor,
+        precision=method.precision,
+        psnr=float(np.mean([image.psnr for image in images])),
+        ssim=float(np.mean([image.ssim for image in images])),
+        seconds=sum(image.seconds for image in images),
+        peak_memory=memory,
+        images=tuple(images),
+    )
+
+
+def to_document(protocol: Protocol, results: Sequence[Result]) -> dict[str, Any]:
+    """What `enlarge evaluate --json` prints; an infinite PSNR is the string "inf"."""
+    found = []
+    for result in results:
+        values = asdict(result) | {"psnr": json_safe(result.psnr)}
+        values["images"] = [
+            image._asdict() | {"psnr": json_safe(image.psnr)} for image in result.images
+        ]
+        found.append(values)
+    return {"protocol": protocol.to_dict(), "results": found}
+
+
+def json_safe(value: float) -> float | str:
+    """A number as JSON can hold it: "inf" for infinity."""
+    return "inf" if math.isinf(value) else value
+
+
+def in_db(value: float) -> str:
+    """A PSNR for people: two digits, or ∞."""
+    return "∞" if math.isinf(value) else f"{value:.2f}"
+
+
+def _forget_peak() -> None:
+    """Let the system count the process's peak memory afresh, where it can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # the peak is then that of the whole run
+
+
+def _times(low: NDArray[Any], factor: int) -> tuple[int, int]:
+    return low.shape[0] * factor, low.shape[1] * factor
+
+
+def _lanczos(low: NDArray[Any], factor: int) -> NDArray[Any]:
+    out: NDArray[Any] = low.astype(np.float64)
+    for axis in (0, 1):
+        out = apply_taps(out, _lanczos_taps(low.shape[axis], factor), axis)
+    if np.issubdtype(low.dtype, np.integer):
+        out = round_half_up(out, int(levels(low)))
+    return out.astype(low.dtype)
+
+
+def _lanczos_taps(source: int, factor: int) -> Taps:
+    centre = (np.arange(source * factor) + 0.5) / factor - 0.5
+    indices = np.floor(centre).astype(np.int64)[:, None] + np.arange(-2, 4)
+    distance = centre[:, None] - indices
+    weights = np.sinc(distance) * np.sinc(distance / 3.0) * (np.abs(distance) < 3.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return Taps(np.clip(indices, 0, source - 1), weights)

@@ -1,0 +1,209 @@
+"""Data sets to judge on: which low-resolution picture belongs to which original.
+
+Understood: SET/x4 with HR/NAME.png and LR/NAME.png (or SET with a scale); DIV2K's own folders
+(NAME_HR beside NAME_LR_bicubic/X4/0801x4.png); a csv with the columns LR,HR, paths relative to it;
+and originals alone (a folder, or a csv with HR only) with a scale: their LR is then made by
+MATLAB's bicubic.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from enlarge.errors import DataError, InputError
+from enlarge.media.formats import FORMATS
+from enlarge.media.reading import open_picture
+from enlarge.media.resample import imresize
+from enlarge.metrics.pictures import read_pixels
+
+_WRITTEN = (suffix for form in FORMATS.values() for suffix in form.suffixes)
+PICTURES = frozenset([*_WRITTEN, ".gif", ".bmp", ".heic", ".heif", ".jxl", ".jp2"])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original and its low-resolution picture; `low` None: made by MATLAB's bicubic."""
+
+    name: str
+    high: Path
+    low: Path | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Pairs whose originals are all `factor` times as large."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    factor: int
+
+
+class Loaded(NamedTuple):
+    """The pixels of a pair, (H, W, 3), `high` cropped to `factor` times `low`; and their digest."""
+
+    low: NDArray[Any]
+    high: NDArray[Any]
+    digest: str
+
+
+def find_set(path: str | Path, scale: int | None = None, *, modcrop: bool = False) -> DataSet:
+    """The pairs at `path`, their sizes checked. `scale` chooses, or makes, the LR pictures.
+
+    Raises `DataError` naming what is missing, or the sizes that do not fit (with `modcrop` the
+    originals are cropped instead).
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        name, pairs = f"{path.resolve().parent.name}/{path.stem}", _from_csv(path)
+    elif path.is_dir():
+        name, pairs = _from_folder(path, scale)
+    else:
+        raise DataError(f"{path}: no such folder or csv")
+    if not pairs:
+        raise DataError(f"no pictures in {path}")
+    return DataSet(name, tuple(pairs), _factor(path, pairs, scale, modcrop))
+
+
+def originals(name: str, paths: Sequence[Path], scale: int) -> DataSet:
+    """A data set of originals alone: the LR pictures are MATLAB's bicubic."""
+    return DataSet(name, tuple(Pair(path.stem, path) for path in paths), scale)
+
+
+def load(pair: Pair, factor: int) -> Loaded:
+    """The pixels of a pair. Raises `InputError`."""
+    content = pair.high.read_bytes()
+    digest = hashlib.sha256(content)
+    high = read_pixels(content, str(pair.high))
+    if pair.low is None:
+        height, width = (side // factor for side in high.shape[:2])
+        high = high[: height * factor, : width * factor]
+        low = imresize(high, height, width)
+        digest.update(b"bicubic")
+    else:
+        content = pair.low.read_bytes()
+        digest.update(content)
+        low = read_pixels(content, str(pair.low))
+        height, width = (
+            min(h // factor, n) for h, n in zip(high.shape, low.shape[:2], strict=False)
+        )
+        high = high[: height * factor, : width * factor]
+    return Loaded(low, high, digest.hexdigest())
+
+
+def _from_csv(path: Path) -> list[Pair]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a csv ({error})") from error
+    if not rows or "HR" not in rows[0]:
+        found = ", ".join(rows[0]) if rows else "no rows"
+        raise DataError(f"{path}: expected a csv with the columns LR,HR, got {found}")
+    pairs = []
+    for row in rows:
+        high = path.parent / row["HR"]
+        low = path.parent / row["LR"] if row.get("LR") else None
+        pairs.append(Pair((low or high).stem, high, low))
+    return pairs
+
+
+def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
+    here = folder.resolve()
+    inside = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
+    if "hr" in inside and "lr" in inside:
+        return f"{here.parent.name}/{here.name}", _matched(inside["hr"], inside["lr"])
+    scales = {key[1:]: p for key, p in inside.items() if key[:1] == "x" and key[1:].isdigit()}
+    if scales:
+        chosen = _chosen(folder, scales, scale)
+        return _from_folder(chosen, None)
+    if here.name.endswith("HR"):
+        lows = {
+            p.name[1:]: p
+            for p in here.parent.glob(f"{here.name[:-2]}LR_bicubic/X*")
+            if p.is_dir() and p.name[1:].isdigit()
+        }
+        if lows:
+            low = _chosen(folder, lows, scale)
+            return f"{here.name}/{low.name.lower()}", _matched(folder, low)
+    if high := [p for key, p in inside.items() if key.endswith("_hr")]:
+        if len(high) > 1:
+            names = ", ".join(sorted(p.name for p in high))
+            raise DataError(f"{folder} holds several sets; name one of its folders: {names}")
+        return _from_folder(high[0], scale)
+    label = f"{here.name}/x{scale}" if scale else here.name
+    return label, [Pair(p.stem, p) for p in _pictures(folder)]
+
+
+def _chosen(folder: Path, scales: dict[str, Path], scale: int | None) -> Path:
+    if scale is None and len(scales) == 1:
+        return next(iter(scales.values()))
+    if str(scale) not in scales:
+        there = ", ".join(sorted(scales))
+        wish = f"no pictures for --scale {scale}" if scale else "pictures for several scales"
+        raise DataError(f"{folder} has {wish}; choose with --scale: {there}")
+    return scales[str(scale)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+
+
+def _matched(highs: Path, lows: Path) -> list[Pair]:
+    """Pairs by name; DIV2K's LR pictures carry their factor behind it (0801x4)."""
+    by_name = {p.stem: p for p in _pictures(lows)}
+    mark = f"x{lows.name[1:]}" if lows.name[:1] in "xX" else ""
+    pairs, missing = [], []
+    for high in _pictures(highs):
+        low = by_name.get(high.stem) or by_name.get(high.stem + mark)
+        if low is None:
+            missing.append(high.name)
+        else:
+            pairs.append(Pair(high.stem, high, low))
+    if missing:
+        raise DataError(
+            f"{len(missing)} pictures of {highs} have no partner in {lows}, first {missing[0]}"
+        )
+    return pairs
+
+
+def _factor(path: Path, pairs: Sequence[Pair], scale: int | None, modcrop: bool) -> int:
+    """The factor of all pairs; the offenders are named."""
+    if all(pair.low is None for pair in pairs):
+        if scale is None:
+            raise DataError(
+                f"{path} has originals only; --scale N makes their low-resolution pictures"
+            )
+        return scale
+    factor, wrong = scale, []
+    for pair in pairs:
+        if pair.low is None:
+            raise DataError(f"{path}: {pair.name} has no low-resolution picture, others have one")
+        low, high = _size(pair.low), _size(pair.high)
+        factor = factor or max(1, round(high[0] / low[0]))
+        fits = high == (low[0] * factor, low[1] * factor)
+        near = all(abs(h - n * factor) < factor for h, n in zip(high, low, strict=True))
+        if not fits and not (modcrop and near):
+            wrong.append(f"{pair.name}: LR {low[0]}×{low[1]}, HR {high[0]}×{high[1]}")
+    assert factor is not None
+    if wrong:
+        advice = "" if modcrop else "; --modcrop crops what a few pixels are too many"
+        raise DataError(
+            f"{path}: {len(wrong)} of {len(pairs)} pairs do not fit factor {factor}, "
+            f"first {wrong[0]}{advice}"
+        )
+    return factor
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with open_picture(path) as picture:
+            return picture.facts.width, picture.facts.height
+    except InputError as error:
+        raise DataError(str(error)) from error

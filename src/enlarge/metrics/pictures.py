@@ -1,0 +1,43 @@
+"""Pictures for judging, whole and in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.media.metadata import Metadata
+from enlarge.media.reading import open_picture
+from enlarge.media.writing import create_picture
+from enlarge.metrics.protocol import to_rgb
+
+
+def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
+    """The RGB of a picture file (or of a file's bytes, called `name`), upright: (H, W, 3).
+
+    uint8, uint16 or float32 as the file has it; gray as R = G = B, alpha left out. Raises
+    `InputError`.
+    """
+    with open_picture(source) as picture:
+        rows = picture.rows()
+        return to_rgb(rows.read(rows.height))
+
+
+def write_pixels(pixels: NDArray[Any], target: Path) -> None:
+    """Write (H, W, 3) as a PNG, replacing what is there. Raises `OutputError`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    height, width, channels = pixels.shape
+    with create_picture(
+        target,
+        format="png",
+        width=width,
+        height=height,
+        channels=channels,
+        dtype=np.dtype(pixels.dtype),
+        metadata=Metadata(),
+        keep="none",
+    ) as sink:
+        sink.write(np.ascontiguousarray(pixels))
+        sink.finish()

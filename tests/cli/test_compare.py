@@ -1,0 +1,61 @@
+"""`enlarge compare`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from enlarge.cli import run
+from enlarge.metrics.pictures import read_pixels
+from tests.cli.conftest import Make
+
+Said = pytest.CaptureFixture[str]
+
+
+def test_two_pictures(picture: Make, capsys: Said) -> None:
+    first = picture("a.png", 180, 170)
+    pixels = read_pixels(first)
+    changed = pixels.copy()
+    changed[100:110, 50:60] = 0
+    Image.fromarray(changed).save("b.png")
+    assert run(["compare", "a.png", "b.png", "--against", "a.png", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metrics"]["A and HR"] == {"psnr": "inf", "ssim": 1.0, "ms_ssim": 1.0}
+    assert found["metrics"]["A and B"] == found["metrics"]["B and HR"]
+    assert len(found["places"]) == 1
+    assert found["output"] == ["a_vs_b.png", "a_vs_b_difference.png"]
+    assert read_pixels(Path("a_vs_b_difference.png")).shape == (170, 180, 3)
+    assert run(["compare", "a.png", "b.png", "-o", "out", "--border", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "a border of 4 px cropped" in said
+    assert "MS-SSIM" in said
+    assert "white is a difference of" in said
+    assert Path("out/a_vs_b.png").exists()
+
+
+def test_equal_pictures(picture: Make, capsys: Said) -> None:
+    picture("a.png", 40, 40)
+    assert run(["compare", "a.png", "a.png"]) == 0
+    said = capsys.readouterr().out
+    assert "∞" in said
+    assert "no difference" in said
+
+
+def test_refusals(picture: Make, capsys: Said) -> None:
+    picture("a.png", 40, 40)
+    picture("b.png", 40, 41)
+    assert run(["compare", "a.png", "b.png"]) == 1
+    assert "40×40×3" in (said := capsys.readouterr().err)
+    assert "40×41×3" in said
+    assert run(["compare", "a.png", "gone.png"]) == 1
+    assert "gone.png" in capsys.readouterr().err
+    Path("a_vs_a.png").write_bytes(b"mine")
+    assert run(["compare", "a.png", "a.png"]) == 1
+    assert "a_vs_a.png exists" in capsys.readouterr().err
+    assert Path("a_vs_a.png").read_bytes() == b"mine"
+    assert run(["compare", "a.png", "a.png", "--overwrite"]) == 0
+    assert np.asarray(read_pixels(Path("a_vs_a.png"))).size

@@ -1,0 +1,121 @@
+"""`enlarge evaluate`: what it prints, what it keeps, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from enlarge.cli import run
+from enlarge.media.resample import imresize
+from enlarge.metrics import evaluation
+from enlarge.metrics.pictures import read_pixels
+from enlarge.weights.catalog import find_weights
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def pairs(here: Path) -> list[str]:
+    """Two small data sets, ×4 and ×2, as paths."""
+    y, x = np.mgrid[:32, :40]
+    picture = np.stack([x * 6, y * 7, (x + y) * 3], axis=2).astype(np.uint8)
+    for factor in (4, 2):
+        for name, high in (("a", picture), ("b", picture[::-1])):
+            low = imresize(high, 32 // factor, 40 // factor)
+            for side, pixels in (("HR", high), ("LR", low)):
+                path = here / f"Set/x{factor}/{side}/{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+    return ["Set/x4", "Set/x2"]
+
+
+def test_json(pairs: list[str], capsys: Said) -> None:
+    assert run(["evaluate", "--model", "fast", "--data", *pairs, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"protocol", "results"}
+    assert document["protocol"]["colour"] == "y"
+    results = document["results"]
+    assert [r["data"] for r in results] == ["Set/x4"] * 3 + ["Set/x2"] * 3
+    assert [r["model"] for r in results[:3]] == ["bicubic", "lanczos", "fast"]
+    for result in results:
+        assert result["psnr"] == pytest.approx(np.mean([i["psnr"] for i in result["images"]]))
+        assert [image["name"] for image in result["images"]] == ["a", "b"]
+        assert set(result) >= {"ssim", "seconds", "peak_memory", "factor", "precision"}
+
+
+def test_table(pairs: list[str], capsys: Said) -> None:
+    assert run(["evaluate", "--data", pairs[0]]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert "Y of BT.601 (16–235" in head
+    assert lines[1].split() == ["Set/x4", "PSNR", "SSIM", "seconds", "peak", "memory"]
+    assert [line.split()[0] for line in lines[2:5]] == ["bicubic", "lanczos", "fast"]
+    assert [line.split()[0] for line in lines[6:]] == ["picture", "a", "b"]
+    assert run(["evaluate", "--data", pairs[0], "--quiet"]) == 0
+    assert "\npicture" not in capsys.readouterr().out
+
+
+def test_three_protocols_are_labelled(pairs: list[str], capsys: Said) -> None:
+    heads = []
+    for options in (["--colour", "rgb", "--border", "0"], ["--colour", "full-y"], []):
+        assert run(["evaluate", "--data", pairs[0], *options]) == 0
+        heads.append(capsys.readouterr().out.splitlines()[0])
+    assert "RGB, no border cropped" in heads[0]
+    assert "full range (0–255" in heads[1]
+    assert "16–235" in heads[2]
+
+
+def test_it_goes_on(pairs: list[str], capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["evaluate", "--data", pairs[0], "--save", "out", "--json", "--report", "r.json"]
+    assert run(command) == 0
+    first = capsys.readouterr().out
+    assert json.loads(Path("r.json").read_text()) == json.loads(first)
+    for name in ("bicubic", "lanczos", "fast"):
+        assert read_pixels(Path(f"out/Set/x4/{name}/a.png")).shape == (32, 40, 3)
+
+    def never(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(evaluation, "imresize", never)
+    assert run(command) == 0
+    again = json.loads(capsys.readouterr().out)["results"]
+    assert [r["images"] for r in again] == [r["images"] for r in json.loads(first)["results"]]
+
+
+def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys: Said) -> None:
+    content = find_weights("fast").path.read_bytes()
+    for folder in ("one", "two"):
+        (here / folder).mkdir()
+        (here / folder / "model.onnx").write_bytes(content)
+    models = ["--model", "fast", "one/model.onnx", "two/model.onnx"]
+    assert run(["evaluate", *models, "--data", pairs[0], "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [r["model"] for r in results[2:]] == ["fast", "one/model", "two/model"]
+    assert results[2]["psnr"] == results[3]["psnr"] == results[4]["psnr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "parts"),
+    [
+        (["--data", "gone"], 1, ["gone: no such folder or csv"]),
+        (["--data", "Set"], 1, ["choose with --scale: 2, 4"]),
+        (["--data", "Set/x4", "--scale", "2"], 1, ["LR 10×8, HR 40×32"]),
+        (["--data", "Set/x4/HR"], 1, ["--scale N"]),
+        (["--data", "Set/x4", "--model", "nobody"], 1, ["unknown model", "fast"]),
+        (["--data", "Set/x4", "--report", "r.txt"], 2, ["r.txt"]),
+        (["--data", "Set/x4", "--report", "gone/r.json"], 2, ["no folder gone"]),
+        (["--data", "Set/x4", "--border", "14"], 1, ["too small", "11"]),
+        (["--model", "fast"], 2, ["data"]),
+    ],
+)
+def test_refusals(
+    arguments: list[str], status: int, parts: list[str], pairs: list[str], capsys: Said
+) -> None:
+    assert run(["evaluate", *arguments]) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    for part in parts:
+        assert part in said.err

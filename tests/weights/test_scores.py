@@ -1,0 +1,28 @@
+"""Every bundled weight holds its card's scores on three small pictures, in f32 and in bf16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from enlarge.engines.openvino import has_bf16
+from enlarge.metrics.evaluation import evaluate, model_method
+from enlarge.metrics.pairs import DataSet, find_set
+from enlarge.metrics.protocol import Protocol
+from enlarge.weights.catalog import Weights, list_weights
+
+PICTURES = ("img_001", "img_003", "img_005")
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+@pytest.mark.parametrize("weights", list_weights(), ids=lambda w: w.path.stem)
+def test_scores_hold(weights: Weights, precision: str, data: Path) -> None:
+    if precision == "bf16" and not has_bf16():
+        pytest.skip("this processor does not compute in bf16")
+    found = find_set(data / "benchmarks" / "Set5", weights.card.scale)
+    few = DataSet("Set5", tuple(p for p in found.pairs if p.name in PICTURES), found.factor)
+    (result,) = evaluate([model_method(weights, precision=precision)], few, Protocol())
+    wanted = weights.card.scores["Set5"]["images"]
+    for image in result.images:
+        assert image.psnr >= wanted[image.name] - 0.02, f"{image.name} in {precision}"
