@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,16 @@ def median_ms(run: Callable[[], Any], times: int = 15) -> float:
 def command(source: Path, target: Path, cache: Path) -> dict[str, float]:
     """One run of the command: seconds from the shell to the file, and by stage."""
     environment = {**os.environ, "ENLARGE_CACHE": str(cache)}
-    line = [sys.executable, "-m", "enlarge", str(source), "-o", str(target), "--overwrite", "--json"]
+    line = [
+        sys.executable,
+        "-m",
+        "enlarge",
+        str(source),
+        "-o",
+        str(target),
+        "--overwrite",
+        "--json",
+    ]
     begun = time.perf_counter()
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     wall = time.perf_counter() - begun
@@ -75,8 +85,10 @@ def whole_process() -> dict[str, dict[str, float]]:
 
 
 def engines() -> dict[str, float]:
-    """Milliseconds for 256² → 1024² of the bundled model, by what runs it. Ours includes the
-    conversion from and to 8-bit pixels; the others get and give float tensors."""
+    """Milliseconds for 256² → 1024² of the bundled model, by what runs it.
+
+    Ours includes the conversion from and to 8-bit pixels; the others get and give floats.
+    """
     weights = find_weights("fast")
     network, _ = load_network(weights.path.with_suffix(".safetensors"))
     tile = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
@@ -86,9 +98,8 @@ def engines() -> dict[str, float]:
     for precision in ("f32", "bf16"):
         engine = pick_engine(weights.path, weights.card, precision=precision)
         session = engine.session(SIDE, SIDE, 3, kind, kind)
-        found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(
-            lambda session=session: session(tile)
-        )
+        run = partial(session, tile)
+        found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(run)
     with torch.inference_mode():
         found["torch eager f32"] = median_ms(lambda: network(batch))
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -122,7 +133,8 @@ def ncnn(model: Path, tile: np.ndarray) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         onnx = Path(name) / "fast.onnx"
         onnx.write_bytes(model.read_bytes())
-        line = [Path(sys.executable).with_name("pnnx"), onnx, f"inputshape=[1,3,{SIDE},{SIDE}]"]
+        tool = str(Path(sys.executable).with_name("pnnx"))
+        line = [tool, str(onnx), f"inputshape=[1,3,{SIDE},{SIDE}]"]
         subprocess.run(line, cwd=name, check=True, capture_output=True)
         for label, half in (("f32", False), ("bf16 storage", True)):
             net = library.Net()
@@ -147,7 +159,7 @@ def matmul_peak() -> dict[str, float]:
     found = {}
     for label, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-        found[label] = 2 * 2048**3 / median_ms(lambda a=a, b=b: a @ b) / 1e6
+        found[label] = 2 * 2048**3 / median_ms(partial(torch.matmul, a, b)) / 1e6
     return found
 
 
@@ -191,9 +203,9 @@ def page(result: dict[str, Any]) -> str:
         lines.append(f"| {stage} | {cells} | {warm.get(stage, 0.0) / warm['wall']:.0%} |")
     lines += [
         "",
-        "`start` is Python, OpenVINO and libvips being loaded. `compile` finds the compiled network",
-        "in the cache after the first run. `encode` is what is left to wait for when the last tile is",
-        "computed: PNG level 1 with the `up` filter, in a thread beside the network.",
+        "`start` is Python, OpenVINO and libvips being loaded. `compile` finds the compiled",
+        "network in the cache after the first run. `encode` is what is left to wait for when the",
+        "last tile is computed: PNG level 2 with the `up` filter, in a thread beside the network.",
         f"Peak memory {warm['peak MB']:.0f} MB.",
         "",
         *(f"- {name}: {value:.0f} ms" for name, value in result["starting"].items()),

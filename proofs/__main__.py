@@ -50,8 +50,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
     lines = [
         "# Proofs",
         "",
-        "Written by `make proof`; each has a small version in `make test`. `make proof` runs all of",
-        "them (about an hour on two cores), `.venv/bin/python -m proofs NAME` one.",
+        "Written by `make proof`; each has a small version in `make test`. `make proof` runs all",
+        "of them (about an hour on two cores), `.venv/bin/python -m proofs NAME` one.",
         "Peaks are of the whole process (VmHWM), as the command itself reports them.",
         "",
         "| proof | claim | measured | holds | date, commit |",
@@ -62,7 +62,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
             r = results[name]
             holds = "yes" if r["holds"] else "**no**"
             lines.append(
-                f"| {name} | {r['claim']} | {r['measured']} | {holds} | {r['date']}, {r['commit']} |"
+                f"| {name} | {r['claim']} | {r['measured']} | {holds} "
+                f"| {r['date']}, {r['commit']} |"
             )
     machines = sorted({str(r["machine"]) for r in results.values()})
     return "\n".join([*lines, "", *(f"Machine: {machine}." for machine in machines), ""])
@@ -81,5 +82,3 @@ def _machine() -> str:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-

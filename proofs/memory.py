@@ -90,7 +90,8 @@ def progressive_and_turned() -> Result:
     peak = done["peak_memory"]
     return Result(
         "a 48-megapixel progressive JPEG with orientation 6 stays within --memory 1GB",
-        f"{done['width']:,} × {done['height']:,} in {done['seconds']:.0f} s, peak {peak / MB:.0f} MB",
+        f"{done['width']:,} × {done['height']:,} in {done['seconds']:.0f} s, "
+        f"peak {peak / MB:.0f} MB",
         (done["width"], done["height"]) == (24000, 32000) and peak <= 1000 * MB,
     )
 

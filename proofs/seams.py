@@ -43,7 +43,10 @@ def tiled_is_whole_f32() -> Result:
         wanted = whole(image, "f32")
         for tile in TILES:
             difference = np.abs(model.upscale(image, tile=tile) - wanted)
-            most, share = max(most, int(difference.max())), max(share, float((difference > 0).mean()))
+            most, share = (
+                max(most, int(difference.max())),
+                max(share, float((difference > 0).mean())),
+            )
     return Result(
         f"tiled = whole in f32: tiles {TILES}, pictures {SIZES} (rows, columns)",
         f"largest difference {most} level, in at most {share:.1e} of the values",

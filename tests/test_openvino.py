@@ -1,4 +1,4 @@
-"""The OpenVINO engine: fused conversions, precision, the cache, and what happens when it overflows."""
+"""The OpenVINO engine: fused conversions, precision, the cache, and what an overflow does."""
 
 from __future__ import annotations
 

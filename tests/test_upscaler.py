@@ -197,6 +197,6 @@ def test_out_of_memory_takes_the_next_rung_down(monkeypatch: pytest.MonkeyPatch)
     assert np.array_equal(large, image.repeat(4, axis=0).repeat(4, axis=1))
     assert max(engine.tried[0]) > 128
     assert max(engine.tried[-1]) <= 128
+    monkeypatch.setattr(engine, "most", 10)
     with pytest.raises(BudgetError, match="smallest tiles"):
-        monkeypatch.setattr(engine, "most", 10)
         enlarge.upscale(image)

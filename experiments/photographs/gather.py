@@ -280,8 +280,10 @@ def gather(pictures: list[Picture], out: Path, work: Path, shared: Path) -> None
             file = picture.path.replace("!textures", "/base/textures")
             author, terms = licence(copyright_file, file)
             sources.append(
-                [picture.package, picture.version, picture.path, author, terms, picture.reduce]
-                + [kept]
+                [
+                    *(picture.package, picture.version, picture.path),
+                    *(author, terms, picture.reduce, kept),
+                ]
             )
         if number % 20 == 19:
             write_tables(out, manifest, sources)

@@ -116,8 +116,10 @@ def plan_passes(
 ) -> list[Plan]:
     """A plan for each pass such that all of them together stay within `budget` bytes.
 
-    `below`: only tiles whose sides are smaller (what the engine could not do); `held`: what the process holds already (default: as it is now); `reading`: what the open
-    picture will hold in memory. Raises `BudgetError` naming the smallest budget that works.
+    `below`: only tiles whose sides are smaller (the engine ran out of memory at that one);
+    `held`: what the process holds already (default: as it is now); `reading`: what the open
+    picture and an encoder that does not stream hold in memory. Raises `BudgetError` naming the
+    smallest budget that works.
     """
     last = passes[-1]
     codec = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel

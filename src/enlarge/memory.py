@@ -11,6 +11,8 @@ from enlarge.errors import OptionError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _FALLBACK_RESIDENT = 300_000_000
+_UNLIMITED = 2**62
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def parse_size(text: str) -> int:
@@ -69,13 +71,25 @@ def _machine() -> int:
     return 8 * 10**9
 
 
-def _control_group() -> int:
-    """The limit of this process's control group (version 2 or 1), or a very large number."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            text = (Path("/sys/fs/cgroup") / name).read_text().strip()
-        except OSError:
+def _control_group(root: Path = Path("/sys/fs/cgroup"), own: Path = _OWN_GROUPS) -> int:
+    """The lowest limit of this process's control group and those above it (version 2 or 1)."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return _UNLIMITED
+    limits = [_UNLIMITED]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
             continue
-        if text.isdigit():
-            return int(text)
-    return 2**62
+        name = "memory.limit_in_bytes" if controllers else "memory.max"
+        group = root / controllers / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if folder == root.parent:
+                break
+            try:
+                text = (folder / name).read_text().strip()
+            except OSError:
+                continue
+            limits += [int(text)] if text.isdigit() else []
+    return min(limits)

@@ -19,6 +19,7 @@ from enlarge.budget import Pass, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
 from enlarge.errors import EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
+from enlarge.media.formats import encoder_bytes
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
 from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
@@ -372,7 +373,7 @@ class Upscaler:
                     rows,
                     size,
                     memory=budget,
-                    reading=_held_by_reading(picture) + _held_by_format(kind, size, facts.channels),
+                    reading=_held_by_reading(picture) + _held_by_encoder(kind, *size),
                     tile=tile,
                     exact=exact,
                     progress=progress,
@@ -427,9 +428,9 @@ def _held_by_reading(picture: Picture) -> int:
     return held[picture.held()]
 
 
-def _held_by_format(kind: str, size: tuple[int, int], channels: int) -> int:
-    """Bytes of encoders that hold the whole result: WebP and AVIF are not written in rows."""
-    return 2 * channels * size[0] * size[1] if kind in ("webp", "avif") else 0
+def _held_by_encoder(kind: str, width: int, height: int) -> int:
+    """Bytes of encoders that hold the whole result; the streaming ones are in every plan."""
+    return encoder_bytes(kind, width, height, 4, 1) if kind in ("webp", "avif") else 0
 
 
 def _budget(memory: int | str | None) -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from enlarge.errors import OptionError, OutputError
-from enlarge.media.formats import FORMATS, check_output, estimate_bytes, format_of
+from enlarge.media.formats import FORMATS, check_output, encoder_bytes, estimate_bytes, format_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import Sink, create_picture, over_white, to_depth
 
@@ -298,6 +298,12 @@ def test_formats_by_suffix() -> None:
     ]  # fmt: skip
     with pytest.raises(OptionError, match=r"cannot write \.gif"):
         format_of(".gif")
+
+
+def test_only_webp_and_avif_are_encoded_whole() -> None:
+    for form in FORMATS:
+        grows = encoder_bytes(form, 100, 9000, 3, 1) > encoder_bytes(form, 100, 100, 3, 1)
+        assert grows == (form in ("webp", "avif"))
 
 
 def test_the_estimate_holds_for_noise(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import Quiet, Switch, whole
+from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def benchmark(
     ] = None,
     threads: Annotated[int, Parameter(metavar="NUMBER", converter=whole(0))] = 0,
     json: Switch = False,
+    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure speed, memory and start of models on this machine.
@@ -43,6 +44,8 @@ def benchmark(
         Threads of the engine (default: all cores).
     json
         Print one JSON document.
+    verbose
+        Say the fastest call too.
     quiet
         Print the results without the description of the machine.
 
@@ -54,6 +57,7 @@ def benchmark(
     from enlarge.metrics.speed import describe_machine, measure, to_document
     from enlarge.weights.catalog import find_weights, list_weights
 
+    refuse_both(quiet, verbose)
     pairs = [_size(text) for text in sizes or ["256"]]
     chosen = [find_weights(name) for name in model] if model else list_weights()
     allowed = [p for p in precision or ["f32", "bf16"] if p != "bf16" or has_bf16()]
@@ -69,6 +73,8 @@ def benchmark(
                     found.append(speed)
                     if not json:
                         say((_HEAD + "\n" if len(found) == 1 else "") + _line(speed))
+                    if verbose and not json:
+                        say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
     if not found:
         raise OptionError(
             f"nothing to measure: this processor or the models do not allow {precision}"

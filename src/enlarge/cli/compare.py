@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from enlarge.cli.options import Quiet, Switch, whole
+from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
 from enlarge.errors import OutputError
 
 _PROTOCOL = Group("Protocol")
@@ -27,6 +27,7 @@ def compare(
     ] = None,
     overwrite: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
     json: Switch = False,
+    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare two pictures of one size: metrics, a difference map, and what differs most, zoomed.
@@ -49,6 +50,8 @@ def compare(
         Replace outputs that exist.
     json
         Print one JSON document.
+    verbose
+        Say how far the pictures differ on average, and at most.
     quiet
         Say nothing but errors.
 
@@ -68,6 +71,7 @@ def compare(
     from enlarge.metrics.pictures import read_pixels, write_pixels
     from enlarge.metrics.protocol import Protocol
 
+    refuse_both(quiet, verbose)
     folder = first.parent if output is None else output
     stem = f"{first.stem}_vs_{second.stem}"
     targets = [folder / f"{stem}.png", folder / f"{stem}_difference.png"]
@@ -103,6 +107,10 @@ def compare(
         for name, value in found.items():
             multiscale = "–" if value.ms_ssim is None else f"{value.ms_ssim:.4f}"
             say(f"{name.ljust(8)}  {in_db(value.psnr):>7}  {value.ssim:.4f}  {multiscale:>7}")
+        if verbose:
+            say(
+                f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most"
+            )
         where = ", ".join(f"{place.x},{place.y}" for place in places)
         text = f"{names[0]} | {' | '.join(names[1:])} at {where}" if places else "no difference"
         say(f"{targets[0]}  {text}")

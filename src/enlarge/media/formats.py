@@ -162,3 +162,14 @@ def estimate_bytes(
     elif "float32" not in entry.depths:
         itemsize = min(itemsize, 2)
     return int(width * height * channels * itemsize * entry.bytes_per_value) + 65_536
+
+
+def encoder_bytes(form: str, width: int, height: int, channels: int, itemsize: int) -> int:
+    """The memory that the encoder takes at its peak, beside the bands that wait for it.
+
+    PNG, JPEG and TIFF stream. WebP and AVIF hold the picture whole: 17 to 43 bytes a pixel were
+    measured at 2400² (WebP lossy RGB 17, lossless 35, lossy RGBA 43; AVIF 39).
+    """
+    if form in ("webp", "avif"):
+        return 48 * width * height + (16 << 20)
+    return 128 * width * channels * itemsize + (16 << 20)

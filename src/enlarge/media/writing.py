@@ -21,12 +21,27 @@ from numpy.typing import NDArray
 from enlarge.errors import EnlargeError, OptionError, OutputError
 from enlarge.media import embedding
 from enlarge.media.feeding import Feed
-from enlarge.media.formats import FORMATS, Format, check_output, estimate_bytes, format_of
+from enlarge.media.formats import (
+    FORMATS,
+    Format,
+    check_output,
+    encoder_bytes,
+    estimate_bytes,
+    format_of,
+)
 from enlarge.media.libvips import explain, prepare
 from enlarge.media.metadata import Keep, Metadata, for_result
 from enlarge.media.temporary import TemporaryFile
 
-__all__ = ["FORMATS", "Sink", "check_output", "create_picture", "estimate_bytes", "format_of"]
+__all__ = [
+    "FORMATS",
+    "Sink",
+    "check_output",
+    "create_picture",
+    "encoder_bytes",
+    "estimate_bytes",
+    "format_of",
+]
 
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""

@@ -6,7 +6,8 @@
 """
 
 from enlarge.metrics.fidelity import psnr
+from enlarge.metrics.naturalness import niqe
 from enlarge.metrics.protocol import Protocol, Scores, luma
 from enlarge.metrics.similarity import ms_ssim, ssim
 
-__all__ = ["Protocol", "Scores", "luma", "ms_ssim", "psnr", "ssim"]
+__all__ = ["Protocol", "Scores", "luma", "ms_ssim", "niqe", "psnr", "ssim"]

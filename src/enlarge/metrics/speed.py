@@ -67,7 +67,7 @@ class Speed:
 
 
 def describe_machine(precisions: Sequence[str]) -> Machine:
-    """This machine, its peak measured at the given precisions (about a second each)."""
+    """The machine at hand, its peak measured at the given precisions (about a second each)."""
     import openvino
 
     return Machine(

@@ -70,7 +70,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "edswin-deck-64": ("edswin-deck", {"blocks": 64, "features": 256}),  # the slides
     "edswin-deck-32": ("edswin-deck", {"blocks": 32, "features": 256}),  # the team's code
     "edswin-s": ("edswin", {"features": 64, "blocks": 8, "heads": 4}),
-    "edswin-m": ("edswin", {"features": 96, "blocks": 12, "heads": 6, "tail_features": 64}),
+    "edswin-m": ("edswin", {"features": 96, "blocks": 12, "heads": 6}),
     "edswin-l": ("edswin", {"features": 160, "blocks": 16, "heads": 8, "tail_features": 64}),
 }
 """Name → network and the options that differ from its defaults; `scale` is free (default 4)."""

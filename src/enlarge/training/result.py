@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+import yaml
 
 from enlarge import __version__
 from enlarge.networks import build
@@ -14,6 +15,13 @@ from enlarge.training.config import Config
 from enlarge.weights.card import Card
 from enlarge.weights.export import export_onnx, flops_per_output_pixel, measured, save_network
 from enlarge.weights.export import with_card as put_card
+
+
+def minutes_of(run: Path) -> float:
+    """Minutes of training behind a run, those of the runs that it started from included."""
+    own = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["minutes"]
+    start = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
+    return float(own) + (minutes_of(Path(start).parent) if start else 0.0)
 
 
 def write_model(config: Config, run: Path) -> Path:
@@ -43,7 +51,7 @@ def write_model(config: Config, run: Path) -> Path:
         data=config.data.about,
         licence=config.data.licence,
         recipe=f"recipes/{config.name}.yaml",
-        hours=round(last["minutes"] / 60.0, 2),
+        hours=round(minutes_of(run) / 60.0, 2),
         scores={k: {"psnr": last[k]} for k in config.data.valid if k in last},
         version=__version__,
     )
