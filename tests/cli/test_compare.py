@@ -27,6 +27,7 @@ def test_two_pictures(picture: Make, capsys: Said) -> None:
     assert found["metrics"]["A and HR"] == {"psnr": "inf", "ssim": 1.0, "ms_ssim": 1.0}
     assert found["metrics"]["A and B"] == found["metrics"]["B and HR"]
     assert len(found["places"]) == 1
+    assert found["niqe"] == {"A": None, "B": None, "HR": None}  # too small for it
     assert found["output"] == ["a_vs_b.png", "a_vs_b_difference.png"]
     assert read_pixels(Path("a_vs_b_difference.png")).shape == (170, 180, 3)
     assert run(["compare", "a.png", "b.png", "-o", "out", "--border", "4"]) == 0

@@ -85,6 +85,13 @@ def test_it_goes_on(pairs: list[str], capsys: Said, monkeypatch: pytest.MonkeyPa
     assert [r["images"] for r in again] == [r["images"] for r in json.loads(first)["results"]]
 
 
+def test_page(pairs: list[str], capsys: Said) -> None:
+    assert run(["evaluate", "--data", *pairs, "--report", "r.html"]) == 0
+    page = Path("r.html").read_text()
+    assert page.count("<h2>") == 3
+    assert page.count("data:image/png") == 2 * 3
+
+
 def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys: Said) -> None:
     content = find_weights("fast").path.read_bytes()
     for folder in ("one", "two"):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.networks.tiny import TINY, parameters, picture, tiny
+from tests.networks.tiny import TINY, picture, tiny
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -43,7 +43,7 @@ def export(network: nn.Module, path: Path) -> Any:
             verbose=False,
         )
         assert program is not None
-        optimizer.optimize_ir(program.model, input_size_limit=256)
+        optimizer.optimize_ir(program.model, input_size_limit=32)
         for node in program.model.graph:
             node.metadata_props.clear()
         program.save(path)
@@ -71,8 +71,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 def test_one_file_serves_every_size(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     network = tiny(name, **options)
     model = export(network, tmp_path / "model.onnx")
-    assert "Pad" not in {node.op_type for node in model.graph.node}
     multiple = getattr(network, "multiple", 1)
+    if multiple > 1:  # such sizes only: who runs the file pads
+        assert "Pad" not in {node.op_type for node in model.graph.node}
     for rows, columns in ((3, 4), (5, 2), (1, 1), (1, 3), (2, 1)):
         image = picture(multiple * rows, multiple * columns)
         with torch.no_grad():
@@ -81,8 +82,9 @@ def test_one_file_serves_every_size(name: str, options: dict[str, Any], tmp_path
 
 
 def test_position_biases_are_stored_as_tables(tmp_path: Path) -> None:
-    network = tiny("swinir", window=8, depths=(4,), heads=(4,))
-    export(network, tmp_path / "model.onnx")
-    # per layer an int16 index of 64 × 64; the biases themselves would be 4 × 64 × 64 float32
-    budget = 4 * parameters(network) + 4 * 2 * 64**2 + 60_000
-    assert (tmp_path / "model.onnx").stat().st_size < budget
+    heads, pixels = 4, 8 * 8
+    network = tiny("swinir", window=8, depths=(4,), heads=(heads,))
+    model = export(network, tmp_path / "model.onnx")
+    sizes = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
+    assert max(sizes.values()) < heads * pixels * pixels, "a bias of (heads, N, N) is in the file"
+    assert sum(size == heads * 15 * 15 for size in sizes.values()) == 4

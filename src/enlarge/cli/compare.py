@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
 from enlarge.errors import OutputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PROTOCOL = Group("Protocol")
 _OUTPUT = Group("Output")
@@ -84,6 +87,7 @@ def compare(
     found = {
         f"{names[i]} and {names[j]}": likeness(pictures[i], pictures[j], protocol) for i, j in pairs
     }
+    natural = {name: _niqe(picture) for name, picture in zip(names, pictures, strict=True)}
     apart = difference(pictures[0], pictures[1])
     places = worst_places(apart)
     heat, white = heat_map(apart)
@@ -94,6 +98,7 @@ def compare(
             "protocol": protocol.to_dict(),
             "pictures": dict(zip(names, map(str, paths), strict=True)),
             "metrics": {k: asdict(v) | {"psnr": json_safe(v.psnr)} for k, v in found.items()},
+            "niqe": natural,
             "places": [place._asdict() for place in places],
             "white": white,
             "output": [str(target) for target in targets],
@@ -102,11 +107,12 @@ def compare(
     elif not quiet:
         say(str(protocol))
         for name, path in zip(names, paths, strict=True):
-            say(f"{name.ljust(2)}  {path}")
+            value = natural[name]
+            say(f"{name.ljust(2)}  NIQE {'–' if value is None else f'{value:.2f}'}  {path}")
         say(f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM")
-        for name, value in found.items():
-            multiscale = "–" if value.ms_ssim is None else f"{value.ms_ssim:.4f}"
-            say(f"{name.ljust(8)}  {in_db(value.psnr):>7}  {value.ssim:.4f}  {multiscale:>7}")
+        for name, alike in found.items():
+            multiscale = "–" if alike.ms_ssim is None else f"{alike.ms_ssim:.4f}"
+            say(f"{name.ljust(8)}  {in_db(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}")
         if verbose:
             say(
                 f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most"
@@ -115,6 +121,17 @@ def compare(
         text = f"{names[0]} | {' | '.join(names[1:])} at {where}" if places else "no difference"
         say(f"{targets[0]}  {text}")
         say(f"{targets[1]}  white is a difference of {white:.0f} levels")
+
+
+def _niqe(picture: NDArray[Any]) -> float | None:
+    """None where a picture is too small or too flat for it."""
+    from enlarge.errors import DataError
+    from enlarge.metrics import niqe
+
+    try:
+        return niqe(picture)
+    except DataError:
+        return None
 
 
 def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -37,6 +37,7 @@ def evaluate(
     scale: Annotated[int | None, Parameter(group=_WHAT, metavar="1-16", converter=whole(1))] = None,
     engine: Annotated[Literal["auto", "openvino"], Parameter(group=_WHAT)] = "auto",
     precision: Annotated[Literal["auto", "f32", "bf16"], Parameter(group=_WHAT)] = "auto",
+    ensemble: Annotated[bool, Parameter(group=_WHAT, negative="")] = False,
     colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
     border: Annotated[
         int | None, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))
@@ -64,6 +65,8 @@ def evaluate(
         What runs the network.
     precision
         auto: bf16 where the processor and the model allow it, else f32.
+    ensemble
+        Judge each model also as the mean over the eight flips and rotations, as NAME+.
     colour
         y: Y of BT.601, 16 to 235, as the field reports it. full-y: the same, 0 to 255. rgb.
     border
@@ -75,7 +78,7 @@ def evaluate(
     cache
         Keep the scores in this file, so that a next run goes on.
     report
-        Write a report too, .json.
+        Write a report too: .json, or .html with charts and the worst pictures.
     json
         Print one JSON document.
     verbose
@@ -97,14 +100,16 @@ def evaluate(
     sets = _renamed([find_set(path, scale, modcrop=modcrop) for path in data], data)
     if cache is None and save is not None:
         cache = save / ".enlarge" / "scores.jsonl"
-    results = _judge(
-        model or [], sets, protocol, engine, precision, cache, save, not quiet and not json
-    )
-    document = js.dumps(to_document(protocol, results), ensure_ascii=False, indent=2)
+    methods = {
+        factor: _methods(model or [], factor, engine, precision, ensemble)
+        for factor in dict.fromkeys(found.factor for found in sets)
+    }
+    results = _judge(methods, sets, protocol, cache, save, not quiet and not json)
+    document = to_document(protocol, results)
     if report is not None:
-        report.write_text(document + "\n", encoding="utf-8")
+        _write_report(report, document, methods, sets, results)
     if json:
-        say(document)
+        say(js.dumps(document, ensure_ascii=False, indent=2))
         return
     say(f"PSNR in dB / SSIM; {protocol}")
     for found in sets:
@@ -115,8 +120,8 @@ def evaluate(
 def _check_report(report: Path | None) -> None:
     if report is None:
         return
-    if report.suffix.lower() != ".json":
-        raise OptionError(f"--report writes .json, got {report}")
+    if report.suffix.lower() not in (".json", ".html"):
+        raise OptionError(f"--report writes .json or .html, got {report}")
     if not report.parent.is_dir():
         raise OptionError(f"--report {report}: there is no folder {report.parent}")
 
@@ -132,24 +137,40 @@ def _renamed(sets: Sequence[DataSet], paths: Sequence[str]) -> list[DataSet]:
     ]
 
 
+def _write_report(
+    report: Path,
+    document: dict[str, Any],
+    methods: dict[int, list[Method]],
+    sets: Sequence[DataSet],
+    results: Sequence[Result],
+) -> None:
+    """The JSON, or the page, with the pictures on which the first model is worst."""
+    import json
+
+    from enlarge.metrics.worst import worst_crops
+    from enlarge.report import evaluation_page
+
+    if report.suffix.lower() == ".json":
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    else:
+        factor, (_, _, first, *_) = next(iter(methods.items()))
+        alike = [found for found in sets if found.factor == factor]
+        text = evaluation_page(document, worst_crops(first, alike, results))
+    report.write_text(text, encoding="utf-8")
+
+
 def _judge(
-    models: Sequence[str],
+    methods: dict[int, list[Method]],
     sets: Sequence[DataSet],
     protocol: Protocol,
-    engine: str,
-    precision: str,
     cache: Path | None,
     save: Path | None,
     shown: bool,
 ) -> list[Result]:
     from enlarge.cli.progress import bar
-    from enlarge.metrics.evaluation import Kept, bicubic, evaluate, lanczos
+    from enlarge.metrics.evaluation import Kept, evaluate
 
     kept = Kept(cache)
-    methods = {
-        factor: [bicubic(), lanczos(), *_methods(models, factor, engine, precision)]
-        for factor in {found.factor for found in sets}
-    }
     total = sum(len(found.pairs) * len(methods[found.factor]) for found in sets)
     results: list[Result] = []
     with bar("evaluate", shown=shown) as watcher:
@@ -180,9 +201,11 @@ def _counting(
     return watch
 
 
-def _methods(models: Sequence[str], factor: int, engine: str, precision: str) -> list[Method]:
-    """The models, each under a name of its own."""
-    from enlarge.metrics.evaluation import model_method
+def _methods(
+    models: Sequence[str], factor: int, engine: str, precision: str, ensemble: bool
+) -> list[Method]:
+    """Bicubic, Lanczos and the models, each under a name of its own."""
+    from enlarge.metrics.evaluation import bicubic, lanczos, model_method
     from enlarge.weights.catalog import DEFAULT, find_weights
 
     found = [find_weights(model, factor) for model in models or [DEFAULT]]
@@ -194,9 +217,12 @@ def _methods(models: Sequence[str], factor: int, engine: str, precision: str) ->
     for path, long in zip(paths, longer, strict=True):
         short = path.stem if stems.count(path.stem) == 1 else long
         names.append(short if longer.count(long) == 1 else str(path).strip("/"))
-    return [
-        model_method(by_path[path], name=name, engine=engine, precision=precision)
+    return [bicubic(), lanczos()] + [
+        model_method(
+            by_path[path], name=name, engine=engine, precision=precision, ensemble=together
+        )
         for path, name in zip(paths, names, strict=True)
+        for together in ([False, True] if ensemble else [False])
     ]
 
 

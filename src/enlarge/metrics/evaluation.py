@@ -81,20 +81,46 @@ def lanczos() -> Method:
 
 
 def model_method(
-    weights: Weights, *, name: str = "", engine: str = "auto", precision: str = "auto"
+    weights: Weights,
+    *,
+    name: str = "",
+    engine: str = "auto",
+    precision: str = "auto",
+    ensemble: bool = False,
 ) -> Method:
-    """A model file as a method; its identity is the file's digest and the precision."""
+    """A model file as a method; its identity is the file's digest and the precision.
+
+    `ensemble`: the mean over the eight flips and rotations of the picture, called NAME+.
+    """
     upscaler = Upscaler(weights, engine=engine, precision=precision)
     precision = pick_engine(
-        weights.path, weights.card, engine=engine, precision=precision
+        weights.path, weights.card, engine=engine, precision=precision, deep=ensemble
     ).precision
     digest = hashlib.sha256(weights.path.read_bytes()).hexdigest()
+
+    def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
+        return np.asarray(upscaler.upscale(low, scale=factor))
+
     return Method(
-        name or weights.path.stem,
-        f"{digest} {engine} {precision}",
-        lambda low, factor: np.asarray(upscaler.upscale(low, scale=factor)),
+        (name or weights.path.stem) + ("+" if ensemble else ""),
+        f"{digest} {engine} {precision}{' ensemble' if ensemble else ''}",
+        (lambda low, factor: _ensembled(run, low, factor)) if ensemble else run,
         precision,
     )
+
+
+def _ensembled(run: Enlarge, low: NDArray[Any], factor: int) -> NDArray[Any]:
+    """The mean of eight results in float, each turned back, in the depth of `low`."""
+    white = levels(low)
+    light = (low / np.float32(white)).astype(np.float32)
+    total = np.zeros((*_times(low, factor), low.shape[2]), np.float32)
+    for turns in range(4):
+        for flip in (slice(None), slice(None, None, -1)):
+            turned = np.ascontiguousarray(np.rot90(light, turns)[:, flip])
+            total += np.rot90(run(turned, factor)[:, flip], -turns)
+    if not np.issubdtype(low.dtype, np.integer):
+        return total / 8.0
+    return np.rint(total / 8.0 * white).astype(low.dtype)
 
 
 class Kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
         return to_rgb(rows.read(rows.height))
 
 
-def write_pixels(pixels: NDArray[Any], target: Path) -> None:
+def write_pixels(pixels: NDArray[Any], target: Path | BinaryIO) -> None:
     """Write (H, W, 3) as a PNG, replacing what is there. Raises `OutputError`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
     height, width, channels = pixels.shape
     with create_picture(
         target,

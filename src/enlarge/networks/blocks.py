@@ -169,7 +169,8 @@ class WindowAttention(nn.Module):
     def bias(self) -> Tensor:
         """(heads, N, N), added to the logits."""
         pixels = self.window * self.window
-        bias = self.relative_position_bias_table[self.position.long()]  # (N·N, heads)
+        position = self.position.to(torch.int64)
+        bias = self.relative_position_bias_table.index_select(0, position)  # (N·N, heads)
         return bias.view(pixels, pixels, self.heads).permute(2, 0, 1)
 
     def masks(self) -> tuple[Tensor, Tensor]:

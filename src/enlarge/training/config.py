@@ -42,7 +42,7 @@ class Train:
     """The loop. It ends at `steps` or at `minutes`, whichever comes first (0: no limit), and the
     learning rate follows a cosine over that length after `warmup` steps. `patch` is a side in LR
     pixels, `lr` the rate of the hidden kernels, `lr_rest` that of everything else.
-    `loss`: l1 or l2. `flat`: the share of patches of one colour.
+    `loss`: l1 or l2. `flat`: the share of patches of one colour; `flat_weight`: what each counts.
     """
 
     steps: int = 0
@@ -57,6 +57,7 @@ class Train:
     ema: float = 0.999
     loss: str = "l1"
     flat: float = 0.0
+    flat_weight: float = 1.0
     seed: int = 1
     precision: str = "bf16"
     check_every: int = 1000

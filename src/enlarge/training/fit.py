@@ -152,7 +152,10 @@ class Learner:
                 group["lr"] = group["initial_lr"] * share
         with torch.autocast("cpu", torch.bfloat16, enabled=t.precision == "bf16"):
             enlarged = self.network(low)
-        loss = LOSSES[t.loss](*beyond_range(enlarged.float(), high))
+        wanted = beyond_range(enlarged.float(), high)
+        each = LOSSES[t.loss](*wanted, reduction="none").mean((1, 2, 3))  # (B,)
+        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # of one colour
+        loss = torch.where(flat, each * t.flat_weight, each).mean()
         loss.backward()
         if not math.isfinite(value := loss.item()):
             raise DataError(f"the loss is {value} at step {step} (batch of seed {t.seed})")

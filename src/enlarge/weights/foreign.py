@@ -50,7 +50,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         )
     try:
         if suffix == ".safetensors":
-            return load_file(path)
+            tensors: State = load_file(path)
+            return tensors
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
