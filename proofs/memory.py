@@ -150,6 +150,7 @@ def sixteen_bits_wide() -> Result:
 PROOFS: dict[str, Proof] = {
     "gigapixel out": lambda: _within(8192, 8192, "1.5GB", 1500 * MB),
     "gigapixel through": lambda: _within(32768, 32768, "1.5GB", 1500 * MB, "--scale", "1"),
+    "a sixteenth of it": lambda: _within(32768, 2048, "1.5GB", 1500 * MB, "--scale", "1"),
     "sixteen times": lambda: _within(2048, 2048, "1.5GB", 1500 * MB, "--scale", "16"),
     "f32 in 600 MB": lambda: _within(1700, 1700, "600MB", 600 * MB, "--precision", "f32"),
     "16 bits in 1 GB": sixteen_bits_wide,
