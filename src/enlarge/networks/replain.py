@@ -66,6 +66,8 @@ class Block(nn.Module):
 class RePlain(nn.Module):
     """The network above. `deployed=True` builds the folded form, whose keys are a subset."""
 
+    multiple = 1
+
     def __init__(
         self,
         *,

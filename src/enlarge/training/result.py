@@ -37,7 +37,8 @@ def write_model(config: Config, run: Path) -> Path:
         options["deployed"] = True
     network.eval()
     last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
-    scale, margin = int(network.scale), int(network.margin)  # type: ignore[arg-type]
+    scale = int(network.scale)  # type: ignore[arg-type]
+    margin = int(network.margin)  # type: ignore[arg-type]
     card = Card(
         name=config.name,
         network=config.model.network,

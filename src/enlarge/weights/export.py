@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -45,10 +46,14 @@ def load_network(path: Path) -> tuple[nn.Module, Card]:
 
 
 def flops_per_output_pixel(network: nn.Module, scale: int) -> float:
-    """Floating-point operations (a multiply-add counts two) of one output pixel."""
+    """Floating-point operations (a multiply-add counts two) of one output pixel.
+
+    Counted without computing, on the meta device, where attention is counted too.
+    """
     side = 64
+    network = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 3, side, side))
+        network(torch.zeros(1, 3, side, side, device="meta"))
     return float(counter.get_total_flops()) / (side * side * scale * scale)
 
 
@@ -68,7 +73,7 @@ def export_onnx(network: nn.Module, card: Card, path: Path, tile: int | None = N
     `enlarged`, not clamped. Raises `WeightsError` where ONNX and torch differ by more than 1e-4.
     """
     network = network.eval()
-    side = tile or 3 * 16 * card.multiple
+    side = tile or card.multiple * -(-48 // card.multiple)
     example = torch.rand(1, 3, side, side if tile else 2 * side)
     dynamic = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings():
