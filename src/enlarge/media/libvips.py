@@ -21,19 +21,15 @@ def explain(error: pyvips.Error) -> str:
     return re.sub(r"^\w+: ", "", line) or "libvips gave no reason"
 
 
-class FileSource:
-    """A file that libvips reads through Python, so that it does not map it.
+class FileCallbacks:
+    """Reads and seeks of a file as libvips asks for them.
 
-    What libvips maps counts as resident memory, the whole file in the end. `failure` keeps what a
-    read raised: libvips would swallow it. Keep a reference while libvips reads.
+    libvips would swallow what a callback raises: `failure` keeps it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self.failure: OSError | None = None
+        self.failure: BaseException | None = None
         self._file = file
-        self.source = pyvips.SourceCustom()
-        self.source.on_read(self._read)
-        self.source.on_seek(self._seek)
 
     def _read(self, size: int) -> bytes:
         try:
@@ -48,3 +44,17 @@ class FileSource:
         except OSError as error:
             self.failure = error
             return -1
+
+
+class FileSource(FileCallbacks):
+    """A file that libvips reads through Python, so that it does not map it.
+
+    What libvips maps counts as resident memory, the whole file in the end. Keep a reference while
+    libvips reads.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.source = pyvips.SourceCustom()
+        self.source.on_read(self._read)
+        self.source.on_seek(self._seek)

@@ -186,9 +186,9 @@ class _VipsRows:
                 band[start : start + n] = values.reshape(n, *band.shape[1:])
                 self._next += n
         except pyvips.Error as error:
-            if self._source is not None and self._source.failure is not None:
-                reason = self._source.failure.strerror
-                raise InputError(f"{self._name}: cannot be read: {reason}") from error
+            failure = self._source.failure if self._source is not None else None
+            if isinstance(failure, OSError):
+                raise InputError(f"{self._name}: cannot be read: {failure.strerror}") from error
             raise InputError(
                 f"{self._name}: this {self._what} is cut off or damaged after row {self._next} of "
                 f"{self.height} ({explain(error)}); copy or download it again"

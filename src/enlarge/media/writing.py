@@ -29,7 +29,7 @@ from enlarge.media.formats import (
     estimate_bytes,
     format_of,
 )
-from enlarge.media.libvips import explain, prepare
+from enlarge.media.libvips import FileCallbacks, explain, prepare
 from enlarge.media.metadata import Keep, Metadata, for_result
 from enlarge.media.temporary import TemporaryFile
 
@@ -90,16 +90,15 @@ def over_white(band: NDArray[Any]) -> NDArray[Any]:
     return out.astype(band.dtype)
 
 
-class _Output:
+class _Output(FileCallbacks):
     """What libvips writes to: a file or a stream, with the metadata put in on the way.
 
     A callback's exception would be swallowed: it is kept in `failure`.
     """
 
     def __init__(self, file: BinaryIO, format: str, insert: bytes) -> None:  # noqa: A002
-        self.failure: BaseException | None = None
+        super().__init__(file)
         self.collected: bytearray | None = bytearray() if format == "webp" else None
-        self._file = file
         self._format = format
         self._insert = insert
         self._head: bytes | None = b"" if insert else None
@@ -112,20 +111,6 @@ class _Output:
             target.on_read(self._read)
             target.on_seek(self._seek)
         return target
-
-    def _read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except OSError as error:
-            self.failure = error
-            return b""
-
-    def _seek(self, offset: int, whence: int) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except OSError as error:
-            self.failure = error
-            return -1
 
     def _write(self, data: Any) -> int:
         try:
