@@ -126,6 +126,8 @@ def _plain(error: Exception) -> str:
 
 def _hint(arguments: Sequence[str]) -> str:
     """Where a file is named like the command that was understood."""
+    from enlarge.cli.commands import COMMANDS
+
     name = arguments[0] if arguments else ""
-    is_file = not name.startswith("-") and os.path.isfile(name)  # noqa: PTH113 - as text
+    is_file = name in COMMANDS and os.path.isfile(name)  # noqa: PTH113 - as text
     return f"; a file named {name} is given as ./{name}" if is_file else ""

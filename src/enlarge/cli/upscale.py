@@ -44,6 +44,7 @@ def upscale(
             converter=rectangle,
             n_tokens=1,
             allow_leading_hyphen=True,
+            negative="",
             accepts_keys=False,
         ),
     ] = None,
