@@ -80,7 +80,7 @@ def test_a_smaller_factor_is_the_whole_result_resampled(scale: float) -> None:
     large = whole(image)
     height, width = int(90 * scale + 0.5), int(151 * scale + 0.5)
     wanted = np.rint(imresize(large, height, width).clip(0, 1) * 255)
-    got = enlarge.open_model("fast", precision="f32").upscale(image, scale=scale, tile=64)
+    got = enlarge.open_model("fast", precision="f32").upscale(image, scale=scale, tile=80)
     difference = np.abs(got.astype(int) - wanted)
     assert got.shape == (height, width, 3)
     assert difference.max() <= 1

@@ -89,6 +89,36 @@ def test_resampled_colour_does_not_bleed_from_transparent_pixels() -> None:
     assert np.abs(visible[:, :3] - (200, 30, 30)).max() <= 12
 
 
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pillow_modes_without_a_range_are_refused(mode: str) -> None:
+    with pytest.raises(InputError, match=f"mode {mode}"):
+        enlarge.upscale(Image.new(mode, (8, 8)))
+
+
+def test_pillow_transparency_becomes_alpha() -> None:
+    image = Image.new("RGB", (8, 8), (0, 0, 0))
+    image.info["transparency"] = (0, 0, 0)
+    assert enlarge.upscale(image).mode == "RGBA"
+
+
+def test_big_endian_and_broken_values() -> None:
+    image = np.random.default_rng(10).integers(0, 65536, (8, 9), np.uint16)
+    assert np.array_equal(enlarge.upscale(image.astype(">u2")), enlarge.upscale(image))
+    with pytest.raises(InputError, match="NaN"):
+        enlarge.upscale(np.full((8, 8, 3), np.nan, np.float32))
+
+
+def test_constant_float_alpha_is_clamped() -> None:
+    image = np.full((8, 8, 4), 0.5, np.float32)
+    image[..., 3] = 1.5
+    assert enlarge.upscale(image)[..., 3].max() == 1
+
+
+def test_a_tile_that_is_nearly_all_halo_is_refused() -> None:
+    with pytest.raises(OptionError, match="at least 66"):
+        enlarge.upscale(np.zeros((200, 200, 3), np.uint8), scale=3, tile=44)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "P", "1", "CMYK"])
 def test_pillow_in_pillow_out(mode: str) -> None:
     base = Image.fromarray(np.random.default_rng(6).integers(0, 256, (12, 10, 4), np.uint8))
@@ -137,7 +167,8 @@ def test_target_sizes(options: dict[str, Any], wanted: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"scale": 0.5}, {"scale": 17}, {"scale": float("nan")}, {"width": 9}, {"height": 10**6},
-     {"scale": 2, "width": 30}, {"tile": 40}, {"tile": "big"}, {"memory": "much"},
+     {"scale": 2, "width": 30}, {"threads": -3}, {"crop": (0, 0, 5)},
+     {"tile": "big"}, {"memory": "much"},
      {"precision": "f12"}, {"engine": "abacus"}],
 )  # fmt: skip
 def test_impossible_wishes(options: dict[str, Any]) -> None:

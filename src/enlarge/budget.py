@@ -93,14 +93,19 @@ def ladder(card: Card, tile: int | None) -> Sequence[int]:
     """The sides that a plan may choose from: the card's rungs, or the one that was asked for."""
     if tile is None:
         return tuple(card.tiles) or (64, 128, 256, 512)
-    side = tile // card.multiple * card.multiple
-    if side <= 2 * card.halo:
-        smallest = -(-(2 * card.halo + 1) // card.multiple) * card.multiple
+    return (tile // card.multiple * card.multiple,)
+
+
+def _check_tile(tile: int, passes: Sequence[Pass], card: Card, exact: bool) -> None:
+    """Refuse a tile that is nearly all halo: it would compute every pixel many times over."""
+    halo = max(step.halo(card, exact=exact) for step in passes)
+    smallest = -(-max(3 * halo, 1) // card.multiple) * card.multiple
+    sides = [side for step in passes for side in (step.width, step.height)]
+    if tile < smallest and tile < max(sides):
         raise OptionError(
-            f"a tile of {tile} leaves nothing of {card.name}, which needs {card.halo} pixels "
-            f"around what it makes; take at least {smallest}"
+            f"a tile of {tile} leaves too little of {card.name}, which needs {halo} pixels around "
+            f"what it makes here; take at least {smallest}"
         )
-    return (side,)
 
 
 def plan_passes(
@@ -125,6 +130,8 @@ def plan_passes(
     codec = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel
     fixed = (resident() if held is None else held) + reading + codec
     room = int(budget * USABLE) - fixed
+    if tile is not None:
+        _check_tile(tile, passes, card, exact)
     sides = [side for side in ladder(card, tile) if below is None or side < below]
     if not sides:
         raise BudgetError(

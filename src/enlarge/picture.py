@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Progress:
     total: int
     x: int
     y: int
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] = field(repr=False)
     last: bool
 
 
@@ -162,6 +162,8 @@ class TileRunner:
         alpha = tile[..., -1:]
         if (value := alpha[0, 0, 0]) == alpha.min() == alpha.max():
             level = value if self._target == self._source else _to_float(value, self._source)
+            if np.issubdtype(self._target, np.floating):
+                level = min(max(float(level), 0.0), 1.0)
             large = np.full((*colour.shape[:2], 1), level, self._target)
         else:
             session = self._session(1)

@@ -210,8 +210,13 @@ class Upscaler:
         }  # fmt: skip
         if isinstance(image, str | Path):
             with open_picture(Path(image), memory=_budget(memory) // 4) as picture:
-                return self._to_array(picture.rows(), **options)
+                held = _held_by_reading(picture)
+                return self._to_array(picture.rows(), held=held, **options)
         if isinstance(image, np.ndarray):
+            if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
+                raise InputError("expected finite values in [0, 1], got NaN or infinity")
+            if not image.dtype.isnative:
+                image = image.astype(image.dtype.newbyteorder("="))
             try:
                 rows = ArrayRows(image)
             except ValueError as error:
@@ -227,17 +232,24 @@ class Upscaler:
     def _upscale_pillow(self, image: Pillow.Image, options: dict[str, Any]) -> Pillow.Image:
         from PIL import Image
 
-        if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
-            has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
+        if image.mode in ("I", "F"):
+            raise InputError(
+                f"a Pillow image of mode {image.mode} does not say its range; give its pixels as a "
+                "uint16 array, or as float32 in [0, 1]"
+            )
+        has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
+        kept = image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA")
+        if has_alpha or not kept:
             image = image.convert("RGBA" if has_alpha else "RGB")
         pixels = np.asarray(image)
         large = self.upscale(pixels, **options)
         result = Image.fromarray(large)
-        if "icc_profile" in image.info:
-            result.info["icc_profile"] = image.info["icc_profile"]
+        for key in ("icc_profile", "exif"):  # what Pillow's own methods keep, and save again
+            if key in image.info:
+                result.info[key] = image.info[key]
         return result
 
-    def _to_array(self, rows: Rows, **options: Any) -> NDArray[Any]:
+    def _to_array(self, rows: Rows, held: int = 0, **options: Any) -> NDArray[Any]:
         crop = options.pop("crop")
         memory = _budget(options.pop("memory"))
         rows = self._prepared(rows, crop)
@@ -250,7 +262,7 @@ class Upscaler:
             factor=self.card.scale,
         )
         sample = rows.channels * rows.dtype.itemsize
-        reading = (rows.width * rows.height + target[0] * target[1]) * sample
+        reading = held + (rows.width * rows.height + target[0] * target[1]) * sample
         large, _ = self._enlarged(rows, target, memory=memory, reading=reading, **options)
         result = np.empty((target[1], target[0], rows.channels), rows.dtype)
         y = 0
@@ -261,6 +273,8 @@ class Upscaler:
 
     def _prepared(self, rows: Rows, crop: tuple[int, int, int, int] | None) -> Rows:
         if crop is not None:
+            if len(crop) != 4:
+                raise OptionError(f"crop is (x, y, width, height), got {crop}")
             try:
                 rows = CropRows(rows, *crop)
             except ValueError as error:
@@ -311,7 +325,10 @@ class Upscaler:
                     )
                     large.prepare()
             except EngineMemoryError:  # the next rung down; nothing was read or written yet
-                below = max(max(plan.tile_width, plan.tile_height) for plan in plans)
+                largest = max(max(plan.tile_width, plan.tile_height) for plan in plans)
+                if below is not None and largest >= below:
+                    raise  # no rung leaves anything of this network: there is no smaller plan
+                below = largest
             else:
                 return cast(EnlargedRows, large), plans
 

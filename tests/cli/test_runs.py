@@ -145,7 +145,7 @@ def test_a_bug_before_the_first_picture(
     ("arguments", "status", "part"),
     [
         (["--memory", "20MB"], 1, "the smallest that works is"),
-        (["--tile", "10"], 2, "a tile of 10 leaves nothing"),
+        (["--tile", "10"], 2, "a tile of 10 leaves too little"),
         (["--model", "./model.onnx"], 1, "model.onnx"),
         (["--model", "./photo.png"], 1, "expected an .onnx file"),
     ],

@@ -61,6 +61,8 @@ def pick_engine(
     """
     if engine not in ("auto", "openvino"):
         raise OptionError(f"unknown engine {engine!r}; there is: auto, openvino")
+    if threads < 0:
+        raise OptionError(f"threads must be 0 (all cores) or more, got {threads}")
     if precision not in ("auto", "f32", "bf16"):
         raise OptionError(f"unknown precision {precision!r}; there are: auto, f32, bf16")
     try:

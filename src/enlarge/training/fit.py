@@ -194,7 +194,7 @@ def fit(config: Config) -> Path:
     (run / "config.yaml").write_text(yaml.safe_dump(asdict(config), sort_keys=False))
     print(f"{config.name}: {len(pairs)} pictures, {len(valid)} validation parts", flush=True)
     begun = time.monotonic()
-    step, recent = 0, 0.0
+    step, recent, since = 0, 0.0, 0
     with (run / "log.jsonl").open("w") as log:
         while True:
             minutes = (time.monotonic() - begun) / 60.0
@@ -202,13 +202,13 @@ def fit(config: Config) -> Path:
             progress = max(step / t.steps if t.steps else 0.0, by_time)
             if step % t.check_every == 0 or progress >= 1.0:
                 scores = {part: judge(learner.average, v, scale) for part, v in valid.items() if v}
-                line = {"step": step, "minutes": minutes, "loss": recent / t.check_every} | scores
+                line = {"step": step, "minutes": minutes, "loss": recent / max(since, 1)} | scores
                 print(json.dumps(line), file=log, flush=True)
                 print("  ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
                 learner.save(run / "last.pt")
-                recent = 0.0
+                recent, since = 0.0, 0
             if progress >= 1.0:
                 return run
             low, high = (to_tensor(pixels) for pixels in patches.batch(step, t.batch))
             recent += learner.learn(step, progress, low, high)
-            step += 1
+            step, since = step + 1, since + 1

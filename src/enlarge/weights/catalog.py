@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def list_weights() -> list[Weights]:
     found: dict[str, Weights] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.onnx")):
-            card = read_card(path)
+            try:
+                card = read_card(path)
+            except WeightsError as error:  # one broken file hides itself, not the others
+                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+                continue
             if card is not None:
                 found.setdefault(path.stem, Weights(path, card))
     return list(found.values())
@@ -42,9 +47,9 @@ def find_weights(model: str | Path, scale: float | None = None) -> Weights:
     Raises `WeightsError` for an unknown name, a missing file, or one that carries no card.
     """
     name = str(model)
-    if os.sep in name or Path(name).suffix:
-        return _by_path(Path(name))
     known = {weights.path.stem: weights for weights in list_weights()}
+    if name not in known and (os.sep in name or "/" in name or Path(name).suffix):
+        return _by_path(Path(name))
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
         return known[f"{name}-x2"]
     if name not in known:

@@ -8,6 +8,7 @@ fields are skipped by their length, so a file of any size costs a few seeks.
 from __future__ import annotations
 
 import json
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +27,7 @@ def read_card(path: Path) -> Card | None:
     """
     try:
         with path.open("rb") as file:
-            read = _onnx_metadata if path.suffix == ".onnx" else _safetensors_metadata
+            read = _onnx_metadata if path.suffix.lower() == ".onnx" else _safetensors_metadata
             metadata = read(file)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
@@ -45,6 +46,13 @@ def _safetensors_metadata(file: BinaryIO) -> dict[str, str]:
 
 def _onnx_metadata(file: BinaryIO) -> dict[str, str]:
     found: dict[str, str] = {}
+    size = os.fstat(file.fileno()).st_size
+
+    def skip(length: int) -> None:
+        if file.tell() + length > size:
+            raise EOFError("it ends too early")
+        file.seek(length, 1)
+
     while (tag := _varint(file)) is not None:
         field, kind = tag >> 3, tag & 7
         if not field:
@@ -55,11 +63,11 @@ def _onnx_metadata(file: BinaryIO) -> dict[str, str]:
                 key, value = _entry(_exactly(file, length))
                 found[key] = value
             else:
-                file.seek(length, 1)
+                skip(length)
         elif kind == _VARINT:
             _varint(file)
         elif kind in (_FIXED64, _FIXED32):
-            file.seek(8 if kind == _FIXED64 else 4, 1)
+            skip(8 if kind == _FIXED64 else 4)
         else:
             raise ValueError("not a protobuf message")
     return found
