@@ -46,7 +46,8 @@ def inspect(
 
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_in_words(item)}" for key, item in value.items()) or "none"
+        shown = {key: item for key, item in value.items() if key != "images"}  # --json has them
+        return ", ".join(f"{key}: {_in_words(item)}" for key, item in shown.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
