@@ -224,6 +224,7 @@ class EnlargedRows:
         watch: Watcher | None = None,
         cancel: threading.Event | None = None,
         last: bool = True,
+        into: NDArray[Any] | None = None,
     ) -> None:
         self.width, self.height = width, height
         self.channels, self.dtype = rows.channels, rows.dtype
@@ -233,6 +234,7 @@ class EnlargedRows:
         self._stages = Stages() if stages is None else stages
         self._run = TileRunner(engine, plan, rows, target, self._stages)
         self._watch, self._cancel = watch, cancel
+        self._into = into  # (height, width, channels): bands are then views of it
         self._bands = self._make_bands()
         self._ready: list[NDArray[Any]] = []
 
@@ -252,7 +254,11 @@ class EnlargedRows:
         for row, vertical in zip(plan.rows, down, strict=True):
             with self._stages.timed("decode"):
                 strip = window.at(row.start)
-            band = np.empty((vertical.stop - vertical.start, self.width, self.channels), self.dtype)
+            if self._into is not None:
+                band = self._into[vertical.start : vertical.stop]
+            else:
+                size = (vertical.stop - vertical.start, self.width, self.channels)
+                band = np.empty(size, self.dtype)
             for column, horizontal in zip(plan.columns, across, strict=True):
                 if self._cancel is not None and self._cancel.is_set():
                     raise Cancelled("cancelled")

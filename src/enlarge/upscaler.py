@@ -263,12 +263,11 @@ class Upscaler:
         )
         sample = rows.channels * rows.dtype.itemsize
         reading = held + (rows.width * rows.height + target[0] * target[1]) * sample
-        large, _ = self._enlarged(rows, target, memory=memory, reading=reading, **options)
         result = np.empty((target[1], target[0], rows.channels), rows.dtype)
-        y = 0
-        for band in large.bands():
-            result[y : y + len(band)] = band
-            y += len(band)
+        options |= {"memory": memory, "reading": reading, "into": result}
+        large, _ = self._enlarged(rows, target, **options)
+        for _ in large.bands():
+            pass
         return result
 
     def _prepared(self, rows: Rows, crop: tuple[int, int, int, int] | None) -> Rows:
@@ -293,6 +292,7 @@ class Upscaler:
         progress: Watcher | None,
         cancel: threading.Event | None,
         stages: Stages | None = None,
+        into: NDArray[Any] | None = None,
     ) -> tuple[EnlargedRows, list[Plan]]:
         engine = self._engine(rows.dtype)
         sizes = (rows.width, rows.height, *target)
@@ -322,6 +322,7 @@ class Upscaler:
                         watch=progress,
                         cancel=cancel,
                         last=step is passes[-1],
+                        into=into if step is passes[-1] else None,
                     )
                     large.prepare()
             except EngineMemoryError:  # the next rung down; nothing was read or written yet
