@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from enlarge.data.photos import Pair, Patches, list_photos, load_pairs
 from enlarge.errors import DataError, OptionError
+from enlarge.metrics import luma, psnr
 from enlarge.networks import build
 from enlarge.training.config import Config, Train, data_root
 from enlarge.training.muon import Muon
@@ -82,21 +83,14 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def luma_psnr(enlarged: np.ndarray, high: np.ndarray, border: int) -> float:
-    """PSNR in dB of BT.601 luma (16–235, not rounded) of two uint8 H×W×3 pictures."""
-    weights = np.array([65.481, 128.553, 24.966]) / 255.0
-    inner = slice(border, -border)
-    difference = enlarged[inner, inner].astype(float) - high[inner, inner]
-    return float(10.0 * np.log10(255.0**2 / np.mean((difference @ weights) ** 2)))
-
-
 @torch.inference_mode()
 def judge(network: nn.Module, pairs: Sequence[Pair], scale: int) -> float:
     """Mean luma PSNR in dB of 8-bit outputs, `scale` border pixels cropped."""
     scores = []
     for pair in pairs:
         out = network(to_tensor(pair.low[None]))[0].clamp(0, 1).mul(255).round()
-        scores.append(luma_psnr(out.permute(1, 2, 0).byte().numpy(), pair.high, scale))
+        pixels = out.permute(1, 2, 0).byte().numpy()
+        scores.append(psnr(luma(pixels), luma(pair.high), data_range=255.0, border=scale))
     return float(np.mean(scores))
 
 
