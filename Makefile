@@ -10,11 +10,14 @@ ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
 endif
 
-.PHONY: demo test check proof results clean
+.PHONY: demo app test check proof results clean
 
 demo: $(VENV)/.base
 	@mkdir -p out
 	@$(BIN)/enlarge samples/photo.jpg -o out/photo_x4.png --overwrite
+
+app: $(VENV)/.app
+	@$(BIN)/enlarge app
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -35,6 +38,11 @@ $(VENV)/.base: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing enlarge into $(VENV) (once, about 350 MB)"
 	@$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.app: $(VENV)/.base
+	@echo "installing the web app into $(VENV) (once, about 450 MB)"
+	@$(PIP) install --quiet --editable ".[app]"
 	@touch $@
 
 # torch is named first and by version: the CPU build, never the one that brings CUDA along.

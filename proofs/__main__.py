@@ -11,11 +11,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proofs import memory, seams
+from proofs import batch, learning, memory, seams
 from proofs.result import Proof
 
 DOCS = Path(__file__).parents[1] / "docs"
-PROOFS: dict[str, Proof] = {**memory.PROOFS, **seams.PROOFS}
+PROOFS: dict[str, Proof] = {**memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **learning.PROOFS}
 
 
 def main(names: list[str]) -> int:

@@ -20,8 +20,10 @@ ALLOWED = {
     "tiling": {"errors", "tiling"},
     "weights.card": {"errors"},
     "weights.files": {"errors", "weights.card"},
-    "engines": {"errors", "weights.card", "engines"},
-    "weights": {"errors", "weights", "engines", "networks"},
+    "engines": {"errors", "cache", "weights.card", "engines"},
+    "engines.torch": {"errors", "weights.card", "weights.files", "engines", "networks"},
+    "cache": set(),
+    "weights": {"errors", "memory", "cache", "weights", "engines", "networks"},
     "picture": {"errors", "media", "tiling", "weights.card", "engines"},
     "budget": {"errors", "memory", "tiling", "weights.card", "picture"},
     "upscaler": {
@@ -33,16 +35,28 @@ ALLOWED = {
         *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
     },
     "report": {"errors"},
+    "batch": {
+        *("errors", "memory", "media", "engines", "weights", "picture", "budget", "upscaler"),
+        *("report", "batch"),
+    },
+    "app": {
+        *("errors", "memory", "media", "tiling", "weights", "picture", "budget", "upscaler"),
+        *("metrics", "app"),
+    },
     "training": {"errors", "memory", "data", "networks", "metrics", "weights", "training"},
     "cli": {
         *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
-        *("report", "cli", "training"),
+        *("report", "cli", "data", "training", "budget", "batch"),
+        "app",
     },
     "__main__": {"cli"},
     "": {"errors", "upscaler", "weights.card"},
 }
-LEARNING = ("torch", "lightning", "safetensors", "onnx", "yaml")
-MAY_USE_TORCH = ("networks", "training", "weights.export", "weights.foreign", "data.datasets")
+LEARNING = ("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit")
+MAY_USE_TORCH = (
+    *("networks", "training", "weights.export", "weights.foreign", "data.datasets"),
+    *("engines.torch", "weights.opening"),
+)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -99,7 +113,7 @@ def test_every_module_says_what_it_is(module: str, tree: ast.Module) -> None:
 
 
 def test_the_using_side_works_without_the_learning_packages() -> None:
-    learning = ("networks", "training", "weights.export", "weights.foreign", "data.datasets")
+    learning = (*MAY_USE_TORCH, "engines.onnxruntime", "app")
     using = [
         f"enlarge.{name}" if name else "enlarge"
         for name, _ in modules()

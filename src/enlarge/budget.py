@@ -63,6 +63,8 @@ class Pass:
             self.height * card.scale,
         )
         resampling = 0 if direct else 3 * 4 * tile
+        if card.margin is None:  # feathered: a band of sums, and tiles weighted in float
+            resampling = 3 * 4 * tile + 2 * 4 * rows * self.target_width * self.channels
         return (
             window
             + bands
@@ -90,10 +92,17 @@ def working_set(card: Card, area: int) -> int:
 
 
 def ladder(card: Card, tile: int | None) -> Sequence[int]:
-    """The sides that a plan may choose from: the card's rungs, or the one that was asked for."""
-    if tile is None:
-        return tuple(card.tiles) or (64, 128, 256, 512)
-    return (tile // card.multiple * card.multiple,)
+    """The sides that a plan may choose from: the card's rungs, or the one that was asked for.
+
+    Raises `OptionError` where the model takes another one only.
+    """
+    if card.fixed and tile not in (None, card.fixed):
+        raise OptionError(
+            f"{card.name} takes tiles of {card.fixed} only, got --tile {tile}; leave it out"
+        )
+    sides = (tuple(card.tiles) or (64, 128, 256, 512)) if tile is None else (tile,)
+    whole = {max(side // card.multiple, 1) * card.multiple for side in sides}
+    return tuple(sorted(whole))
 
 
 def _check_tile(tile: int, passes: Sequence[Pass], card: Card, exact: bool) -> None:
@@ -157,15 +166,43 @@ def plan_passes(
     return plans
 
 
+def best_bytes(
+    passes: Sequence[Pass], card: Card, *, tile: int | None = None, exact: bool = False
+) -> int:
+    """Bytes that passes hold with the plans that no budget limits, reading and writing included.
+
+    Raises `OptionError` for a tile that is nearly all halo.
+    """
+    last = passes[-1]
+    total = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel
+    if tile is not None:
+        _check_tile(tile, passes, card, exact)
+    for step in passes:
+        plan = _make(step, card, ladder(card, tile), exact, lambda width, height, band: True)
+        assert plan is not None
+        total += step.bytes(card, plan.tile_width, plan.tile_height, plan.band)
+    return total
+
+
 def _make(step: Pass, card: Card, sides: Sequence[int], exact: bool, fits: object) -> Plan | None:
-    return make_plan(
-        step.width,
-        step.height,
+    width, height = (
+        max(-(-side // card.multiple) * card.multiple, card.fixed)
+        for side in (step.width, step.height)
+    )
+    plan = make_plan(
+        width,
+        height,
         ladder=sides,
         halo=step.halo(card, exact=exact),
         multiple=card.multiple,
         fits=fits,  # type: ignore[arg-type]
     )
+    if plan is not None and card.fixed and {plan.tile_width, plan.tile_height} != {card.fixed}:
+        raise OptionError(
+            f"{card.name} takes tiles of {card.fixed} only, and {step.halo(card, exact=exact)} "
+            "pixels around what each makes leave nothing of them; export it with a larger --tile"
+        )
+    return plan
 
 
 def _smallest(step: Pass, card: Card, sides: Sequence[int], exact: bool) -> int:

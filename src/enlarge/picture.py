@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from enlarge.engines import Engine, Session
 from enlarge.errors import Cancelled
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
-from enlarge.media.rows import Rows
+from enlarge.media.rows import PaddedRows, Rows
 from enlarge.tiling import Plan, Span
 
 
@@ -62,35 +62,59 @@ class Stages(defaultdict[str, float]):
 @dataclass(frozen=True)
 class Reach:
     """What one tile gives along one axis: the target samples `start:stop`, from its enlarged
-    samples `inner` as they are, or through `taps` (counted from the tile's own start).
+    samples `inner` as they are, or through `taps` (counted from the tile's own start), each
+    multiplied by its weight in `fade` where tiles fade into each other.
     """
 
     start: int
     stop: int
     inner: slice
     taps: Taps | None
+    fade: NDArray[np.float32] | None = None
 
 
-def reaches(spans: Sequence[Span], size: int, target: int, scale: int) -> list[Reach]:
-    """The reach of every tile along an axis of `size` input and `target` output samples."""
-    if target == size * scale:
-        return [
-            Reach(
-                span.keep_start * scale,
-                span.keep_stop * scale,
-                slice(span.kept.start * scale, span.kept.stop * scale),
-                None,
-            )
-            for span in spans
-        ]
-    taps = bicubic_taps(size * scale, target)
+def reaches(
+    spans: Sequence[Span], size: int, target: int, scale: int, feather: int = 0
+) -> list[Reach]:
+    """The reach of every tile along an axis of `size` input and `target` output samples.
+
+    The spans may go beyond `size`, into the padding. `feather`: input samples on both sides of a
+    seam in which one tile fades into the next.
+    """
+    taps = None if target == size * scale else bicubic_taps(size * scale, target)
     found = []
     for span in spans:
-        start, stop = (round(k * target / size) for k in (span.keep_start, span.keep_stop))
-        indices = taps.indices[start:stop] - span.start * scale
-        inner = slice(0, span.size * scale)
-        found.append(Reach(start, stop, inner, Taps(indices, taps.weights[start:stop])))
+        seams = (span.keep_start, min(span.keep_stop, size))
+        ramps = (feather * (seams[0] > 0), feather * (seams[1] < size))
+        start = round((seams[0] - ramps[0]) * target / size)
+        stop = round((seams[1] + ramps[1]) * target / size)
+        fade = _fade(start, stop, size / target, seams, ramps) if any(ramps) else None
+        if taps is None:
+            inner = slice(start - span.start * scale, stop - span.start * scale)
+            found.append(Reach(start, stop, inner, None, fade))
+        else:
+            own = Taps(taps.indices[start:stop] - span.start * scale, taps.weights[start:stop])
+            found.append(Reach(start, stop, slice(0, span.size * scale), own, fade))
     return found
+
+
+def _fade(
+    start: int, stop: int, step: float, seams: tuple[int, int], ramps: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Weights of the target samples `start:stop`, `step` input samples apart: linear across each
+    ramp, so that those of two neighbours sum to one.
+    """
+    at = (np.arange(start, stop) + 0.5) * step
+    weights = np.ones(stop - start)
+    for seam, ramp, sign in zip(seams, ramps, (1, -1), strict=True):
+        if ramp:
+            weights *= np.clip(0.5 + sign * (at - seam) / (2 * ramp), 0.0, 1.0)
+    return weights.astype(np.float32)
+
+
+def feather_of(spans: Sequence[Span], halo: int) -> int:
+    """Half of the halo, or less where ramps would meet."""
+    return min([halo // 2, *((span.keep_stop - span.keep_start) // 2 for span in spans[1:-1])])
 
 
 def resample_reach(size: int, target: int, scale: int) -> int:
@@ -186,6 +210,8 @@ def _from_float(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _resampled(pixels: NDArray[np.float32], down: Reach, across: Reach) -> NDArray[Any]:
     """A float tile brought to its target samples; colour is weighted by alpha on the way."""
+    if down.taps is None and across.taps is None:
+        return pixels[down.inner, across.inner]
     has_alpha = pixels.shape[2] in (2, 4)
     if has_alpha:
         pixels = np.concatenate([pixels[..., :-1] * pixels[..., -1:], pixels[..., -1:]], axis=2)
@@ -225,17 +251,22 @@ class EnlargedRows:
         cancel: threading.Event | None = None,
         last: bool = True,
         into: NDArray[Any] | None = None,
+        feathered: bool = False,
     ) -> None:
         self.width, self.height = width, height
         self.channels, self.dtype = rows.channels, rows.dtype
+        self._size = (rows.width, rows.height)
+        if self._size != (plan.width, plan.height):
+            rows = PaddedRows(rows, plan.width, plan.height)
         self._rows, self._plan, self._scale, self._last = rows, plan, scale, last
-        direct = (width, height) == (rows.width * scale, rows.height * scale)
-        target = rows.dtype if direct else np.dtype(np.float32)
+        direct = (width, height) == (self._size[0] * scale, self._size[1] * scale)
+        self._feathered = feathered and len(plan) > 1
+        target = rows.dtype if direct and not self._feathered else np.dtype(np.float32)
         self._stages = Stages() if stages is None else stages
         self._run = TileRunner(engine, plan, rows, target, self._stages)
         self._watch, self._cancel = watch, cancel
         self._into = into  # (height, width, channels): bands are then views of it
-        self._bands = self._make_bands()
+        self._bands = self._make_feathered() if self._feathered else self._make_bands()
         self._ready: list[NDArray[Any]] = []
 
     def prepare(self) -> None:
@@ -245,34 +276,84 @@ class EnlargedRows:
         """
         self._run.prepare()
 
+    def _reaches(self) -> tuple[list[Reach], list[Reach]]:
+        """Of the columns and of the rows of tiles."""
+        plan, scale = self._plan, self._scale
+        feathers = (0, 0)
+        if self._feathered:
+            feathers = (feather_of(plan.columns, plan.halo), feather_of(plan.rows, plan.halo))
+        (width, height), (across, down) = self._size, feathers
+        return (
+            reaches(plan.columns, width, self.width, scale, across),
+            reaches(plan.rows, height, self.height, scale, down),
+        )
+
+    def _enlarged(self, strip: NDArray[Any], column: Span) -> NDArray[Any]:
+        """One tile through the network. Raises `Cancelled` where that was asked for."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("cancelled")
+        return self._run(strip[:, column.start : column.stop])
+
+    def _tell(self, done: int, horizontal: Reach, vertical: Reach, pixels: NDArray[Any]) -> None:
+        if self._watch is not None:
+            at = (horizontal.start, vertical.start)
+            self._watch(Progress(done, len(self._plan), *at, pixels, self._last))
+
+    def _band(self, start: int, stop: int) -> NDArray[Any]:
+        """Room for the result's rows `start:stop`."""
+        if self._into is not None:
+            return self._into[start:stop]
+        return np.empty((stop - start, self.width, self.channels), self.dtype)
+
     def _make_bands(self) -> Generator[NDArray[Any], None, None]:
-        plan, rows = self._plan, self._rows
-        across = reaches(plan.columns, rows.width, self.width, self._scale)
-        down = reaches(plan.rows, rows.height, self.height, self._scale)
-        window = Window(rows, plan.tile_height)
+        across, down = self._reaches()
+        window = Window(self._rows, self._plan.tile_height)
         done = 0
-        for row, vertical in zip(plan.rows, down, strict=True):
+        for row, vertical in zip(self._plan.rows, down, strict=True):
             with self._stages.timed("decode"):
                 strip = window.at(row.start)
-            if self._into is not None:
-                band = self._into[vertical.start : vertical.stop]
-            else:
-                size = (vertical.stop - vertical.start, self.width, self.channels)
-                band = np.empty(size, self.dtype)
-            for column, horizontal in zip(plan.columns, across, strict=True):
-                if self._cancel is not None and self._cancel.is_set():
-                    raise Cancelled("cancelled")
-                large = self._run(strip[:, column.start : column.stop])
+            band = self._band(vertical.start, vertical.stop)
+            for column, horizontal in zip(self._plan.columns, across, strict=True):
+                large = self._enlarged(strip, column)
                 if vertical.taps is None and horizontal.taps is None:
                     part = large[vertical.inner, horizontal.inner]
                 else:
                     part = _from_float(_resampled(large, vertical, horizontal), self.dtype)
                 band[:, horizontal.start : horizontal.stop] = part
                 done += 1
+                self._tell(done, horizontal, vertical, band[:, horizontal.start : horizontal.stop])
+            yield band
+            del band
+
+    def _make_feathered(self) -> Generator[NDArray[Any], None, None]:
+        """As `_make_bands`, with tiles that fade into each other: they are summed in float, and
+        what the next row of tiles adds to waits for it.
+        """
+        across, down = self._reaches()
+        window = Window(self._rows, self._plan.tile_height)
+        waiting = np.empty((0, self.width, self.channels), np.float32)
+        done = 0
+        for number, (row, vertical) in enumerate(zip(self._plan.rows, down, strict=True)):
+            with self._stages.timed("decode"):
+                strip = window.at(row.start)
+            shape = (vertical.stop - vertical.start, self.width, self.channels)
+            sums = np.zeros(shape, np.float32)
+            sums[: len(waiting)] = waiting
+            for column, horizontal in zip(self._plan.columns, across, strict=True):
+                part = _resampled(self._enlarged(strip, column), vertical, horizontal)
+                done += 1
                 if self._watch is not None:
-                    x, y = horizontal.start, vertical.start
-                    pixels = band[:, x : horizontal.stop]
-                    self._watch(Progress(done, len(plan), x, y, pixels, self._last))
+                    self._tell(done, horizontal, vertical, _from_float(part, self.dtype))
+                if vertical.fade is not None:
+                    part = part * vertical.fade[:, None, None]
+                if horizontal.fade is not None:
+                    part = part * horizontal.fade[:, None]
+                sums[:, horizontal.start : horizontal.stop] += part
+            final = down[number + 1].start if number + 1 < len(down) else vertical.stop
+            waiting = sums[final - vertical.start :].copy()
+            band = self._band(vertical.start, final)
+            band[:] = _from_float(sums[: len(band)], self.dtype)
+            del sums
             yield band
             del band
 

@@ -1,4 +1,4 @@
-"""The report of an evaluation as one HTML page that needs nothing else: no network, no script."""
+"""Reports of evaluations and batches as one HTML page that needs nothing else: no script."""
 
 from __future__ import annotations
 
@@ -72,11 +72,56 @@ def evaluation_page(document: dict[str, Any], worst: Sequence[Crops]) -> str:
     if worst:
         body.append("<h2>The worst pictures</h2>")
         body += map(_crops, worst)
+    return _page("enlarge: evaluation", "".join(body))
+
+
+def batch_page(document: dict[str, Any]) -> str:
+    """The page of what `enlarge … --json` prints, with the seconds of the whole run."""
+    done, failed = document["results"], document["failed"]
+    kept = document.get("kept", [])
+    pixels = sum(result["width"] * result["height"] for result in done)
+    body = [
+        "<h1>Batch</h1>",
+        f"<p>{len(done):,} enlarged ({pixels / 1e6:,.0f} megapixels), {len(kept):,} done before, "
+        f"{len(failed):,} failed; {document['seconds']:,.1f} seconds</p>",
+    ]
+    if failed:
+        rows = [[escape(entry["input"]), escape(entry["error"])] for entry in failed]
+        body.append(f'<h2>Failed</h2><div class="wide">{_table(("input", "why"), rows)}</div>')
+    if done:
+        ways = {(r["model"], r["engine"], r["device"], r["precision"]) for r in done}
+        body.append("<h2>Enlarged</h2>")
+        body += [f"<p>{escape(f'{m} on {e} ({d}) in {p}')}</p>" for m, e, d, p in sorted(ways)]
+        head = ("input", "output", "size", "tiles", "seconds", "peak memory", "notes")
+        body.append(f'<div class="wide">{_table(head, [_batch_row(r) for r in done])}</div>')
+    if kept:
+        rows = [[escape(entry["input"]), escape(entry["output"])] for entry in kept]
+        body.append(
+            f'<h2>Done before</h2><div class="wide">{_table(("input", "output"), rows)}</div>'
+        )
+    return _page("enlarge: batch", "".join(body))
+
+
+def _batch_row(result: dict[str, Any]) -> list[str]:
+    memory = result["peak_memory"]
+    wide, high = result["tile"]
+    return [
+        escape(result["input"]),
+        escape(result["output"]),
+        f"{result['width']:,}×{result['height']:,}",
+        f"{result['tiles']:,} of {wide}×{high}",
+        f"{result['seconds']:.2f}",
+        f"{memory / 1e6:.0f} MB" if memory else "–",
+        escape("; ".join(result["notes"])),
+    ]
+
+
+def _page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>enlarge: evaluation</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(body)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body>{body}</body></html>\n"
     )
 
 

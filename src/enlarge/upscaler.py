@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.budget import Pass, chain, plan_passes
+from enlarge import __version__
+from enlarge.budget import Pass, best_bytes, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
-from enlarge.errors import EngineMemoryError, InputError, OptionError, OutputError
+from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
 from enlarge.media.formats import encoder_bytes
 from enlarge.media.reading import Facts, Picture, open_picture
@@ -35,13 +38,14 @@ if TYPE_CHECKING:
 Keep = Literal["keep", "no-gps", "none"]
 MOST = 16
 _READ_AHEAD = 64
+_BOUNDLESS = 1 << 62
 
 
 @dataclass(frozen=True)
 class Done:
     """What became of one file: where it lies, its size in pixels, how it was made, the seconds by
-    stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown), and
-    what the target could not hold.
+    stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown),
+    what the target could not hold, and the device that computed.
     """
 
     output: str
@@ -56,6 +60,7 @@ class Done:
     stages: dict[str, float] = field(default_factory=dict)
     peak_memory: int = 0
     notes: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 def target_size(
@@ -115,6 +120,7 @@ def forecast(
     width: int | None = None,
     height: int | None = None,
     crop: tuple[int, int, int, int] | None = None,
+    pyramid: bool = False,
 ) -> Forecast:
     """Reckon with a picture's enlargement into a file of format `kind`, before any work.
 
@@ -129,6 +135,8 @@ def forecast(
     size = target_size(wide, high, scale=scale, to_width=width, to_height=height, factor=factor)
     check_output(kind, *size)
     file_bytes = estimate_bytes(kind, *size, facts.channels, facts.dtype.itemsize)
+    if pyramid:  # the smaller copies are a third, and lie in temporary files at first
+        file_bytes = file_bytes * 5 // 3
     return Forecast(*size, file_bytes, facts.disk_bytes)
 
 
@@ -167,21 +175,42 @@ def _tile_side(tile: int | str) -> int | None:
 
 
 class Upscaler:
-    """A model, opened. Engines are made when first needed, and kept."""
+    """A model, opened. Engines are made when first needed, and kept, with the last networks that
+    they compiled, so that a next picture of that size begins at once. Threads may share it.
+    """
 
     def __init__(
-        self, weights: Weights, *, engine: str = "auto", precision: str = "auto", threads: int = 0
+        self,
+        weights: Weights,
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
     ) -> None:
         self.card: Card = weights.card
         self._path = weights.path
-        self._wish = {"engine": engine, "precision": precision, "threads": threads}
+        self._wish: dict[str, Any] = {
+            "engine": engine, "device": device, "precision": precision, "threads": threads,
+        }  # fmt: skip
         self._engines: dict[bool, Engine] = {}
+        self._lock = threading.Lock()
 
-    def _engine(self, dtype: np.dtype[Any]) -> Engine:
-        deep = dtype != np.uint8
-        if deep not in self._engines:
-            self._engines[deep] = pick_engine(self._path, self.card, deep=deep, **self._wish)  # type: ignore[arg-type]
-        return self._engines[deep]
+    def engine(self, dtype: np.dtype[Any]) -> Engine:
+        """What runs pictures of that dtype: only where the precision is auto may it be another for
+        16 bits and floats. Raises `EngineError` or `OptionError`.
+        """
+        deep = dtype != np.uint8 and self._wish["precision"] == "auto"
+        with self._lock:
+            if deep not in self._engines:
+                wish = self._wish | {"deep": deep}
+                self._engines[deep] = pick_engine(self._path, self.card, **wish)
+            return self._engines[deep]
+
+    def _card_on(self, engine: Engine) -> Card:
+        """The card with the working sets of this engine."""
+        sets = {side: round(size * engine.appetite) for side, size in self.card.tiles.items()}
+        return replace(self.card, tiles=sets)
 
     def upscale(
         self,
@@ -294,20 +323,21 @@ class Upscaler:
         stages: Stages | None = None,
         into: NDArray[Any] | None = None,
     ) -> tuple[EnlargedRows, list[Plan]]:
-        engine = self._engine(rows.dtype)
+        engine = self.engine(rows.dtype)
         sizes = (rows.width, rows.height, *target)
         passes = chain(Pass(*sizes, rows.channels, rows.dtype.itemsize), self.card.scale)
         below = None
         while True:
-            plans = plan_passes(
+            make = partial(
+                plan_passes,
                 passes,
-                self.card,
-                budget=memory,
+                self._card_on(engine),
                 tile=_tile_side(tile),
                 exact=exact,
                 below=below,
                 reading=reading,
             )
+            plans = _planned(make, memory, engine)
             large = rows
             try:
                 for step, plan in zip(passes, plans, strict=True):
@@ -323,6 +353,7 @@ class Upscaler:
                         cancel=cancel,
                         last=step is passes[-1],
                         into=into if step is passes[-1] else None,
+                        feathered=self.card.margin is None,
                     )
                     large.prepare()
             except EngineMemoryError:  # the next rung down; nothing was read or written yet
@@ -332,6 +363,62 @@ class Upscaler:
                 below = largest
             else:
                 return cast(EnlargedRows, large), plans
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the model's file, in hexadecimal digits."""
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def need(
+        self,
+        facts: Facts,
+        outlook: Forecast,
+        kind: str,
+        *,
+        crop: tuple[int, int, int, int] | None = None,
+        tile: int | str = "auto",
+        exact: bool = False,
+    ) -> int:
+        """Bytes that a picture takes while it is enlarged in the tiles that suit it best.
+
+        Raises `OptionError` for a tile that cannot be.
+        """
+        width, height = crop[2:] if crop else (facts.width, facts.height)
+        first = Pass(
+            width, height, outlook.width, outlook.height, facts.channels, facts.dtype.itemsize
+        )
+        reading = 0 if facts.in_order else facts.memory_bytes
+        reading += _held_by_encoder(kind, outlook.width, outlook.height)
+        passes = chain(first, self.card.scale)
+        card = self._card_on(self.engine(facts.dtype))
+        return reading + best_bytes(passes, card, tile=_tile_side(tile), exact=exact)
+
+    def _provenance(
+        self,
+        rows: Rows,
+        size: tuple[int, int],
+        plan: Plan,
+        crop: tuple[int, int, int, int] | None,
+        exact: bool,
+    ) -> dict[str, str]:
+        """How a result of `size` is made of `rows`: what its file says of that."""
+        engine = self.engine(rows.dtype)
+        across, down = _ratio(rows.width, size[0]), _ratio(rows.height, size[1])
+        facts = {
+            "version": __version__,
+            "model": self.card.name,
+            "weights": self.digest[:16],
+            "scale": across if across == down else f"{across}x{down}",
+            "engine": engine.name,
+            "precision": engine.precision,
+            "tile": f"{plan.tile_width}x{plan.tile_height}",
+        }
+        if crop:
+            facts["crop"] = ",".join(map(str, crop))
+        if exact:
+            facts["exact"] = "yes"
+        return facts
 
     def upscale_file(
         self,
@@ -345,17 +432,22 @@ class Upscaler:
         format: str | None = None,  # noqa: A002 - the option's name everywhere
         quality: int | None = None,
         metadata: Keep = "keep",
+        pyramid: bool = False,
         tile: int | str = "auto",
         memory: int | str | None = None,
         exact: bool = False,
         overwrite: bool = False,
+        provenance: bool = True,
         progress: Watcher | None = None,
         cancel: threading.Event | None = None,
+        seal: Callable[[BinaryIO], None] | None = None,
     ) -> Done:
         """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
 
         The format is `format`, or the target's extension, or PNG. Everything that can be known
         beforehand is checked before any work; the target appears only when it is complete.
+        `pyramid`: as a tiled TIFF with smaller copies. `provenance`: the result says how it was
+        made. `seal` is given the whole file before it appears; what it raises prevents that.
         Raises `EnlargeError`s.
         """
         begun = time.perf_counter()
@@ -378,6 +470,7 @@ class Upscaler:
                 width=width,
                 height=height,
                 crop=crop,
+                pyramid=pyramid,
             )
             size = (plan.width, plan.height)
             scratch = plan.scratch_bytes if picture.held() == "file" else 0
@@ -408,15 +501,19 @@ class Upscaler:
                     quality=quality,
                     metadata=picture.metadata,
                     keep=metadata,
+                    provenance=self._provenance(rows, size, plans[-1], crop, exact)
+                    if provenance
+                    else None,
+                    pyramid=pyramid,
                 ) as sink:
                     for band in large.bands():
                         with stages.timed("encode"):
                             sink.write(band, copy=False)
                     with stages.timed("encode"):
-                        sink.finish()
+                        sink.finish(seal)
             finally:
                 rows.close()
-        engine = self._engine(large.dtype)
+        engine = self.engine(large.dtype)
         return Done(
             output=str(target) if isinstance(target, Path) else "-",
             width=size[0],
@@ -430,7 +527,26 @@ class Upscaler:
             stages=dict(stages),
             peak_memory=peak(),
             notes=(*facts.notes, *sink.notes),
+            device=engine.device,
         )
+
+
+def _planned(plan: Callable[..., list[Plan]], budget: int, engine: Engine) -> list[Plan]:
+    """The plan within the budget. What the engine keeps of earlier pictures is given up where it
+    would change the plan: a picture gives the same bytes alone and in a batch.
+    """
+    try:
+        plans = plan(budget=budget)
+        if plans == plan(budget=_BOUNDLESS) or not engine.forget():
+            return plans
+    except BudgetError:
+        if not engine.forget():
+            raise
+    return plan(budget=budget)
+
+
+def _ratio(size: int, target: int) -> str:
+    return f"{target / size:.6g}"
 
 
 def output_format(target: Path | None, wish: str | None) -> str:
@@ -461,15 +577,18 @@ def open_model(
     name_or_path: str | Path = DEFAULT,
     *,
     engine: str = "auto",
+    device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
 ) -> Upscaler:
     """Open a model by its name (`models()` lists them) or by the path of its file.
 
-    `engine`, `precision`: auto picks what is fastest here and safe for the model. `threads` 0: all
-    cores. Raises `WeightsError`, `EngineError` or `OptionError`.
+    `engine`: auto, openvino, onnxruntime or torch; `device`: auto, cpu, cuda:0, mps; `precision`:
+    auto, f32, bf16, f16 or int8. auto picks what is fastest here and safe for the model. `threads`
+    0: all cores. Raises `WeightsError`; the first picture may raise `EngineError` or `OptionError`.
     """
-    return Upscaler(find_weights(name_or_path), engine=engine, precision=precision, threads=threads)
+    weights = find_weights(name_or_path)
+    return Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
 
 
 def upscale(
@@ -479,6 +598,7 @@ def upscale(
     model: str | Path = DEFAULT,
     output: str | Path | None = None,
     engine: str = "auto",
+    device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
     **options: Any,
@@ -493,7 +613,7 @@ def upscale(
     `Upscaler.upscale_file`.
     """
     weights = find_weights(model, scale)
-    upscaler = Upscaler(weights, engine=engine, precision=precision, threads=threads)
+    upscaler = Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
     if output is None:
         return upscaler.upscale(image, scale=scale, **options)
     if not isinstance(image, str | Path):

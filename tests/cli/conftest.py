@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from enlarge.batch import lanes
+from enlarge.batch.record import LEDGER
 from enlarge.cli import job
 from enlarge.media.reading import open_picture
 from enlarge.upscaler import Done, forecast
@@ -52,26 +56,48 @@ def picture(here: Path) -> Make:
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Replaces the enlargement by a small file; the list holds (source, target) of each."""
     calls: list[tuple[str, str]] = []
+    lock = threading.Lock()
 
     class Quick:
         def __init__(self, weights: Any, **options: Any) -> None:
             self.card = weights.card
 
+        digest = "0" * 64
+
+        def engine(self, dtype: Any) -> Any:
+            return SimpleNamespace(name="none", device="cpu", precision="f32")
+
+        def need(self, *facts: Any, **options: Any) -> int:
+            return 0
+
         def upscale_file(self, source: Path, target: Path, **options: Any) -> Done:
-            calls.append((str(source), str(target)))
+            with lock:
+                calls.append((str(source), str(target)))
             names = ("scale", "width", "height", "crop")
             with open_picture(source) as opened:
                 size = forecast(
                     opened.facts, options["format"], factor=4, **{n: options[n] for n in names}
                 )
             target.write_bytes(b"done")
+            if options["seal"] is not None:
+                with target.open("rb") as file:
+                    options["seal"](file)
             tile = (size.width, size.height)
             return Done(str(target), *tile, "fast", "none", "f32", tile, 1, 0.0)
 
     monkeypatch.setattr(job, "Upscaler", Quick)
+    monkeypatch.setattr(lanes, "LANES", 1)  # so that the order is known
     return calls
 
 
 def tree(folder: Path) -> list[str]:
-    """Everything below a folder, as sorted relative names."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    """Everything below a folder but ledgers, as sorted relative names."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    ledger = f"{LEDGER.parent}/{LEDGER.name}"
+    beside = {
+        part
+        for name in names
+        if name.endswith(ledger)
+        for part in (name, name[: -len(LEDGER.name) - 1])
+    }
+    return [name for name in names if name not in beside]

@@ -58,7 +58,7 @@ def test_inspect(picture: Make, capsys: Said) -> None:
         (["inspect", "."], 1, [".", "folder"]),
         (["inspect", "text.png"], 1, ["text.png", "not a picture"]),
         (["inspect", "text.onnx"], 1, ["text.onnx"]),
-        (["inspect", "text.pth"], 1, [".pth is not supported yet"]),
+        (["inspect", "text.pth"], 1, ["text.pth", "cannot be read as a checkpoint"]),
         (["inspect"], 2, ["FILE", "argument"]),
         (["inspect", "a", "b"], 2, ["unexpected 'b'"]),
         (["models", "a"], 2, ["unexpected 'a'"]),
@@ -106,7 +106,7 @@ def test_the_help_names_everything(capsys: Said) -> None:
     run(["--help"])
     text = capsys.readouterr().out
     options = "output format quality metadata suffix overwrite scale width height crop model engine"
-    options += " precision exact memory tile threads json verbose quiet help version"
+    options += " precision exact device memory tile threads json verbose quiet help version"
     assert all(f"--{option}" in text for option in options.split())
     assert all(f"\n  {name}" in text for name in COMMANDS)
 
@@ -161,7 +161,7 @@ def test_signals_leave_nothing_half(name: str, picture: Make, here: Path) -> Non
         assert left.startswith(".large.png.enlarge-")
         assert left.endswith(".part")
         assert run(["photo.png", "-o", "new", "--crop", "0,0,8,8", "--quiet"]) == 0
-        assert os.listdir(new) == ["photo.png"]  # noqa: PTH208
+        assert set(os.listdir(new)) - {".enlarge"} == {"photo.png"}  # noqa: PTH208
     else:
         assert process.returncode == 130
         assert said == "enlarge: interrupted; nothing half-written was left\n"

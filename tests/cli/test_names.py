@@ -164,7 +164,7 @@ def test_files_named_like_commands_and_options(picture: Make, quick: Calls) -> N
         (["empty"], "empty: no pictures in this folder"),
         ([""], "an input is empty text; expected a file, a folder or -"),
         (["bad.csv"], "bad.csv: expected a column LR and at least one row, found A, B"),
-        (["a.zip"], "a.zip: .zip is not supported yet; unpack it, give the folder"),
+        (["a.zip"], "a.zip: cannot be read as a zip archive (File is not a zip file)"),
     ],
 )  # fmt: skip
 def test_inputs_that_are_none(

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import enlarge
-from enlarge.cli import job, progress, run
+from enlarge.cli import planning, progress, run
 from enlarge.upscaler import Upscaler
 from tests.cli.conftest import Make, tree
 
@@ -134,7 +134,7 @@ def test_a_bug_before_the_first_picture(
     picture: Make, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture("a.png")
-    monkeypatch.setattr(job, "find_inputs", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(planning, "find_inputs", lambda *_, **__: 1 / 0)
     assert run(["a.png"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("enlarge: this is a bug in enlarge")
@@ -147,7 +147,7 @@ def test_a_bug_before_the_first_picture(
         (["--memory", "20MB"], 1, "the smallest that works is"),
         (["--tile", "10"], 2, "a tile of 10 leaves too little"),
         (["--model", "./model.onnx"], 1, "model.onnx"),
-        (["--model", "./photo.png"], 1, "expected an .onnx file"),
+        (["--model", "./photo.png"], 1, "expected a model (.onnx, "),
     ],
 )
 def test_what_only_the_plan_can_refuse(

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from enlarge.media.exif import for_result, has_gps, orientation_of
 from enlarge.media.metadata import Keep, Metadata, xmp_for_result
+from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import create_picture
 
@@ -156,18 +157,19 @@ def test_texts_and_provenance(tmp_path: Path) -> None:
     for form in ("png", "jpeg", "tiff"):
         with create_picture(
             tmp_path / "a", format=form, width=40, height=24, channels=3, dtype=RGB.dtype,
-            metadata=metadata, extra={"Software": "enlarge"},
+            metadata=metadata, provenance={"model": "fast", "tile": "a<\"b"},
         ) as sink:  # fmt: skip
             sink.write(RGB)
             sink.finish()
         assert sink.notes == []
         data = (tmp_path / "a").read_bytes()
         assert "김".encode() in data
-        assert b"enlarge" in data
-        if form == "png":
-            with open_picture(tmp_path / "a") as picture:
+        with open_picture(tmp_path / "a") as picture:
+            assert provenance_of(picture.metadata) == {"model": "fast", "tile": 'a<"b'}
+            if form == "png":
+                text = '{"model": "fast", "tile": "a<\\"b"}'
                 assert dict(picture.metadata.text) == {
-                    "Title": "Café", "Author": "김", "Software": "enlarge",
+                    "Title": "Café", "Author": "김", "enlarge": text,
                 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
+from enlarge.media.rows import ArrayRows, CropRows, PaddedRows, Rows, prefetched
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (37, 11, 3), dtype=np.uint8)
 
@@ -82,3 +82,27 @@ def test_one_band_is_read_ahead_and_the_thread_ends() -> None:
     assert source._next <= 24
     rows.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("enlarge-read")]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 20), st.integers(1, 20), st.integers(0, 24), st.integers(0, 24),
+    st.lists(st.integers(1, 30), min_size=1, max_size=5),
+)  # fmt: skip
+def test_padding_reflects_and_repeats_what_is_too_short(
+    height: int, width: int, below: int, right: int, counts: list[int]
+) -> None:
+    image = IMAGE[:height, : min(width, 11)]
+    width = image.shape[1]
+    wanted = image
+    for axis, more in enumerate((below, right)):
+        sides = [(0, 0)] * 3
+        sides[axis] = (0, more)
+        wanted = np.pad(wanted, sides, "reflect" if more < image.shape[axis] else "edge")
+    rows = PaddedRows(ArrayRows(image), width + right, height + below)
+    assert np.array_equal(read_all(rows, counts), wanted)
+
+
+def test_padding_makes_nothing_smaller() -> None:
+    with pytest.raises(ValueError, match="larger"):
+        PaddedRows(ArrayRows(IMAGE), 10, 37)

@@ -354,3 +354,29 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path, form: str) -> None
     # The pixels that were added are 49 MB.
     assert peaks[1] < peaks[0] + 8e6, peaks
     assert peaks[1] < 200e6
+
+
+def test_a_pyramid_holds_smaller_copies(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (600, 900, 3), dtype=np.uint8)
+    target = tmp_path / "a.tif"
+    with create_picture(
+        target, format="tiff", width=900, height=600, channels=3, dtype=pixels.dtype, pyramid=True
+    ) as sink:
+        sink.write(pixels)
+        assert not target.exists()
+        sink.finish()
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes()[:4] == b"II+\0", "a BigTIFF"
+    image = pyvips.Image.tiffload(str(target))
+    assert (image.get("n-pages"), image.get("tile-width")) == (3, 256)
+    assert np.array_equal(image.numpy(), pixels)
+    small = pyvips.Image.tiffload(str(target), page=2)
+    assert (small.width, small.height) == (225, 150)
+    mean = pixels[:600, :900].reshape(150, 4, 225, 4, 3).mean((1, 3))
+    assert np.abs(small.numpy() - mean).max() <= 2
+    for form, place in (("png", target), ("tiff", io.BytesIO())):
+        with pytest.raises(OptionError, match=r"only a \.tif file holds one"):
+            create_picture(
+                place, format=form, width=9, height=9, channels=3, dtype=pixels.dtype, pyramid=True
+            )

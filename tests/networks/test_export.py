@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,17 @@ import pytest
 import torch
 from torch import nn
 
+from enlarge.weights.export import describe, export_onnx
 from tests.networks.tiny import TINY, picture, tiny
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-optimizer = pytest.importorskip("onnxscript.optimizer")
 
 
 def export(network: nn.Module, path: Path) -> Any:
-    """Write the network with free sides, and return what was written.
-
-    Folding of constants is held below the size of a bias table: the position biases must stay
-    tables in the file.
-    """
-    multiple = getattr(network, "multiple", 1)
-    sides = {
-        axis: multiple * torch.export.Dim(name) if multiple > 1 else torch.export.Dim(name)
-        for axis, name in ((2, "rows"), (3, "columns"))
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (picture(3 * multiple + (multiple == 1) * 6, 4 * multiple + (multiple == 1) * 6),),
-            dynamo=True,
-            dynamic_shapes=(sides,),
-            input_names=["image"],
-            output_names=["enlarged"],
-            opset_version=18,
-            optimize=False,
-            verbose=False,
-        )
-        assert program is not None
-        optimizer.optimize_ir(program.model, input_size_limit=32)
-        for node in program.model.graph:
-            node.metadata_props.clear()
-        program.save(path)
+    """Write the network with free sides, as everything here does, and return what was written."""
+    card = describe(network, name="x", architecture="x", options={})
+    export_onnx(network, card, path)
     return onnx.load(path)
 
 

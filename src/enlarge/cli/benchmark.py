@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.cli.options import (
+    EngineWish,
+    Quiet,
+    Switch,
+    Verbose,
+    refuse_both,
+    whole,
+)
 from enlarge.errors import OptionError
+
+_Precision = Literal["f32", "bf16", "f16", "int8"]
 
 if TYPE_CHECKING:
     from enlarge.metrics.speed import Machine, Speed
@@ -21,9 +30,11 @@ def benchmark(
     sizes: Annotated[
         list[str] | None, Parameter(metavar="SIZE...", consume_multiple=True, negative="")
     ] = None,
+    engine: EngineWish = "auto",
+    device: Annotated[str, Parameter(metavar="NAME")] = "auto",
     precision: Annotated[
-        list[Literal["f32", "bf16"]] | None,
-        Parameter(metavar="f32|bf16...", consume_multiple=True, negative=""),
+        list[_Precision] | None,
+        Parameter(metavar="f32|bf16|f16|int8...", consume_multiple=True, negative=""),
     ] = None,
     threads: Annotated[int, Parameter(metavar="NUMBER", converter=whole(0))] = 0,
     json: Switch = False,
@@ -38,8 +49,12 @@ def benchmark(
         Names or paths of model files (default: all that go by name).
     sizes
         Input sizes, a side (256) or a width and height (640x480); default: 256.
+    engine
+        What runs the networks (default: as for pictures).
+    device
+        cpu, cuda:0, mps, … (default: as for pictures).
     precision
-        Default: all that the model and the processor allow.
+        Default: all that the model and the device allow.
     threads
         Threads of the engine (default: all cores).
     json
@@ -53,32 +68,33 @@ def benchmark(
     import json as js
 
     from enlarge.cli import say
-    from enlarge.engines.openvino import has_bf16
+    from enlarge.engines import find_place
     from enlarge.metrics.speed import describe_machine, measure, to_document
     from enlarge.weights.catalog import find_weights, list_weights
 
     refuse_both(quiet, verbose)
     pairs = [_size(text) for text in sizes or ["256"]]
-    chosen = [find_weights(name) for name in model] if model else list_weights()
-    allowed = [p for p in precision or ["f32", "bf16"] if p != "bf16" or has_bf16()]
-    machine = describe_machine(allowed)
+    chosen = [find_weights(name, quiet=quiet) for name in model] if model else list_weights()
+    places = [find_place(w.path, w.card, engine=engine, device=device) for w in chosen]
+    computed = {kind for place in places if place.device == "cpu" for kind in place.precisions}
+    wished = precision or list(get_args(_Precision))
+    machine = describe_machine([kind for kind in wished if kind in computed & {"f32", "bf16"}])
     if not json and not quiet:
         say(_about(machine))
     found: list[Speed] = []
-    for weights in chosen:
+    for weights, place in zip(chosen, places, strict=True):
+        kinds = [kind for kind in wished if kind in place.precisions]
         for width, height in pairs:
-            for kind in allowed:
+            for kind in kinds:
                 if precision or kind in weights.card.precisions:
-                    speed = measure(weights, kind, width, height, machine, threads)
+                    speed = measure(weights, place, kind, width, height, machine, threads)
                     found.append(speed)
                     if not json:
                         say((_HEAD + "\n" if len(found) == 1 else "") + _line(speed))
                     if verbose and not json:
                         say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
     if not found:
-        raise OptionError(
-            f"nothing to measure: this processor or the models do not allow {precision}"
-        )
+        raise OptionError(f"nothing to measure: the device or the models do not allow {precision}")
     if json:
         say(js.dumps(to_document(machine, found), ensure_ascii=False, indent=2))
 
@@ -92,10 +108,11 @@ _HEAD = (
 def _line(speed: Speed) -> str:
     from enlarge.memory import format_size
 
+    share = f"{speed.share:.0%}" if speed.share else "–"
     return (
         f"{speed.model:14} {speed.precision:9} {f'{speed.width}×{speed.height}':>11} "
         f"{speed.latency * 1000:6.0f} ms {speed.throughput:5.2f} MP/s {speed.cold:5.2f} s "
-        f"{speed.warm:5.2f} s {format_size(speed.peak_memory):>8} {speed.share:8.0%}"
+        f"{speed.warm:5.2f} s {format_size(speed.peak_memory):>8} {share:>8}"
     )
 
 
@@ -103,10 +120,10 @@ def _about(machine: Machine) -> str:
     from enlarge.memory import format_size
 
     peaks = ", ".join(f"{value / 1e9:.0f} GFLOP/s in {p}" for p, value in machine.matmul.items())
+    measured = f"\nmeasured peak of a matrix product: {peaks}" if peaks else ""
     return (
         f"{machine.processor}, {machine.cores} cores, {format_size(machine.memory)}, "
-        f"{machine.system}, Python {machine.python}, OpenVINO {machine.openvino}\n"
-        f"measured peak of a matrix product: {peaks}"
+        f"{machine.system}, Python {machine.python}, OpenVINO {machine.openvino}{measured}"
     )
 
 

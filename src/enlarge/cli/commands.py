@@ -9,11 +9,15 @@ from typing import Any, Literal, get_args, get_origin
 from cyclopts import App
 
 from enlarge import __version__
+from enlarge.cli.app import app as web_app
 from enlarge.cli.benchmark import benchmark
 from enlarge.cli.compare import compare
+from enlarge.cli.degrade import degrade
 from enlarge.cli.evaluate import evaluate
+from enlarge.cli.export import export
 from enlarge.cli.inspect import inspect
 from enlarge.cli.models import models
+from enlarge.cli.prepare import prepare
 from enlarge.cli.train import train
 from enlarge.cli.upscale import upscale
 
@@ -23,7 +27,10 @@ WIDTH, COLUMN = 79, 24
 app = App(name="enlarge", help_flags=(), version_flags=(), suppress_keyboard_interrupt=False)
 app.default(upscale)
 COMMANDS = {
-    command.__name__: command for command in (models, inspect, evaluate, compare, benchmark, train)
+    command.__name__: command
+    for command in (
+        *(models, inspect, export, evaluate, compare, benchmark, prepare, degrade, train, web_app),
+    )
 }
 for _command in COMMANDS.values():
     app.command(_command)

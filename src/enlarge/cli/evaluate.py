@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.cli.options import (
+    EngineWish,
+    PrecisionWish,
+    Quiet,
+    Switch,
+    Verbose,
+    refuse_both,
+    whole,
+)
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:
@@ -35,8 +43,9 @@ def evaluate(
         Parameter(group=_WHAT, metavar="MODEL...", consume_multiple=True, negative=""),
     ] = None,
     scale: Annotated[int | None, Parameter(group=_WHAT, metavar="1-16", converter=whole(1))] = None,
-    engine: Annotated[Literal["auto", "openvino"], Parameter(group=_WHAT)] = "auto",
-    precision: Annotated[Literal["auto", "f32", "bf16"], Parameter(group=_WHAT)] = "auto",
+    engine: Annotated[EngineWish, Parameter(group=_WHAT)] = "auto",
+    device: Annotated[str, Parameter(group=_WHAT, metavar="NAME")] = "auto",
+    precision: Annotated[PrecisionWish, Parameter(group=_WHAT)] = "auto",
     ensemble: Annotated[bool, Parameter(group=_WHAT, negative="")] = False,
     colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
     border: Annotated[
@@ -63,8 +72,10 @@ def evaluate(
         MATLAB's bicubic, where there are originals alone.
     engine
         What runs the network.
+    device
+        cpu, cuda:0, mps, … (default: a GPU where an engine is installed for it, else the CPU).
     precision
-        auto: bf16 where the processor and the model allow it, else f32.
+        auto: bf16 or f16 where the device and the model allow it, else f32.
     ensemble
         Judge each model also as the mean over the eight flips and rotations, as NAME+.
     colour
@@ -101,7 +112,7 @@ def evaluate(
     if cache is None and save is not None:
         cache = save / ".enlarge" / "scores.jsonl"
     methods = {
-        factor: _methods(model or [], factor, engine, precision, ensemble)
+        factor: _methods(model or [], factor, (engine, device, precision), ensemble, quiet=quiet)
         for factor in dict.fromkeys(found.factor for found in sets)
     }
     results = _judge(methods, sets, protocol, cache, save, not quiet and not json)
@@ -202,13 +213,21 @@ def _counting(
 
 
 def _methods(
-    models: Sequence[str], factor: int, engine: str, precision: str, ensemble: bool
+    models: Sequence[str],
+    factor: int,
+    wish: tuple[str, str, str],
+    ensemble: bool,
+    *,
+    quiet: bool,
 ) -> list[Method]:
-    """Bicubic, Lanczos and the models, each under a name of its own."""
+    """Bicubic, Lanczos and the models, each under a name of its own. `wish`: the engine, the device
+    and the precision.
+    """
     from enlarge.metrics.evaluation import bicubic, lanczos, model_method
     from enlarge.weights.catalog import DEFAULT, find_weights
 
-    found = [find_weights(model, factor) for model in models or [DEFAULT]]
+    engine, device, precision = wish
+    found = [find_weights(model, factor, quiet=quiet) for model in models or [DEFAULT]]
     paths = list(dict.fromkeys(weights.path.resolve() for weights in found))
     by_path = {weights.path.resolve(): weights for weights in found}
     stems = ["bicubic", "lanczos", *(path.stem for path in paths)]
@@ -219,7 +238,12 @@ def _methods(
         names.append(short if longer.count(long) == 1 else str(path).strip("/"))
     return [bicubic(), lanczos()] + [
         model_method(
-            by_path[path], name=name, engine=engine, precision=precision, ensemble=together
+            by_path[path],
+            name=name,
+            engine=engine,
+            device=device,
+            precision=precision,
+            ensemble=together,
         )
         for path, name in zip(paths, names, strict=True)
         for together in ([False, True] if ensemble else [False])

@@ -1,4 +1,4 @@
-"""Which pictures an invocation reads: files, folders, globs, csv lists, standard input."""
+"""Which pictures an invocation reads: files, folders, globs, csv lists, zips, standard input."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enlarge.cli import STREAM
+from enlarge.errors import InputError
+
+if TYPE_CHECKING:
+    from enlarge.batch.archive import Member
 
 PICTURES = frozenset(
     f".{suffix}"
@@ -26,11 +31,14 @@ _OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 class Found:
     """One input: its path (`-` for standard input), and the folders that its output keeps below an
     output folder. Where it cannot be read at all, `problem` is the whole line that says why.
+    `scanned`: nobody named it, a scan of a folder found it. `member`: it, where it lies in a zip.
     """
 
     path: str
     below: Path = Path()
     problem: str = ""
+    scanned: bool = False
+    member: Member | None = None
 
 
 def find_inputs(texts: Sequence[str], *, folder: Path | None, suffix: str) -> list[Found]:
@@ -78,10 +86,9 @@ def _expand(
         for found in _from_folder(path, is_ours, folder):
             yield found, root
     elif path.exists() and kind == ".zip":
-        yield (
-            Found(text, problem=f"{text}: .zip is not supported yet; unpack it, give the folder"),
-            None,
-        )
+        root = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are written
+        for found in _from_archive(path):
+            yield found, root
     elif path.exists() and kind == ".csv":
         for found in _from_csv(path):
             yield found, None
@@ -105,6 +112,27 @@ def _from_glob(text: str) -> Iterator[tuple[Found, Path | None]]:
         yield Found(text, problem=f"{text}: no file matches"), None
     for name in matches:
         yield Found(name), root
+
+
+def _from_archive(path: Path) -> Iterator[Found]:
+    """The pictures in a zip, as if it were a folder."""
+    from enlarge.batch.archive import list_members
+
+    count = 0
+    try:
+        for member in list_members(path):
+            if isinstance(member, str):
+                yield Found(f"{path}/{member}", problem=member)
+            elif Path(member.name).suffix.lower() in PICTURES:
+                yield Found(f"{path}/{member.name}", member=member)
+            else:
+                continue
+            count += 1
+    except InputError as error:
+        yield Found(str(path), problem=str(error))
+        return
+    if not count:
+        yield Found(str(path), problem=f"{path}: no pictures in this archive")
 
 
 def _from_csv(path: Path) -> Iterator[Found]:
@@ -164,7 +192,7 @@ def _from_folder(
                 ours += 1
                 continue
             count += 1
-            yield Found(str(path))
+            yield Found(str(path), scanned=True)
     yield from problems
     if not count and not problems:
         skipped = f" but {ours} that enlarge made" if ours else ""

@@ -6,8 +6,8 @@ from typing import Any
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
 
-_WEIGHTS = (".onnx", ".safetensors")
-_FOREIGN = (".pth", ".pt", ".ckpt")
+_MEASURED = ("halo", "tiles", "precisions")
+"""What a card lacks until the model is first used."""
 
 
 def inspect(
@@ -18,7 +18,8 @@ def inspect(
     Parameters
     ----------
     file
-        An .onnx or .safetensors file, the name of a model, or a picture.
+        A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin), the name of a model, or a
+        picture.
     json
         Print it as JSON.
     verbose
@@ -59,10 +60,9 @@ def _facts(file: str) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
-    from enlarge.errors import InputError, WeightsError
+    from enlarge.errors import InputError
     from enlarge.media.reading import describe
-    from enlarge.weights.catalog import list_weights
-    from enlarge.weights.files import read_card
+    from enlarge.weights.catalog import KINDS, list_weights
 
     path = Path(file)
     if not path.exists():
@@ -74,12 +74,13 @@ def _facts(file: str) -> dict[str, Any]:
         raise InputError(
             f"{file}: is a folder; expected a weight file, a model's name or a picture"
         )
-    suffix = path.suffix.lower()
-    if suffix in _FOREIGN:
-        raise WeightsError(f"{file}: {suffix} is not supported yet; expected .onnx or .safetensors")
-    if suffix not in _WEIGHTS:
+    if path.suffix.lower() not in KINDS:
         return {"file": file} | describe(path)
-    card = read_card(path)
-    if card is None:
-        raise WeightsError(f"{file}: carries no enlarge card; expected one in its metadata")
-    return {"file": file} | asdict(card)
+    from enlarge.weights.preparing import look
+
+    card, whole = look(path)
+    facts = {"file": file} | asdict(card)
+    if whole:
+        return facts
+    unknown = _MEASURED + (("margin",) if card.network.startswith("spandrel:") else ())
+    return {key: value for key, value in facts.items() if key not in unknown}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from enlarge.errors import OptionError
 Switch = Annotated[bool, Parameter(negative="")]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
 Quiet = Switch
+EngineWish = Literal["auto", "openvino", "onnxruntime", "torch"]
+PrecisionWish = Literal["auto", "f32", "bf16", "f16", "int8"]
+# As in engines.protocol, which --help must not load: a test holds them equal.
 
 
 def refuse_both(quiet: bool, verbose: bool) -> None:

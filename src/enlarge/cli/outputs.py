@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
+from enlarge.batch.jobs import Job
 from enlarge.cli import STREAM
 from enlarge.cli.inputs import Found
 from enlarge.errors import OptionError, OutputError
 
 _LONGEST_NAME = 255
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture: its source and its target (`-` for the standard streams)."""
-
-    source: str
-    target: str
-
-    @property
-    def path(self) -> Path | None:
-        """The target as a path, None for standard output."""
-        return None if self.target == STREAM else Path(self.target)
 
 
 def is_folder(output: str) -> bool:
@@ -37,28 +24,58 @@ def is_folder(output: str) -> bool:
     return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
 
 
+def is_archive(output: str) -> bool:
+    """Whether `-o` names a zip that is to be made."""
+    return not is_folder(output) and Path(output).suffix.lower() == ".zip"
+
+
+def output_folder(output: str | None) -> Path | None:
+    """The folder that `-o` names, or in which its zip is put together; None for anything else."""
+    if output is None or output == STREAM:
+        return None
+    if is_archive(output):
+        from enlarge.batch.archive import staging_folder
+
+        return staging_folder(Path(output))
+    return Path(output) if is_folder(output) else None
+
+
 def name_output(found: Found, output: str | None, *, suffix: str, extension: str) -> Job:
     """The job of one input.
 
     `suffix` follows the stem, and `extension` (with its dot) ends the name, of outputs in folders
-    and beside inputs.
+    and beside inputs. Raises `OptionError` for a picture in a zip that has no place to go.
     """
     if output is None:
         if found.path == STREAM:
             return Job(STREAM, STREAM)
+        if found.member is not None:
+            raise OptionError(
+                f"{found.member.archive}: the pictures in an archive need a place; "
+                "name a folder or a zip with -o"
+            )
         path = Path(found.path)
         return Job(found.path, str(path.with_name(path.stem + suffix + extension)))
-    if is_folder(output):
-        stem = "stdin" if found.path == STREAM else Path(found.path).stem
-        return Job(found.path, str(Path(output) / found.below / (stem + suffix + extension)))
-    return Job(found.path, output)
+    folder = output_folder(output)
+    if folder is None:
+        return Job(found.path, output, found.member)
+    stem = "stdin" if found.path == STREAM else Path(found.path).stem
+    name = found.below / (stem + suffix + extension)
+    return Job(found.path, str(folder / name), found.member, name.as_posix())
 
 
-def check_outputs(jobs: Sequence[Job], inputs: Sequence[str], *, overwrite: bool) -> None:
+def check_outputs(
+    jobs: Sequence[Job],
+    inputs: Sequence[str],
+    *,
+    overwrite: bool,
+    there: Collection[Path] | None = None,
+) -> None:
     """Refuse outputs that cannot be, with `OutputError`.
 
     That is one that is an input (`inputs`: all of them, also those without a job), two with one
-    name, one that exists already without `overwrite`, and one whose folder cannot take it.
+    name, one that exists already without `overwrite` (unless the job may replace it), and one whose
+    folder cannot take it. `there`: the targets that count as existing (None: those that do).
     """
     sources = {_inode(Path(name)): name for name in inputs if name != STREAM}
     taken: dict[Path, Job] = {}
@@ -79,8 +96,8 @@ def check_outputs(jobs: Sequence[Job], inputs: Sequence[str], *, overwrite: bool
                 f"{other.source} and {job.source} would both become {path}; enlarge them into "
                 "different folders, or give the folder that holds both"
             )
-        if inode is not None:
-            _check_existing(path, overwrite=overwrite)
+        if inode is not None and (there is None or path in there):
+            check_existing(path, overwrite=overwrite or job.replace)
     for folder in {path.parent for job in jobs if (path := job.path) is not None}:
         _check_folder(folder)
 
@@ -101,7 +118,8 @@ def _check_name(path: Path) -> None:
         )
 
 
-def _check_existing(path: Path, *, overwrite: bool) -> None:
+def check_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output that is there already, with `OutputError`."""
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file in it")
     if not path.is_file():
@@ -174,13 +192,8 @@ def check_wishes(
             )
         if json:
             raise OptionError("--json and -o - both go to standard output; use -o FILE")
-    if is_folder(output):
+    if is_folder(output) or is_archive(output):
         return
-    if Path(output).suffix.lower() == ".zip":
-        raise OptionError(
-            f"-o {output}: .zip is not supported yet; name a folder, for example "
-            f"-o {Path(output).stem}/"
-        )
     if suffix is not None:
         where = "names the whole file" if output != STREAM else "has no name"
         raise OptionError(f"--suffix and -o {output} contradict each other: -o {where}")

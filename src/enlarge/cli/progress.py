@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from enlarge.picture import Progress, Watcher
 
@@ -59,7 +61,24 @@ def _start(name: str) -> Any:
         TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
         transient=True,
+        # What is printed meanwhile goes above the bar, but a file stays a file.
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )
     shown.add_task(name, total=None, left="")
     shown.start()
     return shown
+
+
+@contextmanager
+def counting(name: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """The same for work that is counted: a callback (done, of how many)."""
+    with bar(name, shown=shown) as watcher:
+        if watcher is None:
+            yield None
+            return
+
+        def watch(done: int, total: int) -> None:
+            if done:
+                watcher(Progress(done, total, 0, 0, np.empty(0), True))
+
+        yield watch

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from enlarge.cli import words
-from enlarge.cli.options import Quiet, Switch, Verbose, rectangle, refuse_both, whole
+from enlarge.cli.options import (
+    EngineWish,
+    PrecisionWish,
+    Quiet,
+    Switch,
+    Verbose,
+    rectangle,
+    refuse_both,
+    whole,
+)
 from enlarge.errors import OptionError
 
 _INPUT = Group("Inputs")
@@ -26,9 +36,14 @@ def upscale(
     quality: Annotated[
         int | None, Parameter(group=_OUTPUT, metavar="1-100", converter=whole(1))
     ] = None,
+    pyramid: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
     metadata: Annotated[Literal["keep", "no-gps", "none"], Parameter(group=_OUTPUT)] = "keep",
     suffix: Annotated[str | None, Parameter(group=_OUTPUT, allow_leading_hyphen=True)] = None,
     overwrite: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
+    no_provenance: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
+    report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
+    dry_run: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
+    watch: Annotated[bool, Parameter(group=_INPUT, negative="")] = False,
     scale: Annotated[float | None, Parameter(group=_SIZE, metavar="1-16")] = None,
     width: Annotated[
         int | None, Parameter(group=_SIZE, metavar="PIXELS", converter=whole(1))
@@ -49,9 +64,10 @@ def upscale(
         ),
     ] = None,
     model: Annotated[str | None, Parameter(group=_MODEL, metavar="MODEL")] = None,
-    engine: Annotated[Literal["auto", "openvino"], Parameter(group=_MODEL)] = "auto",
-    precision: Annotated[Literal["auto", "f32", "bf16"], Parameter(group=_MODEL)] = "auto",
+    engine: Annotated[EngineWish, Parameter(group=_MODEL)] = "auto",
+    precision: Annotated[PrecisionWish, Parameter(group=_MODEL)] = "auto",
     exact: Annotated[bool, Parameter(group=_MODEL, negative="")] = False,
+    device: Annotated[str, Parameter(group=_MACHINE, metavar="NAME")] = "auto",
     memory: Annotated[str | None, Parameter(group=_MACHINE, metavar="SIZE")] = None,
     tile: Annotated[str, Parameter(group=_MACHINE, metavar="auto|PIXELS")] = "auto",
     threads: Annotated[int, Parameter(group=_MACHINE, metavar="NUMBER", converter=whole(0))] = 0,
@@ -64,21 +80,33 @@ def upscale(
     Parameters
     ----------
     inputs
-        Files, folders, globs, a csv with a column LR, or - for standard input.
+        Files, folders, globs, a csv with a column LR, a zip, or - for standard input.
     output
-        A folder, a file (its extension sets the format), or - for standard output. Without it
-        the result lies beside its input as NAME_x4.png.
+        A folder, a zip, a file (its extension sets the format), or - for standard output. Without
+        it the result lies beside its input as NAME_x4.png. A folder or a zip that is not finished
+        goes on where it stopped when the same command is given again.
     format
         png, jpg, webp, tif or avif (default: the output's extension, else png).
     quality
         Of jpg, webp and avif (default for jpg: 95, with 4:4:4 colour).
+    pyramid
+        Write tif as a tiled BigTIFF with smaller copies inside, for viewers of very large pictures.
     metadata
         Keep EXIF and XMP, drop only the position, or drop all (default: keep). The colour
         profile always stays.
     suffix
         What follows the input's name in the output's, instead of _x4.
     overwrite
-        Replace outputs that exist.
+        Replace outputs that exist and are not known to be current.
+    no_provenance
+        Do not write into the result how it was made: model, version, scale and settings.
+    report
+        Write what became of every input: .json, or .html.
+    dry_run
+        Only say how many pictures and megapixels there are, how long they will take, and how much
+        disk.
+    watch
+        Go on until interrupted: enlarge what appears in the folders, once it is complete.
     scale
         How many times wider and higher (default: the model's own factor). Beyond that factor
         the network runs twice.
@@ -91,11 +119,15 @@ def upscale(
     model
         A name that `enlarge models` lists, or the path of a model file.
     engine
-        What runs the network (default: auto).
+        What runs the network. auto, the default: OpenVINO on a CPU, on a GPU torch or ONNX
+        Runtime, whichever is installed.
     precision
-        auto, the default: bf16 where the processor and the model allow it, else f32.
+        auto, the default: bf16 or f16 where the device and the model allow it, else f32.
     exact
         Let tiles see the network's whole margin, also where the card names a smaller one.
+    device
+        cpu, cuda:0, mps, … (default: a GPU where there is one that an engine is installed for,
+        else the CPU).
     memory
         The most that this process may take, for example 1.5GB (default: half of the machine's).
     tile
@@ -124,6 +156,7 @@ def upscale(
         height=height,
         crop=crop,
         engine=engine,
+        device=device,
         precision=precision,
         exact=exact,
         memory=memory,
@@ -131,9 +164,14 @@ def upscale(
         threads=threads,
         format=format,
         quality=quality,
+        pyramid=pyramid,
         metadata=metadata,
+        provenance=not no_provenance,
         suffix=suffix,
         overwrite=overwrite,
+        dry_run=dry_run,
+        watch=watch,
+        report=report,
         json=json,
         verbose=verbose,
         quiet=quiet,

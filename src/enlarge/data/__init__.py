@@ -1,1 +1,1 @@
-"""Data for training: photographs, pairs, and the patches that a step sees."""
+"""Data for training: photographs, pairs, degradations, and the patches that a step sees."""

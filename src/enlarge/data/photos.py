@@ -1,7 +1,6 @@
-"""Photographs for training: high-resolution tiles in memory, with their low-resolution partners.
+"""Photographs for training: high-resolution pictures in memory, with low-resolution partners.
 
 The low-resolution picture is made from the high-resolution one by MATLAB's bicubic `imresize`.
-What a step samples is a function of the seed and the step alone, so a resumed run repeats itself.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from enlarge.data.degradations import Chain
 from enlarge.errors import DataError
 from enlarge.media.resample import imresize
 
@@ -27,11 +27,15 @@ _SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Pair:
-    """A low-resolution picture and its high-resolution partner, aligned: uint8 H×W×3 RGB."""
+    """A low-resolution picture and its high-resolution partner, aligned: uint8 H×W×3 RGB.
+
+    With a `chain` the low-resolution patches are made on the fly, and `low` is a shape only.
+    """
 
     name: str
     low: Pixels
     high: Pixels
+    chain: Chain | None = None
 
 
 def list_photos(folder: Path, parts: Sequence[str] | None) -> list[Path]:
@@ -54,6 +58,18 @@ def list_photos(folder: Path, parts: Sequence[str] | None) -> list[Path]:
             + (f" whose part is one of {sorted(wanted)}" if manifest.is_file() else "")
             + "; give data.photos a folder of pictures (and data.parts names of its manifest)"
         )
+    return found
+
+
+def find_pictures(source: Path) -> list[Path]:
+    """A picture, or all those of a folder by name, whatever a manifest says. Raises `DataError`."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise DataError(f"{source}: no such picture or folder")
+    found = sorted(p for p in source.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise DataError(f"{source} holds no pictures ({', '.join(_SUFFIXES)})")
     return found
 
 
@@ -86,46 +102,3 @@ def load_pairs(paths: Sequence[Path], scale: int, threads: int = 2) -> list[Pair
     """`bicubic_pair` of every path, in order."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda path: bicubic_pair(path, scale), paths))
-
-
-class Patches:
-    """Random aligned crops, flipped and rotated; pictures are drawn in proportion to their area.
-
-    The share `flat` of them is of one colour, a quarter of those black and a quarter white: no
-    photograph shows pure white up to its corners, yet users' pictures do.
-    """
-
-    def __init__(
-        self, pairs: Sequence[Pair], *, scale: int, patch: int, seed: int, flat: float = 0.0
-    ) -> None:
-        self.pairs = [p for p in pairs if min(p.low.shape[:2]) >= patch]
-        if not self.pairs:
-            raise DataError(f"no picture is at least {patch} low-resolution pixels a side")
-        self.scale, self.patch, self.seed, self.flat = scale, patch, seed, flat
-        areas = np.array([p.low.shape[0] * p.low.shape[1] for p in self.pairs], float)
-        self.chances = areas / areas.sum()
-
-    def batch(self, step: int, size: int) -> tuple[Pixels, Pixels]:
-        """LR (size, p, p, 3) and HR (size, sp, sp, 3) of this step."""
-        random = np.random.default_rng((self.seed, step))
-        p, s = self.patch, self.scale
-        low = np.empty((size, p, p, 3), np.uint8)
-        high = np.empty((size, p * s, p * s, 3), np.uint8)
-        for i, choice in enumerate(random.choice(len(self.pairs), size, p=self.chances)):
-            pair = self.pairs[choice]
-            y = int(random.integers(pair.low.shape[0] - p + 1))
-            x = int(random.integers(pair.low.shape[1] - p + 1))
-            turn = int(random.integers(8))
-            low[i] = dihedral(pair.low[y : y + p, x : x + p], turn)
-            high[i] = dihedral(pair.high[y * s : (y + p) * s, x * s : (x + p) * s], turn)
-            if random.random() < self.flat:
-                kinds = (np.zeros(3), np.full(3, 255), *random.integers(0, 256, (2, 3)))
-                low[i] = high[i] = kinds[int(random.integers(4))]
-        return low, high
-
-
-def dihedral(pixels: Pixels, turn: int) -> Pixels:
-    """One of the eight flips and rotations of a picture (`turn` 0 is the picture itself)."""
-    if turn & 4:
-        pixels = pixels[:, ::-1]
-    return np.rot90(pixels, turn & 3)

@@ -1,5 +1,8 @@
-"""What runs a network on tiles: one protocol, and one function that picks."""
+"""What runs a network on tiles: one protocol, three engines, and one function that picks."""
 
-from enlarge.engines.protocol import Engine, Session, pick_engine
+from enlarge.engines.pick import Place, find_place, pick_engine
+from enlarge.engines.protocol import Engine, EngineName, Precision, Session
 
-__all__ = ["Engine", "Session", "pick_engine"]
+__all__ = [
+    "Engine", "EngineName", "Place", "Precision", "Session", "find_place", "pick_engine",
+]  # fmt: skip

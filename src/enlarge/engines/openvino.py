@@ -10,10 +10,7 @@ added there, in f32.
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,41 +20,13 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
+from enlarge.cache import cache_folder, trim_cache
+from enlarge.engines.kept import Kept
+from enlarge.engines.protocol import LEVELS, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 CACHE_LIMIT = 512 * 1024 * 1024
-_LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _TYPES = {"uint8": ov.Type.u8, "uint16": ov.Type.u16, "float32": ov.Type.f32}
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept: ENLARGE_CACHE, else the platform's cache folder."""
-    if chosen := os.environ.get("ENLARGE_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "enlarge"
-
-
-def trim_cache(folder: Path, limit: int = CACHE_LIMIT) -> None:
-    """Delete the files that were used longest ago until the folder holds at most `limit` bytes."""
-    files = []
-    for path in folder.glob("*"):
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # another process trimmed it first
-        files.append((max(status.st_mtime, status.st_atime), status.st_size, path))
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
-        if total <= limit:
-            return
-        path.unlink(missing_ok=True)
-        total -= size
 
 
 @cache
@@ -72,13 +41,18 @@ def has_bf16() -> bool:
 
 
 class OpenVinoEngine:
-    """A model file in OpenVINO on the CPU. Raises `EngineError` if the file cannot be read."""
+    """A model file in OpenVINO on the CPU. Raises `EngineError` if the file cannot be read.
 
-    name = "openvino"
+    `precision` int8 is for files that hold 8-bit weights; what is left in them runs in f32.
+    """
+
+    name, device, appetite = "openvino", "cpu", 1.0
 
     def __init__(self, model: Path, scale: int, precision: str, threads: int) -> None:
         self.precision = precision
         self._path, self._scale, self._threads = model, scale, threads
+        self._kept: Kept[ov.CompiledModel] = Kept()
+        self._overflowed = False
         self._read()
 
     def session(
@@ -86,13 +60,27 @@ class OpenVinoEngine:
     ) -> OpenVinoSession:
         """See `Engine.session`."""
 
-        def compiled(precision: str) -> ov.CompiledModel:
-            # NaN and infinity come from low precision; f32 runs are spared the check.
-            graph = self._graph(width, height, channels, source, target, precision != "f32")
-            return self._compile(graph, precision)
+        def request(precision: str) -> ov.InferRequest:
+            if precision != self.precision and not self._overflowed:
+                self._overflowed = True
+                warn_of_overflow(self.precision)
+            key = (width, height, channels, source.name, target.name)
+            compiled = self._kept.get((*key, precision), lambda: self._compiled(*key, precision))
+            return compiled.create_infer_request()
 
-        shape = (height * self._scale, width * self._scale, channels)
-        return OpenVinoSession(compiled, self.precision, shape, target)
+        return OpenVinoSession(request, self.precision)
+
+    def forget(self) -> bool:
+        """See `Engine.forget`."""
+        return self._kept.clear()
+
+    def _compiled(
+        self, width: int, height: int, channels: int, source: str, target: str, precision: str
+    ) -> ov.CompiledModel:
+        # NaN and infinity come from low precision; f32 runs are spared the check.
+        checked = precision in ("bf16", "f16")
+        graph = self._graph(width, height, channels, source, target, checked)
+        return self._compile(graph, "f32" if precision == "int8" else precision)
 
     def _read(self) -> ov.Model:
         try:
@@ -105,8 +93,8 @@ class OpenVinoEngine:
         width: int,
         height: int,
         channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
+        source: str,
+        target: str,
         checked: bool,
     ) -> ov.Model:
         """Pixels (h, w, channels) in, pixels out; with a last output that sums what is unclamped
@@ -114,14 +102,18 @@ class OpenVinoEngine:
         """
         network = self._read()
         network.reshape([1, 3, height, width])
-        pixels = op.parameter([height, width, channels], _TYPES[source.name], name="pixels")
-        x = op.multiply(op.convert(pixels, ov.Type.f32), np.float32(1.0 / _LEVELS[source.name]))
+        pixels = op.parameter([height, width, channels], _TYPES[source], name="pixels")
+        x = op.multiply(op.convert(pixels, ov.Type.f32), np.float32(1.0 / LEVELS[source]))
         x = op.unsqueeze(op.transpose(x, np.array([2, 0, 1])), np.array([0]))
         if channels == 1:
             x = op.concat([x, x, x], 1)
         (old,) = network.get_parameters()
+        if old.get_element_type() != ov.Type.f32:  # other people's files may take f16
+            x = op.convert(x, old.get_element_type())
         old.output(0).replace(x.output(0))
         y = network.get_results()[0].input_value(0)
+        if y.get_element_type() != ov.Type.f32:
+            y = op.convert(y, ov.Type.f32).output(0)
         results = []
         if checked:
             results.append(op.result(op.reduce_sum(y, np.array([0, 1, 2, 3]))))
@@ -129,9 +121,9 @@ class OpenVinoEngine:
             y = op.reduce_mean(y, np.array([1]), keep_dims=True)
         y = op.squeeze(op.transpose(y, np.array([0, 2, 3, 1])), np.array([0]))
         y = op.clamp(y, 0.0, 1.0)
-        if target.name != "float32":
-            y = op.multiply(y, np.float32(_LEVELS[target.name]))
-            y = op.convert(op.round(y, "half_to_even"), _TYPES[target.name])
+        if target != "float32":
+            y = op.multiply(y, np.float32(LEVELS[target]))
+            y = op.convert(op.round(y, "half_to_even"), _TYPES[target])
         graph = ov.Model([op.result(y), *results], [pixels], "enlarge")
         _name_alike(graph)
         return graph
@@ -155,32 +147,27 @@ class OpenVinoEngine:
             compiled = _core().compile_model(graph, "CPU", properties)
         except RuntimeError as error:
             raise _wrapped(error, "compile") from error
-        trim_cache(folder)
+        trim_cache(folder, CACHE_LIMIT)
         return compiled
 
 
 class OpenVinoSession:
-    """See `Session`. A tile that comes out non-finite in bf16 is repeated in f32, said once."""
+    """See `Session`. `request_in` makes a request of the network in a precision."""
 
-    def __init__(
-        self,
-        compile_at: Any,
-        precision: str,
-        shape: tuple[int, int, int],
-        target: np.dtype[Any],
-    ) -> None:
-        self._compile_at = compile_at
-        self._precision = precision
-        self._request = compile_at(precision).create_infer_request()
+    def __init__(self, request_in: Callable[[str], ov.InferRequest], precision: str) -> None:
+        self._request_in = request_in
+        self._request = request_in(precision)
+        self._checked = len(self._request.model_outputs) > 1
         self._spare: ov.InferRequest | None = None
-        self.shape, self.target = shape, target
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """See `Session.__call__`."""
         request = self._request
         self._infer(request, tile)
-        if self._precision != "f32" and not np.isfinite(request.get_output_tensor(1).data):
-            request = self._in_f32()
+        if self._checked and not np.isfinite(request.get_output_tensor(1).data):
+            if self._spare is None:
+                self._spare = self._request_in("f32")
+            request = self._spare
             self._infer(request, tile)
         result: NDArray[Any] = request.get_output_tensor(0).data
         return result
@@ -190,17 +177,6 @@ class OpenVinoSession:
             request.infer([np.ascontiguousarray(tile)], share_inputs=True)
         except RuntimeError as error:
             raise _wrapped(error, "run") from error
-
-    def _in_f32(self) -> ov.InferRequest:
-        if self._spare is None:
-            warnings.warn(
-                f"a tile overflowed in {self._precision} and was repeated in f32; "
-                "--precision f32 avoids the detour",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            self._spare = self._compile_at("f32").create_infer_request()
-        return self._spare
 
 
 def _name_alike(graph: ov.Model) -> None:

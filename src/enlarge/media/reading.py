@@ -29,6 +29,7 @@ from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats import PIXELS_PER_BYTE, READABLE, sniff, what_it_is
 from enlarge.media.libvips import FileSource, explain, prepare
 from enlarge.media.metadata import Metadata
+from enlarge.media.provenance import KEY, provenance_of
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.media.turning import (
     FileRows,
@@ -555,7 +556,8 @@ def describe(source: Path | bytes | BinaryIO) -> dict[str, Any]:
         "profile": profile_name(facts.icc) if facts.icc else None,
         "dpi": dpi,
         "metadata": sorted(facts.metadata),
-        "text": dict(metadata.text),
+        "text": {key: value for key, value in metadata.text if key != KEY},
+        "provenance": provenance_of(metadata),
         "streams": facts.in_order,
         "notes": list(facts.notes),
     }

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 32  # outputs of one matrix product
+
 
 @dataclass(frozen=True)
 class Taps:
@@ -55,19 +57,37 @@ def bicubic_taps(source: int, target: int) -> Taps:
 
 
 def apply_taps(image: NDArray[Any], taps: Taps, axis: int) -> NDArray[Any]:
-    """Resample one axis. Float32 stays float32, everything else is computed in float64."""
-    dtype = np.float32 if image.dtype == np.float32 else np.float64
+    """Resample one axis. Float32 stays float32, everything else is computed in float64, each sum
+    in MATLAB's order.
+    """
+    if image.dtype == np.float32:
+        return _multiplied(image, taps, axis)
     shape = [1] * image.ndim
     shape[axis] = len(taps.indices)
     out: NDArray[Any] | None = None
     for index, weight in zip(taps.indices.T, taps.weights.T, strict=True):
-        part = np.take(image, index, axis=axis) * weight.astype(dtype).reshape(shape)
+        part = np.take(image, index, axis=axis) * weight.reshape(shape)
         if out is None:
             out = part
         else:
             out += part
     assert out is not None
     return out
+
+
+def _multiplied(image: NDArray[np.float32], taps: Taps, axis: int) -> NDArray[np.float32]:
+    """The same as matrix products: the taps are a band matrix, cut into dense blocks of rows."""
+    moved = np.moveaxis(image, axis, 0)
+    source = moved.reshape(len(moved), -1)
+    out = np.empty((len(taps.indices), source.shape[1]), np.float32)
+    for start in range(0, len(out), _BLOCK):
+        stop = min(start + _BLOCK, len(out))
+        first, last = taps.rows(start, stop)
+        block = np.zeros((stop - start, last - first))
+        rows = np.arange(stop - start)[:, None]
+        np.add.at(block, (rows, taps.indices[start:stop] - first), taps.weights[start:stop])
+        np.matmul(block.astype(np.float32), source[first:last], out=out[start:stop])
+    return np.moveaxis(out.reshape(-1, *moved.shape[1:]), 0, axis)
 
 
 def round_half_up(values: NDArray[Any], levels: int) -> NDArray[Any]:

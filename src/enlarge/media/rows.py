@@ -104,6 +104,56 @@ class CropRows:
         self._rows.close()
 
 
+class PaddedRows:
+    """Other rows, which it owns, padded right and bottom to `width` × `height`.
+
+    By reflection, without repeating the edge; an axis that is too short to reflect repeats its
+    edge instead. So do the networks themselves (`networks.blocks.pad_to_multiple`).
+    """
+
+    def __init__(self, rows: Rows, width: int, height: int) -> None:
+        if width < rows.width or height < rows.height:
+            raise ValueError(
+                f"padding makes a picture larger: {rows.width}×{rows.height} to {width}×{height}"
+            )
+        self.width, self.height = width, height
+        self.channels, self.dtype = rows.channels, rows.dtype
+        self._rows = rows
+        self._columns = _reflected(rows.width, width)
+        self._below = _reflected(rows.height, height)[rows.height :]  # what the added rows show
+        first = int(self._below.min()) if len(self._below) else rows.height
+        self._kept = np.empty((rows.height - first, width, rows.channels), rows.dtype)
+        self._first, self._next = first, 0
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        count = min(count, self.height - self._next)
+        start, own = self._next, self._rows.height
+        self._next += count
+        band = self._rows.read(min(count, max(own - start, 0)))
+        if self.width > self._rows.width:
+            band = np.take(band, self._columns, axis=1)
+        stop = start + len(band)
+        if stop > self._first and len(self._kept):
+            fresh = max(start, self._first)
+            self._kept[fresh - self._first : stop - self._first] = band[fresh - start :]
+        if self._next > own:
+            shown = self._below[max(start - own, 0) : self._next - own] - self._first
+            band = np.concatenate([band, self._kept[shown]])
+        return band
+
+    def close(self) -> None:
+        """Close the rows underneath."""
+        self._rows.close()
+
+
+def _reflected(size: int, padded: int) -> NDArray[np.intp]:
+    """For each sample of the padded axis the one of `size` that it shows."""
+    at = np.arange(padded)
+    mirrored = 2 * (size - 1) - at if padded - size < size else np.full(padded, size - 1)
+    return np.where(at < size, at, mirrored)
+
+
 class _Prefetched:
     def __init__(self, rows: Rows, band: int) -> None:
         self.width, self.height = rows.width, rows.height

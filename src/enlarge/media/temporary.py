@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,7 +39,7 @@ def temporary_name(name: str) -> str:
     return f".{name}{tail}"
 
 
-def _lock(file: BinaryIO) -> bool:
+def take_lock(file: BinaryIO) -> bool:
     """Take the lock that says "its writer lives"; False where somebody else holds it."""
     if sys.platform == "win32":
         return True  # an open file cannot be removed there: being open is the lock
@@ -88,16 +89,23 @@ class TemporaryFile:
             except OSError as error:
                 raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
             file = os.fdopen(descriptor, "r+b", buffering=0)
-            if _lock(file) and _is_there(file, self.path):  # a sweep can come between
+            if take_lock(file) and _is_there(file, self.path):  # a sweep can come between
                 file.truncate(0)
                 return file
             file.close()
         raise OutputError(f"{self.target}: is being written by another task of this process")
 
-    def finish(self) -> None:
-        """See that the bytes are on the disk, and rename. Raises `OutputError`."""
+    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+        """See that the bytes are on the disk, and rename. Raises `OutputError`.
+
+        `seal` is given the whole file, at its start, before it gets its name; what it raises
+        leaves nothing behind.
+        """
         try:
             os.fsync(self.file.fileno())
+            if seal is not None:
+                self.file.seek(0)
+                seal(self.file)
             if sys.platform == "win32":
                 self.file.close()
             self.path.replace(self.target)
@@ -105,6 +113,9 @@ class TemporaryFile:
         except OSError as error:
             self.abort()
             raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
+        except BaseException:
+            self.abort()
+            raise
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # not every file system syncs folders
                 folder = os.open(self.target.parent, os.O_RDONLY)
@@ -137,7 +148,7 @@ def sweep(folder: Path) -> list[Path]:
         path = Path(folder) / name
         try:
             with path.open("r+b") as file:
-                if not _lock(file):
+                if not take_lock(file):
                     continue
                 if sys.platform == "win32":
                     file.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -31,6 +31,7 @@ from enlarge.media.formats import (
 )
 from enlarge.media.libvips import FileCallbacks, explain, prepare
 from enlarge.media.metadata import Keep, Metadata, for_result
+from enlarge.media.provenance import with_provenance
 from enlarge.media.temporary import TemporaryFile
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "format_of",
 ]
 
+_TILE = 256
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 
@@ -157,8 +159,10 @@ class Sink:
         quality: int | None,
         metadata: Metadata,
         notes: list[str],
+        pyramid: bool = False,
     ) -> None:
         self.notes = notes
+        self._pyramid = pyramid
         self._entry = entry
         self._width, self._height = size
         self._channels_in, self._dtype_in = channels, dtype
@@ -208,8 +212,11 @@ class Sink:
             self._thread.join()
             raise self._failure()
 
-    def finish(self) -> None:
-        """Wait for the encoder and make the file appear. Raises `OutputError`; then nothing did."""
+    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+        """Wait for the encoder and make the file appear. Raises `OutputError`; then nothing did.
+
+        `seal` is given the whole file before it appears; what it raises prevents that.
+        """
         if self._done:
             return
         if self._rows != self._height:
@@ -221,7 +228,7 @@ class Sink:
         self._done = True
         self._feed.close()
         if self._temporary is not None:
-            self._temporary.finish()
+            self._temporary.finish(seal)
 
     def abort(self) -> None:
         """Stop the encoder and remove what was written. Does nothing after `finish`."""
@@ -341,6 +348,20 @@ class Sink:
             text = "\n".join(f"{key}: {value}" for key, value in self._metadata.text)
             image.set_type(pyvips.GValue.gstr_type, "image-description", text)
         pixels = self._width * self._height * self._channels * self._dtype.itemsize
+        options: dict[str, Any] = {
+            "compression": "deflate",
+            "level": 1,
+            "predictor": "float" if self._dtype == np.float32 else "horizontal",
+            "bigtiff": pixels > _CLASSIC_TIFF,
+            "keep": "icc|xmp|iptc|other",
+        }
+        if self._pyramid:
+            assert self._temporary is not None
+            tiles = {"tile": True, "tile_width": _TILE, "tile_height": _TILE}
+            options |= {"pyramid": True, "bigtiff": True, **tiles}
+            # By its name: only then libvips keeps the smaller copies in files, not in memory.
+            image.tiffsave(str(self._temporary.path), **options)
+            return
         file: Any = (
             tempfile.TemporaryFile(prefix="enlarge-", buffering=0)  # noqa: SIM115
             if self._temporary is None
@@ -348,14 +369,7 @@ class Sink:
         )
         self._output = output = _Output(file, "tiff", b"")
         target = output.target()  # kept in a local, as above
-        image.tiffsave_target(
-            target,
-            compression="deflate",
-            level=1,
-            predictor="float" if self._dtype == np.float32 else "horizontal",
-            bigtiff=pixels > _CLASSIC_TIFF,
-            keep="icc|xmp|iptc|other",
-        )
+        image.tiffsave_target(target, **options)
         if self._stream is not None:
             with file:
                 file.seek(0)
@@ -410,14 +424,17 @@ def create_picture(
     quality: int | None = None,
     metadata: Metadata | None = None,
     keep: Keep = "keep",
-    extra: Mapping[str, str] | None = None,
+    provenance: Mapping[str, str] | None = None,
+    pyramid: bool = False,
 ) -> Sink:
     """Begin a picture of `width` × `height` × `channels` (1 to 4, alpha straight) of `dtype`.
 
     `target`: a path, or a binary stream that is written in order. `format`: a key of `FORMATS`.
     `quality`: 1 to 100, for JPEG, WebP and AVIF; 100 is lossless in the last two. `metadata`: the
     source's; `keep` says what of it stays ("none" keeps the colour profile, without which colours
-    would change). `extra`: texts to add.
+    would change). `provenance`: how the result is made; what the source says of itself in that way
+    is dropped. `pyramid`: a tiled BigTIFF that holds smaller copies too, each half of the one
+    before (of a TIFF file only).
     Raises `OptionError`, or `OutputError` where format or place cannot take it; then nothing is
     left behind.
     """
@@ -426,6 +443,11 @@ def create_picture(
         raise OptionError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"quality {quality} is not between 1 and 100")
+    if pyramid and (format != "tiff" or not isinstance(target, Path)):
+        where = format if isinstance(target, Path) else "a stream"
+        raise OptionError(
+            f"--pyramid and {where} contradict each other: only a .tif file holds one"
+        )
     dtype = np.dtype(dtype)
     if dtype.name not in ("uint8", "uint16", "float32") or not 1 <= channels <= 4:
         raise ValueError(f"expected 1 to 4 channels of uint8, uint16 or float32, got {dtype}")
@@ -433,9 +455,6 @@ def create_picture(
     prepare()
     kept = channels - 1 if channels in (2, 4) and not entry.alpha else channels
     made, notes = for_result(metadata or Metadata(), keep, width, height, kept)
-    if extra:
-        made = Metadata(
-            made.icc, made.exif, made.xmp, made.iptc, made.text + tuple(extra.items()), made.density
-        )
+    made = with_provenance(made, provenance, text=format == "png")
     notes += _limits(entry, channels, dtype, made)
-    return Sink(target, entry, (width, height), channels, dtype, quality, made, notes)
+    return Sink(target, entry, (width, height), channels, dtype, quality, made, notes, pyramid)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge import __version__
-from enlarge.engines import pick_engine
 from enlarge.errors import DataError
 from enlarge.media.resample import Taps, apply_taps, imresize, round_half_up
 from enlarge.memory import peak
@@ -85,17 +84,16 @@ def model_method(
     *,
     name: str = "",
     engine: str = "auto",
+    device: str = "auto",
     precision: str = "auto",
     ensemble: bool = False,
 ) -> Method:
-    """A model file as a method; its identity is the file's digest and the precision.
+    """A model file as a method; its identity is the file's digest and what it runs on and in.
 
     `ensemble`: the mean over the eight flips and rotations of the picture, called NAME+.
     """
-    upscaler = Upscaler(weights, engine=engine, precision=precision)
-    precision = pick_engine(
-        weights.path, weights.card, engine=engine, precision=precision, deep=ensemble
-    ).precision
+    upscaler = Upscaler(weights, engine=engine, device=device, precision=precision)
+    found = upscaler.engine(np.dtype(np.float32 if ensemble else np.uint8))
     digest = hashlib.sha256(weights.path.read_bytes()).hexdigest()
 
     def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
@@ -103,9 +101,9 @@ def model_method(
 
     return Method(
         (name or weights.path.stem) + ("+" if ensemble else ""),
-        f"{digest} {engine} {precision}{' ensemble' if ensemble else ''}",
+        f"{digest} {found.name} {found.device} {found.precision}{' ensemble' if ensemble else ''}",
         (lambda low, factor: _ensembled(run, low, factor)) if ensemble else run,
-        precision,
+        found.precision,
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from enlarge.engines import Place
 from enlarge.errors import EngineError
 from enlarge.memory import peak
 from enlarge.weights.catalog import Weights
@@ -49,11 +50,12 @@ class Speed:
     call, the median and the fastest; `throughput`: output megapixels a second, by the median.
     `cold`, `warm`: seconds from starting a process to its first result, without and with compiled
     models in the cache. `peak_memory`: of that process, in bytes. `share`: of the machine's peak
-    at this precision, by the card's operations (0: unknown).
+    at this precision, by the card's operations (0: unknown, as on GPUs).
     """
 
     model: str
     engine: str
+    device: str
     precision: str
     width: int
     height: int
@@ -103,21 +105,29 @@ def matmul_peak(precision: str, side: int = 2048, seconds: float = 0.7) -> float
 
 
 def measure(
-    weights: Weights, precision: str, width: int, height: int, machine: Machine, threads: int = 0
+    weights: Weights,
+    place: Place,
+    precision: str,
+    width: int,
+    height: int,
+    machine: Machine,
+    threads: int = 0,
 ) -> Speed:
-    """Measure a model at one precision and input size, in two fresh processes: the first finds no
-    compiled model, the second does. Raises `EngineError` where they fail.
+    """Measure a model in one place, precision and input size, in two fresh processes: the first
+    finds no compiled model, the second does. Raises `EngineError` where they fail.
     """
     with tempfile.TemporaryDirectory(prefix="enlarge-") as cache:
-        job = [str(weights.path), precision, str(width), str(height), str(threads)]
+        job = [str(weights.path), place.engine, place.device, precision]
+        job += [str(width), str(height), str(threads)]
         cold = _child([*job, "first"], cache)
         warm = _child([*job, "all"], cache)
     median = statistics.median(warm["calls"])
     output = width * height * weights.card.scale**2
-    top = machine.matmul.get(precision, 0.0)
+    top = machine.matmul.get(precision, 0.0) if place.device == "cpu" else 0.0
     return Speed(
         model=weights.path.stem,
-        engine=warm["engine"],
+        engine=place.engine,
+        device=place.device,
         precision=precision,
         width=width,
         height=height,
@@ -143,18 +153,32 @@ def _child(arguments: Sequence[str], cache: str) -> dict[str, Any]:
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise EngineError(f"measuring {' '.join(arguments[:4])} failed: {reason}")
+        raise EngineError(f"measuring {' '.join(arguments[:6])} failed: {reason}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def _run(
-    spawned: str, path: str, precision: str, width: str, height: str, threads: str, calls: str
+    spawned: str,
+    path: str,
+    engine: str,
+    device: str,
+    precision: str,
+    width: str,
+    height: str,
+    threads: str,
+    calls: str,
 ) -> None:
     """What a child process does: a first call, then more until a second has passed."""
     from enlarge.upscaler import open_model
 
-    model = open_model(Path(path).resolve(), precision=precision, threads=int(threads))
+    model = open_model(
+        Path(path).resolve(),
+        engine=engine,
+        device=device,
+        precision=precision,
+        threads=int(threads),
+    )
     picture = np.random.default_rng(1).integers(0, 256, (int(height), int(width), 3), np.uint8)
     model.upscale(picture)
     start = time.time() - float(spawned)
@@ -165,7 +189,7 @@ def _run(
         begun = time.perf_counter()
         model.upscale(picture)
         times.append(time.perf_counter() - begun)
-    print(json.dumps({"start": start, "calls": times, "peak": peak(), "engine": "openvino"}))
+    print(json.dumps({"start": start, "calls": times, "peak": peak()}))
 
 
 def _processor() -> str:

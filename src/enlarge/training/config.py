@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields, is_dataclass
+import types
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from enlarge.errors import DataError, OptionError
 
+FAST_PATCH = 32
+"""The largest patch of `--fast-dev-run`, in LR pixels."""
+
 
 @dataclass(frozen=True)
 class Data:
     """`photos`: folders of high-resolution pictures. `parts`: rows of their manifests to train on
-    (default `[free]`). `valid`: parts of the first folder's manifest to judge by. `about` and
-    `licence`: what the model's card says of the pictures.
+    (default `[free]`). `chain`: the degradation that makes their LR, on the fly unless it is
+    bicubic; a name, or names with their shares. `pairs`: photographed pairs: a csv with LR,HR, a folder with LR and HR, two folders as
+    {lr: FOLDER, hr: FOLDER}, or a store of `enlarge prepare`. `share`: of random crops that come
+    from the pairs where there are photos too (0: by area).
+    `valid`: what is judged by: parts of the first folder's manifest, or sources as `pairs` takes
+    them (a folder with a slash, ./valid, to tell it from a part). `split`: shares of the pairs for
+    training, validation and (unused) test, dealt out by
+    `split_seed`. `workers`: processes that make batches (0: the training process itself).
+    `about` and `licence`: what the model's card says of the pictures.
     """
 
     photos: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=lambda: ["free"])
-    valid: list[str] = field(default_factory=lambda: ["valid", "detail"])
+    chain: dict[str, float] = field(default_factory=lambda: {"bicubic": 1.0})
+    pairs: list[Any] = field(default_factory=list)
+    share: float = 0.0
+    valid: list[Any] = field(default_factory=lambda: ["valid", "detail"])
+    split: list[float] = field(default_factory=list)
+    split_seed: int = 0
+    crops: Literal["random", "grid"] = "random"
+    augment: Literal["none", "flips", "all"] = "all"
+    workers: int = 0
     about: str = ""
     licence: str = ""
 
@@ -29,7 +48,8 @@ class Data:
 @dataclass(frozen=True)
 class Model:
     """`network`: a name of the table of networks; `options`: its keyword arguments;
-    `start`: a weight file whose parameters the run starts from.
+    `start`: what the run starts from, another run's `last.ckpt` or `best.ckpt`, a
+    `.safetensors` file of ours, or a model's name.
     """
 
     network: str = "replain"
@@ -39,28 +59,63 @@ class Model:
 
 @dataclass(frozen=True)
 class Train:
-    """The loop. It ends at `steps` or at `minutes`, whichever comes first (0: no limit), and the
-    learning rate follows a cosine over that length after `warmup` steps. `patch` is a side in LR
-    pixels, `lr` the rate of the hidden kernels, `lr_rest` that of everything else.
-    `loss`: l1 or l2. `flat`: the share of patches of one colour; `flat_weight`: what each counts.
+    """The loop. It ends at `steps`, `epochs` or `minutes`, whichever comes first (0: no limit), and
+    the learning rate is constant after `warmup` steps, then follows a cosine to zero over the last
+    `decay` of that length (1: the whole of it, 0: none). An epoch is as many patches as the grid
+    has. `batch`: patches of one process at a time, of which `accumulate` make a step; `patch`: a
+    side in LR pixels. `optimizer`: muon (hidden kernels; AdamW for the rest), adamw, adam; `lr` is
+    the rate of the hidden kernels, or of all with adam and adamw, `lr_rest` that of the rest.
+    `clip`: the largest norm of a gradient (0: none). `ema`: what the running average keeps.
+    `loss`: a name (l1, l2, charbonnier, fft, perceptual), or names with weights; `ignore_border`:
+    LR pixels at a patch's edges that it leaves out. `features`: what the perceptual loss compares
+    in, torchvision's `vgg19-*.pth` or a `.safetensors` of ours (empty: the default model's).
+    `flat`: the share of patches of one colour; `flat_weight`: what each counts.
+    `keep`: the checkpoint that becomes the model, best by PSNR or last. `checkpointing`: blocks
+    are computed twice instead of remembered. `devices`, `nodes`: processes on each machine, and
+    machines; `device`: auto, cpu or cuda.
     """
 
     steps: int = 0
+    epochs: float = 0.0
     minutes: float = 0.0
     batch: int = 16
+    accumulate: int = 1
     patch: int = 32
-    optimizer: str = "muon"
+    optimizer: Literal["muon", "adamw", "adam"] = "muon"
     lr: float = 0.01
     lr_rest: float = 1e-3
     weight_decay: float = 0.05
+    clip: float = 0.0
     warmup: int = 300
+    decay: float = 1.0
     ema: float = 0.999
-    loss: str = "l1"
+    loss: dict[str, float] = field(default_factory=lambda: {"l1": 1.0})
+    ignore_border: int = 0
+    features: str = ""
     flat: float = 0.0
     flat_weight: float = 1.0
     seed: int = 1
-    precision: str = "bf16"
+    precision: Literal["f32", "bf16"] = "bf16"
     check_every: int = 1000
+    keep: Literal["best", "last"] = "best"
+    checkpointing: bool = False
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """A discriminator beside the network, where `weight` is not 0. `discriminator`: srgan (for one
+    patch size, a multiple of 16) or unet; `options`: its keyword arguments; `kind`: standard
+    (SRGAN's) or relativistic (ESRGAN's average); `lr`: its rate.
+    """
+
+    weight: float = 0.0
+    discriminator: Literal["srgan", "unet"] = "srgan"
+    options: dict[str, Any] = field(default_factory=dict)
+    kind: Literal["standard", "relativistic"] = "standard"
+    lr: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -71,6 +126,7 @@ class Config:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
+    adversarial: Adversarial = field(default_factory=Adversarial)
 
 
 def _build(cls: type[Any], values: Any, path: str) -> Any:
@@ -81,28 +137,49 @@ def _build(cls: type[Any], values: Any, path: str) -> Any:
     if unknown:
         known = ", ".join(f.name for f in fields(cls))
         raise OptionError(f"unknown key {path}{unknown[0]}; {path or 'a recipe'} has: {known}")
-    built: dict[str, Any] = {}
-    for key, value in values.items():
-        if value is None:  # `key:` with nothing behind it is the default
-            continue
-        hint = hints[key]
-        if is_dataclass(hint):
-            built[key] = _build(hint, value, f"{path}{key}.")  # type: ignore[arg-type]
-        elif str(hint).startswith("list") and isinstance(value, str):
-            built[key] = [value]
-        elif hint is float and isinstance(value, int | str):
-            built[key] = _number(value, f"{path}{key}")
-        elif hint in (int, str) and not isinstance(value, hint):
-            raise OptionError(f"{path}{key} must be {hint.__name__}, got {value!r}")
-        else:
-            built[key] = value
-    return cls(**built)
+    return cls(
+        **{
+            key: _value(hints[key], value, f"{path}{key}")
+            for key, value in values.items()
+            if value is not None  # `key:` with nothing behind it is the default
+        }
+    )
 
 
-def _number(value: int | str, key: str) -> float:
+def _value(hint: Any, value: Any, key: str) -> Any:
+    """A value as its field wants it. Raises `OptionError` naming the key."""
+    if is_dataclass(hint):
+        return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        hint = get_args(hint)[0]
+    if origin is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(map(str, get_args(hint)))
+            raise OptionError(f"{key} is one of {choices}, got {value!r}")
+        return value
+    if origin is list:
+        items = value if isinstance(value, list) else [value]
+        return [_value(get_args(hint)[0], item, key) for item in items]
+    if origin is dict:
+        if isinstance(value, str) and get_args(hint)[1] is float:  # loss: l1
+            value = {value: 1.0}
+        if not isinstance(value, dict):
+            raise OptionError(f"{key} must be a table of keys, got {value!r}")
+        return {str(k): _value(get_args(hint)[1], v, f"{key}.{k}") for k, v in value.items()}
+    if hint is float:
+        return _number(value, key)
+    if hint in (int, str, bool) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise OptionError(f"{key} must be {hint.__name__}, got {value!r}")
+    return value
+
+
+def _number(value: Any, key: str) -> float:
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise OptionError(f"{key} must be a number, got {value!r}") from None
 
 
@@ -124,16 +201,82 @@ def load_config(recipe: Path, overrides: list[str]) -> Config:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise OptionError(f"{override!r}: {key} is a value, not a table of keys")
-        table[last] = yaml.safe_load(text)
+        try:
+            table[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise OptionError(f"{override!r}: the value is not YAML") from error
     config: Config = _build(Config, values, "")
-    if not config.train.steps and not config.train.minutes:
-        raise OptionError("a run needs an end: give train.steps or train.minutes")
+    _check(config)
     return config
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The config that `dataclasses.asdict` made a dict of. Raises `OptionError`."""
+    config: Config = _build(Config, values, "")
+    return config
+
+
+def _check(config: Config) -> None:
+    """Raise `OptionError` for values that cannot be, or that contradict each other."""
+    train, adversarial = config.train, config.adversarial
+    if not (train.steps or train.epochs or train.minutes):
+        raise OptionError("a run needs an end: give train.steps, train.epochs or train.minutes")
+    for key in ("batch", "accumulate", "patch", "check_every", "devices", "nodes"):
+        if getattr(train, key) < 1:
+            raise OptionError(f"train.{key} must be at least 1, got {getattr(train, key)}")
+    if not 0 <= 2 * train.ignore_border < train.patch:
+        raise OptionError(
+            f"train.ignore_border {train.ignore_border} leaves nothing of train.patch "
+            f"{train.patch}; it must lie below half of it"
+        )
+    if adversarial.weight and train.optimizer == "muon":
+        raise OptionError(
+            "adversarial.weight and train.optimizer muon do not go together: both networks "
+            "take the same kind of step; give train.optimizer=adam"
+        )
+    if adversarial.weight and train.accumulate > 1:
+        raise OptionError(
+            "adversarial.weight and train.accumulate do not go together: the two networks take "
+            "turns on each batch; give train.accumulate=1"
+        )
+
+
+def fast_dev_run(config: Config) -> Config:
+    """The same network for two steps on small patches, judged once: does everything fit?"""
+    patch = min(config.train.patch, FAST_PATCH)
+    train = replace(
+        config.train,
+        steps=2,
+        epochs=0.0,
+        minutes=0.0,
+        batch=1,
+        accumulate=1,
+        patch=patch,
+        ignore_border=min(config.train.ignore_border, (patch - 1) // 2),
+        features="",
+        check_every=2,
+        devices=1,
+        nodes=1,
+    )
+    adversarial = config.adversarial
+    if adversarial.weight and adversarial.discriminator == "srgan":
+        options = {k: v for k, v in adversarial.options.items() if k != "patch"}
+        adversarial = replace(adversarial, options=options)
+    model = replace(config.model, start="")
+    return replace(
+        config,
+        train=train,
+        model=model,
+        adversarial=adversarial,
+        data=replace(config.data, workers=0),
+    )
 
 
 def data_root() -> Path:
     """The data folder of this workplace: ENLARGE_DATA, else `../shared/data`."""
     root = Path(os.environ.get("ENLARGE_DATA", "../shared/data"))
     if not root.is_dir():
-        raise DataError(f"no data folder at {root}: set ENLARGE_DATA, or data.photos=FOLDER")
+        raise DataError(
+            f"no data folder at {root}: set ENLARGE_DATA, or data.photos=FOLDER or data.pairs=CSV"
+        )
     return root

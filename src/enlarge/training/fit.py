@@ -1,111 +1,258 @@
-"""The loop: photographs in, a trained network out.
-
-A small loop of our own. Per step: a batch that depends on (seed, step) alone, L1 in bf16
-autocast and channels-last, Muon for the hidden kernels and AdamW for the rest, and a running
-average (EMA) of the weights, which is what is judged and kept.
-"""
+"""A recipe in, a trained network out: everything is checked first, then Lightning runs the loop."""
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import ctypes
 import json
+import logging
 import math
+import signal
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-import numpy as np
+import safetensors.torch
 import torch
 import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from enlarge.data.photos import Pair, Patches, list_photos, load_pairs
-from enlarge.errors import DataError, OptionError
-from enlarge.metrics import luma, psnr
+from enlarge.data.datasets import judge_loader, train_loader
+from enlarge.data.pairs import Watch
+from enlarge.data.patches import Patches
+from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import build
-from enlarge.training.config import Config, Train, data_root
-from enlarge.training.muon import Muon
+from enlarge.training.config import Config
+from enlarge.training.learner import STATE, AdversarialLearner, Learner
+from enlarge.training.material import Material, first_crop, gather
+from enlarge.training.watching import LAST, LOG, Bar, Interrupted, Record
+from enlarge.weights.catalog import find_weights
 
 RUNS = Path("runs")
-LOSSES = {"l1": F.l1_loss, "l2": F.mse_loss}
 
 
-def split_parameters(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The hidden kernels (4-D, neither from nor to pixels, wider than 1×1), and all the rest."""
-    hidden: list[Tensor] = []
-    rest: list[Tensor] = []
-    for name, parameter in network.named_parameters():
-        ends = name.startswith(("head", "tail"))
-        is_hidden = parameter.ndim == 4 and parameter.shape[-1] > 1 and not ends
-        (hidden if is_hidden else rest).append(parameter)
-    return hidden, rest
+def fit(
+    config: Config, *, resume: bool = False, trial: bool = False, watch: Watch | None = None
+) -> Path:
+    """Train as the config says; returns the run's folder with its checkpoints and log.
 
-
-def make_optimizers(network: nn.Module, config: Config) -> list[torch.optim.Optimizer]:
-    """Muon + AdamW, or AdamW alone; each group remembers its full rate as `initial_lr`."""
-    t = config.train
-    if t.optimizer == "adamw":
-        found: list[torch.optim.Optimizer] = [torch.optim.AdamW(network.parameters(), lr=t.lr)]
-    elif t.optimizer == "muon":
-        hidden, rest = split_parameters(network)
-        found = [
-            Muon(hidden, lr=t.lr, weight_decay=t.weight_decay),
-            torch.optim.AdamW(rest, lr=t.lr_rest, weight_decay=0.0, fused=True),
-        ]
-    else:
-        raise OptionError(f"train.optimizer is muon or adamw, got {t.optimizer!r}")
-    for optimizer in found:
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    return found
-
-
-def rate(progress: float, step: int, warmup: int) -> float:
-    """The share of the full learning rate: linear warm-up, then a cosine to zero."""
-    return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Forgive what the clamp will: where HR is black or white, an output beyond it is right.
-
-    Without this, white is learned as "about white", half of it below.
+    `resume`: go on from the run's `last.ckpt`. `trial`: keep nothing (the folder returned is gone)
+    and judge one crop. `watch` is called while pairs are checked.
+    Raises `OptionError`, `DataError` or `WeightsError`, before anything is trained where that can
+    be known, and `KeyboardInterrupt` where the run was stopped and saved.
     """
-    past = ((high >= 1.0) & (enlarged > 1.0)) | ((high <= 0.0) & (enlarged < 0.0))
-    return enlarged, torch.where(past, enlarged.detach(), high)
+    if trial:
+        with tempfile.TemporaryDirectory() as folder:
+            return _fit(config, Path(folder), trial=True, watch=watch)
+    return _fit(config, RUNS / config.name, resume=resume, watch=watch)
 
 
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [0, 1], channels-last."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
+def _fit(
+    config: Config,
+    run: Path,
+    *,
+    resume: bool = False,
+    trial: bool = False,
+    watch: Watch | None = None,
+) -> Path:
+    check_run(config, run, resume)
+    keep_freed_memory()
+    torch.manual_seed(config.train.seed)
+    network = build(config.model.network, **config.model.options)
+    if config.model.start and not resume:
+        _start_from(network, config.model.start)
+    scale = int(network.scale)  # type: ignore[arg-type]
+    material = gather(config, scale, watch=watch)
+    patches = make_patches(config, material, scale)
+    learner = make_learner(config, network, patches)
+    valid = first_crop(material.valid, scale) if trial else dict(material.valid)
+    with _quiet():
+        trainer = _trainer(config, run, trial, judged=bool(valid) and not resume)
+        if trainer.is_global_zero:
+            _write_down(config, run, material, resume)
+        loader = train_loader(patches, config.train.batch, learner.stretch, config.data.workers)
+        judges = judge_loader(valid, trainer.global_rank, trainer.world_size) if valid else None
+        with _stopped_gently(learner):
+            try:
+                trainer.fit(
+                    learner,
+                    loader,
+                    judges,
+                    ckpt_path=run / LAST if resume else None,
+                    weights_only=True,
+                )
+            except Interrupted:
+                raise KeyboardInterrupt from None
+    return run
 
 
-@torch.inference_mode()
-def judge(network: nn.Module, pairs: Sequence[Pair], scale: int) -> float:
-    """Mean luma PSNR in dB of 8-bit outputs, `scale` border pixels cropped."""
-    scores = []
-    for pair in pairs:
-        out = network(to_tensor(pair.low[None]))[0].clamp(0, 1).mul(255).round()
-        pixels = out.permute(1, 2, 0).byte().numpy()
-        scores.append(psnr(luma(pixels), luma(pair.high), data_range=255.0, border=scale))
-    return float(np.mean(scores))
+def make_patches(config: Config, material: Material, scale: int) -> Patches:
+    """What the run samples from."""
+    return Patches(
+        material.train,
+        scale=scale,
+        patch=config.train.patch,
+        seed=config.train.seed,
+        crops=config.data.crops,
+        augment=config.data.augment,
+        flat=config.train.flat,
+        favoured=material.favoured,
+        share=config.data.share,
+    )
 
 
-def load_data(config: Config, scale: int) -> tuple[list[Pair], dict[str, list[Pair]]]:
-    """Training pairs, and validation pairs by part. A file in both is an error."""
-    folders = [Path(f) for f in config.data.photos] or [data_root() / "photos"]
-    train = [p for folder in folders for p in list_photos(folder, config.data.parts)]
-    valid = {
-        part: list_photos(folders[0], [part]) if (folders[0] / "MANIFEST.tsv").is_file() else []
-        for part in config.data.valid
+def make_learner(config: Config, network: nn.Module, patches: Patches) -> Learner:
+    """The Lightning module of a run."""
+    kind = AdversarialLearner if config.adversarial.weight else Learner
+    batch = config.train.batch
+    return kind(
+        config,
+        network,
+        steps=steps_of(config, len(patches)),
+        describe=lambda number: patches.names(number, batch),
+    )
+
+
+def steps_of(config: Config, patches: int) -> int:
+    """Where the run ends by steps or epochs; 0 where time alone ends it."""
+    t = config.train
+    in_a_step = t.batch * t.accumulate * t.devices * t.nodes
+    ends = [t.steps] if t.steps else []
+    if t.epochs:
+        ends.append(max(1, math.ceil(t.epochs * patches / in_a_step)))
+    return min(ends, default=0)
+
+
+def check_run(config: Config, run: Path, resume: bool) -> None:
+    """Raise `OptionError` where a run may not begin, or cannot go on."""
+    last = run / LAST
+    if not resume:
+        if last.exists() and not is_helper():
+            raise OptionError(
+                f"{last} exists; --resume goes on from it, --overwrite begins anew, "
+                "name=OTHER keeps both"
+            )
+        return
+    if not last.is_file():
+        raise OptionError(f"there is no {last} to resume from")
+    state = torch.load(last, map_location="cpu", weights_only=True)[STATE]
+    t, before = config.train, state["config"]
+    if before["model"]["network"] != config.model.network:
+        raise OptionError(
+            f"{last} is of a {before['model']['network']}, the recipe of a {config.model.network}"
+        )
+    ended = t.steps and state["taken"] >= t.steps
+    if ended or (t.minutes and state["spent"] >= 60.0 * t.minutes):
+        raise OptionError(
+            f"{run} is complete: {state['taken']} steps, {state['spent'] / 60:.1f} minutes; "
+            "a larger train.steps or train.minutes goes on"
+        )
+
+
+def is_helper() -> bool:
+    """Whether this is one of several processes of a run, but not the first."""
+    import os
+
+    ranks = (os.environ.get(name, "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    return any(rank not in ("", "0") for rank in ranks)
+
+
+def _trainer(config: Config, run: Path, trial: bool, *, judged: bool) -> Trainer:
+    t = config.train
+    many = t.devices * t.nodes > 1
+    strategy = "auto"
+    if many:
+        # Each backward pass of adversarial training reaches one of the two networks.
+        strategy = "ddp_find_unused_parameters_true" if config.adversarial.weight else "ddp"
+    run.mkdir(parents=True, exist_ok=True)
+    return Trainer(
+        accelerator={"cuda": "gpu"}.get(t.device, t.device),
+        devices=t.devices,
+        num_nodes=t.nodes,
+        strategy=strategy,
+        max_epochs=-1,
+        logger=False if trial else TensorBoardLogger(run, name="", version=""),
+        callbacks=[Record(run, keep=not trial), Bar()],
+        num_sanity_val_steps=-1 if judged else 0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=run,
+    )
+
+
+def _write_down(config: Config, run: Path, material: Material, resume: bool) -> None:
+    """The effective config, and the lists of what is trained on and judged by, with digests."""
+    text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+    (run / "config.yaml").write_text(text, encoding="utf-8")
+    lists = json.dumps(dict(material.lists), ensure_ascii=False, indent=1)
+    (run / "data.json").write_text(lists + "\n", encoding="utf-8")
+    if not resume:
+        (run / LOG).unlink(missing_ok=True)
+    parts = {name: len(pairs) for name, pairs in material.valid.items()}
+    judged = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "nothing"
+    print(f"{config.name}: {len(material.train)} pictures, judged by {judged}", flush=True)
+
+
+def _start_from(network: nn.Module, start: str) -> None:
+    """Take over the weights that a run or a model holds. Raises `WeightsError`.
+
+    A tail of another factor begins anew, and so do 1×1 branches that were folded away.
+    """
+    own, begin = network.state_dict(), load_start(start)
+    kept = {
+        key: value
+        for key, value in own.items()
+        if (key.startswith("tail.") and key in begin and begin[key].shape != value.shape)
+        or (key.endswith(".point") and key not in begin)
     }
-    both = set(train) & {path for paths in valid.values() for path in paths}
-    if both:
-        raise DataError(f"{len(both)} files are in training and validation, first {min(both)}")
-    return load_pairs(train, scale), {k: load_pairs(v, scale) for k, v in valid.items()}
+    try:
+        network.load_state_dict({**begin, **kept})
+    except RuntimeError as error:
+        raise WeightsError(f"model.start {start} does not fit the network: {error}") from error
+
+
+def load_start(start: str) -> dict[str, Tensor]:
+    """What a run continues from: the network of another run's checkpoint as it stood (not its
+    average), a `.safetensors` file of ours, or a model by its name. Raises `WeightsError`.
+    """
+    path = start_file(start)
+    if not path.is_file():
+        raise WeightsError(f"model.start {path}: no such file; train what it continues first")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return network_of(path, "network")
+    except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        raise WeightsError(
+            f"model.start {path} cannot be read ({error}); expected last.ckpt or best.ckpt of a "
+            "run, or a .safetensors file of ours"
+        ) from error
+
+
+def start_file(start: str) -> Path:
+    """The file behind `model.start`: its path, or that of the model of this name."""
+    named = Path(start).suffix == "" and not Path(start).exists()
+    return find_weights(start).path.with_suffix(".safetensors") if named else Path(start)
+
+
+def network_of(checkpoint: Path, which: str) -> dict[str, Tensor]:
+    """The parameters in a run's checkpoint; `which`: network (as it stood) or average."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {
+        key.removeprefix(f"{which}."): value
+        for key, value in state.items()
+        if key.startswith(f"{which}.")
+    }
 
 
 def keep_freed_memory() -> None:
@@ -117,92 +264,44 @@ def keep_freed_memory() -> None:
             libc.mallopt(option, 2**31 - 1)
 
 
-@dataclass
-class Learner:
-    """A network in training: its running average (which is judged and kept) and its optimisers."""
-
-    network: nn.Module
-    average: nn.Module
-    optimizers: list[torch.optim.Optimizer]
-    config: Train
-
-    @classmethod
-    def start(cls, config: Config) -> Learner:
-        """A fresh network, or one that continues from `model.start`."""
-        torch.manual_seed(config.train.seed)
-        network = build(config.model.network, **config.model.options)
-        if config.model.start:
-            network.load_state_dict(torch.load(config.model.start, weights_only=True)["raw"])
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizers = make_optimizers(network, config)
-        return cls(network, copy.deepcopy(network), optimizers, config.train)
-
-    def learn(self, step: int, progress: float, low: Tensor, high: Tensor) -> float:
-        """One step on a batch; returns its loss. Raises `DataError` where it is not finite."""
-        t = self.config
-        share = rate(progress, step, t.warmup)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * share
-        with torch.autocast("cpu", torch.bfloat16, enabled=t.precision == "bf16"):
-            enlarged = self.network(low)
-        wanted = beyond_range(enlarged.float(), high)
-        each = LOSSES[t.loss](*wanted, reduction="none").mean((1, 2, 3))  # (B,)
-        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # of one colour
-        loss = torch.where(flat, each * t.flat_weight, each).mean()
-        loss.backward()
-        if not math.isfinite(value := loss.item()):
-            raise DataError(f"the loss is {value} at step {step} (batch of seed {t.seed})")
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        with torch.no_grad():
-            averaged: list[Tensor] = list(self.average.parameters())
-            weights: list[Tensor] = list(self.network.parameters())
-            torch._foreach_lerp_(averaged, weights, 1.0 - min(t.ema, (step + 1) / (step + 10)))
-        return value
-
-    def save(self, path: Path) -> None:
-        """Write the network as it stands (`raw`) and its average (`ema`)."""
-        states = {"raw": self.network.state_dict(), "ema": self.average.state_dict()}
-        temporary = path.with_name(f".{path.name}.part")
-        torch.save(states, temporary)
-        temporary.replace(path)
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Lightning says about itself, and its warnings of other people's future."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for module in ("lightning", "torch", "tensorboard", "google"):
+                warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+            # Its own advice: more workers (batches are cheap here), a longer log interval.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
-def fit(config: Config) -> Path:
-    """Train as the config says; returns the run's folder with `last.pt` and `log.jsonl`.
+@contextlib.contextmanager
+def _stopped_gently(learner: Learner) -> Iterator[None]:
+    """Ctrl-C and SIGTERM let the step end and the run be saved; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
 
-    Raises `OptionError` or `DataError`, before anything is trained where that can be known.
-    """
-    t = config.train
-    if t.loss not in LOSSES:
-        raise OptionError(f"train.loss is one of {', '.join(LOSSES)}, got {t.loss!r}")
-    keep_freed_memory()
-    learner = Learner.start(config)
-    scale = int(learner.network.scale)  # type: ignore[arg-type]
-    pairs, valid = load_data(config, scale)
-    patches = Patches(pairs, scale=scale, patch=t.patch, seed=t.seed, flat=t.flat)
-    run = RUNS / config.name
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(yaml.safe_dump(asdict(config), sort_keys=False))
-    print(f"{config.name}: {len(pairs)} pictures, {len(valid)} validation parts", flush=True)
-    begun = time.monotonic()
-    step, recent, since = 0, 0.0, 0
-    with (run / "log.jsonl").open("w") as log:
-        while True:
-            minutes = (time.monotonic() - begun) / 60.0
-            by_time = minutes / t.minutes if t.minutes else 0.0
-            progress = max(step / t.steps if t.steps else 0.0, by_time)
-            if step % t.check_every == 0 or progress >= 1.0:
-                scores = {part: judge(learner.average, v, scale) for part, v in valid.items() if v}
-                line = {"step": step, "minutes": minutes, "loss": recent / max(since, 1)} | scores
-                print(json.dumps(line), file=log, flush=True)
-                print("  ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
-                learner.save(run / "last.pt")
-                recent, since = 0.0, 0
-            if progress >= 1.0:
-                return run
-            low, high = (to_tensor(pixels) for pixels in patches.batch(step, t.batch))
-            recent += learner.learn(step, progress, low, high)
-            step, since = step + 1, since + 1
+    def stop(number: int, frame: FrameType | None) -> None:
+        learner.asked = True
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
+
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

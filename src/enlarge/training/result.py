@@ -8,57 +8,72 @@ from pathlib import Path
 import torch
 import yaml
 
-from enlarge import __version__
-from enlarge.networks import build
+from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
 from enlarge.training.config import Config
-from enlarge.weights.card import Card
-from enlarge.weights.export import export_onnx, flops_per_output_pixel, measured, save_network
+from enlarge.training.fit import network_of, start_file
+from enlarge.training.learner import STATE
+from enlarge.training.losses import PIXEL_LOSSES
+from enlarge.training.watching import BEST, LAST, LOG
+from enlarge.weights.export import describe, export_onnx, save_network
 from enlarge.weights.export import with_card as put_card
+from enlarge.weights.files import read_card
+from enlarge.weights.measuring import LADDER, measured
+
+UNSCORED = ("step", "minutes", "loss", "adversarial", "discriminator", "perceptual", *PIXEL_LOSSES)
+"""What a line of the log holds beside the scores of the validation parts."""
 
 
 def minutes_of(run: Path) -> float:
     """Minutes of training behind a run, those of the runs that it started from included."""
-    own = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["minutes"]
-    start = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
-    return float(own) + (minutes_of(Path(start).parent) if start else 0.0)
+    own = json.loads((run / LOG).read_text().splitlines()[-1])["minutes"]
+    told = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
+    start = start_file(told) if told else Path()
+    if (start.parent / LOG).is_file():
+        return float(own) + minutes_of(start.parent)
+    card = read_card(start) if start.suffix == ".safetensors" and start.is_file() else None
+    return float(own) + (60.0 * card.hours if card else 0.0)
+
+
+def kept_checkpoint(config: Config, run: Path) -> Path:
+    """The checkpoint that becomes the model: the best by PSNR, if anything was judged, or the last.
+
+    Against a discriminator PSNR is no guide: then it is the last.
+    """
+    best = config.train.keep == "best" and not config.adversarial.weight
+    return run / BEST if best and (run / BEST).is_file() else run / LAST
 
 
 def write_model(config: Config, run: Path) -> Path:
     """Write `model.safetensors` and `model.onnx` of a run: the averaged weights, folded, with the
     card. Returns the ONNX file's path.
     """
-    network = build(config.model.network, **config.model.options)
-    state = torch.load(run / "last.pt", weights_only=True)
-    network.load_state_dict(state["ema"])
-    options = dict(config.model.options)
+    architecture, options = resolve(config.model.network, config.model.options)
+    network = build(architecture, **options)
+    checkpoint = kept_checkpoint(config, run)
+    network.load_state_dict(network_of(checkpoint, "average"))
     if isinstance(network, RePlain):
         network.fold()
         options["deployed"] = True
     network.eval()
-    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
-    scale = int(network.scale)  # type: ignore[arg-type]
-    margin = int(network.margin)  # type: ignore[arg-type]
-    card = Card(
+    taken = torch.load(checkpoint, map_location="cpu", weights_only=True)[STATE]["taken"]
+    lines = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    (told,) = [line for line in lines if line["step"] == taken][-1:]
+    scores = {k: {"psnr": told[k]} for k in told if k not in UNSCORED}
+    card = describe(
+        network,
         name=config.name,
-        network=config.model.network,
+        architecture=architecture,
         options=options,
-        scale=scale,
-        margin=margin,
-        halo=margin,
-        precisions=("f32", "bf16"),
-        parameters=sum(p.numel() for p in network.parameters()),
-        flops=flops_per_output_pixel(network, scale),
         data=config.data.about,
         licence=config.data.licence,
         recipe=f"recipes/{config.name}.yaml",
         hours=round(minutes_of(run) / 60.0, 2),
-        scores={k: {"psnr": last[k]} for k in config.data.valid if k in last},
-        version=__version__,
+        scores=scores,
     )
     model = run / "model.onnx"
     export_onnx(network, card, model)
-    card = measured(model, card)
+    card = measured(model, card, LADDER)
     put_card(model, card)
     save_network(network, card, run / "model.safetensors")
     print(f"{model}: {card.parameters} parameters, {card.flops / 1000:.1f} kFLOP per output pixel")

@@ -20,8 +20,9 @@ class Card:
     """`scale`: output pixels per input pixel. `margin`: input pixels around a pixel that can
     change its result (None: unbounded). `halo`: the margin that tiles use. `multiple`: input sides
     must be multiples of it. `tiles`: side of a tile → measured working set in bytes, f32.
-    `precisions`: those in which the scores hold. `flops`: per output pixel. `scores`: by
-    protocol, as measured on the shipped file. `hours`: of training.
+    `fixed`: the one side that the file's input may have (0: any). `precisions`: those in which the
+    scores hold. `flops`: per output pixel. `scores`: by protocol, as measured on the shipped file.
+    `hours`: of training.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Card:
     halo: int
     multiple: int = 1
     tiles: dict[int, int] = field(default_factory=dict)
+    fixed: int = 0
     precisions: tuple[str, ...] = ("f32",)
     parameters: int = 0
     flops: float = 0.0

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from enlarge.errors import WeightsError
 from enlarge.weights.card import Card
-from enlarge.weights.files import read_card
+from enlarge.weights.files import PICKLES, read_card
 
 DEFAULT = "fast"
+KINDS = (".onnx", ".safetensors", *PICKLES)
+"""What the files that hold models end in."""
 _BUNDLED = Path(__file__).parent / "data"
 
 
@@ -41,15 +43,18 @@ def list_weights() -> list[Weights]:
     return list(found.values())
 
 
-def find_weights(model: str | Path, scale: float | None = None) -> Weights:
+def find_weights(model: str | Path, scale: float | None = None, *, quiet: bool = False) -> Weights:
     """A model by name or by path. Where `scale` is at most 2, `NAME-x2` is taken if it exists.
 
-    Raises `WeightsError` for an unknown name, a missing file, or one that carries no card.
+    A path may name a file of ours, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`) or
+    an ONNX file of others. Those are prepared once, with a line on standard error unless `quiet`.
+
+    Raises `WeightsError` for an unknown name, a missing file, or one that cannot be opened.
     """
     name = str(model)
     known = {weights.path.stem: weights for weights in list_weights()}
     if name not in known and (os.sep in name or "/" in name or Path(name).suffix):
-        return _by_path(Path(name))
+        return _by_path(Path(name), quiet=quiet)
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
         return known[f"{name}-x2"]
     if name not in known:
@@ -60,14 +65,25 @@ def find_weights(model: str | Path, scale: float | None = None) -> Weights:
     return known[name]
 
 
-def _by_path(path: Path) -> Weights:
+def _by_path(path: Path, *, quiet: bool) -> Weights:
+    check_kind(path)
+    suffix = path.suffix.lower()
+    card = None if suffix in PICKLES else read_card(path)
+    if card is not None and suffix == ".onnx":
+        return Weights(path, card)
+    beside = path.with_suffix(".onnx")
+    if card is not None and beside.is_file() and read_card(beside) == card:
+        return Weights(beside, card)
+    from enlarge.weights.preparing import prepared
+
+    return prepared(path, quiet=quiet)
+
+
+def check_kind(path: Path) -> None:
+    """Raise `WeightsError` where there is no such file, or it ends in what no weight file does."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    if path.suffix.lower() != ".onnx":
+    if path.suffix.lower() not in KINDS:
         raise WeightsError(
-            f"{path}: expected an .onnx file as `enlarge train` writes it, got {path.suffix}"
+            f"{path}: expected a model ({', '.join(KINDS)}), got {path.suffix or 'no extension'}"
         )
-    card = read_card(path)
-    if card is None:
-        raise WeightsError(f"{path}: carries no enlarge card; expected one in its metadata")
-    return Weights(path, card)

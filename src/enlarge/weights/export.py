@@ -1,32 +1,41 @@
-"""A trained network as files that describe themselves: safetensors for torch, ONNX for engines."""
+"""A network as files that describe themselves: safetensors for torch, ONNX for engines."""
 
 from __future__ import annotations
 
 import copy
-import json
+import io
+import logging
 import os
-import subprocess
-import sys
-import tempfile
 import warnings
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxscript import optimizer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.onnx import OnnxExporterError
 from torch.utils.flop_counter import FlopCounterMode
 
-from enlarge.errors import WeightsError
+from enlarge import __version__
+from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import build
 from enlarge.weights.card import KEY, Card
 from enlarge.weights.files import read_card
+from enlarge.weights.measuring import Runner, natural_picture
 
-LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 _OPSET = 18
 _TOLERANCE = 1e-4
+_FOLDED = 32
+"""The largest constant, in elements, that folding may make: masks stay computed, biases tables."""
+_LEAST = 64
+"""Constants of fewer elements are not worth storing as fp16."""
 
 
 def load_network(path: Path) -> tuple[nn.Module, Card]:
@@ -37,66 +46,190 @@ def load_network(path: Path) -> tuple[nn.Module, Card]:
     card = read_card(path)
     if card is None:
         raise WeightsError(f"{path}: carries no enlarge card; expected one in its metadata")
-    network = build(card.network, **card.options)
     try:
+        network = build(card.network, **card.options)
         network.load_state_dict(load_file(path))
-    except RuntimeError as error:
+    except (OptionError, SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path}: its parameters do not fit its card: {error}") from error
     return network.eval(), card
 
 
-def flops_per_output_pixel(network: nn.Module, scale: int) -> float:
+def describe(
+    network: nn.Module, *, name: str, architecture: str, options: dict[str, Any], **told: Any
+) -> Card:
+    """The card of a network as far as the module tells: scale, margin, multiple, parameters and
+    work. What only running it tells is added by `measuring.measured`; until then the halo is the
+    margin, or 0 where that is unbounded. `told`: other fields of the card.
+    """
+    scale, margin, multiple = network.scale, network.margin, network.multiple
+    assert isinstance(scale, int)
+    assert isinstance(multiple, int)
+    assert margin is None or isinstance(margin, int)
+    return Card(
+        name=name,
+        network=architecture,
+        options=options,
+        scale=scale,
+        margin=margin,
+        halo=margin or 0,
+        multiple=multiple,
+        parameters=sum(p.numel() for p in network.parameters()),
+        flops=flops_per_output_pixel(network, scale, multiple),
+        **{"version": __version__, **told},
+    )
+
+
+def flops_per_output_pixel(network: nn.Module, scale: int, multiple: int = 1) -> float:
     """Floating-point operations (a multiply-add counts two) of one output pixel.
 
     Counted without computing, on the meta device, where attention is counted too.
     """
-    side = 64
+    side = -(-64 // multiple) * multiple
     network = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, side, side, device="meta"))
     return float(counter.get_total_flops()) / (side * side * scale * scale)
 
 
-def save_network(network: nn.Module, card: Card, path: Path) -> None:
-    """Write the parameters and the card as safetensors (atomically)."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary, metadata={KEY: card.to_json()})
-    temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-    temporary.replace(path)
+def round_to_half(network: nn.Module) -> None:
+    """Round every parameter and stored buffer, in place, to what fp16 holds.
 
-
-def export_onnx(network: nn.Module, card: Card, path: Path, tile: int | None = None) -> None:
-    """Write the network as ONNX with its card, verified against torch before the file appears.
-
-    Input `image` (1, 3, H, W) float32 in [0, 1], H and W symbolic or fixed to `tile`; output
-    `enlarged`, not clamped. Raises `WeightsError` where ONNX and torch differ by more than 1e-4.
+    Raises `WeightsError` where a value is too large for it.
     """
-    network = network.eval()
-    side = tile or card.multiple * -(-48 // card.multiple)
-    example = torch.rand(1, 3, side, side if tile else 2 * side)
-    dynamic = torch.export.Dim.DYNAMIC
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own future, not of ours
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            dynamic_shapes=None if tile else ({2: dynamic, 3: dynamic},),
-            input_names=["image"],
-            output_names=["enlarged"],
-            opset_version=_OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    model = _tidied(program.model_proto, card)
-    temporary = path.with_name(f".{path.name}.part")
+    for key, value in network.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        rounded = value.half().to(value.dtype)
+        if not rounded.isfinite().all():
+            raise WeightsError(
+                f"{key} holds {value.abs().max():.3g}, beyond fp16's 65504; export in f32"
+            )
+        value.copy_(rounded)
+
+
+def save_network(network: nn.Module, card: Card, path: Path, *, half: bool = False) -> None:
+    """Write the parameters and the card as safetensors (atomically).
+
+    `half`: as fp16, for a network of `round_to_half`: nothing is lost.
+    """
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    if half:
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    temporary = _temporary(path)
     try:
-        onnx.save(model, temporary)
-        _verify(network, temporary, example)
+        save_file(tensors, temporary, metadata={KEY: card.to_json()})
+        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
         temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def export_onnx(
+    network: nn.Module, card: Card, path: Path, *, half: bool = False, traced: bool = False
+) -> None:
+    """Write the network as ONNX with its card, verified against torch before the file appears.
+
+    Input `image` (1, 3, H, W) float32 in [0, 1], H and W symbolic, multiples of the card's
+    `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
+    fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
+    network does on one picture for what it always does; that is right for code that changes its
+    own parameters as it runs, which crashes the newer one. Raises `WeightsError` where the network
+    cannot be exported, or ONNX and torch differ by more than 1e-4.
+    """
+    network = network.eval()
+    model = _tidied((_traced if traced else _exported)(network, card), card)
+    if half:
+        _store_as_half(model)
+    temporary = _temporary(path)
+    try:
+        onnx.save(model, temporary)
+        _verify(network, temporary, _examples(card))
+        temporary.replace(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _examples(card: Card) -> list[Tensor]:
+    """Two pictures, (1, 3, H, W), of different sizes where the sides are free."""
+    if card.fixed:
+        return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
+    cell = card.multiple
+    most = -(-48 // cell)
+    image = torch.from_numpy(natural_picture(2 * most * cell))
+    sizes = ((most, 2 * most), (2 * most - 1, most + 1))
+    return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep to itself what torch says of its own future, and of packages that it does without."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
+    rows, columns = torch.export.Dim("rows"), torch.export.Dim("columns")
+    sides = {2: rows, 3: columns}
+    if card.multiple > 1:
+        sides = {2: card.multiple * rows, 3: card.multiple * columns}
+    try:
+        with _in_silence():
+            program = torch.onnx.export(
+                network,
+                (_examples(card)[0],),
+                dynamo=True,
+                dynamic_shapes=None if card.fixed else (sides,),
+                input_names=["image"],
+                output_names=["enlarged"],
+                opset_version=_OPSET,
+                optimize=False,
+                verbose=False,
+            )
+            assert program is not None
+            optimizer.optimize_ir(program.model, input_size_limit=_FOLDED)
+            return program.model_proto
+    except OnnxExporterError as error:
+        raise _no_export(card, error) from error
+
+
+def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
+    file = io.BytesIO()
+    free = {"image": {2: "height", 3: "width"}, "enlarged": {2: "rows", 3: "columns"}}
+    try:
+        with _in_silence():
+            torch.onnx.export(
+                network,
+                (_examples(card)[0],),
+                file,  # type: ignore[arg-type]
+                dynamo=False,
+                dynamic_axes=None if card.fixed else free,
+                input_names=["image"],
+                output_names=["enlarged"],
+                opset_version=_OPSET,
+            )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise _no_export(card, error) from error
+    return onnx.load_model_from_string(file.getvalue())
+
+
+def _no_export(card: Card, error: Exception) -> WeightsError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+    return WeightsError(f"{card.name} cannot be exported to ONNX: {reason}")
 
 
 def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
@@ -119,16 +252,37 @@ def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     return model
 
 
-def _verify(network: nn.Module, path: Path, example: Tensor) -> None:
-    import openvino as ov
+def _store_as_half(model: onnx.ModelProto) -> None:
+    """Store the constants that fp16 holds exactly as fp16, each followed by a cast to float32."""
+    casts = []
+    for constant in model.graph.initializer:
+        if constant.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(constant)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if values.size < _LEAST or not np.array_equal(halves.astype(np.float32), values):
+            continue
+        name, stored = constant.name, f"{constant.name}.f16"
+        constant.CopyFrom(numpy_helper.from_array(halves, stored))
+        node = helper.make_node("Cast", [stored], [name], f"{name}.f32", to=TensorProto.FLOAT)
+        casts.append(node)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
-    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    with torch.inference_mode():
-        wanted = network(example).numpy()
-    got = compiled(example.numpy())[0]
-    if not np.allclose(got, wanted, atol=_TOLERANCE):
-        worst = float(np.abs(got - wanted).max())
-        raise WeightsError(f"the exported network differs from torch by {worst:.2g}; not written")
+
+def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
+    run = Runner(path)
+    for example in examples:
+        with torch.inference_mode():
+            wanted = network(example).numpy()
+        got = run(example.numpy())
+        worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else np.inf
+        if not worst <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+            raise WeightsError(
+                f"{path.name}: the exported network differs from torch by {worst:.2g}; not written"
+            )
 
 
 def with_card(model: Path, card: Card) -> None:
@@ -136,44 +290,6 @@ def with_card(model: Path, card: Card) -> None:
     proto = onnx.load(model)
     del proto.metadata_props[:]
     proto.metadata_props.add(key=KEY, value=card.to_json())
-    temporary = model.with_name(f".{model.name}.part")
+    temporary = _temporary(model)
     onnx.save(proto, temporary)
     temporary.replace(model)
-
-
-def measured(model: Path, card: Card) -> Card:
-    """The card with each rung's working set: what a fresh process's peak grows by when it compiles
-    the network for a tile of that side and runs it twice in f32.
-    """
-    sizes = {}
-    for side in LADDER:
-        if side <= 2 * card.halo or side % card.multiple:
-            continue
-        sizes[side] = _working_set(model, side)
-    return replace(card, tiles=sizes)
-
-
-_MEASURE = """
-import json, sys
-import numpy as np
-from pathlib import Path
-from enlarge.engines.openvino import OpenVinoEngine
-from enlarge.memory import peak, resident
-side, scale = int(sys.argv[2]), int(sys.argv[3])
-engine = OpenVinoEngine(Path(sys.argv[1]), scale, "f32", 0)
-before = resident()
-session = engine.session(side, side, 3, np.dtype("uint8"), np.dtype("uint8"))
-for _ in range(2):
-    session(np.zeros((side, side, 3), np.uint8))
-print(json.dumps(peak() - before))
-"""
-
-
-def _working_set(model: Path, side: int) -> int:
-    card = read_card(model)
-    assert card is not None
-    with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-c", _MEASURE, str(model), str(side), str(card.scale)]
-        environment = {**os.environ, "ENLARGE_CACHE": cache}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return int(json.loads(done.stdout))

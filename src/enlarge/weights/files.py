@@ -16,6 +16,8 @@ from typing import BinaryIO
 from enlarge.errors import WeightsError
 from enlarge.weights.card import KEY, Card
 
+PICKLES = (".pth", ".pt", ".ckpt", ".bin")
+"""What torch's checkpoints end in."""
 _METADATA_FIELD = 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 

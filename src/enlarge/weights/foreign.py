@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,20 @@ from torch import Tensor
 from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import build
 from enlarge.networks.blocks import DIV2K_MEAN
+from enlarge.weights.files import PICKLES
 
 State = dict[str, Tensor]
 Options = dict[str, Any]
 
-PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 WRAPPERS = ("params_ema", "ema", "params", "state_dict", "model_state_dict", "raw", "model")
 """Keys under which others nest the state dict; the averaged weights first."""
 PREFIXES = ("module.", "model.", "network.", "net_g.", "generator.", "net.", "_orig_mod.")
+
+
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, SafetensorError),
+    *(TypeError, AttributeError, AssertionError, OverflowError, struct.error),  # of noise as pickle
+)
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -58,7 +65,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
             f"{path}: refused, for this pickle holds more than weights and would run code when it "
             "is opened; save its state dict alone, best as .safetensors"
         ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint: {error}") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: expected a dict of tensors, got {type(content).__name__}")

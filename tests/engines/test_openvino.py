@@ -12,7 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from enlarge.engines.openvino import OpenVinoEngine, has_bf16, trim_cache
+from enlarge.cache import trim_cache
+from enlarge.engines.openvino import OpenVinoEngine, has_bf16
 from enlarge.errors import EngineError
 from enlarge.weights.catalog import find_weights
 
@@ -98,8 +99,7 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
 def test_every_convolution_of_fast_runs_in_bf16_and_the_tail_in_f32() -> None:
     weights = find_weights("fast")
     engine = OpenVinoEngine(weights.path, 4, "bf16", 0)
-    kind = np.dtype(np.uint8)
-    graph = engine._compile(engine._graph(64, 64, 3, kind, kind, True), "bf16")
+    graph = engine._compile(engine._graph(64, 64, 3, "uint8", "uint8", True), "bf16")
     kinds = []
     for node in graph.get_runtime_model().get_ordered_ops():
         info = {key: node.get_rt_info()[key].astype(str) for key in ("layerType", "primitiveType")}

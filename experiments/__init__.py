@@ -1,0 +1,1 @@
+"""Experiments: a folder each, with a script, its raw results and a README."""

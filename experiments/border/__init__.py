@@ -1,0 +1,1 @@
+"""Leaving the borders of patches out of the loss."""

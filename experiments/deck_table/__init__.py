@@ -1,0 +1,1 @@
+"""The deck's table, again, on real photographed pairs."""

@@ -1,0 +1,191 @@
+"""The deck's table, one cell at a time.
+
+    python -m experiments.deck_table hybrid-1         train and judge one cell (about 20 minutes)
+    python -m experiments.deck_table                  say which cells are done
+    python -m experiments.deck_table table            write docs/deck_table.md and its chart
+
+A cell is a model and a seed: phase 1 (train : valid 8 : 2 of city100's train.csv, 64² grid patches)
+and phase 2 (all of it, with flips), MINUTES each, judged on valid.csv, by which nothing is chosen.
+Run it alone on the machine. MINUTES=0.1 in the environment tries it out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enlarge.metrics.evaluation import Result, bicubic, evaluate, model_method
+from enlarge.metrics.pairs import find_set
+from enlarge.metrics.protocol import Protocol
+from enlarge.training.config import Config, data_root, load_config
+from enlarge.training.fit import RUNS, fit
+from enlarge.training.result import write_model
+from enlarge.weights.catalog import Weights
+from enlarge.weights.export import export_onnx, load_network, round_to_half, with_card
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RESULTS, MODELS = HERE / "results", HERE / "models"
+CITY = Path("real/city100")
+FACTOR = 4
+"""Every width, and every number of layers, is the deck's divided by this (heads: what divides)."""
+MUON = ["train.optimizer=muon", "train.lr=0.01", "train.decay=0.5", "train.warmup=50",
+        "train.ema=0.99", "train.clip=1.0"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model at this machine's size, a seed, and what differs from the deck's recipe."""
+
+    network: str
+    options: dict[str, Any]
+    seed: int
+    overrides: list[str] = field(default_factory=list)
+    about: str = "the deck's: L1, Adam 1e-4, cosine, batch 16"
+
+
+_EDSR = {"features": 64 // FACTOR, "blocks": 16 // FACTOR}
+_LIGHT = {"dim": 60 // FACTOR, "heads": 3}
+# Swin layers come in pairs, plain and shifted.
+_STL = 2 * math.ceil(6 / FACTOR / 2)
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "edsr": ("edsr", _EDSR),
+    "swinir": (
+        "swinir",
+        {"dim": _LIGHT["dim"], "depths": [_STL] * 3, "heads": [_LIGHT["heads"]] * 3},
+    ),
+    "hybrid": (
+        "edswin-deck",
+        {
+            "features": 256 // FACTOR,
+            "blocks": 64 // FACTOR,
+            "dim": _LIGHT["dim"],
+            "depths": [_STL] * 4,
+            "heads": [_LIGHT["heads"]] * 4,
+        },
+    ),
+}
+CELLS: dict[str, Cell] = {
+    f"{name}-{seed}": Cell(network, options, seed)
+    for name, (network, options) in OPTIONS.items()
+    for seed in (1, 2)
+} | {
+    f"{name}-muon": Cell(network, options, 1, MUON, "Muon 0.01, running average, clipping")
+    for name, (network, options) in OPTIONS.items()
+}
+
+
+def config_of(name: str, cell: Cell, phase: int, minutes: float) -> Config:
+    """The recipe of one phase of a cell."""
+    recipe = ROOT / "recipes" / ("deck_hybrid.yaml" if phase == 1 else "deck_hybrid_2.yaml")
+    start = f"{RUNS}/deck_table/{name}_1/last.ckpt" if phase == 2 else ""
+    city = data_root() / CITY
+    config = load_config(
+        recipe,
+        [
+            f"name=deck_table/{name}_{phase}",
+            f"data.pairs=[{city / 'train.csv'}]",
+            f"data.valid=[{city / 'valid.csv'}]",
+            f"model.network={cell.network}",
+            f"model.start={start}",
+            f"train.seed={cell.seed}",
+            "train.epochs=0",
+            f"train.minutes={minutes}",
+            "train.check_every=100",
+            "train.keep=last",
+            *cell.overrides,
+        ],
+    )
+    return replace(config, model=replace(config.model, options={"scale": 4, **cell.options}))
+
+
+def run(name: str, cell: Cell, minutes: float) -> None:
+    """Train both phases, export, judge, and write the cell's JSON and its model."""
+    phases = []
+    folder = Path()
+    for phase in (1, 2):
+        config = config_of(name, cell, phase, minutes)
+        if (RUNS / config.name / "last.ckpt").exists():
+            raise SystemExit(f"{RUNS / config.name} is there; delete it to train the cell again")
+        folder = fit(config)
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        phases.append({"minutes": minutes, "steps": lines[-1]["step"], "curve": lines})
+    write_model(config, folder)
+    network, card = load_network(folder / "model.safetensors")
+    round_to_half(network)
+    MODELS.mkdir(exist_ok=True)
+    card = replace(card, name=f"deck-{name}", recipe="experiments/deck_table")
+    model = MODELS / f"{name}.onnx"
+    export_onnx(network, card, model, half=True)
+    with_card(model, card)
+    found = {
+        "cell": name,
+        "network": cell.network,
+        "options": cell.options,
+        "seed": cell.seed,
+        "recipe": cell.about,
+        "parameters": card.parameters,
+        "flops": card.flops,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "phases": phases,
+        "scores": judge(Weights(model, card)),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"{RESULTS / name}.json: {found['scores']}")
+
+
+def judge(weights: Weights) -> dict[str, Any]:
+    """PSNR and SSIM on valid.csv of the model and of bicubic, in Y and in RGB; and the L1 loss."""
+    data = find_set(data_root() / CITY / "valid.csv", 4)
+    scores: dict[str, Any] = {}
+    for colour in ("y", "rgb"):
+        protocol = Protocol(colour, None, False)
+        methods = [bicubic(), model_method(weights, precision="f32")]
+        results: list[Result] = evaluate(methods, data, protocol)
+        for who, result in zip(("bicubic", "model"), results, strict=True):
+            scores[f"{who} {colour}"] = {"psnr": result.psnr, "ssim": result.ssim}
+    scores["loss"] = loss_of(weights)
+    return scores
+
+
+def loss_of(weights: Weights) -> float:
+    """Mean absolute error on valid.csv of the 8-bit output, in [0, 1] as training measures it."""
+    from enlarge.metrics.pairs import load
+
+    data = find_set(data_root() / CITY / "valid.csv", 4)
+    method = model_method(weights, precision="f32")
+    errors = []
+    for pair in data.pairs:
+        low, high, _ = load(pair, 4)
+        errors.append(np.abs(method.run(low, 4) / 255.0 - high / 255.0).mean())
+    return float(np.mean(errors))
+
+
+def main(arguments: list[str]) -> None:
+    """One cell, the table, or what there is."""
+    minutes = float(os.environ.get("MINUTES", "10"))
+    for argument in arguments:
+        if argument == "table":
+            from experiments.deck_table.table import write
+
+            write(RESULTS, ROOT / "docs")
+        elif argument in CELLS:
+            run(argument, CELLS[argument], minutes)
+        else:
+            raise SystemExit(f"no cell {argument!r}; there are: {', '.join(CELLS)}, and table")
+    if not arguments:
+        for name in CELLS:
+            print(f"{'done' if (RESULTS / f'{name}.json').exists() else 'to do':6} {name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,131 @@
+"""The deck's table and its curves, from the cells' JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+PART = "city100/valid"
+NAMES = {"edsr": "toy EDSR", "swinir": "toy SwinIR", "hybrid": "EDSR + SwinIR"}
+DECK = {"edsr": 22.7684, "swinir": 21.1658, "hybrid": 23.1245}
+COLOURS = {"edsr": "#2563c9", "swinir": "#15803d", "hybrid": "#c2410c"}
+_WIDTH, _HEIGHT, _LEFT, _TOP = 460, 300, 52, 28
+
+
+def write(results: Path, docs: Path) -> None:
+    """Write deck_table.md and deck_table.svg from what cells there are."""
+    cells = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    if not cells:
+        raise SystemExit(f"no results in {results}; run a cell first")
+    (docs / "deck_table.md").write_text(page(cells), encoding="utf-8")
+    (docs / "deck_table.svg").write_text(chart(cells), encoding="utf-8")
+    print(f"{docs}/deck_table.md: {len(cells)} cells")
+
+
+def page(cells: Sequence[dict[str, Any]]) -> str:
+    """The page in Markdown: a row for each cell, bicubic first."""
+    plain = cells[0]["scores"]
+    minutes = cells[0]["phases"][0]["minutes"]
+    lines = [
+        "# The deck's table, on photographed pairs",
+        "",
+        "The deck's three models with every width and every number of layers divided by 4, trained "
+        "on the 18 pairs of City100's `train.csv` (© 2019 Chang Chen, MIT) in 64² grid patches: "
+        f"phase 1 with 8 : 2, phase 2 on all with flips, {minutes:g} minutes each on "
+        f"{cells[0]['machine']}, judged on the 4 pairs of `valid.csv`, by which nothing was "
+        "chosen. "
+        "The deck's own numbers stand beside as context: other pictures, not comparable.",
+        "",
+        "`python -m experiments.deck_table CELL` runs a cell, `… table` writes this page.",
+        "",
+        "| model | recipe | seed | parameters | steps | loss | PSNR Y / SSIM | RGB | the deck |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        f"| bicubic | | | | | | {_score(plain['bicubic y'])} | "
+        f"{plain['bicubic rgb']['psnr']:.2f} | |",
+    ]
+    for cell in cells:
+        kind = cell["cell"].partition("-")[0]
+        steps = " + ".join(f"{phase['steps']:,}" for phase in cell["phases"])
+        scores = cell["scores"]
+        lines.append(
+            f"| {NAMES[kind]} | {cell['recipe']} | {cell['seed']} | {cell['parameters']:,} | "
+            f"{steps} | {scores['loss']:.4f} | {_score(scores['model y'])} | "
+            f"{scores['model rgb']['psnr']:.2f} | {DECK[kind]:.2f} |"
+        )
+    lines += ["", "![PSNR against minutes and against steps](deck_table.svg)", ""]
+    return "\n".join(lines)
+
+
+def _score(score: dict[str, float]) -> str:
+    return f"{score['psnr']:.2f} / {score['ssim']:.4f}"
+
+
+def curve(cell: dict[str, Any], by: str) -> list[tuple[float, float]]:
+    """(minutes or steps, PSNR in dB), phase 2 behind phase 1."""
+    points, before = [], 0.0
+    for phase in cell["phases"]:
+        points += [(before + line[by], line[PART]) for line in phase["curve"] if PART in line]
+        before = points[-1][0] if points else 0.0
+    return points
+
+
+def chart(cells: Sequence[dict[str, Any]]) -> str:
+    """Two panels as SVG: against minutes, and against steps."""
+    panels = []
+    for number, (by, label) in enumerate((("minutes", "minutes"), ("step", "steps"))):
+        panels.append(_panel(cells, by, label, number * (_WIDTH + 30)))
+    key = "".join(
+        f'<text x="{_LEFT + 150 * i}" y="14" fill="{COLOURS[kind]}">{escape(name)}</text>'
+        for i, (kind, name) in enumerate(NAMES.items())
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 30} {_HEIGHT + 50}" '
+        'font-family="system-ui, sans-serif" font-size="13" fill="#4b5563">'
+        '<rect width="100%" height="100%" fill="#fff"/>'
+        f"{key}{''.join(panels)}</svg>\n"
+    )
+
+
+def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> str:
+    curves = {cell["cell"]: curve(cell, by) for cell in cells}
+    every = [point for points in curves.values() for point in points]
+    right = max(x for x, _ in every) or 1.0
+    # The first points of an untrained network would flatten all others.
+    top = max(y for _, y in every)
+    bottom = max(min(y for _, y in every), top - 3.0)
+    top, bottom = top + 0.05, bottom - 0.05
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = left + _LEFT + (_WIDTH - _LEFT - 10) * x / right
+        down = _TOP + (_HEIGHT - _TOP) * (top - max(y, bottom)) / (top - bottom)
+        return across, down
+
+    parts = []
+    for i in range(5):
+        value = bottom + (top - bottom) * i / 4
+        x, y = place(0, value)
+        parts.append(
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{left + _WIDTH - 10}" y2="{y:.1f}" '
+            f'stroke="#e5e8ec"/><text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{value:.2f}</text>"
+        )
+        x, y = place(right * i / 4, bottom)
+        parts.append(
+            f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{right * i / 4:,.3g}</text>'
+        )
+    for name, points in curves.items():
+        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)
+        dash = ' stroke-dasharray="5 4"' if name.endswith("muon") else ""
+        colour = COLOURS[name.partition("-")[0]]
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"{dash}>'
+            f"<title>{escape(name)}</title></polyline>"
+        )
+    parts.append(
+        f'<text x="{left + _WIDTH / 2:.0f}" y="{_HEIGHT + 38}" text-anchor="middle">'
+        f"PSNR Y on valid.csv (dB) against {label}; dashed: Muon</text>"
+    )
+    return "".join(parts)

@@ -1,0 +1,1 @@
+"""SRGAN, tiny, against L1 alone."""

@@ -1,0 +1,93 @@
+"""Learning: the memory of a step is known before it is taken, and a killed run goes on exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from enlarge.memory import format_size
+from enlarge.training.config import load_config
+from enlarge.training.footprint import fitted, measure_in_child
+from enlarge.training.watching import LAST, LOG
+from proofs.result import Proof, Result
+
+ROOT = Path(__file__).parents[1]
+_LIMIT = 64 * 10**9
+_STEPS = 100
+
+
+def estimate_holds() -> Result:
+    """The peak of a step on a whole 512² picture: extrapolated from 256² and below, measured."""
+    told, worst = [], 0.0
+    for name in ("toy_edsr", "toy_swinir"):
+        config = load_config(ROOT / f"recipes/{name}.yaml", [])
+        estimate = fitted(measure_in_child(config, _LIMIT, (64, 128, 256))).of(1, 512)
+        ((_, peak),) = measure_in_child(config, _LIMIT, (512,))
+        worst = max(worst, abs(estimate / peak - 1.0))
+        told.append(f"{name}: estimated {format_size(estimate)}, measured {format_size(peak)}")
+    claim = "the estimated peak of a training step on a whole 512² picture is within 20 %"
+    return Result(claim, "; ".join(told), worst <= 0.2)
+
+
+def killed_run_is_exact() -> Result:
+    """A run of 100 steps killed (SIGKILL) after step 50 and resumed, and an undisturbed one."""
+    with tempfile.TemporaryDirectory() as work:
+        whole, parts = (_command(Path(work), name) for name in ("whole", "parts"))
+        subprocess.run(whole, cwd=ROOT, env=_environment(work), check=True)
+        log = Path(work) / "runs/parts" / LOG
+        with subprocess.Popen(parts, cwd=work, env=_environment(work)) as process:
+            while not (log.exists() and '"step": 50,' in log.read_text()) or not (
+                log.with_name(LAST).exists()
+            ):
+                time.sleep(0.02)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGKILL)
+        subprocess.run([*parts, "resume"], cwd=work, env=_environment(work), check=True)
+        a, b = (
+            torch.load(Path(work) / f"runs/{name}" / LAST, weights_only=True)["state_dict"]
+            for name in ("whole", "parts")
+        )
+        lines = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    equal = all(torch.equal(a[key], b[key]) for key in a)
+    text = f"{len(a)} tensors {'equal in every bit' if equal else 'DIFFER'}; checks at {lines}"
+    return Result(
+        "a run killed after step 50 of 100 and resumed equals one undisturbed", text, equal
+    )
+
+
+_RUN = """
+import os, sys
+from pathlib import Path
+from enlarge.training.config import load_config
+from enlarge.training.fit import fit
+os.chdir(sys.argv[1])
+fit(load_config(Path(sys.argv[2]), sys.argv[4:-1] if sys.argv[-1] == "resume" else sys.argv[4:]),
+    resume=sys.argv[-1] == "resume")
+"""
+
+
+def _command(work: Path, name: str) -> list[str]:
+    recipe = str(ROOT / "recipes/fast_flat.yaml")
+    photos = os.environ.get("ENLARGE_DATA", str(ROOT.parent / "shared/data")) + "/photos"
+    told = [f"name={name}", f"data.photos={photos}", "model.start=", "train.minutes=0"]
+    told += ["data.parts=[detail]", "data.valid=[]", f"train.steps={_STEPS}"]
+    told += ["train.check_every=50", "train.batch=4"]
+    return [sys.executable, "-c", _RUN, str(work), recipe, "--", *told]
+
+
+def _environment(work: str) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": work}
+
+
+PROOFS: dict[str, Proof] = {
+    "memory of a training step": estimate_holds,
+    "killed training": killed_run_is_exact,
+}

@@ -1,0 +1,87 @@
+"""What every part of the page is given: the language, the options, the visit, and the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from enlarge.app.options import Options
+from enlarge.app.queue import Queue
+from enlarge.app.texts import Language, text
+from enlarge.app.visit import Item, Visit
+from enlarge.app.work import Sentence, Wish, refusal
+from enlarge.errors import EnlargeError
+from enlarge.upscaler import Forecast, Upscaler, open_model
+from enlarge.weights.catalog import Weights
+
+SAMPLE = "sample"
+"""The key of the bundled picture among a visit's."""
+_VIEWER = ("viewer", "divider", "fit", "actual", "zoom_in", "zoom_out", "left", "right")
+_PART = 240, 180
+"""Pixels of a picture that are previewed at ×4; fewer at larger factors."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One run of the page for one visitor."""
+
+    language: Language
+    options: Options
+    queue: Queue
+    visit: Visit
+
+    def say(self, key: str, **values: Any) -> str:
+        """A sentence in the visitor's language."""
+        return text(self.language, key, **values)
+
+    def say_sentence(self, sentence: Sentence) -> str:
+        """The same for one that was kept."""
+        return self.say(sentence.key, **sentence.values)
+
+    def viewer_texts(self) -> dict[str, str]:
+        """The labels of the viewer's controls."""
+        return {key: self.say(key) for key in _VIEWER}
+
+    def open(self, weights: Weights) -> Upscaler:
+        """A model, shared by all visitors."""
+        options = self.options
+        return _open(
+            str(weights.path), options.engine, options.device, options.precision, options.threads
+        )
+
+    def outlook(self, item: Item, wish: Wish) -> Forecast | Sentence:
+        """The result's size, or why this page does not make it."""
+        try:
+            outlook = wish.outlook(item.known())
+        except EnlargeError as error:
+            return Sentence("impossible", {"reason": str(error)})
+        return refusal(outlook, self.options) or outlook
+
+    def take_sample(self) -> Item:
+        """The bundled picture, as if the visitor had brought it."""
+        place = sample()
+        return self.visit.add(SAMPLE, "photo.jpg", place.read_bytes())
+
+
+def part_of(item: Item, scale: float) -> tuple[int, int]:
+    """The size of the part of a picture that is previewed, in its pixels."""
+    facts, share = item.known(), min(1.0, 4 / scale)
+    width, height = (max(8, round(side * share)) for side in _PART)
+    return min(width, facts.width), min(height, facts.height)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _open(path: str, engine: str, device: str, precision: str, threads: int) -> Upscaler:
+    """Opened once for everybody, and warm: the part that is previewed first is compiled here."""
+    model = open_model(path, engine=engine, device=device, precision=precision, threads=threads)
+    model.upscale(np.zeros((_PART[1], _PART[0], 3), np.uint8))
+    return model
+
+
+def sample() -> Path:
+    """The bundled picture, `samples/photo.jpg` of the repository."""
+    return Path(__file__).with_name("sample.jpg")

@@ -1,0 +1,41 @@
+"""What `enlarge app` was started with, handed to the page through the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+
+from enlarge.weights.catalog import DEFAULT
+
+VARIABLE = "ENLARGE_APP"
+"""The environment variable that carries the options as JSON: a page has no other argument."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`max_upload`: bytes of one file. `max_pixels`, `max_result`: of a picture and of its
+    enlargement. `max_files`: of one visitor. The others are the command line's own.
+    """
+
+    max_upload: int = 64_000_000
+    max_pixels: int = 25_000_000
+    max_result: int = 400_000_000
+    max_files: int = 20
+    model: str = DEFAULT
+    engine: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    memory: str | None = None
+
+    def to_json(self) -> str:
+        """For the environment."""
+        return json.dumps(asdict(self))
+
+
+def from_environment() -> Options:
+    """The options in force; the defaults where the page runs without `enlarge app`."""
+    values = json.loads(os.environ.get(VARIABLE, "{}"))
+    known = {field.name for field in fields(Options)}
+    return Options(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,285 @@
+"""Every sentence of the page, in English and Korean, side by side."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Language = Literal["en", "ko"]
+LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "tagline": (
+        "Small pictures in, large ones out: sharp, and with nothing lost.",
+        "작은 사진을 크고 또렷하게. 담긴 정보는 그대로 지킵니다.",
+    ),
+    "language": ("Language", "언어"),
+    "tab_enlarge": ("Enlarge", "확대"),
+    "tab_plan": ("How it works", "작동 방식"),
+    "tab_compare": ("Compare models", "모델 비교"),
+    # Bringing pictures
+    "upload": (
+        "Drop pictures here, choose them, or paste one",
+        "사진을 끌어다 놓거나, 고르거나, 붙여넣으세요",
+    ),
+    "upload_help": (
+        "JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, HEIC, JPEG XL or JPEG 2000.",
+        "JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, HEIC, JPEG XL, JPEG 2000.",
+    ),
+    "sample": ("Try the sample", "예시 사진으로 해 보기"),
+    "choose": ("Choose files", "파일 고르기"),
+    "limits": (
+        "up to {files} files of {size} and {pixels} megapixels each",
+        "한 번에 {files}개, 파일마다 {size}, {pixels}백만 화소까지",
+    ),
+    "remove": ("Remove this picture", "이 사진 빼기"),
+    "promise_lossless": (
+        "**Nothing is lost.** Colour profile, EXIF, transparency and 16 bits stay.",
+        "**잃는 것이 없습니다.** 색 프로파일, EXIF, 투명도, 16비트가 그대로 남습니다.",
+    ),
+    "promise_seamless": (
+        "**No seams.** Tiles overlap by what the network can see.",
+        "**이음매가 없습니다.** 타일은 신경망이 보는 만큼 겹칩니다.",
+    ),
+    "promise_here": (
+        "**It stays here.** The machine that serves this page does the work; nothing goes farther.",
+        "**밖으로 나가지 않습니다.** 이 페이지를 띄운 컴퓨터가 확대하고, "
+        "다른 곳으로 보내지 않습니다.",
+    ),
+    "sample_by": (
+        "Sample: “Friends” by Aitzol Berasategi, CC BY 4.0",
+        "예시 사진: “Friends”, Aitzol Berasategi, CC BY 4.0",
+    ),
+    "private": (
+        "Your pictures stay in this session: nobody else sees them, and they are deleted when "
+        "you close the page.",
+        "올린 사진은 이 세션에만 있습니다. 다른 사람은 볼 수 없고, 페이지를 닫으면 지워집니다.",
+    ),
+    "picture": ("Picture", "사진"),
+    # What cannot be taken
+    "too_large": (
+        "{name} has {size}, and this page takes files of up to {limit}. Save it smaller, or use "
+        "the command line, which has no such limit: enlarge {name}",
+        "{name}의 크기는 {size}인데, 이 페이지는 {limit}까지 받습니다. 더 작게 저장하거나, 제한이 "
+        "없는 명령줄을 쓰세요: enlarge {name}",
+    ),
+    "too_many_pixels": (
+        "{name} has {pixels} megapixels ({width} × {height}), and this page takes up to {limit}. "
+        "Reduce it, or use the command line, which has no such limit: enlarge {name}",
+        "{name}은(는) {pixels}백만 화소({width} × {height})인데, 이 페이지는 {limit}백만 화소까지 "
+        "받습니다. 줄여서 올리거나, 제한이 없는 명령줄을 쓰세요: enlarge {name}",
+    ),
+    "result_too_large": (
+        "The result would have {pixels} megapixels ({width} × {height}), and this page makes up to "
+        "{limit}. Choose a smaller size.",
+        "결과가 {pixels}백만 화소({width} × {height})가 되는데, 이 페이지는 {limit}백만 화소까지 "
+        "만듭니다. 더 작은 크기를 고르세요.",
+    ),
+    "too_many_files": (
+        "{count} more files were left out: this page takes {limit} at a time.",
+        "파일 {count}개는 받지 않았습니다. 이 페이지는 한 번에 {limit}개까지 받습니다.",
+    ),
+    "unreadable": ("{reason}", "{name}은(는) 사진으로 읽을 수 없습니다. ({reason})"),
+    "impossible": ("{reason}", "이 설정으로는 만들 수 없습니다. ({reason})"),
+    "failed": ("It did not work: {reason}", "확대하지 못했습니다: {reason}"),
+    # Settings
+    "model": ("Model", "모델"),
+    "model_help": (
+        "The network that draws the detail. Each is described below it; the default suits most "
+        "photographs.",
+        "세부를 그려 넣는 신경망입니다. 설명은 아래에 있고, 기본 모델이 대부분의 사진에 맞습니다.",
+    ),
+    "model_facts": (
+        "×{scale}, {parameters} parameters{score}",
+        "×{scale}, 매개변수 {parameters}개{score}",
+    ),
+    "model_score": (", Set5 {psnr} dB (bicubic 28.43)", ", Set5 {psnr} dB (바이큐빅 28.43)"),
+    "size": ("Size", "크기"),
+    "size_help": (
+        "How many times wider and higher, or the width that you need; the shape stays.",
+        "가로세로를 몇 배로 할지, 또는 필요한 너비를 정합니다. 비율은 그대로입니다.",
+    ),
+    "to_width": ("Width…", "너비…"),
+    "width": ("Width in pixels", "너비 (픽셀)"),
+    "width_help": (
+        "Of the result, from 1 to 16 times the picture's own.",
+        "결과의 너비입니다. 원래 너비의 1~16배까지 됩니다.",
+    ),
+    "format": ("Format", "형식"),
+    "format_help": (
+        "PNG and TIFF lose nothing. JPEG, WebP and AVIF are smaller.",
+        "PNG와 TIFF는 손실이 없고, JPEG, WebP, AVIF는 파일이 작습니다.",
+    ),
+    "quality": ("Quality", "화질"),
+    "quality_help": (
+        "Higher keeps more and makes a larger file.",
+        "높을수록 더 많이 남고 파일이 커집니다.",
+    ),
+    "no_gps": ("Remove where it was taken", "찍은 장소 지우기"),
+    "no_gps_help": (
+        "Drops the position (GPS) from the result. Everything else that the camera wrote, and the "
+        "colour profile, stays.",
+        "결과에서 위치(GPS)를 지웁니다. 카메라가 적은 다른 정보와 색 프로파일은 남습니다.",
+    ),
+    "enlarge": ("Enlarge", "확대하기"),
+    "enlarge_all": ("Enlarge {count} pictures", "사진 {count}장 확대하기"),
+    "becomes": (
+        "{width} × {height} becomes {to_width} × {to_height}",
+        "{width} × {height} → {to_width} × {to_height}",
+    ),
+    # Preview and result
+    "preview_help": (
+        "Click a place in the picture: that part is enlarged at once.",
+        "사진에서 한 곳을 누르면 그 부분을 바로 확대해 보여 줍니다.",
+    ),
+    "pick": (
+        "The part that is previewed. Click, drag, or move it with the arrow keys.",
+        "미리 볼 부분입니다. 누르거나 끌거나 화살표 키로 옮기세요.",
+    ),
+    "preview_seconds": ("This part took {seconds} s.", "이 부분에 {seconds}초 걸렸습니다."),
+    "bicubic": ("Bicubic", "바이큐빅"),
+    "original": ("Original", "원본"),
+    "difference": ("Difference", "차이"),
+    "waiting": (
+        "Waiting: {count} pictures come before this one.",
+        "기다리는 중입니다. 앞에 사진이 {count}장 있습니다.",
+    ),
+    "waiting_one": (
+        "Waiting: one picture comes before this one.",
+        "기다리는 중입니다. 앞에 사진이 1장 있습니다.",
+    ),
+    "waiting_next": ("Next in line.", "다음 차례입니다."),
+    "starting": ("Reading the picture…", "사진을 읽는 중…"),
+    "running": ("{percent} %, {left} left", "{percent} %, {left} 남음"),
+    "finishing": ("Writing the file…", "파일을 쓰는 중…"),
+    "seconds": ("{count} s", "{count}초"),
+    "minutes": ("{minutes} min {seconds} s", "{minutes}분 {seconds}초"),
+    "cancel": ("Cancel", "취소"),
+    "cancelling": ("Stopping…", "멈추는 중…"),
+    "cancelled": ("Cancelled. Nothing was kept.", "취소했습니다. 남은 것은 없습니다."),
+    "done": (
+        "{width} × {height} in {seconds}, {size}. Made by {model} in {tiles} tiles, {precision}.",
+        "{width} × {height}, {seconds} 걸림, {size}. {model}, 타일 {tiles}개, {precision}.",
+    ),
+    "download": ("Download {name}", "{name} 내려받기"),
+    "download_all": ("Download all {count} as a zip", "{count}장 모두 zip으로 내려받기"),
+    "all_waiting": ("{done} of {count} done", "{count}장 중 {done}장 완료"),
+    "evidence": (
+        "Detail is estimated by a network. It is no evidence of who or what was there.",
+        "세부는 신경망이 추정한 것입니다. 누구였는지, 무엇이 있었는지의 증거가 될 수 없습니다.",
+    ),
+    "judge": ("Do you have the original?", "원본이 있나요?"),
+    "judge_help": (
+        "Give the picture that this one was reduced from: the page then measures how close the "
+        "result comes.",
+        "줄이기 전의 원본을 올리면 결과가 얼마나 가까운지 잽니다.",
+    ),
+    "judge_size": (
+        "The original has {width} × {height} pixels and the result {to_width} × {to_height}; they "
+        "must agree. Choose the size that makes them so.",
+        "원본은 {width} × {height}, 결과는 {to_width} × {to_height} 픽셀입니다. 둘이 같아지는 "
+        "크기를 고르세요.",
+    ),
+    "judge_large": (
+        "Pictures of up to {limit} megapixels are measured here; enlarge compare has no such "
+        "limit.",
+        "여기서는 {limit}백만 화소까지 잽니다. 명령 enlarge compare에는 제한이 없습니다.",
+    ),
+    "judge_white": (
+        "In the difference map white is {white} levels of 255.",
+        "차이 그림에서 흰색은 255단계 중 {white}단계입니다.",
+    ),
+    # The viewer's own controls
+    "viewer": (
+        "Before and after. Drag to move, + and − to zoom, 1 for actual pixels, 0 to fit.",
+        "전과 후. 끌어서 옮기고, +와 −로 확대·축소, 1은 실제 픽셀, 0은 화면에 맞춤.",
+    ),
+    "divider": ("Divider between before and after", "전과 후를 나누는 선"),
+    "fit": ("Fit", "맞춤"),
+    "actual": ("1:1", "1:1"),
+    "zoom_in": ("Zoom in", "크게"),
+    "zoom_out": ("Zoom out", "작게"),
+    "left": ("Left side", "왼쪽"),
+    "right": ("Right side", "오른쪽"),
+    # How it works
+    "plan_intro": (
+        "A picture is enlarged tile by tile, so that it never needs more memory than there is. "
+        "Cutting it into separate tiles would leave seams: at a tile's edge the network misses "
+        "what lies beyond. Here every tile reads a margin of its neighbours and keeps only what "
+        "that margin has made certain.",
+        "사진은 타일로 나누어 확대하므로 메모리가 모자라지 않습니다. 따로따로 자르기만 하면 "
+        "이음매가 생깁니다. 타일 가장자리에서는 신경망이 그 너머를 볼 수 없기 때문입니다. "
+        "여기서는 타일마다 이웃을 여유 있게 읽고, 확실해진 부분만 남깁니다.",
+    ),
+    "plan_pick": (
+        "Tiles of the picture. Point at one, or move with the arrow keys.",
+        "사진의 타일입니다. 가리키거나 화살표 키로 옮기세요.",
+    ),
+    "plan_read": ("read by the network", "신경망이 읽는 부분"),
+    "plan_kept": ("kept in the result", "결과에 남는 부분"),
+    "plan_field": ("what one pixel depends on", "한 픽셀이 의존하는 범위"),
+    "plan_tile": (
+        "Tile {number} of {count}: reads {read}, keeps {kept}",
+        "타일 {number}/{count}: {read} 읽고 {kept} 남김",
+    ),
+    "plan_side": ("Tile", "타일"),
+    "plan_side_help": (
+        "The side of a tile in pixels of the picture. Automatic takes the plan that computes the "
+        "fewest pixels within the memory.",
+        "타일 한 변의 픽셀 수입니다. 자동은 메모리 안에서 계산이 가장 적은 나눔을 고릅니다.",
+    ),
+    "automatic": ("Automatic", "자동"),
+    "plan_tiles": ("Tiles", "타일 수"),
+    "plan_size": ("Size of a tile", "타일 크기"),
+    "plan_margin": ("Receptive margin", "수용 여백"),
+    "plan_unbounded": ("whole picture", "사진 전체"),
+    "plan_halo": ("Overlap, each side", "겹침 (한쪽)"),
+    "plan_more": ("Computed more than once", "겹쳐 계산한 양"),
+    "plan_exact": (
+        "The overlap is the network's whole receptive margin: no pixel of the result can tell "
+        "that there were tiles.",
+        "겹침이 신경망의 수용 여백 전체와 같으므로, 결과의 어느 픽셀에도 타일의 흔적이 없습니다.",
+    ),
+    "plan_halo_only": (
+        "This network looks farther than the overlap; beyond it no value was seen to change by "
+        "more than the card states.",
+        "이 신경망은 겹침보다 멀리 봅니다. 그 너머에서는 카드에 적힌 것보다 크게 바뀐 값이 "
+        "없었습니다.",
+    ),
+    "prove": ("Prove it on a part of this picture", "이 사진의 한 부분에서 확인하기"),
+    "prove_help": (
+        "Enlarges the middle twice, once whole and once in tiles, and compares every value.",
+        "가운데를 통째로 한 번, 타일로 한 번 확대해서 모든 값을 비교합니다.",
+    ),
+    "proved": (
+        "{tiles} tiles against one: the largest difference is {most} of 255, and {share} of the "
+        "{values} values are equal ({precision}).",
+        "타일 {tiles}개와 통째로 한 것의 비교: 가장 큰 차이는 255단계 중 {most}단계, "
+        "값 {values}개 중 {share}가 같습니다 ({precision}).",
+    ),
+    "too_small": (
+        "This picture fits into one tile: there is nothing to cut.",
+        "이 사진은 타일 하나에 들어가므로 나눌 것이 없습니다.",
+    ),
+    # Compare models
+    "compare_intro": (
+        "Two ways to enlarge the same part, side by side.",
+        "같은 부분을 두 가지 방법으로 확대해 나란히 봅니다.",
+    ),
+    "compare_apart": (
+        "They differ by {mean} levels of 255 on average. {first}: {first_seconds} s, {second}: "
+        "{second_seconds} s.",
+        "평균 255단계 중 {mean}단계 다릅니다. {first}: {first_seconds}초, "
+        "{second}: {second_seconds}초.",
+    ),
+}
+
+
+def language_of(locale: str | None) -> Language:
+    """The page's language for a browser's locale ("ko-KR")."""
+    return "ko" if locale is not None and locale.lower().partition("-")[0] == "ko" else "en"
+
+
+def text(language: Language, key: str, **values: Any) -> str:
+    """One sentence. Raises `KeyError` for an unknown key or a value that is missing."""
+    english, korean = TEXTS[key]
+    return (korean if language == "ko" else english).format(**values)

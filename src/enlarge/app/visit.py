@@ -1,0 +1,168 @@
+"""A visit: one browser's session, its pictures, and the folder that holds their files.
+
+Nothing of a visit is reachable from another: the folder has a name that cannot be guessed, and the
+page hands out files of its own visit only. When the visitor leaves, the jobs are cancelled and the
+folder is removed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from enlarge.app.options import Options
+from enlarge.app.queue import Job, Queue
+from enlarge.app.views import Canvas
+from enlarge.app.work import Sentence, Wish, look
+from enlarge.errors import InputError
+from enlarge.media.reading import Facts
+from enlarge.upscaler import Upscaler
+
+GRACE = 30.0
+"""Seconds that a lost connection has to come back before the visit ends."""
+
+
+@dataclass(eq=False)
+class Item:
+    """One picture of a visit: its file, what it is or why it is not taken, and its last job."""
+
+    key: str
+    name: str
+    source: Path = field(repr=False)
+    facts: Facts | None = None
+    problem: Sentence | None = None
+    wish: Wish | None = None
+    job: Job | None = None
+    canvas: Canvas | None = field(default=None, repr=False)
+    views: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What was made for the browser and may be shown again."""
+
+    def known(self) -> Facts:
+        """The facts of a picture that was taken."""
+        assert self.facts is not None
+        return self.facts
+
+    @property
+    def target(self) -> Path:
+        """Where its result lies."""
+        return self.source.with_name("result")
+
+    @property
+    def result_name(self) -> str:
+        """What its result is called."""
+        assert self.wish is not None
+        return self.wish.name(self.name, self.wish.outlook(self.known()))
+
+
+class Visit:
+    """The pictures of one visitor, by key, in the order they came."""
+
+    def __init__(self, queue: Queue, options: Options) -> None:
+        self.owner = uuid4().hex
+        self.items: dict[str, Item] = {}
+        self.closed = False
+        self._queue, self._options = queue, options
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="enlarge-app-", ignore_cleanup_errors=True
+        )
+        self._leaving: threading.Timer | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return Path(self._folder.name)
+
+    def add(self, key: str, name: str, content: bytes | memoryview) -> Item:
+        """Take a picture; one that this page does not take is kept with its `problem` alone."""
+        name = re.sub(r"[\x00-\x1f/\\]", "_", name) or "picture"
+        place = self.folder / uuid4().hex
+        place.mkdir()
+        source = place / "source"
+        source.write_bytes(content)
+        found = look(source, name, self._options)
+        item = Item(key, name, source)
+        if isinstance(found, Sentence):
+            item.problem = found
+            self._clear(item)
+        else:
+            item.facts = found
+        self.items[key] = item
+        return item
+
+    def remove(self, key: str) -> None:
+        """Forget a picture, with its files."""
+        item = self.items.pop(key)
+        if item.job is not None and item.job.active:
+            self._queue.cancel(item.job)
+        threading.Thread(target=self._clear_when_idle, args=(item,), daemon=True).start()
+
+    def start(self, item: Item, wish: Wish, model: Upscaler) -> None:
+        """Put a picture into the queue."""
+        outlook = wish.outlook(item.known())
+        item.wish, item.views = wish, {}
+        try:
+            item.canvas = Canvas(item.source, outlook.width, outlook.height)
+        except InputError as error:  # cut off behind its header
+            reason = str(error).replace(str(item.source), item.name)
+            item.problem = Sentence("unreadable", {"name": item.name, "reason": reason})
+            return
+        work = wish.work(model, item.source, item.target, self._options)
+        item.job = Job(self.owner, work, watch=item.canvas.paste)
+        self._queue.add(item.job)
+
+    def zip(self, items: Sequence[Item]) -> Path:
+        """All results in one archive, stored (pictures are compressed already)."""
+        path = self.folder / f"{uuid4().hex}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for name, item in unique_names(items).items():
+                archive.write(item.target, name)
+        return path
+
+    def stay(self) -> None:
+        """The visitor is there (again)."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
+    def leave_soon(self) -> None:
+        """The connection is gone: close unless `stay` is called within `GRACE` seconds."""
+        self.stay()
+        self._leaving = threading.Timer(GRACE, self.close)
+        self._leaving.daemon = True
+        self._leaving.start()
+
+    def close(self) -> None:
+        """Cancel what is being done, and remove every file."""
+        self.closed = True
+        self._queue.leave(self.owner)
+        self.items.clear()
+        self._folder.cleanup()
+
+    def _clear_when_idle(self, item: Item) -> None:
+        while item.job is not None and item.job.active:
+            threading.Event().wait(0.1)
+        self._clear(item)
+
+    def _clear(self, item: Item) -> None:
+        shutil.rmtree(item.source.parent, ignore_errors=True)
+
+
+def unique_names(items: Sequence[Item]) -> Mapping[str, Item]:
+    """The results by their names, told apart where two pictures share one: `a_x4 (2).png`."""
+    names: dict[str, Item] = {}
+    for item in items:
+        path, number = Path(item.result_name), 1
+        name = path.name
+        while name.casefold() in {taken.casefold() for taken in names}:
+            number += 1
+            name = f"{path.stem} ({number}){path.suffix}"
+        names[name] = item
+    return names

@@ -1,0 +1,137 @@
+"""Zip archives: pictures read from one, and results put into one, the same bytes every time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from enlarge.errors import InputError, OutputError
+from enlarge.media.temporary import TemporaryFile
+
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry that is written: the earliest that the format can say."""
+_ENCRYPTED = 0x1
+_COPIED = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its name in there, its size in bytes, and its digest."""
+
+    archive: Path
+    name: str
+    size: int
+    digest: str
+    _zip: zipfile.ZipFile = field(repr=False, compare=False)
+    _info: zipfile.ZipInfo = field(repr=False, compare=False)
+
+    def open(self) -> MemberStream:
+        """Its content as a stream. Raises `InputError`."""
+        return MemberStream(self)
+
+
+class MemberStream:
+    """The content of a member, read in order. `name` is what errors call it."""
+
+    def __init__(self, member: Member) -> None:
+        self.name = f"{member.archive}/{member.name}"
+        try:
+            self._file = member._zip.open(member._info)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+            raise InputError(f"{self.name}: cannot be unpacked: {error}") from error
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises `InputError` where the archive is damaged."""
+        try:
+            return self._file.read(size)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise InputError(f"{self.name}: is damaged in the archive: {error}") from error
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._file.close()
+
+
+def list_members(path: Path) -> Iterator[Member | str]:
+    """The files in an archive, by name; for what cannot be taken, the line that says why.
+
+    Folders, links, and what macOS and hidden folders add are left out. Raises `InputError`.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be read as a zip archive ({why})") from error
+    for info in sorted(archive.infolist(), key=lambda info: info.filename):
+        inside = PurePosixPath(info.filename)
+        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+            continue
+        if "__MACOSX" in inside.parts or any(p.startswith("._") for p in inside.parts):
+            continue
+        if inside.is_absolute() or ".." in inside.parts or "\\" in info.filename:
+            yield f"{path}: {info.filename!r} leads out of the archive, and is not taken"
+        elif info.flag_bits & _ENCRYPTED:
+            yield f"{path}/{inside}: is encrypted; unpack the archive, give the folder"
+        else:
+            digest = f"crc32 {info.CRC:08x} {info.file_size}"
+            yield Member(path, str(inside), info.file_size, digest, archive, info)
+
+
+def write_archive(
+    target: Path,
+    files: Sequence[tuple[str, Path]],
+    *,
+    seal: Callable[[BinaryIO], None] | None = None,
+) -> None:
+    """Put files, (name inside, path), into a new archive, stored as they are.
+
+    The same files give the same bytes: entries in the order given, all of one time. `target`
+    appears when it is whole; `seal` is given it before that. Raises `OutputError`.
+    """
+    temporary = TemporaryFile(target)
+    try:
+        with zipfile.ZipFile(temporary.file, "w", zipfile.ZIP_STORED) as archive:
+            for name, path in files:
+                info = zipfile.ZipInfo(name, _LONG_AGO)
+                info.create_system = 3  # Unix: the same on every system
+                info.external_attr = (stat.S_IFREG | 0o644) << 16
+                info.file_size = path.stat().st_size
+                with path.open("rb") as source, archive.open(info, "w") as entry:
+                    shutil.copyfileobj(source, entry, _COPIED)
+        temporary.finish(seal)
+    except OSError as error:
+        temporary.abort()
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        temporary.abort()
+        raise
+
+
+def staging_folder(target: Path) -> Path:
+    """Where the parts of an archive wait until it is made."""
+    return target.with_name(target.name + ".parts")
+
+
+def remove_staging(folder: Path, files: Sequence[Path]) -> None:
+    """Remove the files and the ledger from the staging folder of an archive that is made, and every
+    folder that is then empty. What is not ours stays.
+    """
+    for path in files:
+        path.unlink(missing_ok=True)
+    ledger = folder / ".enlarge"
+    for path in ledger.glob("*"):
+        path.unlink(missing_ok=True)
+    for where, folders, _ in os.walk(folder, topdown=False):
+        for name in folders:
+            with contextlib.suppress(OSError):
+                (Path(where) / name).rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,89 @@
+"""One picture of a batch: where it comes from, and where its enlargement goes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from enlarge.errors import InputError
+
+if TYPE_CHECKING:
+    from enlarge.batch.archive import Member
+
+STREAM = "-"
+"""What stands for standard input and output."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture: its source and its target (`-` for the standard streams), as people call them.
+
+    `member`: the source, where it lies in an archive. `name`: what the ledger calls the target.
+    `replace`: the target may exist.
+    """
+
+    source: str
+    target: str
+    member: Member | None = None
+    name: str = ""
+    replace: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """The target as a path, None for standard output."""
+        return None if self.target == STREAM else Path(self.target)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells a file's content without reading it, as long as it stays the same: size, times of
+    the last change of content and of entry in nanoseconds, and number of the entry.
+    """
+
+    text: str
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """The stamp of a file's status."""
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        return cls(f"{status.st_size} {times} {status.st_ino}")
+
+
+def stamp_of(job: Job) -> Stamp:
+    """The stamp of a job's source. Raises `InputError` where it is gone."""
+    if job.member is not None:
+        return Stamp(job.member.digest)
+    try:
+        return Stamp.of(Path(job.source).stat())
+    except OSError as error:
+        raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+
+
+def digest_of(job: Job) -> str:
+    """The digest of a job's source: SHA-256, or what its archive says of it.
+
+    Raises `InputError` where it cannot be read.
+    """
+    if job.member is not None:
+        return job.member.digest
+    try:
+        return file_digest(Path(job.source))
+    except OSError as error:
+        raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits. Raises `OSError`."""
+    with path.open("rb") as file:
+        return stream_digest(file)
+
+
+def stream_digest(file: BinaryIO) -> str:
+    """The SHA-256 of what is left of an open file, in hexadecimal digits. Raises `OSError`."""
+    digest = hashlib.sha256()
+    while data := file.read(1 << 20):
+        digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""Pictures side by side: while one is computed, the next is decoded and the last is encoded."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LANES = 3
+"""Pictures at once: one is read, one is computed, one is written."""
+_AHEAD = 4 * LANES
+"""Results that may wait for one before them; results come in the order of the work."""
+
+
+class Room:
+    """Bytes that several pictures share. One that is too large for all of it gets it alone."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken: list[int] = []
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Wait until there is room for `size` bytes, or nobody else is there; then hold them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or sum(self._taken) + size <= self._size)
+            self._taken.append(size)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.remove(size)
+                self._changed.notify_all()
+
+
+def side_by_side(
+    work: Sequence[T], do: Callable[[T], R], cancel: threading.Event, lanes: int | None = None
+) -> Generator[tuple[T, R | Exception], None, None]:
+    """Each piece of work with what `do` gave for it, or raised, in the order of `work`.
+
+    A caller that stops early (an interrupt) sets `cancel`, which `do` has to heed, and waits for
+    what is at work; nothing further is begun. With one piece, or one lane, no thread is started.
+    """
+    lanes = LANES if lanes is None else lanes
+    if len(work) == 1 or lanes == 1:
+        for piece in work:
+            yield piece, _caught(do, piece)
+        return
+    waiting: deque[tuple[T, Future[R | Exception]]] = deque()
+    left = iter(work)
+    pool = ThreadPoolExecutor(lanes, thread_name_prefix="enlarge-picture")
+    try:
+        while True:
+            for begun in islice(left, _AHEAD - len(waiting)):
+                waiting.append((begun, pool.submit(_caught, do, begun)))
+            if not waiting:
+                return
+            piece, future = waiting.popleft()
+            yield piece, future.result()
+    except BaseException:
+        cancel.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _caught(do: Callable[[T], R], piece: T) -> R | Exception:
+    """A broad except, for one bad file must not stop the rest: the caller reports it."""
+    try:
+        return do(piece)
+    except Exception as error:
+        return error

@@ -1,0 +1,321 @@
+"""The ledger of an output folder: what was made of what, and how; so that a batch can be resumed.
+
+`FOLDER/.enlarge/ledger.sqlite` (SQLite, WAL) has a row for each output. A row goes
+
+    doing → sealed → (the file gets its name) → done        or → failed
+
+and each step is on the disk before the next begins. "Sealed" names the digest of the file that is
+about to appear; so, whenever a run is killed, the next one can tell whether what it finds is ours,
+and whole. Who is doing something holds a lock on a file beside the ledger while it lives; of one
+that is dead, what it was doing is free again. Processes on one machine may share a ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from enlarge.batch.jobs import Stamp
+from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, look
+from enlarge.errors import OutputError
+from enlarge.media.temporary import take_lock
+
+_VERSION = 1
+_PATIENCE = 60.0
+"""Seconds that a process waits for another one's transaction."""
+
+_TABLES = """
+CREATE TABLE pictures (
+    output TEXT PRIMARY KEY,  -- below the folder, with slashes
+    state TEXT NOT NULL,      -- doing, done, failed
+    owner TEXT,               -- of what is being done: the lock file
+    source TEXT NOT NULL,     -- as it was named
+    input TEXT NOT NULL,      -- digest of the input
+    stamp TEXT NOT NULL,      -- its size and times, as long as which stay the digest does
+    model TEXT NOT NULL,      -- digest of the model file
+    settings TEXT NOT NULL,   -- JSON
+    sealed TEXT,              -- digest of the output that is about to get its name
+    digest TEXT,              -- digest of the output that has it
+    shape TEXT,               -- of the output: its size and times
+    width INTEGER, height INTEGER, tile TEXT, seconds REAL,
+    problem TEXT              -- why it failed
+) WITHOUT ROWID;
+CREATE TABLE archive (name TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _guarded(
+    method: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[Ledger, P], R]:
+    """The method for one thread at a time, SQLite's errors in our words."""
+
+    def guarded(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock, explained(self.path):
+            return method(self, *args, **kwargs)
+
+    guarded.__doc__ = method.__doc__
+    return guarded
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise what SQLite raises as `OutputError`."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutputError(f"{path}: the ledger cannot be written: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise OutputError(
+            f"{path}: the ledger is damaged ({error}); remove it to begin anew: what is in the "
+            "folder then needs --overwrite"
+        ) from error
+
+
+class Ledger:
+    """An open ledger, made where there is none. Threads may share it. Use it in `with`.
+
+    Raises `OutputError` where it cannot be made, read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / LEDGER
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._owner, self._lock_file = _own_lock(self.path.parent)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from error
+        try:
+            with explained(self.path):
+                self._base = self._open()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        # An own isolation level would begin transactions by itself; they are begun by hand here.
+        base = sqlite3.connect(
+            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            base.execute("PRAGMA journal_mode = WAL")
+            base.execute("PRAGMA synchronous = FULL")  # a seal must outlive a power cut
+            base.execute("BEGIN IMMEDIATE")
+            (version,) = base.execute("PRAGMA user_version").fetchone()
+            if version > _VERSION:
+                raise OutputError(
+                    f"{self.path}: was made by a later version of enlarge; take that one, or "
+                    "another output folder"
+                )
+            if not version:
+                for statement in _TABLES.split(";")[:-1]:
+                    base.execute(statement)
+                base.execute(f"PRAGMA user_version = {_VERSION}")
+            base.execute("COMMIT")
+        except BaseException:
+            base.close()
+            raise
+        base.row_factory = sqlite3.Row
+        return base
+
+    def discard_if_empty(self) -> None:
+        """Close it, and remove it where it knows of no output and nobody else has it open."""
+        if self._lock_file.closed:
+            return
+        with self._lock, explained(self.path):
+            query = "SELECT count(*) FROM pictures WHERE state = 'done' OR sealed IS NOT NULL"
+            (count,) = self._base.execute(query).fetchone()
+        others = [path for path in self.path.parent.glob("*.lock") if path.name != self._owner]
+        self.close()
+        if not count and not others:
+            for path in self.path.parent.glob(f"{self.path.name}*"):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close it, and give back what was being done. Does nothing the second time."""
+        if self._lock_file.closed:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            self._base.execute(
+                "UPDATE pictures SET state = 'failed', owner = NULL, problem = 'interrupted' "
+                "WHERE owner = ?",
+                (self._owner,),
+            )
+        self._base.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                self._lock_file.close()
+            (self.path.parent / self._owner).unlink(missing_ok=True)
+        self._lock_file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @_guarded
+    def rows(self) -> dict[str, Row]:
+        """Every row, by its output."""
+        return {
+            found["output"]: Row(**dict(found))
+            for found in self._base.execute("SELECT * FROM pictures")
+        }
+
+    @_guarded
+    def row(self, output: str) -> Row | None:
+        """The row of one output."""
+        return self._row(output)
+
+    def _row(self, output: str) -> Row | None:
+        query = "SELECT * FROM pictures WHERE output = ?"
+        found = self._base.execute(query, (as_text(output),)).fetchone()
+        return None if found is None else Row(**dict(found))
+
+    @_guarded
+    def claim(self, output: str, wish: Wish) -> Row | None:
+        """Take an output upon oneself; None: it is this ledger's own to make now.
+
+        A row: another process has made it meanwhile, or is doing so.
+        """
+        with self._transaction():
+            row = self._row(output)
+            if row is not None and self.is_busy(row):
+                return row
+            state, digest = look(row, wish, self.folder / output)
+            if state is State.CURRENT:
+                if row is not None and row.state != "done":  # killed between name and word
+                    self._finish(output, str(digest), {})
+                return self._row(output)
+            values = (wish.source, wish.input, wish.stamp.text, wish.model, wish.settings)
+            self._base.execute(
+                "INSERT INTO pictures "
+                "(output, state, owner, source, input, stamp, model, settings, digest) "
+                "VALUES (?, 'doing', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET "
+                "state = 'doing', owner = excluded.owner, source = excluded.source, "
+                "input = excluded.input, stamp = excluded.stamp, model = excluded.model, "
+                "settings = excluded.settings, problem = NULL, sealed = NULL, "
+                "digest = excluded.digest",  # what is there stays known as ours
+                (as_text(output), self._owner, *map(as_text, values), digest),
+            )
+            return None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise
+        self._base.execute("COMMIT")
+
+    @_guarded
+    def seal(self, output: str, digest: str) -> None:
+        """Say what the file will be that is about to get its name."""
+        self._update(output, "sealed = ?", digest)
+
+    @_guarded
+    def finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
+        """Say that the file has its name. `facts`: width, height, tile, seconds."""
+        self._finish(output, digest, facts)
+
+    def _finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
+        names = "".join(f", {name} = ?" for name in facts)
+        target = self.folder / output
+        try:
+            shape = Stamp.of(target.stat()).text
+        except OSError as error:
+            raise OutputError(f"{target}: went away again: {error.strerror}") from error
+        self._update(
+            output,
+            "state = 'done', owner = NULL, sealed = NULL, problem = NULL, digest = ?, "
+            f"shape = ?{names}",
+            digest,
+            shape,
+            *facts.values(),
+        )
+
+    @_guarded
+    def fail(self, output: str, problem: str) -> None:
+        """Say why there is no output."""
+        self._update(output, "state = 'failed', owner = NULL, problem = ?", as_text(problem))
+
+    def _update(self, output: str, what: str, *values: Any) -> None:
+        self._base.execute(
+            f"UPDATE pictures SET {what} WHERE output = ?",
+            (*values, as_text(output)),
+        )
+
+    @_guarded
+    def archive_digest(self, name: str) -> str | None:
+        """The digest of the archive that was made of this folder, or is about to appear."""
+        query = "SELECT digest FROM archive WHERE name = ?"
+        found = self._base.execute(query, (as_text(name),)).fetchone()
+        return None if found is None else str(found["digest"])
+
+    @_guarded
+    def seal_archive(self, name: str, digest: str) -> None:
+        """Say what the archive will be that is about to get its name."""
+        self._base.execute(
+            "INSERT INTO archive VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
+            (as_text(name), digest),
+        )
+
+    def is_busy(self, row: Row) -> bool:
+        """Whether somebody else who lives is making that output."""
+        return row.state == "doing" and self._is_alive(row.owner)
+
+    def _is_alive(self, owner: str | None) -> bool:
+        if owner is None or owner == self._owner or not re.fullmatch(r"[\w.-]+\.lock", owner):
+            return False
+        return not _remove_if_dead(self.path.parent / owner)
+
+
+def _own_lock(folder: Path) -> tuple[str, Any]:
+    """A new file of this process with a lock on it: its name, and the open file."""
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:40] or "localhost"
+    while True:
+        name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}.lock"
+        file = (folder / name).open("xb")
+        if take_lock(file) and (folder / name).exists():  # another's sweep can come between
+            break
+        file.close()
+    for path in folder.glob("*.lock"):
+        if path.name != name:
+            _remove_if_dead(path)
+    return name, file
+
+
+def _remove_if_dead(path: Path) -> bool:
+    """Remove a lock file that nobody holds; whether nobody does."""
+    try:
+        with path.open("r+b") as file:
+            if not take_lock(file):
+                return False
+            if sys.platform == "win32":
+                file.close()
+            path.unlink()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

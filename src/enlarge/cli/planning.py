@@ -1,0 +1,280 @@
+"""What an invocation is going to do: jobs from inputs, and every refusal before any work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from enlarge.batch.jobs import Job, file_digest
+from enlarge.batch.record import LEDGER, State, as_text, compare
+from enlarge.batch.worker import Kept, Recipe, wish_of
+from enlarge.cli import STREAM
+from enlarge.cli.inputs import Found, find_inputs
+from enlarge.cli.outputs import (
+    check_outputs,
+    check_wishes,
+    is_archive,
+    name_output,
+    output_folder,
+)
+from enlarge.cli.request import Request, default_suffix
+from enlarge.errors import InputError, OptionError, OutputError
+from enlarge.media.formats import FORMATS
+from enlarge.media.provenance import provenance_of
+from enlarge.media.reading import Facts, open_picture
+from enlarge.upscaler import Forecast, Upscaler, check_disk, forecast
+
+if TYPE_CHECKING:
+    from enlarge.batch.ledger import Ledger
+
+TYPICAL = 0.3
+"""A file's usual share of the most that it can take (photographs as PNG: 0.1 to 0.3, measured in
+media.writing). Of a batch only the largest result is reckoned in full: a disk that fills up later
+costs one picture, a wrong refusal the batch."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that gave nothing, and the line that says why."""
+
+    source: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job, with what the header tells (nothing, of standard input), and the settings that the
+    ledger compares.
+    """
+
+    job: Job
+    facts: Facts | None = None
+    outlook: Forecast | None = None
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, what is done already, what cannot be, and how many pictures a scan left
+    out because enlarge made them.
+    """
+
+    todo: list[Planned] = field(default_factory=list)
+    kept: list[tuple[Planned, Kept]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    ours: int = 0
+
+    def jobs(self) -> list[Job]:
+        """Every job, done or to be done, in the order of their names in the ledger."""
+        every = [planned.job for planned in self.todo] + [kept.job for kept, _ in self.kept]
+        return sorted(every, key=lambda job: job.name)
+
+
+def make_plan(
+    request: Request,
+    kind: str,
+    upscaler: Upscaler,
+    recipe: Recipe,
+    *,
+    accept: Callable[[Found], bool] = lambda found: True,
+) -> Plan:
+    """The jobs, checked as far as names, headers, disks and the ledger tell.
+
+    `accept` chooses among the inputs that are found. Raises `EnlargeError` for what refuses all.
+    """
+    output, factor = request.output, upscaler.card.scale
+    folder = output_folder(output)
+    mark = "" if request.width or request.height else default_suffix(request, None, factor)
+    found = list(filter(accept, find_inputs(request.inputs, folder=folder, suffix=mark)))
+    check_wishes(output, suffix=request.suffix, count=len(found), json=request.json)
+    with contextlib.ExitStack() as stack:
+        ledger = _opened(folder, stack)
+        plan = _looked_at(found, request, kind, factor, _made(folder, ledger))
+        # Before the ledger is read: what another process makes after this does not count as there.
+        paths = [path for item in plan.todo if (path := item.job.path) is not None]
+        there = frozenset(path for path in paths if os.path.exists(path))  # noqa: PTH110 - any name will do
+        ledger = ledger or _opened(folder, stack)
+        if ledger is not None:
+            plan = _compared(plan, ledger, upscaler, recipe)
+        everything = [*plan.todo, *(planned for planned, _ in plan.kept)]
+        inputs = [str(item.member.archive) if item.member else item.path for item in found]
+        jobs = [item.job for item in everything]
+        check_outputs(jobs, inputs, overwrite=request.overwrite, there=there)
+        if output is not None and is_archive(output):
+            _check_archive(Path(output), inputs, ledger, overwrite=request.overwrite)
+    _check_streams([item.job for item in everything], request)
+    _check_disks(plan, output)
+    return plan
+
+
+def _opened(folder: Path | None, stack: contextlib.ExitStack) -> Ledger | None:
+    """The folder's ledger, where there is one by now."""
+    if folder is None or not (folder / LEDGER).is_file():
+        return None  # and SQLite stays out of the way
+    from enlarge.batch.ledger import Ledger
+
+    return stack.enter_context(Ledger(folder))
+
+
+def _made(folder: Path | None, ledger: Ledger | None) -> frozenset[str]:
+    """The paths of what the ledger says that enlarge put there."""
+    if folder is None or ledger is None:
+        return frozenset()
+    rows = ledger.rows().values()
+    return frozenset(
+        os.path.abspath(folder / row.output)  # noqa: PTH100 - links stay
+        for row in rows
+        if row.digest or row.sealed
+    )
+
+
+def _looked_at(
+    found: Sequence[Found], request: Request, kind: str, factor: int, made: frozenset[str]
+) -> Plan:
+    """The plan so far as each input's header tells."""
+    plan, ours = Plan(), 0
+    extension = FORMATS[kind].suffixes[0]
+    for item in found:
+        if item.problem:
+            plan.failed.append(Failure(item.path, item.problem))
+            continue
+        if item.scanned and os.path.abspath(item.path) in made:  # noqa: PTH100 - links stay
+            ours += 1
+            continue
+        try:
+            looked = _look(item, request, kind, factor)
+        except InputError as error:
+            plan.failed.append(Failure(item.path, str(error)))
+            continue
+        if looked is None and item.path != STREAM:
+            ours += 1
+            continue
+        facts, outlook = looked or (None, None)
+        suffix = request.suffix or ""
+        if request.output is None and item.path != STREAM:
+            size = (outlook.width, outlook.height) if outlook else None
+            suffix = default_suffix(request, size, factor)
+        job = name_output(item, request.output, suffix=suffix, extension=extension)
+        plan.todo.append(Planned(job, facts, outlook))
+    if ours and not plan.todo and not plan.failed:
+        where = ", ".join(request.inputs)
+        line = f"{where}: no pictures in this folder but {ours} that enlarge made"
+        plan.failed.append(Failure(where, f"{line}; a glob takes those too"))
+    return replace(plan, ours=ours)
+
+
+def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts, Forecast] | None:
+    """What the header tells; None for standard input, which is read once, when its turn comes, and
+    for what a scan found and enlarge made.
+
+    Raises `InputError`; or what refuses the whole invocation, naming the picture.
+    """
+    if item.path == STREAM:
+        return None
+    stream: BinaryIO | Path = Path(item.path)
+    if item.member is not None:
+        stream = item.member.open()  # type: ignore[assignment]
+    with open_picture(stream) as picture:
+        facts = picture.facts
+        if item.scanned and provenance_of(picture.metadata) is not None:
+            return None
+    try:
+        return facts, forecast(
+            facts,
+            kind,
+            factor=factor,
+            scale=request.scale,
+            width=request.width,
+            height=request.height,
+            crop=request.crop,
+            pyramid=request.pyramid,
+        )
+    except (OptionError, OutputError) as error:
+        raise type(error)(f"{item.path}: {error}") from error
+
+
+def _compared(plan: Plan, ledger: Ledger, upscaler: Upscaler, recipe: Recipe) -> Plan:
+    """The plan with what the ledger knows: what is done, and what may be replaced."""
+    after = replace(plan, todo=[], kept=[])
+    rows = ledger.rows()
+    for planned in plan.todo:
+        job, row = planned.job, rows.get(as_text(planned.job.name))
+        target = job.path
+        if row is None or target is None or planned.facts is None:
+            after.todo.append(planned)
+            continue
+        settings = recipe.settings(upscaler, planned.facts.dtype)
+        try:
+            wish = wish_of(job, row, upscaler, settings) if target.exists() else None
+        except InputError as error:
+            after.failed.append(Failure(job.source, str(error)))
+            continue
+        state = compare(row, wish, target)
+        if state is State.CURRENT and not ledger.is_busy(row):
+            done = replace(planned, job=replace(job, replace=True))
+            after.kept.append((done, Kept(job.target, row.width or 0, row.height or 0)))
+            continue
+        if state is State.ALTERED and not (recipe.overwrite or ledger.is_busy(row)):
+            raise OutputError(
+                f"{target} was changed since enlarge made it; --overwrite replaces it, "
+                "-o names another place"
+            )
+        may = state in (State.STALE, State.CURRENT) or ledger.is_busy(row)
+        after.todo.append(replace(planned, job=replace(job, replace=may)))
+    return after
+
+
+def _check_archive(
+    target: Path, inputs: Sequence[str], ledger: Ledger | None, *, overwrite: bool
+) -> None:
+    """Refuse a zip that cannot be, with `OutputError`."""
+    ours = None if ledger is None else ledger.archive_digest(target.name)
+    is_ours = ours is not None and target.is_file() and file_digest(target) == ours
+    check_outputs([Job(target.name, str(target), replace=is_ours)], inputs, overwrite=overwrite)
+
+
+def _check_streams(jobs: Sequence[Job], request: Request) -> None:
+    if any(job.source == STREAM for job in jobs) and (sys.stdin is None or sys.stdin.isatty()):
+        raise InputError("-: expected a picture on standard input, for example: < photo.jpg")
+    if not any(job.target == STREAM for job in jobs):
+        return
+    if len(jobs) > 1:
+        raise OptionError("standard output takes one picture; name a folder with -o")
+    if request.json:
+        raise OptionError("--json and a picture both go to standard output; use -o FILE")
+    if sys.stdout is None:
+        raise OptionError("standard output is closed; use -o FILE")
+    if sys.stdout.isatty():
+        raise OptionError("a picture would go to the terminal; redirect it, or use -o FILE")
+
+
+def _check_disks(plan: Plan, output: str | None) -> None:
+    """Raise `OutputError` where a disk is too small, the archive that takes everything once more
+    included.
+    """
+    needs = disk_needs(plan)
+    if output is not None and is_archive(output):
+        place = Path(output).parent
+        kept = sum(Path(kept.output).stat().st_size for _, kept in plan.kept)
+        needs = [*needs, (place, sum(size for _, size in needs) + kept)]
+    check_disk(needs)
+
+
+def disk_needs(plan: Plan) -> list[tuple[Path, int]]:
+    """Folders, each with the bytes that a result will take there: the largest one in full."""
+    sizes = [
+        (planned.job.path.parent, planned.outlook)
+        for planned in plan.todo
+        if planned.outlook is not None and planned.job.path is not None
+    ]
+    ordered = sorted(sizes, key=lambda pair: -pair[1].file_bytes)
+    shares = [1.0] + [TYPICAL] * len(ordered)
+    return [
+        (folder, int(outlook.file_bytes * share))
+        for (folder, outlook), share in zip(ordered, shares, strict=False)
+    ]

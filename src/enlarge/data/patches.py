@@ -1,0 +1,203 @@
+"""What a step sees: aligned patches of pairs, on the deck's grid or at random places.
+
+What is sampled is a function of the seed and the number of the batch alone, so a resumed run
+repeats itself, and so do several processes that share the batches out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from enlarge.data.photos import Pair, Pixels
+from enlarge.errors import DataError
+
+Crops = Literal["random", "grid"]
+Augment = Literal["none", "flips", "all"]
+_TURNS: dict[str, tuple[int, ...]] = {"none": (0,), "flips": (0, 2, 4, 6), "all": tuple(range(8))}
+_CONTEXT = 8
+"""LR pixels around a patch that a degradation sees, so that its edges are those of a picture."""
+
+
+class Place(NamedTuple):
+    """Where a patch lies: its pair, its first LR row and column, and its orientation."""
+
+    pair: int
+    y: int
+    x: int
+    turn: int
+
+
+def grid_starts(side: int, patch: int) -> list[int]:
+    """First pixels of the patches along one axis; the last one lies flush with the end."""
+    starts = list(range(0, side - patch + 1, patch))
+    if starts and starts[-1] + patch < side:
+        starts.append(side - patch)
+    return starts
+
+
+def grid(height: int, width: int, patch: int) -> list[tuple[int, int]]:
+    """(y, x) of the grid's patches, row by row: 512×512 and 64 give 64, 217×304 gives 4 × 5."""
+    return [(y, x) for y in grid_starts(height, patch) for x in grid_starts(width, patch)]
+
+
+def cut(pair: Pair, patch: int) -> Iterator[Pair]:
+    """The grid's patches of a pair, as pairs, named NAME_ROW_COLUMN (first pixels, LR)."""
+    scale = pair.high.shape[0] // pair.low.shape[0]
+    height, width = pair.low.shape[:2]
+    for y, x in grid(height, width, patch):
+        low, high = aligned(pair, y, x, patch, scale)
+        yield Pair(f"{pair.name}_{y}_{x}", low, high)
+
+
+def join(patches: Sequence[Pixels], height: int, width: int) -> Pixels:
+    """The picture of `height` × `width` that a grid of square patches covers."""
+    side = patches[0].shape[0]
+    whole = np.empty((height, width, 3), np.uint8)
+    for (y, x), pixels in zip(grid(height, width, side), patches, strict=True):
+        whole[y : y + side, x : x + side] = pixels
+    return whole
+
+
+def aligned(pair: Pair, y: int, x: int, patch: int, scale: int) -> tuple[Pixels, Pixels]:
+    """LR (p, p, 3) at row y, column x and the HR (sp, sp, 3) that belongs to it; views."""
+    s = scale
+    return (
+        pair.low[y : y + patch, x : x + patch],
+        pair.high[y * s : (y + patch) * s, x * s : (x + patch) * s],
+    )
+
+
+def dihedral(pixels: Pixels, turn: int) -> Pixels:
+    """One of the eight flips and rotations of a picture (`turn` 0 is the picture itself)."""
+    if turn & 4:
+        pixels = pixels[:, ::-1]
+    return np.rot90(pixels, turn & 3)
+
+
+class Patches:
+    """Batches of patches, by number.
+
+    `crops` random: pictures are drawn in proportion to their area, places at random. grid: every
+    patch of the grid once in an epoch, in an order that the seed and the epoch give. `augment`:
+    none, flips (horizontal and vertical), or all eight orientations. `favoured`: the first so many
+    pairs, which get the share `share` of random crops whatever their area.
+    The share `flat` of patches is of one colour, a quarter of those black and a quarter white: no
+    photograph shows pure white up to its corners, yet users' pictures do.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        scale: int,
+        patch: int,
+        seed: int,
+        crops: Crops = "random",
+        augment: Augment = "all",
+        flat: float = 0.0,
+        favoured: int = 0,
+        share: float = 0.0,
+    ) -> None:
+        sizes = [pair.low.shape[:2] for pair in pairs]
+        large = [i for i, size in enumerate(sizes) if min(size) >= patch]
+        if not large:
+            raise DataError(f"no picture is at least {patch} low-resolution pixels a side")
+        self.pairs, self.large = pairs, large
+        self.scale, self.patch, self.seed = scale, patch, seed
+        self.crops, self.turns, self.flat = crops, _TURNS[augment], flat
+        areas = np.array([sizes[i][0] * sizes[i][1] for i in large], float)
+        first = np.array([i < favoured for i in large])
+        if share and first.any() and not first.all():
+            areas[first] *= share / areas[first].sum()
+            areas[~first] *= (1.0 - share) / areas[~first].sum()
+        self.chances = areas / areas.sum()
+        counts = [len(grid_starts(h, patch)) * len(grid_starts(w, patch)) for h, w in sizes]
+        self.before = np.cumsum([0, *counts])
+        """Patches of the grid before each pair."""
+
+    def __len__(self) -> int:
+        """Patches of the grid over all pairs: what counts as an epoch, of random crops too."""
+        return int(self.before[-1])
+
+    def places(self, number: int, size: int) -> list[Place]:
+        """Where the patches of a batch lie."""
+        if self.crops == "grid":
+            return [self._grid_place(number * size + i) for i in range(size)]
+        return [place for place, _ in self._random_places(number, size)]
+
+    def names(self, number: int, size: int) -> list[str]:
+        """The same in words, for messages."""
+        return [
+            f"{self.pairs[place.pair].name} at {place.x},{place.y}"
+            for place in self.places(number, size)
+        ]
+
+    def batch(self, number: int, size: int) -> tuple[Pixels, Pixels]:
+        """LR (size, p, p, 3) and HR (size, sp, sp, 3) of the batch of that number."""
+        p, s = self.patch, self.scale
+        low = np.empty((size, p, p, 3), np.uint8)
+        high = np.empty((size, p * s, p * s, 3), np.uint8)
+        if self.crops == "grid":
+            random = np.random.default_rng((self.seed, number, 1))
+            for i, place in enumerate(self.places(number, size)):
+                low[i], high[i] = self._take(place, random)
+                self._flatten(low[i], high[i], random)
+            return low, high
+        for i, (place, random) in enumerate(self._random_places(number, size)):
+            low[i], high[i] = self._take(place, random)
+            self._flatten(low[i], high[i], random)
+        return low, high
+
+    def _random_places(self, number: int, size: int) -> Iterator[tuple[Place, np.random.Generator]]:
+        random = np.random.default_rng((self.seed, number))
+        turns = len(self.turns)
+        for choice in random.choice(len(self.large), size, p=self.chances):
+            pair = self.large[choice]
+            height, width = self.pairs[pair].low.shape[:2]
+            y = int(random.integers(height - self.patch + 1))
+            x = int(random.integers(width - self.patch + 1))
+            turn = self.turns[int(random.integers(turns))]
+            # What follows a patch in its batch must not depend on what is made of it.
+            yield Place(pair, y, x, turn), np.random.default_rng(random.integers(2**63))
+
+    def _grid_place(self, index: int) -> Place:
+        epoch, index = divmod(index, len(self))
+        if getattr(self, "_epoch", None) != epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
+        which = int(self._order[index])
+        pair = int(np.searchsorted(self.before, which, "right")) - 1
+        height, width = self.pairs[pair].low.shape[:2]
+        starts = grid(height, width, self.patch)
+        turn = np.random.default_rng((self.seed, epoch, which)).integers(len(self.turns))
+        return Place(pair, *starts[which - int(self.before[pair])], self.turns[int(turn)])
+
+    def _take(self, place: Place, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+        pair = self.pairs[place.pair]
+        if pair.chain is None:
+            low, high = aligned(pair, place.y, place.x, self.patch, self.scale)
+        else:
+            low, high = self._degraded(pair, place, random)
+        return dihedral(low, place.turn), dihedral(high, place.turn)
+
+    def _degraded(
+        self, pair: Pair, place: Place, random: np.random.Generator
+    ) -> tuple[Pixels, Pixels]:
+        """The patch of HR, and its LR made from it with some context around."""
+        assert pair.chain is not None
+        p, s = self.patch, self.scale
+        height, width = (side // s for side in pair.high.shape[:2])
+        top, left = max(0, place.y - _CONTEXT), max(0, place.x - _CONTEXT)
+        bottom, right = min(height, place.y + p + _CONTEXT), min(width, place.x + p + _CONTEXT)
+        part = np.ascontiguousarray(pair.high[top * s : bottom * s, left * s : right * s])
+        low, high = pair.chain(part, s, random)
+        y, x = place.y - top, place.x - left
+        return aligned(Pair("", low, high), y, x, p, s)
+
+    def _flatten(self, low: Pixels, high: Pixels, random: np.random.Generator) -> None:
+        if self.flat and random.random() < self.flat:
+            kinds = (np.zeros(3), np.full(3, 255), *random.integers(0, 256, (2, 3)))
+            low[:] = high[:] = kinds[int(random.integers(4))]

@@ -1,0 +1,241 @@
+"""A store: pairs decoded once, lying raw in two files that many workers and machines map.
+
+    STORE/store.json    {"format": 1, "scale": 4}
+    STORE/index.jsonl   a line for each pair, in order: name, heights and widths, byte offsets, and
+                        the size and time of the files that it was decoded from
+    STORE/low.bin, STORE/high.bin    uint8 RGB rows, one picture after the other
+
+A pair counts once its line is in the index, which is written last: a run that was killed goes on
+behind the last whole pair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import pyvips
+
+from enlarge.data.pairs import PairFiles, Watch, load_pair, threads_for
+from enlarge.data.patches import grid
+from enlarge.data.photos import Pair, Pixels
+from enlarge.errors import DataError
+from enlarge.media.libvips import explain
+
+HEAD, INDEX, LOW, HIGH = "store.json", "index.jsonl", "low.bin", "high.bin"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A pair in the store: sizes (height, width), first bytes, and the stamp of its sources."""
+
+    name: str
+    low: tuple[int, int]
+    high: tuple[int, int]
+    low_at: int
+    high_at: int
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a store will hold: pairs, bytes on the disk, and patches of the grid."""
+
+    pairs: int
+    bytes: int
+    patches: int
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a store."""
+    return (path / HEAD).is_file()
+
+
+def estimate(pairs: Sequence[PairFiles], scale: int, patch: int) -> Estimate:
+    """The size of the store, and the number of `patch`² grid patches, from the files' headers.
+
+    Raises `DataError` for a file whose header cannot be read.
+    """
+    with ThreadPoolExecutor(threads_for(len(pairs))) as pool:
+        sizes = list(pool.map(lambda pair: _low_size(pair, scale), pairs))
+    area = sum(height * width for height, width in sizes)
+    patches = sum(len(grid(height, width, patch)) for height, width in sizes)
+    return Estimate(len(pairs), 3 * area * (1 + scale * scale), patches)
+
+
+def _low_size(pair: PairFiles, scale: int) -> tuple[int, int]:
+    path = pair.low or pair.high
+    try:
+        image = pyvips.Image.new_from_file(str(path))
+    except pyvips.Error as error:
+        raise DataError(f"{path} cannot be read as a picture: {explain(error)}") from error
+    shrink = 1 if pair.low else scale
+    return image.height // shrink, image.width // shrink
+
+
+def write_store(
+    pairs: Sequence[PairFiles], store: Path, scale: int, *, watch: Watch | None = None
+) -> int:
+    """Decode pairs into a store, which is made, or gone on with where its pairs are these ones.
+
+    Returns how many were decoded now. Raises `DataError` where the folder holds something else,
+    where the disk is too small, or where a picture cannot be decoded.
+    """
+    done = _prepare(pairs, store, scale)
+    need = estimate(pairs[done:], scale, 1).bytes
+    free = shutil.disk_usage(store).free
+    if need > free:
+        raise DataError(f"the store needs {need:,} more bytes, {store} has {free:,} free")
+    if watch is not None:
+        watch(done, len(pairs))
+    with (
+        (store / LOW).open("ab") as low,
+        (store / HIGH).open("ab") as high,
+        (store / INDEX).open("a", encoding="utf-8") as index,
+    ):
+        for number, pair in enumerate(_decoded(pairs[done:], scale), done):
+            files = pairs[number]
+            entry = Entry(
+                files.name,
+                _sides(pair.low),
+                _sides(pair.high),
+                low.tell(),
+                high.tell(),
+                _stamp(files),
+            )
+            low.write(np.ascontiguousarray(pair.low).data)
+            high.write(np.ascontiguousarray(pair.high).data)
+            for file in (low, high):
+                file.flush()
+                os.fsync(file.fileno())
+            index.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+            index.flush()
+            if watch is not None:
+                watch(number + 1, len(pairs))
+    return len(pairs) - done
+
+
+def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
+    """Make the folder, or cut what is there back to whole pairs; how many of them there are."""
+    head = {"format": _FORMAT, "scale": scale}
+    if not is_store(store):
+        if store.exists() and (not store.is_dir() or any(store.iterdir())):
+            raise DataError(f"{store} is there and is no store; choose a new folder with -o")
+        store.mkdir(parents=True, exist_ok=True)
+        for name in (LOW, HIGH, INDEX):
+            (store / name).touch()
+        (store / HEAD).write_text(json.dumps(head) + "\n", encoding="utf-8")
+        return 0
+    found = json.loads((store / HEAD).read_text(encoding="utf-8"))
+    if found != head:
+        raise DataError(f"{store} is a store of {found}, expected {head}; choose a new folder")
+    entries = _entries(store)
+    same = [(entry.name, entry.stamp) for entry in entries]
+    if same != [(pair.name, _stamp(pair)) for pair in pairs[: len(entries)]]:
+        raise DataError(
+            f"{store} holds other pairs, or these before they were changed; "
+            "choose a new folder, or delete it"
+        )
+    text = "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries)
+    (store / INDEX).write_text(text, encoding="utf-8")
+    ends = [0, 0]
+    if entries:
+        last = entries[-1]
+        ends = [last.low_at + 3 * last.low[0] * last.low[1]]
+        ends.append(last.high_at + 3 * last.high[0] * last.high[1])
+    for name, end in zip((LOW, HIGH), ends, strict=True):
+        if (store / name).stat().st_size < end:
+            raise DataError(f"{store / name} is shorter than its index says; delete {store}")
+        os.truncate(store / name, end)
+    return len(entries)
+
+
+def _decoded(pairs: Sequence[PairFiles], scale: int) -> Iterator[Pair]:
+    """The pairs in order, a few decoded ahead."""
+    ahead = threads_for(len(pairs))
+    with ThreadPoolExecutor(ahead) as pool:
+        for first in range(0, len(pairs), 2 * ahead):
+            part = pairs[first : first + 2 * ahead]
+            yield from pool.map(lambda pair: load_pair(pair, scale), part)
+
+
+def _entries(store: Path) -> list[Entry]:
+    """The whole lines of the index."""
+    entries = []
+    for line in (store / INDEX).read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            values = json.loads(line) if line.endswith("\n") else None
+        except ValueError:
+            values = None
+        if values is None:
+            break  # a line that was cut off when a run was killed
+        entries.append(
+            Entry(**{**values, "low": tuple(values["low"]), "high": tuple(values["high"])})
+        )
+    return entries
+
+
+def _sides(pixels: Pixels) -> tuple[int, int]:
+    return int(pixels.shape[0]), int(pixels.shape[1])
+
+
+def _stamp(pair: PairFiles) -> str:
+    """Size and time of the files, which change when they do."""
+    stats = [path.stat() for path in (pair.low, pair.high) if path is not None]
+    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+
+
+class StoredPairs(Sequence[Pair]):
+    """The pairs of a store, as views of the mapped files. Copies to other processes map anew."""
+
+    def __init__(self, store: Path) -> None:
+        if not is_store(store):
+            raise DataError(f"{store} is no store; `enlarge prepare SRC -o {store}` makes one")
+        self.store = store
+        self.scale = int(json.loads((store / HEAD).read_text(encoding="utf-8"))["scale"])
+        self.entries = _entries(store)
+        if not self.entries:
+            raise DataError(f"{store} holds no pairs; run `enlarge prepare` again")
+        self._map()
+
+    def _map(self) -> None:
+        self._low = np.memmap(self.store / LOW, np.uint8, "r")
+        self._high = np.memmap(self.store / HIGH, np.uint8, "r")
+
+    def __getstate__(self) -> dict[str, object]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_low", "_high")}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._map()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        entry = self.entries[index]
+        return Pair(
+            entry.name,
+            _view(self._low, entry.low_at, entry.low),
+            _view(self._high, entry.high_at, entry.high),
+        )
+
+
+def _view(pixels: Pixels, at: int, sides: tuple[int, int]) -> Pixels:
+    size = 3 * sides[0] * sides[1]
+    view: Pixels = np.asarray(pixels[at : at + size]).reshape(*sides, 3)
+    return view

@@ -1,0 +1,238 @@
+"""torch: the engine on NVIDIA's and Apple's GPUs, for networks whose parameters lie beside them.
+
+The network is built from its card and the `.safetensors` file beside the model. A tile travels to
+the device as it lies in the picture and comes back as pixels: scaling, clamp, rounding and layout
+are computed there, in f32. (h, w, 3) seen as (1, 3, h, w) is channels-last already.
+
+bf16 and f16 are autocast: convolutions and matrix products run in them, and what is added to the
+f32 picture behind them is f32. f32 is IEEE's, without TF32.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from enlarge.engines.protocol import LEVELS, warn_of_overflow
+from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
+from enlarge.networks import build
+from enlarge.weights.files import read_card
+
+_TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+_SIGNED, _HIGHEST = 32767, 65535
+_ON_CPU, _ON_GPU = 1.6, 0.3
+"""Appetite: measured 0.7 (SwinIR) to 1.3 (fast) on a CPU; on a GPU, pixels on their way."""
+_TURN = threading.Lock()
+"""One tile at a time: it has the whole device, and torch's settings are those of the process."""
+
+
+def devices() -> list[str]:
+    """What torch can compute on here, the fastest first."""
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*(cuda if torch.cuda.is_available() else []), *mps, "cpu"]
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """The precisions that a device computes in itself, the best choice first."""
+    if device == "cpu":
+        from enlarge.engines.openvino import has_bf16
+
+        return ("bf16", "f32") if has_bf16() else ("f32",)
+    if device == "mps":
+        return ("f32", "f16")  # f16 only when asked for: nobody measured here what it gives
+    with torch.cuda.device(device):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return ("bf16", "f16", "f32") if native else ("f16", "f32")
+
+
+def parameters_of(model: Path) -> Path:
+    """The file that holds a model's network for torch: the model itself, or the one beside it."""
+    return model.with_suffix(".safetensors")
+
+
+class TorchEngine:
+    """A network in torch, on one device. Raises `EngineError` if it cannot be built."""
+
+    name = "torch"
+
+    def __init__(self, model: Path, device: str, precision: str, threads: int) -> None:
+        self.device, self.precision = device, precision
+        self.appetite = _ON_CPU if device == "cpu" else _ON_GPU
+        self._threads = threads
+        self._network = _load(parameters_of(model), device)
+        self._fitting: set[tuple[int, int, str]] = set()
+        self._overflowed = False
+
+    def session(
+        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+    ) -> TorchSession:
+        """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
+        session = TorchSession(self, target.name)
+        shape = (width, height, target.name)
+        if self.device != "cpu" and shape not in self._fitting:
+            session(np.zeros((height, width, channels), source))
+            self._fitting.add(shape)
+        return session
+
+    def forget(self) -> bool:
+        """See `Engine.forget`: nothing is kept but the network itself."""
+        return False
+
+    def run(self, tile: NDArray[Any], target: str) -> NDArray[Any]:
+        """One tile; see `Session.__call__`. `target`: the name of the result's type."""
+        with _TURN, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
+            large = self._enlarged(tile, self.precision)
+            if self.precision != "f32" and not large.sum().isfinite().item():
+                if not self._overflowed:
+                    self._overflowed = True
+                    warn_of_overflow(self.precision)
+                large = self._enlarged(tile, "f32")
+            return _to_pixels(large, tile.shape[2], target)
+
+    def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
+        """The network's own output, (1, 3, h·scale, w·scale), float32, not clamped."""
+        image = _to_tensor(tile, self.device)
+        half = torch.autocast(
+            torch.device(self.device).type, _TYPES[precision], enabled=precision != "f32"
+        )
+        with half, _ieee(self.device):
+            large: Tensor = self._network(image)
+        return large.float()
+
+
+class TorchSession:
+    """See `Session`. Every result is an array of its own."""
+
+    def __init__(self, engine: TorchEngine, target: str) -> None:
+        self._engine, self._target = engine, target
+
+    def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
+        """See `Session.__call__`."""
+        return self._engine.run(tile, self._target)
+
+
+def _load(path: Path, device: str) -> nn.Module:
+    """The network of one of our `.safetensors` files, on the device, in eval mode."""
+    if not path.is_file():
+        raise EngineError(
+            f"{path}: not there; torch reads the network from the .safetensors file beside the "
+            "model. Put it there, or take --engine openvino or onnxruntime"
+        )
+    try:
+        card = read_card(path)
+        if card is None:
+            raise EngineError(f"{path}: carries no enlarge card; expected one in its metadata")
+        network = build(card.network, **card.options)
+        network.load_state_dict(load_file(path))
+        return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except torch.OutOfMemoryError as error:
+        raise EngineError(
+            f"{path}: the network does not fit into the memory of {device}"
+        ) from error
+    except (OptionError, WeightsError, SafetensorError, OSError, RuntimeError) as error:
+        raise EngineError(f"{path}: torch cannot build the network: {_first(error)}") from error
+
+
+def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
+    """(h, w, 1 or 3) of uint8, uint16 or float32 → (1, 3, h, w), float32 in [0, 1], on the device.
+
+    torch has few operations on uint16, so its bits travel as int16.
+    """
+    kind = tile.dtype.name
+    # torch warns of arrays that it could write to and must not.
+    tile = np.require(tile.view(np.int16) if kind == "uint16" else tile, requirements=("C", "W"))
+    image = torch.from_numpy(tile).to(device).permute(2, 0, 1).unsqueeze(0)
+    if kind == "uint16":
+        image = image.to(torch.int32).bitwise_and(_HIGHEST)
+    if kind != "float32":
+        image = image.to(torch.float32).mul(1.0 / LEVELS[kind])
+    if image.shape[1] == 1:
+        image = image.expand(1, 3, -1, -1)
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _to_pixels(large: Tensor, channels: int, target: str) -> NDArray[Any]:
+    """(1, 3, h, w), float32 → (h, w, channels) of `target`, clamped and rounded half to even."""
+    if channels == 1:
+        large = large.mean(1, keepdim=True)
+    large = large[0].permute(1, 2, 0).clamp(0.0, 1.0)
+    if target != "float32":
+        large = large.mul_(LEVELS[target]).round_()
+    if target == "uint8":
+        large = large.to(torch.uint8)
+    elif target == "uint16":
+        large = large.to(torch.int32)
+        large = torch.where(large > _SIGNED, large - (_HIGHEST + 1), large).to(torch.int16)
+    pixels: NDArray[Any] = large.contiguous().cpu().numpy()
+    return pixels.view(np.uint16) if target == "uint16" else pixels
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with that many threads of the CPU (0: as torch does), as long as the block runs."""
+    before = torch.get_num_threads()
+    if count in (0, before):
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _ieee(device: str) -> Iterator[None]:
+    """Products in full f32: cuDNN's habit is TF32, and a user's program may allow more of it."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    settings = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
+
+
+@contextmanager
+def _wrapping(device: str) -> Iterator[None]:
+    """Errors of torch as ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or _tells_of_memory(str(error)):
+            if device.startswith("cuda"):
+                torch.cuda.empty_cache()  # fragments of larger tiles, which smaller ones can use
+            raise EngineMemoryError(
+                f"torch ran out of memory on {device}: {_first(error)}"
+            ) from error
+        raise EngineError(
+            f"torch could not run the network on {device}: {_first(error)}"
+        ) from error
+
+
+def _tells_of_memory(text: str) -> bool:
+    return any(
+        words in text for words in ("out of memory", "not enough memory", "t allocate memory")
+    )
+
+
+def _first(error: Exception) -> str:
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"
+    )

@@ -1,0 +1,160 @@
+"""How much memory a training step takes, known before it is taken.
+
+On a CPU running out raises nothing: the process is killed. So the steps of one patch of 64², 128²
+and 256² are measured in a child process, smallest first, and the peak at the recipe's size is
+extrapolated: what a step remembers grows with the pixels, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from enlarge.errors import BudgetError
+from enlarge.memory import default_budget, format_size
+from enlarge.training.config import Config, from_dict
+
+SIDES = (64, 128, 256)
+_SMALL = 64 * 64
+"""LR pixels of a batch below which nothing is worth measuring."""
+
+_MEASURE = """
+import json, sys
+from enlarge.training.footprint import measure_here
+told = json.loads(sys.stdin.read())
+for point in measure_here(told["config"], told["limit"], told["sides"]):
+    print(json.dumps(point), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Peak bytes of a process that trains: `base` + `per_pixel` × LR pixels of a batch."""
+
+    base: float
+    per_pixel: float
+
+    def of(self, batch: int, patch: int) -> int:
+        """The peak with a batch of `batch` patches of `patch`²."""
+        return round(self.base + self.per_pixel * batch * patch * patch)
+
+
+def measure_here(
+    config: dict[str, Any], limit: int, sides: Sequence[int] = SIDES
+) -> Iterator[tuple[int, int]]:
+    """LR pixels of one patch, and the peak bytes of this process after two steps on it.
+
+    The largest side is left out where the smaller ones say that it takes half of `limit`.
+    """
+    import torch
+
+    from enlarge.memory import peak
+    from enlarge.networks import build
+    from enlarge.training.fit import keep_freed_memory
+    from enlarge.training.learner import AdversarialLearner, Learner
+
+    told = from_dict(config)
+    keep_freed_memory()
+    found: list[tuple[int, int]] = []
+    for side in sides:
+        if len(found) > 1 and fitted(found).of(1, side) > limit / 2:
+            return
+        train = replace(told.train, patch=side, accumulate=1, ignore_border=0)
+        torch.manual_seed(0)
+        network = build(told.model.network, **told.model.options)
+        kind = AdversarialLearner if told.adversarial.weight else Learner
+        _take_steps(kind(replace(told, train=train), network, steps=2), side)
+        found.append((side * side, peak()))
+        yield found[-1]
+
+
+def _take_steps(learner: Any, side: int) -> None:
+    """Two steps on a patch of noise, without a trainer."""
+    import torch
+
+    from enlarge.data.datasets import Batch
+
+    optimizers = learner.configure_optimizers()
+    learner.manual_backward = lambda loss: loss.backward()
+    learner.own_optimizers = lambda: list(optimizers)
+    low, high = (
+        torch.randint(0, 256, (1, s, s, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+        for s in (side, side * learner.scale)
+    )
+    for _ in range(2):
+        learner.took_a_step = lambda: setattr(learner, "micro", 0)
+        learner.training_step(Batch(low, high, 0), 0)
+
+
+def fitted(points: Sequence[tuple[int, int]]) -> Footprint:
+    """The line through pixels and peaks, where large ones count no more than small ones."""
+    pixels, peaks = np.array(points, float).T
+    per_pixel, base = np.polyfit(pixels, peaks, 1, w=1.0 / peaks)
+    return Footprint(float(base), float(max(per_pixel, 1.0)))
+
+
+def measure(config: Config, limit: int) -> Footprint | None:
+    """The footprint of a recipe's step; None where the child could not measure two sizes."""
+    points = measure_in_child(config, limit, SIDES)
+    return fitted(points) if len(points) > 1 else None
+
+
+def measure_in_child(config: Config, limit: int, sides: Sequence[int]) -> list[tuple[int, int]]:
+    """`measure_here`, in a process of its own: what it got to before it was done, or killed."""
+    told = json.dumps({"config": asdict(config), "limit": limit, "sides": list(sides)})
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE], input=told, capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    return [(int(pixels), int(peak)) for pixels, peak in map(json.loads, lines)]
+
+
+def check_memory(config: Config) -> str:
+    """What a step takes and what the machine has, in words; empty where it is too little to count.
+
+    Raises `BudgetError`, proposing what fits, where it does not.
+    """
+    t = config.train
+    if t.device not in ("auto", "cpu") or t.batch * t.patch**2 <= _SMALL or _has_gpu():
+        return ""
+    limit = 2 * default_budget()
+    footprint = measure(config, limit)
+    if footprint is None:
+        return "what a step takes could not be measured beforehand"
+    processes = t.devices
+    need = footprint.of(t.batch, t.patch) * processes
+    if need <= limit:
+        return f"a step takes about {format_size(need)} of {format_size(limit)}"
+    raise BudgetError(
+        f"a step of {t.batch} patches of {t.patch}² takes about {format_size(need)}, this machine "
+        f"has {format_size(limit)}; {propose(config, footprint, limit / processes)}"
+    )
+
+
+def propose(config: Config, footprint: Footprint, limit: float) -> str:
+    """What would fit into `limit` bytes: accumulation first, then a smaller patch."""
+    t = config.train
+    ways = []
+    room = (0.9 * limit - footprint.base) / footprint.per_pixel
+    fits = [b for b in range(1, t.batch) if t.batch % b == 0 and b * t.patch**2 <= room]
+    if fits:
+        more = t.accumulate * t.batch // fits[-1]
+        ways.append(f"train.batch={fits[-1]} train.accumulate={more} (the same steps)")
+    side = int(max(room, 0.0) ** 0.5) // 8 * 8
+    if side >= 16 and side < t.patch:
+        ways.append(f"train.batch=1 train.patch={side}")
+    if not t.checkpointing:
+        ways.append("train.checkpointing=true (blocks are computed twice, and remembered less)")
+    return "try " + ", or ".join(ways) if ways else "choose a smaller network"
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

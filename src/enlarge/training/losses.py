@@ -1,0 +1,205 @@
+"""What training minimises. Pictures are float32 (B, 3, H, W), RGB in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from enlarge.errors import OptionError, WeightsError
+from enlarge.networks.blocks import ResidualBlock
+
+Each = Callable[[Tensor, Tensor], Tensor]
+"""(enlarged, high) → the loss of each picture, (B,)."""
+
+
+def l1(enlarged: Tensor, high: Tensor) -> Tensor:
+    """Mean absolute difference, (B,)."""
+    return (enlarged - high).abs().mean((1, 2, 3))
+
+
+def l2(enlarged: Tensor, high: Tensor) -> Tensor:
+    """Mean squared difference, (B,)."""
+    return (enlarged - high).square().mean((1, 2, 3))
+
+
+def charbonnier(enlarged: Tensor, high: Tensor) -> Tensor:
+    """Mean √(difference² + 10⁻⁶), (B,): L1 with a rounded tip (Lai et al., CVPR 2017)."""
+    return ((enlarged - high).square() + 1e-6).sqrt().mean((1, 2, 3))
+
+
+def fft(enlarged: Tensor, high: Tensor) -> Tensor:
+    """Mean absolute difference of the spectra's real and imaginary parts, (B,) (orthonormal)."""
+    difference = torch.fft.rfft2(enlarged - high, norm="ortho")
+    return torch.view_as_real(difference).abs().mean((1, 2, 3, 4))
+
+
+PIXEL_LOSSES: dict[str, Each] = {"l1": l1, "l2": l2, "charbonnier": charbonnier, "fft": fft}
+
+
+def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Forgive what the clamp will: where HR is black or white, an output beyond it is right.
+
+    Without this, white is learned as "about white", half of it below.
+    """
+    past = ((high >= 1.0) & (enlarged > 1.0)) | ((high <= 0.0) & (enlarged < 0.0))
+    return enlarged, torch.where(past, enlarged.detach(), high)
+
+
+# Perceptual -----------------------------------------------------------------------------------
+
+_VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
+"""Channels of VGG19's convolutions (configuration E of Simonyan and Zisserman, 2015); 0: pool."""
+
+
+class VGG19(nn.Module):
+    """VGG19 up to conv5_4, before its activation: (B, 3, H, W) in [0, 1] → (B, 512, H/16, W/16).
+
+    The layers have the places that they have in torchvision's `features`, whose files fit.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for channels in _VGG19:
+            if channels:
+                layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()]
+                inputs = channels
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
+        # ImageNet's, to which torchvision's weights are trained.
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", deviation.view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The features of pictures."""
+        return self.features((image - self.mean) / self.deviation)
+
+
+class OwnFeatures(nn.Module):
+    """The deepest feature map of one of our networks, (B, C, H, W): what enters its tail."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        blocks = [m for m in network.modules() if _is_block(m)]
+        if not blocks:
+            raise OptionError(f"train.features: {type(network).__name__} has no blocks to look at")
+        self.seen: Tensor | None = None
+        blocks[-1].register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: object, output: Tensor) -> None:
+        self.seen = output
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The features of pictures."""
+        self.network(image)
+        assert self.seen is not None
+        seen, self.seen = self.seen, None
+        return seen
+
+
+def _is_block(module: nn.Module) -> bool:
+    return isinstance(module, ResidualBlock) or type(module).__name__ in ("Block", "RSTB")
+
+
+def load_features(path: str) -> nn.Module:
+    """The network whose features a perceptual loss compares, frozen.
+
+    `path`: torchvision's file of VGG19, a `.safetensors` file of ours, or nothing for the default
+    model. Raises `WeightsError` where the file is neither.
+    """
+    from enlarge.weights.catalog import DEFAULT, find_weights
+    from enlarge.weights.export import load_network
+
+    found: nn.Module
+    if path and Path(path).suffix != ".safetensors":
+        found = _load_vgg19(Path(path))
+    else:
+        own = Path(path) if path else find_weights(DEFAULT).path.with_suffix(".safetensors")
+        found = OwnFeatures(load_network(own)[0])
+    return found.eval().requires_grad_(False)
+
+
+def _load_vgg19(path: Path) -> VGG19:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever unpickling raises
+        raise WeightsError(
+            f"train.features {path} cannot be read: {error}; expected torchvision's vgg19-*.pth "
+            "or a .safetensors file of ours"
+        ) from error
+    network = VGG19()
+    wanted = network.state_dict()
+    missing = [key for key in wanted if key not in state]
+    if missing:
+        raise WeightsError(f"train.features {path} has no {missing[0]}: it is not VGG19's file")
+    network.load_state_dict({key: state[key] for key in wanted})
+    return network
+
+
+class Loss:
+    """The weighted sum of losses, with flat patches weighted and a border left out.
+
+    `weights`: by name. Not an `nn.Module`: what it compares in is no part of a checkpoint.
+    Raises `OptionError` for an unknown name.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        *,
+        scale: int,
+        flat_weight: float = 1.0,
+        ignore_border: int = 0,
+        features: str = "",
+    ) -> None:
+        unknown = [name for name in weights if name not in (*PIXEL_LOSSES, "perceptual")]
+        if unknown or not weights:
+            known = ", ".join((*PIXEL_LOSSES, "perceptual"))
+            raise OptionError(f"train.loss is made of {known}; got {', '.join(unknown) or 'none'}")
+        self.weights = dict(weights)
+        self.flat_weight = flat_weight
+        self.border = ignore_border * scale
+        self.extractor = load_features(features) if "perceptual" in weights else None
+
+    def to(self, device: torch.device) -> None:
+        """Move what the perceptual loss compares in."""
+        if self.extractor is not None:
+            self.extractor.to(device)
+
+    def __call__(self, enlarged: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, and its parts before they were weighted, detached."""
+        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # (B,), of one colour
+        inside = self.inside(enlarged), self.inside(high)
+        wanted = beyond_range(*inside)
+        total = torch.zeros((), device=high.device)
+        parts: dict[str, Tensor] = {}
+        for name, weight in self.weights.items():
+            if name == "perceptual":
+                each = self._perceptual(*inside)
+            else:
+                each = PIXEL_LOSSES[name](*wanted)
+            part = torch.where(flat, each * self.flat_weight, each).mean()
+            parts[name] = part.detach()
+            total = total + weight * part
+        return total, parts
+
+    def inside(self, pictures: Tensor) -> Tensor:
+        """The pictures without the border that is left out."""
+        b = self.border
+        return pictures[..., b:-b, b:-b] if b else pictures
+
+    def _perceptual(self, enlarged: Tensor, high: Tensor) -> Tensor:
+        assert self.extractor is not None
+        with torch.no_grad():
+            wanted = self.extractor(high)
+        return (self.extractor(enlarged) - wanted).abs().mean((1, 2, 3))

@@ -1,0 +1,136 @@
+"""ONNX files of other people: what can be told of a graph without a card, by looking and running.
+
+It must take one picture and give one, (1, 3, H, W), float32 or float16. That its colours are RGB in
+[0, 1] is assumed, since no file says it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enlarge import __version__
+from enlarge.errors import WeightsError
+from enlarge.weights.card import Card
+from enlarge.weights.measuring import Runner, measured_margin, natural_picture
+
+_MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
+_FLOATS = ("f32", "f16")
+
+
+def describe_graph(path: Path) -> tuple[Runner, Card]:
+    """The graph, ready to run, and its card without what `measuring.measured` adds.
+
+    The scale is what it does to a picture, the multiple the smallest of 1, 2, 4, … 64 that it
+    takes, the margin how far a change is seen. Raises `WeightsError` where it does not enlarge
+    pictures.
+    """
+    run = Runner(path)
+    fixed = _fixed_side(path, run.graph)
+    multiple, scale = (1, _scale(run, fixed)) if fixed else _multiple_and_scale(path, run)
+    card = Card(
+        name=path.stem,
+        network="onnx",
+        options={},
+        scale=scale,
+        margin=measured_margin(run, scale, multiple, fixed),
+        halo=0,
+        multiple=multiple,
+        fixed=fixed,
+        parameters=_parameters(run.graph),
+        flops=_flops(run.graph, fixed or math.lcm(64, multiple), scale),
+        version=__version__,
+    )
+    return run, card
+
+
+def _fixed_side(path: Path, graph: Any) -> int:
+    """The one side that the graph takes, 0 where H and W are free."""
+    inputs, outputs = graph.inputs, graph.outputs
+    expected = "expected one picture (1, 3, H, W) of float32 or float16 in, and one out"
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise WeightsError(
+            f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; {expected}"
+        )
+    (image,), (enlarged,) = inputs, outputs
+    shape, kind = image.get_partial_shape(), image.get_element_type().get_type_name()
+    if shape.rank.is_dynamic or len(shape) != 4 or kind not in _FLOATS:
+        raise WeightsError(f"{path}: takes {shape} of {kind}; {expected}")
+    if not all(_may_be(shape[axis], size) for axis, size in ((0, 1), (1, 3))):
+        raise WeightsError(f"{path}: takes {shape}; {expected}")
+    out = enlarged.get_partial_shape()
+    if not out.rank.is_dynamic and (len(out) != 4 or not _may_be(out[1], 3)):
+        raise WeightsError(f"{path}: gives {out}; {expected}")
+    height, width = shape[2], shape[3]
+    if height.is_dynamic and width.is_dynamic:
+        return 0
+    if height.is_dynamic or width.is_dynamic or height != width:
+        raise WeightsError(
+            f"{path}: takes {shape}; expected free sides, or a square; export it again"
+        )
+    return int(height.get_length())
+
+
+def _may_be(dimension: Any, size: int) -> bool:
+    return dimension.is_dynamic or dimension.get_length() == size
+
+
+def _scale(run: Runner, height: int, width: int = 0) -> int:
+    """Its factor, at that size. Raises `WeightsError` where that is no whole number."""
+    width = width or height
+    enlarged = run(natural_picture(max(height, width))[:, :, :height, :width])
+    factor = enlarged.shape[-1] // width
+    if enlarged.shape != (1, 3, factor * height, factor * width) or not factor:
+        raise WeightsError(
+            f"makes {enlarged.shape} of (1, 3, {height}, {width}); expected a whole factor"
+        )
+    if not np.isfinite(enlarged).all():
+        raise WeightsError("gives NaN or infinity on a picture of RGB in [0, 1]")
+    return factor
+
+
+def _multiple_and_scale(path: Path, run: Runner) -> tuple[int, int]:
+    reason = WeightsError("")
+    for multiple in _MULTIPLES:
+        cells = max(1, 48 // multiple) | 1  # odd, so that no larger multiple divides both sides
+        try:
+            return multiple, _scale(run, cells * multiple, (cells + 2) * multiple)
+        except WeightsError as error:
+            reason = error
+    raise WeightsError(f"{path}: {reason}") from reason
+
+
+def _parameters(graph: Any) -> int:
+    """Elements of its floating-point constants, but for those of a single one."""
+    constants = (op for op in graph.get_ordered_ops() if op.get_type_name() == "Constant")
+    sizes = (
+        math.prod(op.get_output_shape(0))
+        for op in constants
+        if op.get_output_element_type(0).is_real()
+    )
+    return sum(size for size in sizes if size > 1)
+
+
+def _flops(graph: Any, side: int, scale: int) -> float:
+    """Per output pixel, of convolutions and matrix products; a multiply-add counts two."""
+    graph = graph.clone()
+    graph.reshape([1, 3, side, side])
+    total = 0.0
+    for op in graph.get_ordered_ops():
+        kind = op.get_type_name()
+        if kind not in ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"):
+            continue
+        if op.get_output_partial_shape(0).is_dynamic or op.get_input_partial_shape(1).is_dynamic:
+            continue
+        out, weight = math.prod(op.get_output_shape(0)), tuple(op.get_input_shape(1))
+        if kind == "MatMul":
+            inner = -2 if op.get_attributes()["transpose_a"] else -1
+            total += 2.0 * out * op.get_input_shape(0)[inner]
+        elif kind == "ConvolutionBackpropData":  # every input value meets the whole kernel
+            total += 2.0 * math.prod(op.get_input_shape(0)) * math.prod(weight[1:])
+        else:  # (outputs, inputs, …), or (groups, outputs, inputs, …)
+            total += 2.0 * out * math.prod(weight[-3:])
+    return total / (side * scale) ** 2

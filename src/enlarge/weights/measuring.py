@@ -1,0 +1,314 @@
+"""What a card says of a network that only running it tells, found on its ONNX file.
+
+    working sets   by tile, each in a process of its own
+    halo           where the margin is unbounded or larger than tiles should overlap
+    precisions     whether bf16 keeps what f32 gives
+    margin         of a file that nobody describes
+
+All of it in OpenVINO on the CPU, on pictures that are made here, so it needs neither torch nor
+photographs. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.errors import WeightsError
+from enlarge.memory import default_budget, format_size
+from enlarge.weights.card import Card
+
+LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+FEW = (64, 128, 192, 256, 384, 512)
+"""The rungs of a model that somebody waits for."""
+EXACT = 64
+"""Up to this margin tiles overlap by the whole of it (architecture, decision 4)."""
+WORK = 5e12
+"""Floating-point operations that a rung of `FEW` may cost: about 15 seconds of two cores."""
+_LEVEL = 1.0 / 255.0
+_SIDES = (96, 192, 384)
+_PICTURES = 3
+_SPARE = 1.25
+
+Picture = NDArray[np.float32]
+
+
+class Runner:
+    """An ONNX file in OpenVINO on the CPU, for pictures of any size that its graph takes.
+
+    Raises `WeightsError` where OpenVINO cannot read it, or cannot run it at that size.
+    """
+
+    def __init__(self, model: Path, precision: str = "f32") -> None:
+        import openvino as ov
+
+        self._source, self._precision = model, precision
+        self._core = ov.Core()
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        try:
+            self.graph = self._core.read_model(model)
+        except RuntimeError as error:
+            raise WeightsError(f"{model}: OpenVINO cannot read it: {_first(error)}") from error
+
+    def __call__(self, image: Picture) -> Picture:
+        """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped."""
+        shape = image.shape
+        try:
+            if shape not in self._compiled:
+                graph = self.graph.clone()
+                graph.reshape(list(shape))
+                while len(self._compiled) > 1:
+                    self._compiled.pop(next(iter(self._compiled)))
+                self._compiled[shape] = self._core.compile_model(
+                    graph, "CPU", {"INFERENCE_PRECISION_HINT": self._precision}
+                )
+            compiled = self._compiled[shape]
+            kind = compiled.input(0).get_element_type().to_dtype()
+            return np.array(compiled([image.astype(kind)])[0], np.float32)
+        except RuntimeError as error:
+            what = f"does not run at {shape[3]}×{shape[2]}: {_first(error)}"
+            raise WeightsError(f"{self._source}: {what}") from error
+
+
+def _first(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check "))]
+    return (telling or lines or ["no reason given"])[0]
+
+
+def natural_picture(side: int, seed: int = 0) -> Picture:
+    """(1, 3, side, side): dead leaves, discs over discs with radii r of density 1/r³, each with a
+    fine grating, drawn at twice the size. Like a photograph it has edges at every scale.
+
+    Lee, Mumford and Huang, International Journal of Computer Vision 41, 2001.
+    """
+    random = np.random.default_rng(seed)
+    large = 2 * side
+    image = np.full((3, large, large), 0.5)
+    least, most = 3.0, large / 3.0
+    for _ in range(12 * large):
+        radius = (least**-2 - random.random() * (least**-2 - most**-2)) ** -0.5
+        y, x = random.uniform(-radius, large + radius, 2)
+        top, left = max(0, math.ceil(y - radius)), max(0, math.ceil(x - radius))
+        below, right = min(large, int(y + radius)), min(large, int(x + radius))
+        rows, columns = np.ogrid[top:below, left:right]
+        if not rows.size or not columns.size:
+            continue
+        colour = random.uniform(0.05, 0.95) + random.normal(0.0, 0.1, 3)
+        wave = random.uniform(-1.2, 1.2, 2)
+        grating = 0.08 * np.sin(wave[0] * rows + wave[1] * columns)
+        inside = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+        part = image[:, top : top + rows.size, left : left + columns.size]
+        np.copyto(part, colour[:, None, None] + grating, where=inside)
+    small = image.reshape(3, side, 2, side, 2).mean((2, 4))
+    return np.clip(small, 0.0, 1.0)[None].astype(np.float32)
+
+
+# Everything that a finished card holds ---------------------------------------------------------
+
+
+def measured(
+    model: Path, card: Card, ladder: Sequence[int] | None = None, *, runner: Runner | None = None
+) -> Card:
+    """The card with halo, precisions and tiles as measured on the file.
+
+    `ladder`: the sides of tiles to measure (default: those of `FEW` that cost at most `WORK`).
+    Sides that the halo leaves nothing of are left out, and those that do not fit this machine.
+    Raises `WeightsError` where the network does not run.
+    """
+    run = runner or Runner(model)
+    most = min(EXACT, card.fixed // 3) if card.fixed else EXACT
+    if card.margin is not None and card.margin <= most:
+        card = replace(card, halo=card.margin)
+    else:
+        card = replace(card, halo=measured_halo(run, card))
+    if (close := holds_in_bf16(model, card, run)) is not None:
+        card = replace(card, precisions=("f32", "bf16") if close else ("f32",))
+    del run
+    return replace(card, tiles=working_sets(model, card, ladder))
+
+
+def holds_in_bf16(model: Path, card: Card, in_f32: Runner) -> bool | None:
+    """Whether bf16 may stand for f32: on a textured picture of 8 bits, both clamped, their PSNR is
+    at least 48 dB and 99.9 % of the values lie within 3 levels. None where the processor has no
+    bf16.
+    """
+    from enlarge.engines.openvino import has_bf16
+
+    if not has_bf16():
+        return None
+    image = natural_picture(card.fixed or _whole(72, card.multiple))
+    fine, coarse = (np.clip(run(image), 0.0, 1.0) for run in (in_f32, Runner(model, "bf16")))
+    if not np.isfinite(coarse).all():
+        return False
+    error = np.abs(fine.astype(np.float64) - coarse)
+    psnr = -10.0 * math.log10(max(float((error**2).mean()), 1e-20))
+    return bool(psnr >= 48.0 and (error <= 3 * _LEVEL).mean() >= 0.999)
+
+
+# Halo and margin -------------------------------------------------------------------------------
+
+
+def measured_halo(run: Runner, card: Card) -> int:
+    """Input pixels from a tile's edge on which no 8-bit value moves by more than one level, for
+    being in a tile: on three made pictures, and then a quarter more, in whole steps of 8 (and of
+    `multiple`), never more than the margin.
+
+    A network without a margin gets at most about 64: its tiles fade into each other.
+    """
+    step = math.lcm(8, card.multiple)
+    most = card.margin if card.margin is not None else _whole(EXACT, step)
+    if card.fixed:
+        most = min(most, card.fixed // 4 // card.multiple * card.multiple)
+    for side in _SIDES:
+        boxes = _boxes(side, card)
+        reach = np.max([_reach(run, card.scale, boxes, seed) for seed in range(_PICTURES)], axis=0)
+        quiet = np.flatnonzero(reach <= _LEVEL)
+        if quiet.size and (card.fixed or quiet[0] <= 0.75 * reach.size):
+            return min(most, max(step, _whole(math.ceil(_SPARE * int(quiet[0])), step)))
+        if card.fixed or reach.size > most:
+            break
+    return most
+
+
+def _boxes(side: int, card: Card) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two squares on the diagonal of a picture, as start and stop: one with room all around it in
+    the other, or, where a network takes one size only, two that overlap.
+    """
+    if card.fixed:
+        shift = max(card.fixed // 4 // card.multiple, 1) * card.multiple
+        return (0, card.fixed), (shift, card.fixed + shift)
+    room, inner = _whole(side // 3, card.multiple), _whole(side, card.multiple)
+    return (0, inner + 2 * room), (room, room + inner)
+
+
+def _reach(
+    run: Runner, scale: int, boxes: tuple[tuple[int, int], tuple[int, int]], seed: int
+) -> NDArray[np.float32]:
+    """For each distance d in input pixels: the most that any clamped value differs between the two
+    crops where both see at least d pixels on all sides.
+    """
+    image = natural_picture(max(stop for _, stop in boxes), seed)
+    start, stop = max(box[0] for box in boxes), min(box[1] for box in boxes)
+    results = []
+    for first, last in boxes:
+        large = np.clip(run(image[:, :, first:last, first:last]), 0.0, 1.0)
+        inner = slice((start - first) * scale, (stop - first) * scale)
+        results.append(large[0, :, inner, inner])
+    difference = np.abs(results[0] - results[1]).max(0)
+    size = stop - start
+    difference = difference.reshape(size, scale, size, scale).max((1, 3))  # (size, size)
+    at = np.arange(start, stop)
+    near = np.min([np.minimum(at - first, last - 1 - at) for first, last in boxes], axis=0)
+    distance = np.minimum(near[:, None], near[None, :])
+    most = np.zeros(int(distance.max()) + 1, np.float32)
+    np.maximum.at(most, distance, difference)
+    return np.maximum.accumulate(most[::-1])[::-1]
+
+
+def measured_margin(run: Runner, scale: int, multiple: int, side: int = 0) -> int | None:
+    """How far, in input pixels, a change of one pixel (of `multiple`², where tiles start on those)
+    is seen in f32; None where it is seen up to the edge of a picture of 257 pixels: unbounded.
+
+    `side`: the one size that the network takes, 0: any.
+    """
+    for size in (side,) if side else (129, 257):
+        whole = _whole(size, multiple)
+        first = whole // 2 // multiple * multiple
+        cell = slice(first, first + multiple)
+        image = natural_picture(whole)
+        changed = image.copy()
+        changed[:, :, cell, cell] = np.where(image[:, :, cell, cell] < 0.5, 8.0, -8.0)
+        touched = (run(image) != run(changed)).any((0, 1))  # (scale·H, scale·W)
+        touched = touched.reshape(whole, scale, whole, scale).any((1, 3))
+        rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            return 0
+        low, high = min(rows[0], columns[0]), max(rows[-1], columns[-1])
+        if low > 0 and high < whole - 1:
+            return int(max(first - low, high - (first + multiple - 1), 0))
+    return None
+
+
+def _whole(size: int, step: int) -> int:
+    return -(-size // step) * step
+
+
+# Working sets ----------------------------------------------------------------------------------
+
+
+def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -> dict[int, int]:
+    """Side of a tile → what a fresh process's peak grows by when it compiles the network for that
+    tile and runs it in f32, in bytes. See `measured`.
+    """
+    sizes: dict[int, int] = {}
+    for side in _rungs(card, ladder):
+        if sizes:
+            last, size = max(sizes.items())
+            if 2 * size * (side / last) ** 2 > 2 * default_budget():
+                break
+        work = card.flops * (side * card.scale) ** 2
+        found = _working_set(model, card.scale, side, runs=2 if work < WORK / 4 else 1)
+        if isinstance(found, str):
+            if sizes:
+                break  # this machine holds no larger ones
+            raise WeightsError(f"{model.name}: does not run on a tile of {side}×{side}: {found}")
+        sizes[side] = found
+    return sizes
+
+
+def _rungs(card: Card, ladder: Sequence[int] | None) -> Iterator[int]:
+    """The sides to measure, the smallest first."""
+    if card.fixed:
+        yield card.fixed
+        return
+    given = 0
+    for side in sorted({_whole(side, card.multiple) for side in ladder or FEW}):
+        if side <= 2 * card.halo:
+            continue
+        if ladder is None and given and card.flops * (side * card.scale) ** 2 > WORK:
+            return
+        given += 1
+        yield side
+    if not given:  # a halo beyond every rung
+        yield _whole(3 * card.halo, card.multiple)
+
+
+_MEASURE = """
+import json, sys
+import numpy as np
+from pathlib import Path
+from enlarge.engines.openvino import OpenVinoEngine
+from enlarge.memory import peak, resident
+side, scale, runs = map(int, sys.argv[2:])
+engine = OpenVinoEngine(Path(sys.argv[1]), scale, "f32", 0)
+before = resident()
+session = engine.session(side, side, 3, np.dtype("uint8"), np.dtype("uint8"))
+for _ in range(runs):
+    session(np.zeros((side, side, 3), np.uint8))
+print(json.dumps(peak() - before))
+"""
+
+
+def _working_set(model: Path, scale: int, side: int, *, runs: int) -> int | str:
+    """Bytes, or why there is no answer."""
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-c", _MEASURE, str(model), str(side), str(scale), str(runs)]
+        environment = {**os.environ, "ENLARGE_CACHE": cache}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode == 0:
+        return int(json.loads(done.stdout))
+    lines = done.stderr.strip().splitlines()
+    memory = format_size(default_budget() * 2)
+    return lines[-1] if lines else f"its process was stopped; there are {memory} of memory"

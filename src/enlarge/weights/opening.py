@@ -1,0 +1,127 @@
+"""Checkpoints as networks: ours by their card, others by their keys, the rest through spandrel."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from enlarge import __version__
+from enlarge.errors import WeightsError
+from enlarge.networks import build
+from enlarge.weights.card import Card
+from enlarge.weights.export import describe, load_network
+from enlarge.weights.files import read_card
+from enlarge.weights.foreign import deduce, read_checkpoint
+
+SPANDREL = "spandrel:"
+"""What the name of a network of spandrel's begins with in a card."""
+
+
+def open_network(path: Path) -> tuple[nn.Module, Card]:
+    """The network of a `.safetensors` or pickled checkpoint, in eval mode, and its card: whole
+    where the file carries one, else as far as the network itself tells (see `describe`), without
+    margin and halo where the network is spandrel's.
+
+    Raises `WeightsError` where nothing can open it.
+    """
+    if path.suffix.lower() == ".safetensors" and read_card(path) is not None:
+        return load_network(path)
+    checkpoint = read_checkpoint(path)
+    try:
+        architecture, options, state = deduce(checkpoint)
+    except WeightsError as error:
+        found = through_spandrel(checkpoint, path.stem)
+        if found is None:
+            raise WeightsError(f"{path}: {error}{_hint()}") from error
+        return found
+    network = build(architecture, **options)
+    network.load_state_dict(state)
+    network.eval().requires_grad_(requires_grad=False)
+    return network, describe(network, name=path.stem, architecture=architecture, options=options)
+
+
+def _hint() -> str:
+    """What else could be tried."""
+    from importlib.util import find_spec
+
+    if find_spec("spandrel") is None:
+        return '. spandrel knows more of them: pip install "enlarge[torch]" spandrel'
+    return ""
+
+
+class Foreign(nn.Module):
+    """Another project's network behind our protocol: (1, 3, H, W) → (1, 3, sH, sW), RGB in [0, 1],
+    not clamped; H and W multiples of `multiple`.
+    """
+
+    margin = None
+
+    def __init__(self, inner: nn.Module, *, scale: int, multiple: int) -> None:
+        super().__init__()
+        self.inner, self.scale, self.multiple = inner, scale, multiple
+
+    def forward(self, image: Tensor) -> Tensor:  # noqa: D102 - stands at the module
+        return self.inner(image)
+
+
+def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Module, Card] | None:
+    """The checkpoint's network and card by spandrel; None where it is not installed, or knows the
+    checkpoint no better. Raises `WeightsError` for a network that does not enlarge RGB pictures.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import spandrel
+    except Exception:  # torchvision, which it imports, fails in many ways
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(checkpoint))
+    except spandrel.UnsupportedModelError:
+        return None
+    except (RuntimeError, LookupError, ValueError, TypeError) as error:
+        raise WeightsError(f"{name}: spandrel cannot build its network: {error}") from error
+    kind = model.architecture.name
+    if not isinstance(model, spandrel.ImageModelDescriptor):
+        raise WeightsError(f"{name}: is a {kind} network, which does more than enlarge a picture")
+    if (model.input_channels, model.output_channels) != (3, 3):
+        raise WeightsError(
+            f"{name}: is a {kind} network of {model.input_channels} channels in and "
+            f"{model.output_channels} out; expected RGB, 3 in and 3 out"
+        )
+    needs = model.size_requirements
+    multiple = needs.multiple_of * max(1, math.ceil((needs.minimum or 0) / needs.multiple_of))
+    inner = model.model.float().eval().requires_grad_(requires_grad=False)
+    network = Foreign(inner, scale=model.scale, multiple=multiple).eval()
+    card = Card(
+        name=name,
+        network=SPANDREL + kind,
+        options={},
+        scale=model.scale,
+        margin=None,
+        halo=0,
+        multiple=multiple,
+        parameters=sum(p.numel() for p in inner.parameters()),
+        flops=_flops(network),
+        version=__version__,
+    )
+    return network, card
+
+
+def _flops(network: Foreign) -> float:
+    """As `flops_per_output_pixel`, computed on a small picture: other people's networks may not
+    run on the meta device.
+    """
+    side = math.ceil(32 / network.multiple) * network.multiple
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        copy.deepcopy(network)(torch.zeros(1, 3, side, side))
+    return float(counter.get_total_flops()) / (side * network.scale) ** 2

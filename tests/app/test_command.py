@@ -1,0 +1,74 @@
+"""`enlarge app`: what it refuses, and what it hands to Streamlit and to the page."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+import pytest
+import streamlit.web.cli
+
+from enlarge.app.options import VARIABLE, Options
+from enlarge.app.theme import streamlit_options
+from enlarge.cli import run
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments with which Streamlit was started, instead of starting it."""
+    calls: list[list[str]] = []
+    monkeypatch.setenv(VARIABLE, "{}")
+    monkeypatch.setattr(streamlit.web.cli, "main", lambda args, **_: calls.append(args))
+    return calls
+
+
+def test_options_reach_the_page_and_the_server(started: list[list[str]], capsys: Any) -> None:
+    command = "app --port 8765 --host 0.0.0.0 --max-upload 10MB --max-pixels 3 --memory 1GB"
+    assert run([*command.split(), "--no-browser"]) == 0
+    options = Options(**json.loads(os.environ[VARIABLE]))
+    assert options == Options(max_upload=10_000_000, max_pixels=3_000_000, memory="1GB")
+    (arguments,) = started
+    assert arguments[1].endswith("page.py")
+    flags = {"--server.port=8765", "--server.address=0.0.0.0", "--server.maxUploadSize=10"}
+    flags |= {"--server.headless=true", "--browser.gatherUsageStats=false"}
+    assert flags <= set(arguments)
+    assert "http://0.0.0.0:8765" in capsys.readouterr().out
+
+
+def test_streamlit_knows_every_option_of_ours() -> None:
+    from streamlit import config
+
+    known = config.get_config_options()
+    assert not [name for name, _ in streamlit_options() if name not in known]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--port 70000", "--port must be a number from 1 to 65535, got 70000"),
+        ("--max-upload 10kB", "--max-upload must be at least 1MB, got '10kB'"),
+        ("--max-upload many", "memory must be a size like 1.5GB or 600MB, got 'many'"),
+        ("--max-pixels 0", "--max-pixels must be a whole number from 1 on, got '0'"),
+        ("--model nothing", "unknown model 'nothing'"),
+        ("--quiet --verbose", "--quiet and --verbose contradict each other"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    started: list[list[str]], capsys: Any, options: str, said: str
+) -> None:
+    assert run(["app", *options.split()]) in (1, 2)
+    assert said in capsys.readouterr().err
+    assert not started
+
+
+def test_a_missing_streamlit_is_named_with_its_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def nowhere(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None
+
+    monkeypatch.setattr("importlib.util.find_spec", nowhere)
+    assert run(["app"]) == 1
+    assert 'pip install "enlarge[app]"' in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""Parts of results: what a large result shows in its own pixels, and what the original says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from enlarge.app import enlarging
+from enlarge.app.frame import Page
+from enlarge.app.options import Options
+from enlarge.app.queue import Queue
+from enlarge.app.views import Box, bicubic, read_part
+from enlarge.app.visit import Item, Visit
+from enlarge.metrics.protocol import Protocol
+from enlarge.upscaler import Done
+
+
+def smooth(width: int, height: int) -> Any:
+    small = np.random.default_rng(9).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return bicubic(small, width, height)
+
+
+def png(pixels: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def page() -> Any:
+    queue = Queue()
+    visit = Visit(queue, Options())
+    yield Page("en", Options(), queue, visit)
+    visit.close()
+
+
+@pytest.fixture
+def item(page: Page) -> Item:
+    """A picture of 60 × 44 whose result, 240 × 176, lies there."""
+    found = page.visit.add("1", "a.png", png(smooth(60, 44)))
+    found.target.write_bytes(png(smooth(240, 176)))
+    return found
+
+
+DONE = Done("", 240, 176, "fast", "openvino", "f32", (60, 44), 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "box", [Box(0, 0, 240, 176), Box(0, 0, 7, 9), Box(101, 53, 77, 61), Box(233, 170, 7, 6)]
+)
+def test_a_part_is_cut_from_the_whole(
+    item: Item, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enlarging, "data_url", lambda pixels: pixels)
+    low, high = (np.asarray(part) for part in enlarging._seen(item, DONE, box))
+    part = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
+    whole = bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
+    assert np.abs(low.astype(int) - whole[part]).max() <= 1
+    assert (high == read_part(item.target, box)).all()
+
+
+def test_the_original_gives_the_protocols_numbers(page: Page, item: Item) -> None:
+    original = smooth(240, 176) // 2 + 40
+    (psnr, ssim, plain, white), layers = enlarging._measure(
+        page, item, DONE, png(original), "original.png"
+    )
+    expected = Protocol().measure(read_part(item.target, Box(0, 0, 240, 176)), original, factor=4)
+    assert (psnr, ssim) == pytest.approx(tuple(expected))
+    low = bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
+    assert tuple(plain) == pytest.approx(tuple(Protocol().measure(low, original, factor=4)))
+    assert white > 1
+    assert [layer.name for layer in layers] == ["Original", "Difference"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (png(smooth(120, 88)), "The original has 120 × 88 pixels and the result 240 × 176"),
+        (b"not a picture", "original.png: is not a picture but a text file"),
+    ],
+)
+def test_what_is_no_original_gets_a_sentence(
+    page: Page, item: Item, content: bytes, said: str, tmp_path: Path
+) -> None:
+    assert said in enlarging._measure(page, item, DONE, content, "original.png")

@@ -1,0 +1,191 @@
+"""Which engine, device and precision are picked, and what is refused with which words."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+
+from enlarge.cli.options import EngineWish, PrecisionWish
+from enlarge.engines import Place, find_place, pick, pick_engine
+from enlarge.engines import onnxruntime as ort_engine
+from enlarge.engines import torch as torch_engine
+from enlarge.engines.openvino import has_bf16
+from enlarge.engines.protocol import EngineName, Precision
+from enlarge.errors import EngineError, OptionError
+from enlarge.weights.catalog import find_weights
+
+FAST = find_weights("fast")
+Patch = pytest.MonkeyPatch
+
+
+def refused(kind: type[Exception], *parts: str, **wish: Any) -> None:
+    """Picking raises that, in one line that has all parts."""
+    card = wish.pop("card", FAST.card)
+    with pytest.raises(kind) as caught:
+        pick_engine(wish.pop("model", FAST.path), card, **wish)
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in parts:
+        assert part in text, text
+
+
+def with_gpus(patch: Patch, torch: bool = True, onnxruntime: bool = True) -> None:
+    """A machine with a GPU, and the engines built for it: what was imported already is made so."""
+    patch.setattr(pick, "_has_gpu", lambda: True)
+    builds = {"torch": torch, "onnxruntime": onnxruntime}
+    patch.setattr(pick, "_has_gpu_build", builds.__getitem__)
+    cuda = ["cuda:0", "cuda:1"] if torch else []
+    patch.setattr(torch_engine, "devices", lambda: [*cuda, "cpu"])
+    patch.setattr(torch_engine, "precisions", lambda device: ("bf16", "f16", "f32"))
+    patch.setattr(ort_engine, "devices", lambda: ["cuda", "cpu"] if onnxruntime else ["cpu"])
+    for module, name in ((torch_engine, "TorchEngine"), (ort_engine, "OnnxRuntimeEngine")):
+
+        def made(model: Path, device: str, precision: str, threads: int, name: str = name) -> Any:
+            return SimpleNamespace(name=name, device=device, precision=precision)
+
+        patch.setattr(module, name, made)
+
+
+def test_the_command_lines_words_are_the_engines() -> None:
+    assert get_args(EngineWish) == get_args(EngineName)
+    assert get_args(PrecisionWish) == get_args(Precision)
+
+
+def test_openvino_on_a_cpu(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(pick, "_has_gpu", lambda: False)
+    wishes: list[dict[str, Any]] = [{}, {"device": "cpu"}, {"engine": "openvino"}]
+    for wish in wishes:
+        engine = pick_engine(FAST.path, FAST.card, **wish)
+        assert (engine.name, engine.device) == ("openvino", "cpu")
+        assert engine.precision == ("bf16" if has_bf16() else "f32")
+    assert pick_engine(FAST.path, FAST.card, deep=True).precision == "f32"
+    only = replace(FAST.card, precisions=("f32",))
+    assert pick_engine(FAST.path, only).precision == "f32"
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_the_others_on_a_cpu_when_asked(engine: str) -> None:
+    made = pick_engine(FAST.path, FAST.card, engine=engine, precision="f32")
+    assert (made.name, made.device, made.precision) == (engine, "cpu", "f32")
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: Patch, tmp_path: Path) -> None:
+    with_gpus(monkeypatch)
+    found = pick_engine(FAST.path, FAST.card)
+    assert (found.name, found.device, found.precision) == ("TorchEngine", "cuda:0", "bf16")
+    assert pick_engine(FAST.path, FAST.card, deep=True).precision == "f32"
+    assert pick_engine(FAST.path, FAST.card, device="cuda:1").device == "cuda:1"
+    assert pick_engine(FAST.path, FAST.card, device="cuda").device == "cuda:0"
+    assert pick_engine(FAST.path, FAST.card, device="cpu").name == "openvino"
+    assert pick_engine(FAST.path, FAST.card, engine="openvino").name == "openvino"
+    assert find_place(FAST.path, FAST.card) == Place("torch", "cuda:0", ("bf16", "f16", "f32"))
+    refused(EngineError, "cuda:7", "cuda:0, cuda:1, cpu", engine="torch", device="cuda:7")
+    alone = tmp_path / "fast.onnx"  # without its parameters beside it, torch cannot build it
+    alone.write_bytes(FAST.path.read_bytes())
+    found = pick_engine(alone, FAST.card)
+    assert (found.name, found.device, found.precision) == ("OnnxRuntimeEngine", "cuda", "f16")
+    assert pick_engine(alone, FAST.card, device="cuda:1").device == "cuda:1"
+
+
+def test_onnx_runtime_where_torch_has_no_gpu(monkeypatch: Patch) -> None:
+    with_gpus(monkeypatch, torch=False)
+    assert pick_engine(FAST.path, FAST.card).name == "OnnxRuntimeEngine"
+    only = replace(FAST.card, precisions=("f32",))
+    assert pick_engine(FAST.path, only).precision == "f32"
+
+
+def test_builds_for_gpus_that_find_none_do_not_disturb(monkeypatch: Patch) -> None:
+    with_gpus(monkeypatch, torch=False, onnxruntime=False)
+    monkeypatch.setattr(pick, "_has_gpu_build", lambda engine: True)
+    assert pick_engine(FAST.path, FAST.card).name == "openvino"
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: Patch) -> None:
+    with_gpus(monkeypatch, torch=False, onnxruntime=False)
+    parts = ("cuda:0", "torch has no device", "ONNX Runtime has no device", "it has: cpu")
+    refused(EngineError, *parts, device="cuda:0")
+    refused(EngineError, "torch has no device cuda:0", engine="torch", device="cuda:0")
+
+
+def test_contradictions_and_unknown_words() -> None:
+    refused(OptionError, "'abacus'", "openvino, onnxruntime, torch", engine="abacus")
+    refused(OptionError, "--engine openvino", "--device cuda:0", engine="openvino", device="cuda:0")
+    for device in ("GPU", "cuda:", "cuda:x", "cpu:0", "auto:1", "mps:0", ""):
+        refused(OptionError, "cuda:NUMBER", repr(device), device=device)
+    refused(OptionError, "'f12'", "f32, bf16, f16, int8", precision="f12")
+    refused(OptionError, "threads", "-2", threads=-2)
+
+
+def test_precisions_that_cannot_be(monkeypatch: Patch) -> None:
+    for engine in ("openvino", "onnxruntime", "torch"):
+        refused(OptionError, "f16 on this CPU", "f32", engine=engine, device="cpu", precision="f16")
+        refused(OptionError, "fast is not stored in int8", engine=engine, precision="int8")
+    refused(OptionError, "bf16 on this CPU", engine="onnxruntime", precision="bf16")
+    monkeypatch.setattr("enlarge.engines.openvino.has_bf16", lambda: False)
+    refused(OptionError, "OpenVINO does not compute in bf16", "it does in: f32", precision="bf16")
+    refused(OptionError, "torch does not compute in bf16", engine="torch", precision="bf16")
+    assert pick_engine(FAST.path, FAST.card).precision == "f32"
+
+
+def test_int8_is_what_the_card_says() -> None:
+    card = replace(FAST.card, precisions=("int8",))
+    assert pick_engine(FAST.path, card).precision == "int8"
+    assert pick_engine(FAST.path, card, engine="onnxruntime").precision == "int8"
+    refused(OptionError, "int8 and torch", card=card, engine="torch", precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("engine", "install"),
+    [("torch", 'pip install "enlarge[torch]"'), ("onnxruntime", 'pip install "enlarge[onnx]"')],
+)
+def test_a_missing_package_is_named_with_its_install_command(
+    engine: str, install: str, monkeypatch: Patch
+) -> None:
+    monkeypatch.setitem(sys.modules, f"enlarge.engines.{engine}", None)
+    refused(EngineError, "cannot be imported", install, engine=engine)
+    refused(EngineError, "cuda:0", install, device="cuda:0")
+
+
+def test_builds_for_gpus_are_told_from_their_files(tmp_path: Path, monkeypatch: Patch) -> None:
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(pick, "find_spec", lambda name: spec)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not pick._has_gpu_build("torch")
+    for engine, name in (
+        ("torch", "lib/libtorch_cuda.so"),
+        ("onnxruntime", "capi/libonnxruntime_providers_cuda.so"),
+    ):
+        (tmp_path / name).parent.mkdir()
+        assert not pick._has_gpu_build(engine)
+        (tmp_path / name).touch()
+        assert pick._has_gpu_build(engine)
+    monkeypatch.setattr(pick, "find_spec", lambda name: None)
+    assert not pick._has_gpu_build("torch")
+
+
+def test_a_gpu_is_told_from_its_driver(tmp_path: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(pick, "_DRIVERS", (f"{tmp_path}/nvidia[0-9]*", f"{tmp_path}/kfd"))
+    (tmp_path / "nvidiactl").touch()
+    assert not pick._has_gpu()
+    (tmp_path / "nvidia3").touch()
+    assert pick._has_gpu()
+
+
+def test_this_build_of_torch_is_recognised() -> None:
+    torch = pytest.importorskip("torch")
+    assert pick._has_gpu_build("torch") == (torch.version.cuda is not None)
+    assert importlib.util.find_spec("torch") is not None
+
+
+def test_onnx_runtimes_devices() -> None:
+    assert "cpu" in ort_engine.devices()
+    assert all(re.fullmatch("[a-z]+", device) for device in ort_engine.devices())
+    assert not ort_engine._starts("NoSuchExecutionProvider")

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import enlarge
+from enlarge.cli import run as command
+from enlarge.errors import DataError, OptionError, WeightsError
+from enlarge.training.config import load_config
+from enlarge.training.fit import fit, load_start, network_of
+from enlarge.training.learner import STATE, Learner, remember_less
+from enlarge.training.result import minutes_of, write_model
+from enlarge.weights.export import load_network
+from tests.networks.tiny import tiny
+
+PART = "pairs/train"
+"""What the pairs are called among the validation parts."""
+ADVERSARIAL = [
+    "adversarial.weight=0.01",
+    "adversarial.discriminator=unet",
+    "adversarial.options={features: 4}",
+    "adversarial.kind=relativistic",
+    "train.optimizer=adam",
+    "train.lr=0.001",
+    "model.network=srresnet",
+    "model.options={features: 8, blocks: 1}",
+]
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Interrupt a run during a step, as Ctrl-C does."""
+    took = Learner.took_a_step
+
+    def took_a_step(self: Learner) -> None:
+        if self.taken + 1 == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        took(self)
+
+    monkeypatch.setattr(Learner, "took_a_step", took_a_step)
+
+
+def test_a_run_leaves_what_the_contract_says_and_its_model_opens(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    config = load_config(recipe, ["train.steps=3"])
+    run = fit(config)
+    assert [line["step"] for line in log_of(run)] == [0, 2, 3]
+    assert "judged by 5 of pairs/train" in capsys.readouterr().out
+    assert all(0 < line[PART] < 60 for line in log_of(run))
+    assert yaml.safe_load((run / "config.yaml").read_text())["train"]["steps"] == 3
+    lists = json.loads((run / "data.json").read_text())
+    assert {use: len(names) for use, names in lists.items()} == {
+        "train": 3,
+        "valid: pairs/train": 5,
+    }
+    assert list(run.glob("events.out.tfevents.*"))
+    best = max(log_of(run)[1:], key=lambda line: float(line[PART]))["step"]
+    assert torch.load(run / "best.ckpt", weights_only=True)[STATE]["taken"] == best
+    model = write_model(config, run)
+    upscaler = enlarge.open_model(model, precision="f32")
+    network, card = load_network(run / "model.safetensors")
+    assert card == upscaler.card
+    assert card.scores == {PART: {"psnr": log_of(run)[-1 if best == 3 else 1][PART]}}
+    image = torch.rand(33, 47, 3).numpy()
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(image.transpose(2, 0, 1)[None]))[0].clamp(0, 1)
+    got = upscaler.upscale(image)
+    assert abs(got.transpose(2, 0, 1) - wanted.numpy()).max() < 1e-4
+    assert command(["train", str(recipe)]) == 2
+    assert "--resume goes on from it, --overwrite begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.accumulate=2", "train.clip=0.1", "train.flat=0.2", "data.crops=grid"],
+        ["train.precision=f32", *ADVERSARIAL],
+    ],
+    ids=["pixels", "adversarial"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    recipe: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, average and optimisers, after a stop between two checks."""
+    whole = fit(load_config(recipe, [*overrides, "name=whole"]))
+    config = load_config(recipe, [*overrides, "name=parts"])
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config)
+    parts = fit(config, resume=True)
+    a, b = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, parts))
+    assert a[STATE]["taken"] == b[STATE]["taken"] == 6
+    for key, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][key]), key
+    for ours, theirs in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
+        for number, state in ours["state"].items():
+            for key, value in state.items():
+                assert torch.equal(value, theirs["state"][number][key]), key
+    steps = [line["step"] for line in log_of(parts)]
+    assert steps == [0, 2, 4, 6]
+    assert log_of(parts)[-1]["loss"] == pytest.approx(log_of(whole)[-1]["loss"], rel=1e-6)
+    assert log_of(parts)[2]["loss"] == pytest.approx(log_of(whole)[2]["loss"], rel=1e-6)
+    with pytest.raises(OptionError, match="is complete: 6 steps"):
+        fit(config, resume=True)
+
+
+def test_accumulated_batches_are_one_large_batch(recipe: Path) -> None:
+    base = ["train.precision=f32", "train.optimizer=adam", "train.steps=2", "data.crops=grid"]
+    base += ["data.augment=none", "train.lr=0.001"]
+    one = fit(load_config(recipe, [*base, "train.batch=4", "name=one"]))
+    two = fit(load_config(recipe, [*base, "train.batch=2", "train.accumulate=2", "name=two"]))
+    a, b = (network_of(run / "last.ckpt", "network") for run in (one, two))
+    assert all((a[key] - b[key]).abs().max() < 2e-5 for key in a)
+
+
+def test_a_run_by_epochs_counts_grid_patches(recipe: Path) -> None:
+    """70..72 × 90 photographs give LR 17..18 × 22: two by two patches of 12² each."""
+    config = load_config(recipe, ["train.steps=0", "train.epochs=0.5", "data.crops=grid"])
+    assert log_of(fit(config))[-1]["step"] == 3
+
+
+def test_a_limit_in_minutes_ends_the_run(recipe: Path) -> None:
+    run = fit(load_config(recipe, ["train.steps=0", "train.minutes=0.02", "train.check_every=50"]))
+    last = log_of(run)[-1]
+    assert last["minutes"] >= 0.02
+    state = torch.load(run / "last.ckpt", weights_only=True)
+    assert state[STATE]["taken"] == last["step"] > 0
+
+
+def test_training_lowers_the_loss(recipe: Path) -> None:
+    run = fit(load_config(recipe, ["train.steps=60", "train.check_every=20", "train.lr=0.05"]))
+    lines = log_of(run)
+    assert lines[-1]["loss"] < 0.95 * lines[1]["loss"]
+    assert lines[-1][PART] > lines[0][PART] + 0.2
+
+
+def test_a_loss_that_is_not_finite_names_its_batch(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enlarge_ = Learner.enlarge
+
+    def broken(self: Learner, low: torch.Tensor) -> torch.Tensor:
+        return enlarge_(self, low) * (float("nan") if self.taken == 3 else 1.0)
+
+    monkeypatch.setattr(Learner, "enlarge", broken)
+    with pytest.raises(DataError, match=r"not finite at step 3 .* batch 3 holds \d at \d+,\d+; "):
+        fit(load_config(recipe, []))
+
+
+def test_pairs_are_split_and_never_shared(recipe: Path, pairs: Path, photos: Path) -> None:
+    config = load_config(
+        recipe,
+        ["data.photos=[]", f"data.pairs=[{pairs}]", "data.valid=[]", "data.split=[0.8, 0.2]"],
+    )
+    run = fit(config)
+    lists = json.loads((run / "data.json").read_text())
+    assert {use: len(names) for use, names in lists.items()} == {"train": 4, "valid: split": 1}
+    (photos / "copy.png").write_bytes((pairs.parent / "hr/2.png").read_bytes())
+    with pytest.raises(DataError, match=r"in training and in valid: pairs/train, .*copy"):
+        fit(load_config(recipe, ["name=other"]))
+
+
+def test_a_start_is_a_checkpoint_or_a_model_file(recipe: Path, here: Path) -> None:
+    config = load_config(recipe, ["train.steps=2"])
+    first = fit(config)
+    raw = network_of(first / "last.ckpt", "network")
+    from safetensors.torch import save_file
+
+    save_file({k: v.contiguous() for k, v in raw.items()}, here / "own.safetensors")
+    scores = []
+    for name, start in (("a", first / "last.ckpt"), ("b", here / "own.safetensors")):
+        overrides = [f"name={name}", f"model.start={start}", "train.steps=1", "train.ema=0"]
+        run = fit(load_config(recipe, overrides))
+        scores.append(log_of(run)[0][PART])
+    assert scores[0] == scores[1]
+    assert minutes_of(here / "runs/a") > log_of(here / "runs/a")[-1]["minutes"]
+    with pytest.raises(WeightsError, match="does not fit"):
+        fit(
+            load_config(
+                recipe, ["name=c", f"model.start={first}/last.ckpt", "model.options.channels=9"]
+            )
+        )
+    with pytest.raises(WeightsError, match="no such file"):
+        fit(load_config(recipe, ["name=c", "model.start=gone.ckpt"]))
+
+
+def test_a_start_by_name_keeps_the_trunk_for_another_factor(recipe: Path, photos: Path) -> None:
+    options = "model.options={scale: 2, channels: 32, blocks: 6, taps: 4}"
+    told = ["model.network=replain", options, "model.start=fast", "train.steps=1", "train.lr=0"]
+    told += ["data.pairs=[]", "data.split=[]", "data.valid=[]", f"data.photos=[{photos}]"]
+    run = fit(load_config(recipe, [*told, "train.lr_rest=0", "train.ema=0"]))
+    begun = network_of(run / "last.ckpt", "network")
+    shipped = load_start("fast")
+    assert begun["tail.weight"].shape[0] == 12
+    for key, value in shipped.items():
+        if not key.startswith("tail."):
+            assert torch.equal(begun[key], value.float()), key
+
+
+def test_checkpointed_blocks_learn_the_same(recipe: Path) -> None:
+    overrides = [
+        "train.precision=f32",
+        "model.network=edsr",
+        "train.steps=2",
+        "train.optimizer=adam",
+    ]
+    overrides += ["model.options={features: 8, blocks: 2}", "train.lr=0.001"]
+    a, b = (
+        network_of(
+            fit(load_config(recipe, [*overrides, f"train.checkpointing={c}", f"name=c-{c}"]))
+            / "last.ckpt",
+            "network",
+        )
+        for c in ("false", "true")
+    )
+    assert all((a[key] - b[key]).abs().max() < 1e-6 for key in a)
+
+
+@pytest.mark.parametrize(("name", "count"), [("edswin", 4), ("swinir", 2), ("rrdb", 0)])
+def test_blocks_are_remembered_once(name: str, count: int) -> None:
+    """Whole blocks of the trunk, and nothing inside them; a row of one block is left alone."""
+    network = tiny(name)
+    remember_less(network)
+    assert sum("forward" in vars(module) for module in network.modules()) == count
+
+
+def test_an_unknown_network_or_discriminator_option_is_named(recipe: Path) -> None:
+    with pytest.raises(OptionError, match="unknown network 'mlp'"):
+        fit(load_config(recipe, ["model.network=mlp"]))
+    with pytest.raises(OptionError, match="multiple of 16"):
+        fit(
+            load_config(
+                recipe,
+                [
+                    *ADVERSARIAL,
+                    "adversarial.discriminator=srgan",
+                    "train.patch=9",
+                    "adversarial.options={}",
+                ],
+            )
+        )
+    with pytest.raises(OptionError, match=r"adversarial\.options of unet"):
+        fit(load_config(recipe, [*ADVERSARIAL, "adversarial.options={depth: 4}"]))
+
+
+def test_two_processes_learn_what_one_does_with_two_batches(recipe: Path, here: Path) -> None:
+    """DDP over gloo; each process has every second batch, and gradients are averaged."""
+    shared = ["train.steps=2", "train.precision=f32", "train.batch=1", "train.device=cpu"]
+    one = fit(load_config(recipe, [*shared, "train.accumulate=2", "name=one"]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = [str(recipe), *shared, "train.devices=2", "name=two"]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("two_processes.py")), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    a, b = (network_of(here / f"runs/{n}/last.ckpt", "average") for n in ("one", "two"))
+    assert all((a[key] - b[key]).abs().max() < 1e-5 for key in a)
+    assert [line["step"] for line in log_of(here / "runs/two")] == [0, 2]
+    assert log_of(one)[-1][PART] == pytest.approx(log_of(here / "runs/two")[-1][PART], abs=1e-3)

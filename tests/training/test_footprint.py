@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from enlarge.errors import BudgetError
+from enlarge.training import footprint
+from enlarge.training.config import load_config
+from enlarge.training.footprint import Footprint, check_memory, fitted, propose
+from tests.training.conftest import RECIPES
+
+
+def test_a_line_is_found() -> None:
+    found = fitted([(4096, 1_041_000), (16384, 1_163_840), (65536, 1_655_360)])
+    assert found.base == pytest.approx(1_000_040, rel=1e-3)
+    assert found.of(2, 100) == pytest.approx(1_000_040 + 200_000, rel=1e-3)
+
+
+def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(RECIPES / "edsr_baseline.yaml", ["train.device=cpu"])
+    monkeypatch.setattr(footprint, "measure", lambda *_: Footprint(5e8, 200_000))
+    monkeypatch.setattr(footprint, "default_budget", lambda: 2_000_000_000)
+    with pytest.raises(BudgetError) as caught:
+        check_memory(config)
+    told = str(caught.value)
+    assert "16 patches of 48² takes about 7.87 GB, this machine has 4 GB" in told
+    assert "train.batch=4 train.accumulate=4 (the same steps)" in told
+    assert "train.checkpointing=true" in told
+    monkeypatch.setattr(footprint, "default_budget", lambda: 10_000_000_000)
+    assert check_memory(config) == "a step takes about 7.87 GB of 20 GB"
+
+
+def test_a_smaller_patch_is_proposed_for_one_whole_picture() -> None:
+    config = load_config(RECIPES / "toy_edsr.yaml", ["train.patch=512"])
+    assert "train.batch=1 train.patch=328" in propose(config, Footprint(5e8, 20_000), 3e9)
+
+
+def test_a_step_is_measured_in_a_child() -> None:
+    """Features of 16 channels at HR size cost at least their own bytes."""
+    overrides = ["model.network=edsr", "model.options={features: 16, blocks: 1}"]
+    config = load_config(RECIPES / "edsr_baseline.yaml", [*overrides, "train.precision=f32"])
+    found = footprint.measure(config, 64 * 10**9)
+    assert found is not None
+    assert 16 * 16 * 4 < found.per_pixel < 100 * 16 * 16 * 4
+    assert 50e6 < found.base < 2e9

@@ -1,0 +1,45 @@
+"""Every shipped recipe takes two steps with its real network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from enlarge.cli import run
+from enlarge.training.config import load_config
+from tests.training.conftest import RECIPES
+
+SHIPPED = {
+    "deck_hybrid",
+    "deck_hybrid_2",
+    "edsr_baseline",
+    "edswin_s",
+    "quality",
+    "quality_x2",
+    "fast_x2",
+    "photo",
+    "photo_sharp",
+    "esrgan",
+    "fast",
+    "real_photo",
+    "srgan",
+    "swinir_light",
+    "toy_edsr",
+    "toy_swinir",
+}
+
+
+def test_all_are_there() -> None:
+    assert {path.stem for path in RECIPES.glob("*.yaml")} >= SHIPPED
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_runs(recipe: Path, photos: Path, pairs: Path, here: Path) -> None:
+    config = load_config(recipe, [])
+    overrides = [f"data.pairs=[{pairs}]"] if config.data.pairs else []
+    overrides += [f"data.photos=[{photos}]"] if config.data.photos or not overrides else []
+    patch = 8 if config.adversarial.discriminator == "srgan" and config.adversarial.weight else 16
+    overrides += [f"train.patch={patch}"]
+    assert run(["train", str(recipe), *overrides, "--fast-dev-run", "--quiet"]) == 0
+    assert not (here / "runs").exists()
