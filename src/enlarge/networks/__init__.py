@@ -39,6 +39,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "swinir": SwinIR,
 }
 
+_EVERY_SECOND = {"arrangement": "every_k", "every": 2}  # what docs/edswin.md found best
+
 PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "edsr-baseline": ("edsr", {"blocks": 16, "features": 64}),
     "edsr-toy": ("edsr", {"blocks": 16, "features": 64}),  # the deck's, on whole 512² pictures
@@ -69,9 +71,12 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "edswin-deck-64": ("edswin-deck", {"blocks": 64, "features": 256}),  # the slides
     "edswin-deck-32": ("edswin-deck", {"blocks": 32, "features": 256}),  # the team's code
-    "edswin-s": ("edswin", {"features": 64, "blocks": 8, "heads": 4}),
-    "edswin-m": ("edswin", {"features": 96, "blocks": 12, "heads": 6}),
-    "edswin-l": ("edswin", {"features": 160, "blocks": 16, "heads": 8, "tail_features": 64}),
+    "edswin-s": ("edswin", {**_EVERY_SECOND, "features": 64, "blocks": 10, "heads": 4}),
+    "edswin-m": ("edswin", {**_EVERY_SECOND, "features": 96, "blocks": 16, "heads": 6}),
+    "edswin-l": (
+        "edswin",
+        {**_EVERY_SECOND, "features": 160, "blocks": 20, "heads": 8, "tail_features": 64},
+    ),
 }
 """Name → network and the options that differ from its defaults; `scale` is free (default 4)."""
 

@@ -13,7 +13,11 @@ Convolution sees what is near, attention what repeats further away; both work on
     merge     (B, C, H, W)      3×3, plus the shallow feature: the one long skip
     upsample  (B, 3, sH, sW)    one 3×3 and pixel shuffle (`tail_features` 0), or 3×3 to
                                 `tail_features`, per stage 3×3 and shuffle, 3×3
-    enlarged  (B, 3, sH, sW)    mean colour added, cropped; not clamped
+    enlarged  (B, 3, sH, sW)    plus the nearest-neighbour enlargement, cropped; not clamped
+
+With the enlargement added at the end the network computes differences only: flat pictures stay
+flat, and what bf16 rounds is small. In the direct tail it is added before the shuffle, each colour
+repeated s² times: the same sum, but elementwise on the last convolution's output.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from enlarge.networks.blocks import (
     DIV2K_MEAN,
@@ -109,8 +115,8 @@ class EDSwin(nn.Module):
         *,
         scale: int = 4,
         features: int = 64,
-        blocks: int = 8,
-        arrangement: Arrangement = "alternating",
+        blocks: int = 10,
+        arrangement: Arrangement = "every_k",
         every: int = 2,
         heads: int = 4,
         window: int = 8,
@@ -144,7 +150,13 @@ class EDSwin(nn.Module):
                 Upsampler(scale, tail_features),
                 nn.Conv2d(tail_features, 3, 3, padding=1),
             )
-        self.add_mean = MeanShift(mean, +1)
+        last = self.tail[0 if self.direct else -1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.zeros_(last.bias)
+        self.colours: Tensor
+        self.register_buffer("colours", torch.arange(3).repeat_interleave(scale**2), False)
 
     @property
     def margin(self) -> int | None:
@@ -156,7 +168,12 @@ class EDSwin(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        shallow = self.head(self.sub_mean(pad_to_multiple(image, self.multiple)))
+        image = pad_to_multiple(image, self.multiple)
+        shallow = self.head(self.sub_mean(image))
         deep = self.merge(self.trunk(shallow)) + shallow
-        x = self.add_mean(self.tail(deep))
+        if self.direct:
+            nearest = image.index_select(1, self.colours)  # (B, 3s², H, W)
+            x = F.pixel_shuffle(self.tail[0](deep) + nearest, self.scale)
+        else:
+            x = self.tail(deep) + F.interpolate(image, scale_factor=float(self.scale))
         return x[..., : height * self.scale, : width * self.scale]

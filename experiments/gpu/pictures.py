@@ -1,0 +1,189 @@
+"""Photographs on the GPU: tiles decoded, degraded and laid out flat, and batches cut from them."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+SCALES = (2, 4)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An HR tile and its low-resolution partner for each factor (uint8 H×W×3)."""
+
+    name: str
+    high: Pixels
+    low: dict[int, Pixels]
+
+
+def _decode(item: tuple[str, bytes, float]) -> Tile:
+    import pillow_jxl  # noqa: F401  (registers the JPEG XL decoder)
+    from PIL import Image
+
+    from enlarge.media.resample import imresize
+
+    name, data, reduce = item
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    if reduce != 1.0:
+        size = (round(image.width * reduce), round(image.height * reduce))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+        name = f"{name}@{reduce}"
+    high = np.asarray(image)
+    if name.startswith("city-"):
+        return Tile(name, high, {})
+    height, width = (side - side % max(SCALES) for side in high.shape[:2])
+    high = np.ascontiguousarray(high[:height, :width])
+    return Tile(name, high, {s: imresize(high, height // s, width // s) for s in SCALES})
+
+
+def read(folders: Sequence[Path], *, smaller: float, workers: int, first: int = 0) -> list[Tile]:
+    """Every picture of the packs, training tiles of 384 and more also reduced to `smaller`."""
+    items: list[tuple[str, bytes, float]] = []
+    for folder in folders:
+        data = (folder / "pictures.bin").read_bytes()
+        start = 0
+        for name, size in json.loads((folder / "pictures.json").read_text()):
+            items.append((name, data[start : start + size], 1.0))
+            start += size
+    items = items[:first] if first else items
+    with ProcessPoolExecutor(workers) as pool:
+        tiles = list(pool.map(_decode, items, chunksize=4))
+        again = [
+            (name, data, smaller)
+            for (name, data, _), tile in zip(items, tiles, strict=True)
+            if name.startswith("train/") and min(tile.high.shape[:2]) >= 384
+        ]
+        return tiles + (list(pool.map(_decode, again, chunksize=4)) if smaller else [])
+
+
+class Pool:
+    """Pairs of tiles lying flat on a device, and random patches cut from them there.
+
+    `pairs`: (low, high, weight); a tile is drawn by its area times its weight.
+    """
+
+    def __init__(
+        self, pairs: Sequence[tuple[Pixels, Pixels, float]], scale: int, device: torch.device
+    ) -> None:
+        self.scale = scale
+        self.device = device
+        places: dict[int, int] = {}  # HR tiles that several pairs share are kept once
+        highs: list[Pixels] = []
+        end = 0
+        for _, high, _ in pairs:
+            if id(high) not in places:
+                places[id(high)] = end
+                highs.append(high.reshape(-1, 3))
+                end += len(highs[-1])
+        lows = [low.reshape(-1, 3) for low, _, _ in pairs]
+        self.low = torch.from_numpy(np.concatenate(lows)).to(device)
+        self.high = torch.from_numpy(np.concatenate(highs)).to(device)
+        lengths = np.cumsum([0, *map(len, lows)])[:-1]
+        whole = {"dtype": torch.int64, "device": device}
+        self.low_at = torch.tensor(lengths, **whole)
+        self.high_at = torch.tensor([places[id(high)] for _, high, _ in pairs], **whole)
+        self.rows = torch.tensor([low.shape[0] for low, _, _ in pairs], **whole)
+        self.columns = torch.tensor([low.shape[1] for low, _, _ in pairs], **whole)
+        mass = np.cumsum([len(flat) * weight for flat, (_, _, weight) in zip(lows, pairs)])
+        self.mass = torch.tensor(mass / mass[-1], dtype=torch.float64, device=device)
+        self.smallest = min(min(low.shape[:2]) for low, _, _ in pairs)
+
+    def batch(self, count: int, patch: int, flat: float) -> tuple[Tensor, Tensor, Tensor]:
+        """LR (B, 3, p, p) and HR (B, 3, sp, sp) in [0, 1], and which are of one colour, (B,).
+
+        All eight orientations. A share `flat` is replaced by patches of one colour, a third of
+        those black or white.
+        """
+        device = self.device
+        drawn = torch.rand(count, dtype=torch.float64, device=device)
+        tile = torch.searchsorted(self.mass, drawn).clamp_(max=len(self.rows) - 1)
+        rows, columns = self.rows[tile], self.columns[tile]
+        y = (torch.rand(count, device=device) * (rows - patch + 1)).long()
+        x = (torch.rand(count, device=device) * (columns - patch + 1)).long()
+        turn, down, across = torch.randint(0, 2, (3, count, 1, 1), device=device).bool()
+
+        def cut(flat_pixels: Tensor, at: Tensor, factor: int) -> Tensor:
+            side = patch * factor
+            axis = torch.arange(side, device=device)
+            row, column = axis[None, :, None], axis[None, None, :]
+            row, column = torch.where(turn, column, row), torch.where(turn, row, column)
+            row = torch.where(down, side - 1 - row, row) + (y * factor)[:, None, None]
+            column = torch.where(across, side - 1 - column, column) + (x * factor)[:, None, None]
+            place = at[:, None, None] + row * (columns * factor)[:, None, None] + column
+            return flat_pixels[place].permute(0, 3, 1, 2).float() / 255.0
+
+        low, high = cut(self.low, self.low_at[tile], 1), cut(self.high, self.high_at[tile], self.scale)
+        plain = torch.rand(count, device=device) < flat
+        colour = torch.randint(0, 256, (count, 3, 1, 1), device=device).float() / 255.0
+        extreme = torch.randint(0, 2, (count, 1, 1, 1), device=device).float()
+        often = torch.rand(count, 1, 1, 1, device=device) < 1 / 3
+        colour = torch.where(often, extreme, colour)
+        shown = plain[:, None, None, None]
+        return torch.where(shown, colour, low), torch.where(shown, colour, high), plain
+
+
+# Degraded partners, made by the package's own chains while the GPU is busy ------------------------
+
+
+def _degrade(task: tuple[str, Pixels, str, int]) -> tuple[Pixels, Pixels | None]:
+    from enlarge.data.degradations import chain_of
+
+    _, high, chain, seed = task
+    low, changed = chain_of(chain)(high, 4, np.random.default_rng(seed))
+    return low, (None if changed is high or chain != "old" else changed)
+
+
+CHAINS = {"compressed": 0.34, "cctv": 0.24, "old": 0.17, "real": 0.18, "bicubic": 0.07}
+
+
+def degrade(tiles: Sequence[Tile], folder: Path, *, workers: int, sets: int, seed: int) -> None:
+    """Write `sets` files, each with one degraded partner for every training tile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    train = [tile for tile in tiles if tile.name.startswith("train/") and "@" not in tile.name]
+    with ProcessPoolExecutor(workers) as pool:
+        for number in range(sets):
+            chains = random.choice(list(CHAINS), len(train), p=list(CHAINS.values()))
+            seeds = random.integers(0, 2**31, len(train))
+            tasks = [
+                (tile.name, tile.high, str(chain), int(seed))
+                for tile, chain, seed in zip(train, chains, seeds, strict=True)
+            ]
+            made = list(pool.map(_degrade, tasks, chunksize=8))
+            done = {task[0]: pair for task, pair in zip(tasks, made, strict=True)}
+            part = folder / f"{number:03}.part"
+            part.write_bytes(pickle.dumps(done, protocol=5))
+            part.rename(folder / f"{number:03}.pickle")
+
+
+def degraded_pairs(
+    tiles: Sequence[Tile], folder: Path, city: float
+) -> list[tuple[Pixels, Pixels, float]]:
+    """The degraded pairs that are ready, and City100's with a share `city` of all draws."""
+    highs = {tile.name: tile.high for tile in tiles}
+    pairs: list[tuple[Pixels, Pixels, float]] = []
+    for path in sorted(folder.glob("*.pickle")):
+        for name, (low, changed) in pickle.loads(path.read_bytes()).items():
+            pairs.append((low, highs[name] if changed is None else changed, 1.0))
+    photographed = []
+    for name, high in highs.items():
+        if name.startswith("city-high/"):
+            low = highs[name.replace("high", "low")]
+            height, width = low.shape[:2]
+            photographed.append((low, np.ascontiguousarray(high[: 4 * height, : 4 * width])))
+    ours = sum(low.size for low, _, _ in pairs)
+    theirs = sum(low.size for low, _ in photographed)
+    weight = city / (1.0 - city) * ours / theirs if pairs else 1.0
+    return [*pairs, *((low, high, weight) for low, high in photographed)]

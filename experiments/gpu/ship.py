@@ -1,0 +1,100 @@
+"""Turn what came back from the lent machine into the wheel's files, with their cards.
+
+    python -m experiments.gpu.ship FOLDER NAME… [--take photo-sharp@3]
+
+FOLDER holds weights.pt, double.pt and photo-sharp.pt. Afterwards `python -m benchmarks.score NAME`
+writes the scores. `--take` ships another of the kept states under the one NAME.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from enlarge.networks import build, resolve
+from enlarge.networks.replain import RePlain
+from enlarge.weights.export import describe, export_onnx, round_to_half, save_network, with_card
+from enlarge.weights.measuring import LADDER, measured
+
+SHIPPED = Path(__file__).parents[2] / "src" / "enlarge" / "weights" / "data"
+PICTURES = (
+    "`free` photographs (wiki, Unsplash, Debian wallpapers, imagecompression.info) and those of "
+    "experiments/photographs/SOURCES.tsv; 1,671 tiles, 193 megapixels, and 61 of them reduced"
+)
+LICENCE = (
+    "public domain, CC0, CC-BY, CC-BY-SA, Unsplash, Pexels, LGPL, GPL, BSD; authors in "
+    "experiments/photographs/SOURCES.tsv"
+)
+CHAINS = "; LR by the chains compressed, cctv, old, real and bicubic; City100's 18 training pairs"
+CITY = "; City100 MIT, © 2019 Chang Chen"
+HOURS = {  # on one H200; a model that starts from another counts its hours too
+    "quality": 289 / 3600,
+    "fast": 95 / 3600,
+    "photo": (289 + 79) / 3600,
+    "photo-sharp": (289 + 79 + 63) / 3600,
+    "quality-x2": (289 + 91) / 3600,
+    "fast-x2": (95 + 60) / 3600,
+}
+
+
+def read(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Every state that came back, by name."""
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for file in ("weights.pt", "double.pt", "photo-sharp.pt"):
+        states |= torch.load(folder / file, weights_only=True)
+    return states
+
+
+def ship(name: str, state: dict[str, torch.Tensor]) -> None:
+    """Fold, round to fp16 where the file would be large, describe, measure, write both files."""
+    scale = 2 if name.endswith("-x2") else 4
+    preset: dict[str, Any] = {"scale": scale}
+    if name.startswith("fast"):
+        preset |= {"channels": 32, "blocks": 6, "taps": 4}
+    architecture, options = resolve("replain" if name.startswith("fast") else "edswin-s", preset)
+    network = build(architecture, **options)
+    network.load_state_dict({key: value.float() for key, value in state.items()})
+    if isinstance(network, RePlain):
+        network.fold()
+        options["deployed"] = True
+    half = architecture == "edswin"
+    if half:
+        round_to_half(network)
+    network.eval()
+    photo = name.startswith("photo")
+    card = describe(
+        network,
+        name=name,
+        architecture=architecture,
+        options=options,
+        data=PICTURES + (CHAINS if photo else "; LR by MATLAB's bicubic"),
+        licence=LICENCE + (CITY if photo else ""),
+        recipe=f"recipes/{name.replace('-', '_')}.yaml",
+        hours=round(HOURS[name], 3),
+        scores={},
+    )
+    model = SHIPPED / f"{name}.onnx"
+    export_onnx(network, card, model, half=half)
+    card = measured(model, card, LADDER)
+    with_card(model, card)
+    save_network(network, card, SHIPPED / f"{name}.safetensors", half=half)
+    print(f"{name}: {card.parameters} parameters, halo {card.halo}, {card.precisions}", flush=True)
+
+
+def main() -> None:
+    """Ship every NAME."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--take", default="")
+    told = parser.parse_args()
+    states = read(told.folder)
+    for name in told.names:
+        ship(name, states[told.take or name])
+
+
+if __name__ == "__main__":
+    main()
