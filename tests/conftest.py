@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# Before torch is loaded, and for every process that a test begins. Torch's threads wait for each
+# other by spinning: with two workers on two cores that takes four times as long as it does alone.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+Begin = Callable[..., "subprocess.Popen[str]"]
+"""Begins a process: a command, and what `subprocess.Popen` takes."""
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,3 +28,18 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; ENLARGE_DATA names another")
     return folder
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Begins processes (as `subprocess.Popen`, with pipes), none of which outlives the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = subprocess.Popen(command, text=True, **pipes | options)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start

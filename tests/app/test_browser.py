@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def browser() -> Iterator[Any]:
         found = launch(playwright)
         yield found
         found.close()
+
+
+@pytest.fixture(autouse=True)
+def _leave(browser: Any) -> Iterator[None]:
+    """Nobody's visit outlasts a test, not even a failed one's."""
+    yield
+    for context in browser.contexts:
+        context.close()
 
 
 @pytest.fixture
@@ -100,7 +109,6 @@ def test_upload_enlarge_divide_download(
     assert page.get_by_text(EVIDENCE).is_visible()
     outside = {url for url in asked if "://localhost" not in url and not url.startswith("data:")}
     assert not {url for url in outside if not url.startswith("blob:")}
-    page.context.close()
 
 
 def test_the_viewer_by_keys_and_wheel(browser: Any, server: Server, pictures: Path) -> None:
@@ -130,7 +138,6 @@ def test_the_viewer_by_keys_and_wheel(browser: Any, server: Server, pictures: Pa
     expect(viewer).not_to_have_attribute("data-zoom", "1.500")
     viewer.get_by_role("button", name="Fit").click()
     expect(viewer.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")
-    page.context.close()
 
 
 def test_what_is_no_picture_gets_a_sentence_and_the_app_goes_on(
@@ -152,7 +159,6 @@ def test_what_is_no_picture_gets_a_sentence_and_the_app_goes_on(
         upload(page, pictures / name)
         page.get_by_text(said).first.wait_for()
     shown(page)
-    page.context.close()
 
 
 def test_cancel_stops_the_work(browser: Any, server: Server, pictures: Path) -> None:
@@ -168,7 +174,6 @@ def test_cancel_stops_the_work(browser: Any, server: Server, pictures: Path) -> 
     time.sleep(2.0)
     assert server.seconds() - before < 0.5
     assert not list(server.temporary.rglob("result"))
-    page.context.close()
 
 
 def test_two_sessions_at_once(browser: Any, server: Server, pictures: Path, tmp_path: Path) -> None:
@@ -185,8 +190,6 @@ def test_two_sessions_at_once(browser: Any, server: Server, pictures: Path, tmp_
         expected = by_command(pictures / f"{name}.png", tmp_path / f"{name}-command.png")
         assert (tmp_path / f"{name}.png").read_bytes() == expected
         assert page.get_by_text(other, exact=False).count() == 0
-    for page in pages:
-        page.context.close()
 
 
 def test_many_pictures_become_one_zip(
@@ -203,7 +206,6 @@ def test_many_pictures_become_one_zip(
         assert sorted(archive.namelist()) == ["a_x4.png", "b_x4.png", "c_x4.png"]
         expected = by_command(files[1], tmp_path / "b.png")
         assert archive.read("b_x4.png") == expected
-    page.context.close()
 
 
 def test_the_original_is_measured_against(browser: Any, server: Server, pictures: Path) -> None:
@@ -222,7 +224,6 @@ def test_the_original_is_measured_against(browser: Any, server: Server, pictures
     page.locator("[class*=st-key-hr-] input[type=file]").set_input_files(
         str(pictures / "small.png")
     )
-    page.context.close()
 
 
 def test_a_pasted_picture(browser: Any, server: Server) -> None:
@@ -241,7 +242,6 @@ def test_a_pasted_picture(browser: Any, server: Server) -> None:
     page.get_by_text("40 × 30 becomes 160 × 120").wait_for()
     page.locator(".st-key-remove button").click()
     page.locator(".st-key-sample").wait_for()
-    page.context.close()
 
 
 def test_a_part_is_previewed_at_once(browser: Any, server: Server) -> None:
@@ -262,7 +262,6 @@ def test_a_part_is_previewed_at_once(browser: Any, server: Server) -> None:
         settle(page)
     print(f"click to preview: {', '.join(f'{value:.2f}' for value in seconds)} s")
     assert min(seconds) < 3.0  # docs/app.md states it on an idle machine
-    page.context.close()
 
 
 CHANGED = """(before) => {
@@ -296,18 +295,19 @@ def test_the_language_is_the_browsers_and_can_be_switched(browser: Any, server: 
     page.get_by_role("button", name="예시 사진으로 해 보기").wait_for()
     page.get_by_text("English", exact=True).click()
     page.get_by_role("button", name="Try the sample").wait_for()
-    page.context.close()
 
 
 STICKS_OUT = """Math.max(...[document.documentElement, document.querySelector(".stMain")]
     .map((part) => part.scrollWidth - part.clientWidth))"""
 
 
-def screenshots(tmp_path: Path) -> Path:
-    """Where they go: those of docs/images were made with ENLARGE_SCREENSHOTS=FOLDER."""
-    folder = Path(os.environ.get("ENLARGE_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def keep_screenshot(taken: bytes, name: str) -> None:
+    """With ENLARGE_SCREENSHOTS=FOLDER, which made those of docs/images."""
+    if folder := os.environ.get("ENLARGE_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with Image.open(io.BytesIO(taken)) as image:
+            small = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        small.save(Path(folder, name), optimize=True)
 
 
 @pytest.mark.parametrize(
@@ -315,14 +315,13 @@ def screenshots(tmp_path: Path) -> Path:
     [(1280, "light", "en"), (1280, "dark", "en"), (400, "dark", "ko")],
 )
 def test_it_fits_and_is_photographed(
-    browser: Any, server: Server, tmp_path: Path, width: int, scheme: str, language: str
+    browser: Any, server: Server, width: int, scheme: str, language: str
 ) -> None:
     locale = {"en": "en-US", "ko": "ko-KR"}[language]
     page = visit(
         browser, server, viewport={"width": width, "height": 900}, color_scheme=scheme,
         locale=locale,
     )  # fmt: skip
-    folder = screenshots(tmp_path)
 
     def photograph(name: str) -> None:
         settle(page)
@@ -330,12 +329,8 @@ def test_it_fits_and_is_photographed(
         high = int(page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight"))
         page.set_viewport_size({"width": width, "height": min(max(high, 700), 1900)})
         settle(page)
-        path = folder / f"app-{name}-{width}-{scheme}-{language}.png"
-        page.screenshot(path=path)
+        keep_screenshot(page.screenshot(), f"app-{name}-{width}-{scheme}-{language}.png")
         page.set_viewport_size({"width": width, "height": 900})
-        with Image.open(path) as taken:
-            small = taken.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
-        small.save(path, optimize=True)
 
     shown(page)
     photograph("welcome")
@@ -366,4 +361,3 @@ def test_it_fits_and_is_photographed(
     page.locator(".st-key-compare-left").wait_for()
     page.locator(".root[data-shown]").last.wait_for()
     photograph("compare")
-    page.context.close()

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 import enlarge.app
+from enlarge.app import enlarging
+from enlarge.app.frame import Page
 from enlarge.app.options import VARIABLE, Options
 from enlarge.app.texts import LANGUAGES, Language, text
+from enlarge.app.visit import Item
 
 PAGE = Path(enlarge.app.__file__).with_name("page.py")
 
@@ -76,6 +80,27 @@ def test_the_sample_is_enlarged_at_the_second_click(page: AppTest, language: Lan
         assert made.size == (2048, 3076)
     assert any(text(language, "evidence") in caption.value for caption in page.caption)
     assert page.button(key="enlarge").disabled  # there is nothing left to do
+
+
+def test_a_click_counts_while_the_run_before_is_ending(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(page)
+    upload(page, ("a.png", picture()))
+    bring = enlarging.bring
+
+    def bring_late(page: Page) -> list[Item]:
+        context = get_script_run_ctx()
+        assert context is not None
+        context.session_state._state._reset_triggers()  # what the end of any run does
+        return bring(page)
+
+    monkeypatch.setattr(enlarging, "bring", bring_late)
+    page.button(key="enlarge").click()
+    run(page)
+    finish(page)
+    (item,) = page.session_state["visit"].items.values()
+    assert item.job.state == "done"
 
 
 @pytest.mark.parametrize("tab", ["tab_plan", "tab_compare"])

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import Begin
+
 BROKEN = {
     "empty.png": b"",
     "text.jpg": b"no picture at all, only words\n",
@@ -50,13 +52,18 @@ def fill(folder: Path, count: int, *, broken: int = 0, seed: int = 0) -> None:
         path.write_bytes(data)
 
 
-def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
-    code = "from enlarge.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(begin: Begin) -> Start:
+    """Starts the command in a process of its own: `start(argument, …, cwd=…)`."""
+
+    def command(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+        code = "from enlarge.cli import main; main()"
+        return begin([sys.executable, "-c", code, *arguments], cwd=cwd)
+
+    return command
 
 
 Contents = Callable[[Path], dict[str, bytes]]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from enlarge.batch.jobs import Job, Stamp, digest_of, file_digest, stamp_of
 from enlarge.batch.ledger import Ledger
 from enlarge.batch.record import LEDGER, State, Wish, compare, input_of
 from enlarge.errors import InputError, OutputError
+from tests.conftest import Begin
 
 WISH = Wish("in/a.png", "digest of a", Stamp("stamp of a"), "model", "{}")
 
@@ -144,7 +144,7 @@ def test_a_kill_while_an_output_is_made_anew(until: str, folder: Path) -> None:
             assert (ledger.claim("a.png", anew) is None) == (until != "named")
 
 
-def test_two_processes(folder: Path) -> None:
+def test_two_processes(folder: Path, begin: Begin) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
         "from enlarge.batch.ledger import Ledger; from tests.batch.test_ledger import WISH\n"
@@ -152,23 +152,18 @@ def test_two_processes(folder: Path) -> None:
         "assert ledger.claim('a.png', WISH) is None\n"
         "print('claimed', flush=True); time.sleep(600)\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    other = begin([sys.executable, "-c", code], stderr=None)
     assert other.stdout is not None
-    try:
-        assert other.stdout.readline() == "claimed\n"
-        with Ledger(folder) as ledger:
-            row = ledger.claim("a.png", WISH)
-            assert row is not None
-            assert ledger.is_busy(row)
-            assert ledger.claim("b.png", WISH) is None
-            other.kill()
-            other.wait()
-            assert not ledger.is_busy(row)
-            assert ledger.claim("a.png", WISH) is None
-    finally:
+    assert other.stdout.readline() == "claimed\n"
+    with Ledger(folder) as ledger:
+        row = ledger.claim("a.png", WISH)
+        assert row is not None
+        assert ledger.is_busy(row)
+        assert ledger.claim("b.png", WISH) is None
         other.kill()
         other.wait()
-        other.stdout.close()
+        assert not ledger.is_busy(row)
+        assert ledger.claim("a.png", WISH) is None
 
 
 def test_failures_are_tried_again(folder: Path) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from enlarge.errors import OutputError
 from enlarge.media.temporary import TemporaryFile, sweep, temporary_name
+from tests.conftest import Begin
 
 
 def test_a_file_appears_when_it_is_finished(tmp_path: Path) -> None:
@@ -69,7 +68,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real.png").read_bytes() == b"new"
 
 
-def test_a_killed_writer_leaves_only_what_a_sweep_removes(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_only_what_a_sweep_removes(tmp_path: Path, begin: Begin) -> None:
     script = textwrap.dedent("""
         import sys, time
         from pathlib import Path
@@ -82,13 +81,12 @@ def test_a_killed_writer_leaves_only_what_a_sweep_removes(tmp_path: Path) -> Non
         time.sleep(600)
     """)
     target = tmp_path / "그림.png"
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(target)], stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"writing\n"
-        assert sweep(tmp_path) == []  # it lives
-        child.send_signal(signal.SIGKILL)
+    child = begin([sys.executable, "-c", script, str(target)], stderr=None)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "writing\n"
+    assert sweep(tmp_path) == []  # it lives
+    child.kill()
+    child.wait()
     left = list(tmp_path.iterdir())
     assert len(left) == 1
     assert left[0].name.startswith(".그림.png.enlarge-")

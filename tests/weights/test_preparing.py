@@ -22,6 +22,7 @@ from enlarge.weights.export import describe, export_onnx, load_network, save_net
 from enlarge.weights.files import read_card
 from enlarge.weights.foreign import ARCHITECTURES
 from enlarge.weights.preparing import _trim, look
+from tests.conftest import Begin
 from tests.networks.tiny import tiny
 from tests.weights.test_foreign import OFFICIAL, Bomb, basicsr_edsr, renamed, to_old_layout
 
@@ -177,16 +178,13 @@ except WeightsError as error:
 """
 
 
-def started(path: Path, before: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT.format(before=before), str(path)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+def preparing(path: Path, before: str = "") -> list[str]:
+    return [sys.executable, "-c", SCRIPT.format(before=before), str(path)]
 
 
-def test_two_processes_at_once(cache: Path, tmp_path: Path) -> None:
+def test_two_processes_at_once(cache: Path, tmp_path: Path, begin: Begin) -> None:
     torch.save(tiny("srvgg").state_dict(), tmp_path / "both.pth")
-    running = [started(tmp_path / "both.pth") for _ in range(2)]
+    running = [begin(preparing(tmp_path / "both.pth")) for _ in range(2)]
     said = [process.communicate() for process in running]
     (one,) = (place for place in cache.iterdir() if place.is_dir())
     assert [out.strip() for out, _ in said] == [str(one / "both.onnx")] * 2, said
@@ -196,10 +194,10 @@ def test_two_processes_at_once(cache: Path, tmp_path: Path) -> None:
 
 def test_without_torch(cache: Path, tmp_path: Path) -> None:
     torch.save(tiny("srvgg").state_dict(), tmp_path / "a.pth")
-    process = started(tmp_path / "a.pth", before="sys.modules['torch'] = None")
-    out, _ = process.communicate()
-    assert "opening a checkpoint needs torch" in out
-    assert 'pip install "enlarge[torch]"' in out
+    command = preparing(tmp_path / "a.pth", before="sys.modules['torch'] = None")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "opening a checkpoint needs torch" in done.stdout
+    assert 'pip install "enlarge[torch]"' in done.stdout
 
 
 def test_a_cache_that_cannot_be_written(

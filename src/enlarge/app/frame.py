@@ -67,6 +67,21 @@ class Page:
         return self.visit.add(SAMPLE, "photo.jpg", place.read_bytes())
 
 
+def button(label: str, *, key: str, **options: Any) -> bool:
+    """`st.button` that loses no click.
+
+    Streamlit forgets clicks whenever a run ends; also the next run's, which has begun by then where
+    the visitor clicked while the page was still being drawn. A callback comes before that, and what
+    it notes counts for the run that gets here.
+    """
+    st.button(label, key=key, on_click=_note_click, args=(key,), **options)
+    return bool(st.session_state.pop(f"clicked-{key}", False))
+
+
+def _note_click(key: str) -> None:
+    st.session_state[f"clicked-{key}"] = True
+
+
 def part_of(item: Item, scale: float) -> tuple[int, int]:
     """The size of the part of a picture that is previewed, in its pixels."""
     facts, share = item.known(), min(1.0, 4 / scale)

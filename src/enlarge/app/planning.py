@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from enlarge.app.frame import Page
+from enlarge.app.frame import Page, button
 from enlarge.app.viewer import plan_view
 from enlarge.app.views import Box, Pixels, data_url, read_part, read_reduced
 from enlarge.app.visit import Item
@@ -126,7 +126,7 @@ def _drawn(page: Page, item: Item, card: Card, plan: Plan) -> None:
 
 def _proof(page: Page, item: Item, model: str, card: Card) -> None:
     """The middle of the picture enlarged in tiles and in one, and how far these differ."""
-    if not st.button(page.say("prove"), help=page.say("prove_help"), key="prove"):
+    if not button(page.say("prove"), key="prove", help=page.say("prove_help")):
         return
     facts = item.known()
     width, height = min(facts.width, _PROVED), min(facts.height, _PROVED)

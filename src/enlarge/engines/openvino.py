@@ -28,16 +28,23 @@ from enlarge.errors import EngineError, EngineMemoryError
 CACHE_LIMIT = 512 * 1024 * 1024
 _TYPES = {"uint8": ov.Type.u8, "uint16": ov.Type.u16, "float32": ov.Type.f32}
 
+# OpenVINO's binding fills its table of dtypes at the first tile: it takes a guard, lets go of the
+# GIL to look numpy up, and wants it back. A second thread's first tile then waits for the guard
+# with the GIL in hand, and both wait for ever (2026.4). So the table is filled here: an import is
+# one thread's alone.
+ov.Type.u8.to_dtype()
+
 
 @cache
-def _core() -> ov.Core:
+def core() -> ov.Core:
+    """OpenVINO, for everything that runs in this process."""
     return ov.Core()
 
 
 @cache
 def has_bf16() -> bool:
     """Whether this processor computes in bf16."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine:
@@ -56,7 +63,14 @@ class OpenVinoEngine:
         self._read()
 
     def session(
-        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        *,
+        clamped: bool = True,
     ) -> OpenVinoSession:
         """See `Engine.session`."""
 
@@ -64,7 +78,7 @@ class OpenVinoEngine:
             if precision != self.precision and not self._overflowed:
                 self._overflowed = True
                 warn_of_overflow(self.precision)
-            key = (width, height, channels, source.name, target.name)
+            key = (width, height, channels, source.name, target.name, clamped)
             compiled = self._kept.get((*key, precision), lambda: self._compiled(*key, precision))
             return compiled.create_infer_request()
 
@@ -75,16 +89,23 @@ class OpenVinoEngine:
         return self._kept.clear()
 
     def _compiled(
-        self, width: int, height: int, channels: int, source: str, target: str, precision: str
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: str,
+        target: str,
+        clamped: bool,
+        precision: str,
     ) -> ov.CompiledModel:
         # NaN and infinity come from low precision; f32 runs are spared the check.
         checked = precision in ("bf16", "f16")
-        graph = self._graph(width, height, channels, source, target, checked)
+        graph = self._graph(width, height, channels, source, target, clamped, checked)
         return self._compile(graph, "f32" if precision == "int8" else precision)
 
     def _read(self) -> ov.Model:
         try:
-            return _core().read_model(self._path)
+            return core().read_model(self._path)
         except RuntimeError as error:
             raise EngineError(f"{self._path}: OpenVINO cannot read it ({_first(error)})") from error
 
@@ -95,6 +116,7 @@ class OpenVinoEngine:
         channels: int,
         source: str,
         target: str,
+        clamped: bool,
         checked: bool,
     ) -> ov.Model:
         """Pixels (h, w, channels) in, pixels out; with a last output that sums what is unclamped
@@ -120,7 +142,8 @@ class OpenVinoEngine:
         if channels == 1:
             y = op.reduce_mean(y, np.array([1]), keep_dims=True)
         y = op.squeeze(op.transpose(y, np.array([0, 2, 3, 1])), np.array([0]))
-        y = op.clamp(y, 0.0, 1.0)
+        if clamped:
+            y = op.clamp(y, 0.0, 1.0)
         if target != "float32":
             y = op.multiply(y, np.float32(LEVELS[target]))
             y = op.convert(op.round(y, "half_to_even"), _TYPES[target])
@@ -144,7 +167,7 @@ class OpenVinoEngine:
         else:
             properties["CACHE_DIR"] = str(folder)
         try:
-            compiled = _core().compile_model(graph, "CPU", properties)
+            compiled = core().compile_model(graph, "CPU", properties)
         except RuntimeError as error:
             raise _wrapped(error, "compile") from error
         trim_cache(folder, CACHE_LIMIT)

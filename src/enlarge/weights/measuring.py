@@ -51,10 +51,10 @@ class Runner:
     """
 
     def __init__(self, model: Path, precision: str = "f32") -> None:
-        import openvino as ov
+        from enlarge.engines.openvino import core
 
         self._source, self._precision = model, precision
-        self._core = ov.Core()
+        self._core = core()
         self._compiled: dict[tuple[int, ...], Any] = {}
         try:
             self.graph = self._core.read_model(model)
