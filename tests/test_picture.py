@@ -20,7 +20,7 @@ from enlarge.media.resample import imresize
 from enlarge.media.rows import ArrayRows
 from enlarge.picture import EnlargedRows, Progress, feather_of, reaches, resample_reach
 from enlarge.tiling import Plan, make_plan
-from enlarge.weights.catalog import find_weights
+from enlarge.weights.catalog import Weights, find_weights
 
 FAST = find_weights("fast")
 
@@ -35,13 +35,28 @@ def photograph(height: int, width: int, channels: int = 3, seed: int = 0) -> NDA
     return np.clip(fine, 0, 255).astype(np.uint8)
 
 
-def whole(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The plain network on the whole picture, outside the tiler: float, clamped, H×W×3."""
+def plain(image: NDArray[np.uint8], weights: Weights = FAST) -> NDArray[np.float32]:
+    """The plain network on the whole picture, outside the tiler: float, not clamped, H×W×3."""
     core = ov.Core()
-    compiled = core.compile_model(FAST.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core.compile_model(weights.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     batch = image.astype(np.float32).transpose(2, 0, 1)[None] / 255
-    result: NDArray[np.float32] = compiled(batch)[0][0].transpose(1, 2, 0).clip(0, 1)
+    result: NDArray[np.float32] = compiled(batch)[0][0].transpose(1, 2, 0)
     return result
+
+
+def whole(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As `plain`, clamped."""
+    return plain(image).clip(0, 1)
+
+
+def whole_of_eight(image: NDArray[np.uint8], weights: Weights = FAST) -> NDArray[np.float32]:
+    """The mean of eight runs of `plain`, each turned and mirrored by hand, clamped."""
+    parts = []
+    for turns in range(4):
+        turned = np.rot90(image, turns)
+        parts.append(np.rot90(plain(turned, weights), -turns))
+        parts.append(np.rot90(np.fliplr(plain(np.fliplr(turned), weights)), -turns))
+    return np.mean(parts, axis=0).clip(0, 1)
 
 
 @pytest.mark.parametrize("tile", [64, 96, 150])
@@ -61,6 +76,51 @@ def test_tiled_equals_whole_in_bf16() -> None:
     wanted = np.rint(whole(image) * 255).astype(int)
     got = enlarge.open_model("fast", precision="bf16").upscale(image, tile=96)
     assert np.mean(np.abs(got.astype(int) - wanted) <= 2) >= 0.9999
+
+
+@pytest.mark.parametrize(("tile", "size"), [("auto", (61, 93)), (64, (203, 131)), (96, (70, 203))])
+def test_an_ensemble_is_the_mean_of_eight_runs(tile: int | str, size: tuple[int, int]) -> None:
+    """In tiles or not, and these are not square where the picture is smaller than one."""
+    image = photograph(*size)
+    wanted = np.rint(whole_of_eight(image) * 255).astype(int)
+    model = enlarge.open_model("fast", precision="f32")
+    got = model.upscale(image, tile=tile, ensemble=True)
+    difference = np.abs(got.astype(int) - wanted)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+    assert np.mean(np.rint(whole(image) * 255) != wanted) > 0.1  # one run is another picture
+
+
+def test_an_ensemble_is_reduced_after_the_mean() -> None:
+    image = photograph(61, 93)
+    wanted = np.rint(imresize(whole_of_eight(image), 122, 186).clip(0, 1) * 255)
+    model = enlarge.open_model("fast", precision="f32")
+    difference = np.abs(model.upscale(image, scale=2, ensemble=True).astype(int) - wanted)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+
+
+def test_an_ensemble_of_window_attention() -> None:
+    """Padded to windows first, then turned; and tiles fade into each other as without."""
+    quality = find_weights("quality")
+    image = photograph(45, 77)
+    multiple = quality.card.multiple
+    room = [(0, -side % multiple) for side in image.shape[:2]]
+    padded = np.pad(image, (*room, (0, 0)), mode="reflect")
+    wanted = np.rint(whole_of_eight(padded, quality)[:180, :308] * 255)
+    model = enlarge.open_model("quality", precision="f32")
+    difference = np.abs(model.upscale(image, ensemble=True).astype(int) - wanted)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) <= 0.001
+    image = photograph(80, 136)
+    apart = [
+        np.abs(
+            model.upscale(image, tile=72, ensemble=ensemble).astype(int)
+            - model.upscale(image, ensemble=ensemble)
+        ).mean()
+        for ensemble in (False, True)
+    ]
+    assert 0 < apart[1] <= apart[0]
 
 
 def test_a_tile_smaller_than_the_margin_would_show() -> None:
@@ -161,7 +221,14 @@ class Nearest:
         return False
 
     def session(
-        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        *,
+        clamped: bool = True,
     ) -> Any:
         assert not width % 8
         assert not height % 8

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 import enlarge
+from enlarge.budget import Pass, working_set
 from enlarge.errors import (
     BudgetError,
     EngineMemoryError,
@@ -16,6 +19,8 @@ from enlarge.errors import (
     OutputError,
     WeightsError,
 )
+from enlarge.media.provenance import provenance_of
+from enlarge.media.reading import open_picture
 from enlarge.upscaler import target_size
 
 
@@ -35,22 +40,27 @@ def test_a_16_bit_gradient_keeps_its_levels() -> None:
     assert len(np.unique(large)) > 10_000
 
 
+@pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (9, 7, 2), (9, 7, 3), (9, 7, 4)])
-def test_an_array_comes_back_as_it_went_in(dtype: Any, shape: tuple[int, ...]) -> None:
+def test_an_array_comes_back_as_it_went_in(
+    dtype: Any, shape: tuple[int, ...], ensemble: bool
+) -> None:
     image = np.random.default_rng(1).random(shape).astype(np.float32)
     if dtype != np.float32:
         image = (image * np.iinfo(dtype).max).astype(dtype)
-    large = enlarge.upscale(image)
+    large = enlarge.upscale(image, ensemble=ensemble)
     assert large.dtype == dtype
     assert large.shape == (36, 28, *shape[2:])
 
 
-def test_depths_agree() -> None:
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_depths_agree(ensemble: bool) -> None:
     image = np.random.default_rng(2).integers(0, 256, (20, 30, 3), np.uint8)
-    by_8 = enlarge.upscale(image, precision="f32") / 255
-    by_16 = enlarge.upscale(image.astype(np.uint16) * np.uint16(257)) / 65535
-    by_float = enlarge.upscale(image.astype(np.float32) / np.float32(255))
+    upscale = partial(enlarge.upscale, ensemble=ensemble)
+    by_8 = upscale(image, precision="f32") / 255
+    by_16 = upscale(image.astype(np.uint16) * np.uint16(257)) / 65535
+    by_float = upscale(image.astype(np.float32) / np.float32(255))
     assert np.abs(by_16 - by_float).max() <= 0.6 / 65535 + 1e-6
     assert np.abs(by_8 - by_float).max() <= 0.5 / 255 + 1e-4
 
@@ -63,20 +73,22 @@ def test_gray_is_the_mean_of_what_rgb_gives() -> None:
     assert np.abs(enlarge.upscale(gray) - colour.mean(axis=2))[inside].max() <= 1e-5
 
 
-def test_alpha_is_enlarged_as_a_gray_picture() -> None:
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_alpha_is_enlarged_as_a_gray_picture(ensemble: bool) -> None:
     random = np.random.default_rng(4)
     colour = random.integers(0, 256, (24, 30, 3), np.uint8)
     alpha = random.integers(1, 256, (24, 30, 1), np.uint8)
-    large = enlarge.upscale(np.concatenate([colour, alpha], axis=2))
-    assert np.array_equal(large[..., :3], enlarge.upscale(colour))
-    assert np.array_equal(large[..., 3:], enlarge.upscale(alpha))
+    large = enlarge.upscale(np.concatenate([colour, alpha], axis=2), ensemble=ensemble)
+    assert np.array_equal(large[..., :3], enlarge.upscale(colour, ensemble=ensemble))
+    assert np.array_equal(large[..., 3:], enlarge.upscale(alpha, ensemble=ensemble))
 
 
-def test_an_opaque_picture_stays_opaque() -> None:
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_an_opaque_picture_stays_opaque(ensemble: bool) -> None:
     image = np.full((24, 30, 4), 255, np.uint8)
     image[..., :3] = np.random.default_rng(5).integers(0, 256, (24, 30, 3))
     for scale in (2, 4):
-        assert (enlarge.upscale(image, scale=scale)[..., 3] == 255).all()
+        assert (enlarge.upscale(image, scale=scale, ensemble=ensemble)[..., 3] == 255).all()
 
 
 def test_resampled_colour_does_not_bleed_from_transparent_pixels() -> None:
@@ -138,6 +150,33 @@ def test_paths(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(written)), wanted)
     with pytest.raises(OutputError, match="--overwrite"):
         enlarge.upscale(source, output=written)
+
+
+def test_an_ensemble_in_a_file(tmp_path: Path) -> None:
+    """It holds what the array holds, and says so."""
+    image = np.random.default_rng(7).integers(0, 256, (12, 10, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for ensemble in (False, True):
+        target = tmp_path / f"{ensemble}.png"
+        enlarge.upscale(tmp_path / "a.png", output=target, ensemble=ensemble)
+        wanted = enlarge.upscale(image, ensemble=ensemble)
+        assert np.array_equal(np.asarray(Image.open(target)), wanted)
+        with open_picture(target) as picture:
+            facts = provenance_of(picture.metadata)
+        assert facts is not None
+        assert facts.get("ensemble") == ("yes" if ensemble else None)
+
+
+def test_an_ensemble_is_reckoned_with() -> None:
+    """Its sums in float, and a tile that is not square in both its shapes."""
+    card = enlarge.open_model("fast").card
+    plain = Pass(500, 400, 2000, 1600, 3, 1)
+    eight = replace(plain, ensemble=True)
+    assert eight.halo(card, exact=False) == plain.halo(card, exact=False)
+    sums = 16 * 4 * 4 * 3 * 256 * 128
+    both = working_set(card, 256 * 128)
+    assert eight.bytes(card, 256, 128, 90) - plain.bytes(card, 256, 128, 90) == both + sums
+    assert eight.bytes(card, 128, 128, 90) - plain.bytes(card, 128, 128, 90) == sums // 2
 
 
 def test_crop() -> None:

@@ -36,6 +36,7 @@ class Pass:
     target_height: int
     channels: int
     pixel: int  # bytes of one sample
+    ensemble: bool = False
 
     def halo(self, card: Card, *, exact: bool) -> int:
         """The network's halo, or its full margin, and what the resample reads beyond it."""
@@ -63,14 +64,19 @@ class Pass:
             self.height * card.scale,
         )
         resampling = 0 if direct else 3 * 4 * tile
+        averaging, networks = 0, sessions
+        if self.ensemble:  # floats: the last result, the sum, what is added (in both shapes); alpha
+            averaging = 4 * tile * (4 + 2 * (sessions > 1))
+            networks *= 1 if tile_width == tile_height else 2
         if card.margin is None:  # feathered: a band of sums, and tiles weighted in float
             resampling = 3 * 4 * tile + 2 * 4 * rows * self.target_width * self.channels
         return (
             window
             + bands
-            + sessions * working_set(card, tile_width * tile_height)
+            + networks * working_set(card, tile_width * tile_height)
             + tile * self.pixel * (sessions > 1)
             + resampling
+            + averaging
         )
 
 

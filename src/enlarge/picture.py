@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.engines import Engine, Session
+from enlarge.engines import Engine, EnsembleSession, Session
 from enlarge.errors import Cancelled
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
 from enlarge.media.rows import PaddedRows, Rows
@@ -150,13 +150,20 @@ class TileRunner:
     """The sessions that one pass needs: colour, and alpha (or gray), each compiled when first used.
 
     Straight colour and alpha go through the network, alpha as a gray picture; a tile whose alpha
-    is one value keeps that value.
+    is one value keeps that value. `ensemble`: see `EnsembleSession`; `target` is then float32.
     """
 
     def __init__(
-        self, engine: Engine, plan: Plan, rows: Rows, target: np.dtype[Any], stages: Stages
+        self,
+        engine: Engine,
+        plan: Plan,
+        rows: Rows,
+        target: np.dtype[Any],
+        stages: Stages,
+        *,
+        ensemble: bool,
     ) -> None:
-        self._engine, self._plan, self._stages = engine, plan, stages
+        self._engine, self._plan, self._stages, self._ensemble = engine, plan, stages, ensemble
         self._source, self._target = rows.dtype, target
         self._colours = 3 if rows.channels >= 3 else 1
         self._has_alpha = rows.channels in (2, 4)
@@ -164,10 +171,12 @@ class TileRunner:
 
     def _session(self, channels: int) -> Session:
         if channels not in self._sessions:
-            plan, kinds = self._plan, (self._source, self._target)
+            engine, shape = self._engine, (self._plan.tile_width, self._plan.tile_height, channels)
             with self._stages.timed("compile"):
-                self._sessions[channels] = self._engine.session(
-                    plan.tile_width, plan.tile_height, channels, *kinds
+                self._sessions[channels] = (
+                    EnsembleSession(engine, *shape, self._source)
+                    if self._ensemble
+                    else engine.session(*shape, self._source, self._target)
                 )
         return self._sessions[channels]
 
@@ -208,8 +217,8 @@ def _from_float(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return pixels.astype(dtype, copy=False)
 
 
-def _resampled(pixels: NDArray[np.float32], down: Reach, across: Reach) -> NDArray[Any]:
-    """A float tile brought to its target samples; colour is weighted by alpha on the way."""
+def _resampled(pixels: NDArray[Any], down: Reach, across: Reach) -> NDArray[Any]:
+    """A tile's target samples: its own, or resampled in float, with colour weighted by alpha."""
     if down.taps is None and across.taps is None:
         return pixels[down.inner, across.inner]
     has_alpha = pixels.shape[2] in (2, 4)
@@ -233,8 +242,8 @@ class EnlargedRows:
     """The enlarged picture as `Rows`: `rows` brought to `width` × `height` through the network.
 
     `plan` must be made for the size of `rows`, with a halo that holds the network's margin plus
-    `resample_reach`. `cancel`, when set from any thread, ends the work between two tiles with
-    `Cancelled`. Owns `rows`.
+    `resample_reach`. `ensemble`: each tile is the mean over its flips and rotations. `cancel`, when
+    set from any thread, ends the work between two tiles with `Cancelled`. Owns `rows`.
     """
 
     def __init__(
@@ -252,6 +261,7 @@ class EnlargedRows:
         last: bool = True,
         into: NDArray[Any] | None = None,
         feathered: bool = False,
+        ensemble: bool = False,
     ) -> None:
         self.width, self.height = width, height
         self.channels, self.dtype = rows.channels, rows.dtype
@@ -261,9 +271,10 @@ class EnlargedRows:
         self._rows, self._plan, self._scale, self._last = rows, plan, scale, last
         direct = (width, height) == (self._size[0] * scale, self._size[1] * scale)
         self._feathered = feathered and len(plan) > 1
-        target = rows.dtype if direct and not self._feathered else np.dtype(np.float32)
+        self._in_float = not direct or self._feathered or ensemble  # else the engine rounds
+        target = np.dtype(np.float32) if self._in_float else rows.dtype
         self._stages = Stages() if stages is None else stages
-        self._run = TileRunner(engine, plan, rows, target, self._stages)
+        self._run = TileRunner(engine, plan, rows, target, self._stages, ensemble=ensemble)
         self._watch, self._cancel = watch, cancel
         self._into = into  # (height, width, channels): bands are then views of it
         self._bands = self._make_feathered() if self._feathered else self._make_bands()
@@ -314,11 +325,9 @@ class EnlargedRows:
                 strip = window.at(row.start)
             band = self._band(vertical.start, vertical.stop)
             for column, horizontal in zip(self._plan.columns, across, strict=True):
-                large = self._enlarged(strip, column)
-                if vertical.taps is None and horizontal.taps is None:
-                    part = large[vertical.inner, horizontal.inner]
-                else:
-                    part = _from_float(_resampled(large, vertical, horizontal), self.dtype)
+                part = _resampled(self._enlarged(strip, column), vertical, horizontal)
+                if self._in_float:
+                    part = _from_float(part, self.dtype)
                 band[:, horizontal.start : horizontal.stop] = part
                 done += 1
                 self._tell(done, horizontal, vertical, band[:, horizontal.start : horizontal.stop])

@@ -18,7 +18,7 @@ from PIL import Image
 
 from enlarge.batch.ledger import Ledger
 from enlarge.cli import run
-from tests.batch.conftest import contents, fill, start
+from tests.batch.conftest import Start, contents, fill
 
 PICTURES, BROKEN = 60, 6
 Said = pytest.CaptureFixture[str]
@@ -34,7 +34,7 @@ def killed(process: subprocess.Popen[str], folder: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("output", ["out", "out.zip"])
-def test_killed_and_resumed(output: str, tmp_path: Path) -> None:
+def test_killed_and_resumed(output: str, tmp_path: Path, start: Start) -> None:
     fill(tmp_path / "in", PICTURES, broken=BROKEN)
     whole = start("in", "-o", f"whole-{output}", "--quiet", cwd=tmp_path)
     _, said = whole.communicate()
@@ -63,7 +63,7 @@ def test_killed_and_resumed(output: str, tmp_path: Path) -> None:
         assert contents(folder) == expected
 
 
-def test_two_processes_on_one_folder(tmp_path: Path) -> None:
+def test_two_processes_on_one_folder(tmp_path: Path, start: Start) -> None:
     fill(tmp_path / "in", 30)
     both = [start("in", "-o", "out", cwd=tmp_path) for _ in range(2)]
     lines: list[str] = []
@@ -105,8 +105,9 @@ def test_only_what_is_missing_or_changed(here: Path, capsys: Said) -> None:
     assert after["p0001.png"] == first["p0001.png"]
     assert after["p0002.png"] != first["p0002.png"]
 
-    assert run(["in", "-o", "out", "--scale", "2", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["results"]) == 6
+    for other in (["--scale", "2"], ["--scale", "2", "--ensemble"]):
+        assert run(["in", "-o", "out", *other, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["results"]) == 6
 
 
 def test_what_somebody_altered_is_noticed(here: Path, capsys: Said) -> None:

@@ -16,6 +16,7 @@ from enlarge.cli import run
 from enlarge.cli.commands import COMMANDS
 from enlarge.weights.catalog import find_weights
 from tests.cli.conftest import Make, tree
+from tests.conftest import Begin
 
 Said = pytest.CaptureFixture[str]
 
@@ -106,7 +107,8 @@ def test_the_help_names_everything(capsys: Said) -> None:
     run(["--help"])
     text = capsys.readouterr().out
     options = "output format quality metadata suffix overwrite scale width height crop model engine"
-    options += " precision exact device memory tile threads json verbose quiet help version"
+    options += " precision exact ensemble device memory tile threads json verbose quiet"
+    options += " help version"
     assert all(f"--{option}" in text for option in options.split())
     assert all(f"\n  {name}" in text for name in COMMANDS)
 
@@ -142,14 +144,14 @@ ENLARGE = [sys.executable, "-c", "import enlarge.cli; enlarge.cli.main()"]
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_signals_leave_nothing_half(name: str, picture: Make, here: Path) -> None:
+def test_signals_leave_nothing_half(name: str, picture: Make, here: Path, begin: Begin) -> None:
     import signal
 
     picture("photo.png", 300, 300)
-    process = subprocess.Popen(
+    process = begin(
         [*ENLARGE, "photo.png", "-o", "new/large.png", "--scale", "16", "--precision", "f32"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=None,
+    )
     new = here / "new"
     while not (new.is_dir() and os.listdir(new)):  # noqa: PTH208
         assert process.poll() is None

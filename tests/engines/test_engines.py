@@ -110,6 +110,24 @@ def test_engines_agree_with_the_plain_network(name: str, model: tuple[nn.Module,
         assert np.abs(got - wanted).max() <= most, kind
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_unclamped_is_what_the_network_gives(name: str, tmp_path: Path) -> None:
+    network = tiny("srvgg", scale=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.body[-1].bias.fill_(0.5)  # type: ignore[index, union-attr]
+    options = TINY["srvgg"] | {"scale": 2}
+    engine = ENGINES[name](write(network, "srvgg", options, tmp_path), "f32")
+    for channels in (1, 3):
+        tile = tile_of(6, 5, Kind(channels, "uint8", "float32"))
+        wanted = tile.repeat(2, 0).repeat(2, 1) / np.float32(255) + np.float32(0.5)
+        kinds = (tile.dtype, np.dtype(np.float32))
+        for clamped, most in ((True, 1.0), (False, 1.5)):
+            large = engine.session(5, 6, channels, *kinds, clamped=clamped)(tile)
+            np.testing.assert_allclose(large, wanted.clip(0, most), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "precision", "most"),
     [("openvino", "bf16", 0.03), ("torch", "bf16", 0.03), ("onnxruntime", "f16", 0.004)],

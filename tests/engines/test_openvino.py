@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,8 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
 def test_every_convolution_of_fast_runs_in_bf16_and_the_tail_in_f32() -> None:
     weights = find_weights("fast")
     engine = OpenVinoEngine(weights.path, 4, "bf16", 0)
-    graph = engine._compile(engine._graph(64, 64, 3, "uint8", "uint8", True), "bf16")
+    graph = engine._graph(64, 64, 3, "uint8", "uint8", clamped=True, checked=True)
+    graph = engine._compile(graph, "bf16")
     kinds = []
     for node in graph.get_runtime_model().get_ordered_ops():
         info = {key: node.get_rt_info()[key].astype(str) for key in ("layerType", "primitiveType")}
@@ -134,3 +137,24 @@ def test_a_compiled_model_is_found_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert blobs
     run(model, tile)
     assert list((tmp_path / "cache").iterdir()) == blobs
+
+
+FIRST_TILES = """
+import threading, time
+import numpy, openvino
+import enlarge.engines.openvino
+
+class Slow(numpy.lib.NumpyVersion):
+    def __init__(self, text):
+        time.sleep(0.3)  # the other thread's turn
+        super().__init__(text)
+
+numpy.lib.NumpyVersion = Slow  # what the binding asks when it looks numpy up
+threads = [threading.Thread(target=openvino.Type.u8.to_dtype) for _ in range(2)]
+for thread in threads:
+    thread.start()
+"""
+
+
+def test_the_first_tiles_of_two_threads_do_not_wait_for_each_other() -> None:
+    subprocess.run([sys.executable, "-c", FIRST_TILES], check=True, timeout=60)

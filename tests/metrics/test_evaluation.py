@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from enlarge.metrics.evaluation import (
     Kept,
     Method,
-    _ensembled,
     bicubic,
     evaluate,
     in_db,
@@ -122,26 +121,6 @@ def test_infinity_is_shown_and_safe(tmp_path: Path) -> None:
     assert json.loads(text)["results"][0]["images"][0]["psnr"] == "inf"
     (again,) = evaluate([perfect], found, Protocol(), kept=Kept(tmp_path / "scores.jsonl"))
     assert again.psnr == math.inf
-
-
-def test_an_ensemble_undoes_its_turns() -> None:
-    """What enlarges by repeating pixels gives the same for every flip and rotation."""
-
-    def repeat(low: NDArray[Any], factor: int) -> NDArray[Any]:
-        return low.repeat(factor, axis=0).repeat(factor, axis=1)
-
-    low = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    for pixels in (low, low.astype(np.uint16) * 257, low / np.float32(255)):
-        large = _ensembled(repeat, pixels, 3)
-        assert large.dtype == pixels.dtype
-        np.testing.assert_allclose(large, repeat(pixels, 3), rtol=1e-6)
-
-    def shifted(low: NDArray[Any], factor: int) -> NDArray[Any]:
-        return np.roll(repeat(low, factor), 1, axis=1)
-
-    large = _ensembled(shifted, low, 2).astype(float)
-    around = [np.roll(repeat(low, 2).astype(float), s, axis=a) for s in (1, -1) for a in (0, 1)]
-    np.testing.assert_allclose(large, np.mean(around, axis=0), atol=0.51)
 
 
 def test_a_model(data: Path) -> None:

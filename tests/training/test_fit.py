@@ -231,7 +231,7 @@ def test_checkpointed_blocks_learn_the_same(recipe: Path) -> None:
     assert all((a[key] - b[key]).abs().max() < 1e-6 for key in a)
 
 
-@pytest.mark.parametrize(("name", "count"), [("edswin", 4), ("swinir", 2), ("rrdb", 0)])
+@pytest.mark.parametrize(("name", "count"), [("edswin", 3), ("swinir", 2), ("rrdb", 0)])
 def test_blocks_are_remembered_once(name: str, count: int) -> None:
     """Whole blocks of the trunk, and nothing inside them; a row of one block is left alone."""
     network = tiny(name)
@@ -262,11 +262,9 @@ def test_two_processes_learn_what_one_does_with_two_batches(recipe: Path, here: 
     """DDP over gloo; each process has every second batch, and gradients are averaged."""
     shared = ["train.steps=2", "train.precision=f32", "train.batch=1", "train.device=cpu"]
     one = fit(load_config(recipe, [*shared, "train.accumulate=2", "name=one"]))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [str(recipe), *shared, "train.devices=2", "name=two"]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("two_processes.py")), *arguments],
-        env=environment,
         capture_output=True,
         text=True,
         check=False,

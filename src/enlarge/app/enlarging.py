@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import streamlit as st
 
-from enlarge.app.frame import SAMPLE, Page, part_of, sample
+from enlarge.app.frame import SAMPLE, Page, button, part_of, sample
 from enlarge.app.viewer import Layer, pasted, picker, viewer
 from enlarge.app.views import Box, Pixels, bicubic, data_url, read_part, read_reduced, shown
 from enlarge.app.visit import Item, unique_names
@@ -144,7 +144,7 @@ def _welcome(page: Page) -> None:
     with left, st.container(key="welcome"):
         for name in ("promise_lossless", "promise_seamless", "promise_here"):
             st.markdown(page.say(name))
-        if st.button(page.say("sample"), type="primary", key="sample"):
+        if button(page.say("sample"), key="sample", type="primary"):
             page.take_sample()
             st.rerun()
         st.caption(page.say("private"))
@@ -195,9 +195,10 @@ def _settings(page: Page) -> Wish:
         quality = st.slider(
             page.say("quality"), 1, 100, quality, help=page.say("quality_help"), key=f"q-{kind}"
         )
+    ensemble = st.checkbox(page.say("ensemble"), help=page.say("ensemble_help"), key="ensemble")
     no_gps = st.checkbox(page.say("no_gps"), help=page.say("no_gps_help"), key="no_gps")
     keep: Keep = "no-gps" if no_gps else "keep"
-    return Wish(model, scale, width, kind, quality, keep)
+    return Wish(model, scale, width, kind, quality, keep, ensemble)
 
 
 def _size(page: Page, own: float) -> tuple[float | None, int | None]:
@@ -236,7 +237,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, wish: Wish) -> None:
     label = page.say("enlarge")
     if len(able) > 1:
         label = page.say("enlarge_all", count=len(todo) or len(able))
-    if st.button(label, type="primary", width="stretch", disabled=not todo, key="enlarge"):
+    if button(label, key="enlarge", type="primary", width="stretch", disabled=not todo):
         for one in todo:
             if one.job is not None and one.job.active:
                 page.queue.cancel(one.job)
@@ -343,7 +344,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
 
 def _part(page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box) -> dict[str, Any]:
     """The part in both ways, as the viewer takes it. Raises `EnlargeError`."""
-    key = ("part", wish.model, outlook, box)
+    key = ("part", wish.model, wish.ensemble, outlook, box)
     if key not in item.views:
         size, large, seconds = enlarge_part(page, item, wish, outlook, box)
         low = bicubic(read_part(item.source, box), *size)
@@ -365,8 +366,9 @@ def enlarge_part(
     begun = time.perf_counter()
     crop = (box.x, box.y, box.width, box.height)
     large = model.upscale(
-        item.source, crop=crop, width=width, height=height, memory=page.options.memory
-    )
+        item.source, crop=crop, width=width, height=height, memory=page.options.memory,
+        ensemble=wish.ensemble,
+    )  # fmt: skip
     return (width, height), shown(large), time.perf_counter() - begun
 
 
@@ -380,9 +382,9 @@ def _watch(page: Page, item: Item) -> None:
     if item.canvas is not None:
         st.image(item.canvas.pixels, width="stretch", output_format="JPEG")
     share = job.done / job.total if job.total else 0.0
-    bar, button = st.columns([4, 1], vertical_alignment="center")
+    bar, beside = st.columns([4, 1], vertical_alignment="center")
     bar.progress(share, _state(page, item))
-    button.button(
+    beside.button(
         page.say("cancel"), on_click=page.queue.cancel, args=(job,), key="cancel", width="stretch"
     )
     st.caption(page.say("evidence"))

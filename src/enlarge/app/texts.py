@@ -114,6 +114,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Higher keeps more and makes a larger file.",
         "높을수록 더 많이 남고 파일이 커집니다.",
     ),
+    "ensemble": ("Best quality, slower", "최고 품질 (느림)"),
+    "ensemble_help": (
+        "Enlarges the picture in its eight flips and rotations and takes the mean: somewhat "
+        "better, and eight times slower.",
+        "사진을 뒤집고 돌린 여덟 모습을 확대해 평균을 냅니다. 조금 더 좋아지고, 여덟 배 걸립니다.",
+    ),
     "no_gps": ("Remove where it was taken", "찍은 장소 지우기"),
     "no_gps_help": (
         "Drops the position (GPS) from the result. Everything else that the camera wrote, and the "

@@ -30,6 +30,7 @@ class Wish:
     format: str = "png"
     quality: int | None = None
     metadata: Keep = "keep"
+    ensemble: bool = False
 
     def weights(self) -> Weights:
         """The model file: as on the command line, a ×2 model of that name for small factors."""
@@ -70,6 +71,7 @@ class Wish:
             quality=self.quality,
             metadata=self.metadata,
             memory=memory,
+            ensemble=self.ensemble,
             overwrite=True,
             progress=progress,
             cancel=cancel,

@@ -95,6 +95,7 @@ def recipe_of(request: Request, kind: str) -> Recipe:
             "tile": request.tile,
             "memory": request.memory,
             "exact": request.exact,
+            "ensemble": request.ensemble,
             "provenance": request.provenance,
         },
         overwrite=request.overwrite,
@@ -193,7 +194,7 @@ def _worker(
         if facts is not None and planned.outlook is not None:
             if ledger is not None:
                 settings = recipe.settings(upscaler, facts.dtype)
-            names = ("crop", "tile", "exact")
+            names = ("crop", "tile", "exact", "ensemble")
             wishes = {name: recipe.options[name] for name in names}
             if len(plan.todo) > 1:
                 kind = recipe.options["format"]

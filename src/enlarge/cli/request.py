@@ -31,6 +31,7 @@ class Request:
     device: str
     precision: str
     exact: bool
+    ensemble: bool
     memory: str | None
     tile: str
     threads: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from enlarge.cli.outputs import is_archive
 from enlarge.cli.planning import Failure, Plan, Planned
 from enlarge.cli.request import Request
 from enlarge.errors import OutputError
+from enlarge.media.jpeg import quality_of
 from enlarge.memory import format_size
 from enlarge.upscaler import Done
 
+COARSE = 85
+"""JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
 SCREEN = 20
 """Inputs of which the lines are still to be seen at the end: beyond, failures are listed again."""
 
@@ -55,6 +59,27 @@ class Summary:
             say(
                 f"enlarge: {plan.ours} picture{'s' * (not one)} that enlarge made "
                 f"{'is' if one else 'are'} left out",
+                sys.stderr,
+            )
+
+        if self._request.model is None and not self._request.quiet and not self._request.json:
+            self._advise([planned.job for planned in plan.todo])
+
+    def _advise(self, jobs: Sequence[Job]) -> None:
+        """Say, once, where another model suits better than the default."""
+        coarse = [
+            (job.source, quality)
+            for job in jobs
+            if job.member is None
+            and (quality := quality_of(Path(job.source))) is not None
+            and quality <= COARSE
+        ]
+        if coarse:
+            name, quality = coarse[0]
+            more = f" and {len(coarse) - 1:,} more" if len(coarse) > 1 else ""
+            say(
+                f"enlarge: {name}{more}: a JPEG of quality {quality}; --model photo is made for "
+                "compressed pictures",
                 sys.stderr,
             )
 

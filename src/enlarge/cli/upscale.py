@@ -67,6 +67,7 @@ def upscale(
     engine: Annotated[EngineWish, Parameter(group=_MODEL)] = "auto",
     precision: Annotated[PrecisionWish, Parameter(group=_MODEL)] = "auto",
     exact: Annotated[bool, Parameter(group=_MODEL, negative="")] = False,
+    ensemble: Annotated[bool, Parameter(group=_MODEL, negative="")] = False,
     device: Annotated[str, Parameter(group=_MACHINE, metavar="NAME")] = "auto",
     memory: Annotated[str | None, Parameter(group=_MACHINE, metavar="SIZE")] = None,
     tile: Annotated[str, Parameter(group=_MACHINE, metavar="auto|PIXELS")] = "auto",
@@ -125,6 +126,9 @@ def upscale(
         auto, the default: bf16 or f16 where the device and the model allow it, else f32.
     exact
         Let tiles see the network's whole margin, also where the card names a smaller one.
+    ensemble
+        Give the mean over the eight flips and rotations of the picture: somewhat better, and eight
+        times slower.
     device
         cpu, cuda:0, mps, … (default: a GPU where there is one that an engine is installed for,
         else the CPU).
@@ -159,6 +163,7 @@ def upscale(
         device=device,
         precision=precision,
         exact=exact,
+        ensemble=ensemble,
         memory=memory,
         tile=tile,
         threads=threads,

@@ -10,7 +10,9 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MOST = 4
-"""What one picture can need: two passes, of colour and of alpha."""
+"""What one picture can need: two passes, of colour and of alpha. Where an ensemble takes more, they
+are compiled again for the next picture.
+"""
 
 
 class Kept(Generic[T]):

@@ -31,6 +31,7 @@ _OLDEST, _OPSET, _IR = 13, 18, 9
 _SILENT = 4  # only what is fatal is logged: the rest is raised, or falls back on purpose
 _ON_CPU, _ON_GPU = 2.5, 0.3
 """Appetite: measured 1.4 (EDSR) to 2.3 (SwinIR) on a CPU; on a GPU, pixels on their way."""
+_Key = tuple[int, int, int, str, str, bool]
 _PREFIX = "enlarge."
 _END = "ExecutionProvider"
 _WORDS = {"directml": "dml", "coreml": "mps"}
@@ -127,18 +128,25 @@ class OnnxRuntimeEngine:
         self._read()
 
     def session(
-        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        *,
+        clamped: bool = True,
     ) -> OnnxRuntimeSession:
         """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
-        key = (width, height, channels, source.name, target.name)
+        key = (width, height, channels, source.name, target.name, clamped)
         return OnnxRuntimeSession(self, key)
 
     def forget(self) -> bool:
         """See `Engine.forget`."""
         return self._kept.clear()
 
-    def compiled(self, key: tuple[int, int, int, str, str], precision: str) -> ort.InferenceSession:
-        """The network for tiles of (width, height, channels, source, target)."""
+    def compiled(self, key: _Key, precision: str) -> ort.InferenceSession:
+        """The network for tiles of (width, height, channels, source, target, clamped)."""
         if precision != self.precision and not self._overflowed:
             self._overflowed = True
             warn_of_overflow(self.precision)
@@ -149,7 +157,7 @@ class OnnxRuntimeEngine:
                 raise
         return self._kept.get((key, precision), lambda: self._compile(key, precision))
 
-    def _compile(self, key: tuple[int, int, int, str, str], precision: str) -> ort.InferenceSession:
+    def _compile(self, key: _Key, precision: str) -> ort.InferenceSession:
         model = self._read()
         provider = _providers()[self.device.partition(":")[0]]
         try:
@@ -158,7 +166,7 @@ class OnnxRuntimeEngine:
             content = _with_pixels(model, *key, checked=precision == "f16").SerializeToString()
             session = _start(content, provider, self._options(), self._threads)
             if not provider.startswith("CPU"):
-                width, height, channels, source, _ = key
+                width, height, channels, source, *_ = key
                 session.run(None, {"pixels": np.zeros((1, height, width, channels), source)})
         except _ERRORS as error:
             raise _wrapped(error, "start") from error
@@ -188,7 +196,7 @@ class OnnxRuntimeEngine:
 class OnnxRuntimeSession:
     """See `Session`. Every result is an array of its own."""
 
-    def __init__(self, engine: OnnxRuntimeEngine, key: tuple[int, int, int, str, str]) -> None:
+    def __init__(self, engine: OnnxRuntimeEngine, key: _Key) -> None:
         self._engine, self._key = engine, key
         self._session = engine.compiled(key, engine.precision)
         self._spare: ort.InferenceSession | None = None
@@ -217,6 +225,7 @@ def _with_pixels(
     channels: int,
     source: str,
     target: str,
+    clamped: bool,
     *,
     checked: bool,
 ) -> onnx.ModelProto:
@@ -249,7 +258,8 @@ def _with_pixels(
     y = steps.add("Transpose", y, perm=(0, 2, 3, 1))
     if channels == 1:
         y = steps.add("MatMul", y, steps.constant(np.full((3, 1), 1 / 3, np.float32)))
-    y = steps.add("Clip", y, steps.constant(np.float32(0)), steps.constant(np.float32(1)))
+    if clamped:
+        y = steps.add("Clip", y, steps.constant(np.float32(0)), steps.constant(np.float32(1)))
     if target != "float32":
         y = steps.add("Round", steps.add("Mul", y, steps.constant(np.float32(LEVELS[target]))))
     steps.add("Cast", y, to=_TYPES[target], name=outputs[0].name)

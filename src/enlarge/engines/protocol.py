@@ -24,9 +24,10 @@ class Session(Protocol):
         """Enlarge a tile (h, w, channels) of the session's input type.
 
         Returns (h·scale, w·scale, channels) of the session's output type: integers rounded half to
-        even over their whole range, floats clamped to [0, 1]. The array is the session's own and
-        valid until the next call. A tile that comes out non-finite in less than f32 is repeated in
-        f32, which is said once. Raises `EngineMemoryError` or `EngineError`.
+        even over their whole range, floats clamped to [0, 1] unless asked for as they are. The
+        array is the session's own and valid until the next call. A tile that comes out non-finite
+        in less than f32 is repeated in f32, which is said once. Raises `EngineMemoryError` or
+        `EngineError`.
         """
 
 
@@ -43,14 +44,22 @@ class Engine(Protocol):
     appetite: float
 
     def session(
-        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        *,
+        clamped: bool = True,
     ) -> Session:
         """Prepare for tiles of `height` × `width` pixels. What is costly is kept for the next call
         that asks for the same.
 
         `channels` is 3 (RGB), or 1: the network then sees R = G = B, and its three outputs are
         averaged. `source` is uint8, uint16 or float32 in [0, 1]; `target` is the same type, or
-        float32. Raises `EngineMemoryError` where the shape does not fit, `EngineError` otherwise.
+        float32. `clamped` may be False where `target` is float32: the values as the network gives
+        them. Raises `EngineMemoryError` where the shape does not fit, `EngineError` otherwise.
         """
 
     def forget(self) -> bool:

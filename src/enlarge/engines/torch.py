@@ -75,10 +75,17 @@ class TorchEngine:
         self._overflowed = False
 
     def session(
-        self, width: int, height: int, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        *,
+        clamped: bool = True,
     ) -> TorchSession:
         """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
-        session = TorchSession(self, target.name)
+        session = TorchSession(self, target.name, clamped)
         shape = (width, height, target.name)
         if self.device != "cpu" and shape not in self._fitting:
             session(np.zeros((height, width, channels), source))
@@ -89,7 +96,7 @@ class TorchEngine:
         """See `Engine.forget`: nothing is kept but the network itself."""
         return False
 
-    def run(self, tile: NDArray[Any], target: str) -> NDArray[Any]:
+    def run(self, tile: NDArray[Any], target: str, clamped: bool) -> NDArray[Any]:
         """One tile; see `Session.__call__`. `target`: the name of the result's type."""
         with _TURN, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
             large = self._enlarged(tile, self.precision)
@@ -98,7 +105,7 @@ class TorchEngine:
                     self._overflowed = True
                     warn_of_overflow(self.precision)
                 large = self._enlarged(tile, "f32")
-            return _to_pixels(large, tile.shape[2], target)
+            return _to_pixels(large, tile.shape[2], target, clamped)
 
     def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
         """The network's own output, (1, 3, h·scale, w·scale), float32, not clamped."""
@@ -114,12 +121,12 @@ class TorchEngine:
 class TorchSession:
     """See `Session`. Every result is an array of its own."""
 
-    def __init__(self, engine: TorchEngine, target: str) -> None:
-        self._engine, self._target = engine, target
+    def __init__(self, engine: TorchEngine, target: str, clamped: bool) -> None:
+        self._engine, self._target, self._clamped = engine, target, clamped
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """See `Session.__call__`."""
-        return self._engine.run(tile, self._target)
+        return self._engine.run(tile, self._target, self._clamped)
 
 
 def _load(path: Path, device: str) -> nn.Module:
@@ -162,11 +169,13 @@ def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
 
-def _to_pixels(large: Tensor, channels: int, target: str) -> NDArray[Any]:
-    """(1, 3, h, w), float32 → (h, w, channels) of `target`, clamped and rounded half to even."""
+def _to_pixels(large: Tensor, channels: int, target: str, clamped: bool) -> NDArray[Any]:
+    """(1, 3, h, w), float32 → (h, w, channels) of `target`, rounded half to even."""
     if channels == 1:
         large = large.mean(1, keepdim=True)
-    large = large[0].permute(1, 2, 0).clamp(0.0, 1.0)
+    large = large[0].permute(1, 2, 0)
+    if clamped:
+        large = large.clamp(0.0, 1.0)
     if target != "float32":
         large = large.mul_(LEVELS[target]).round_()
     if target == "uint8":

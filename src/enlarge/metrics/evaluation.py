@@ -93,32 +93,18 @@ def model_method(
     `ensemble`: the mean over the eight flips and rotations of the picture, called NAME+.
     """
     upscaler = Upscaler(weights, engine=engine, device=device, precision=precision)
-    found = upscaler.engine(np.dtype(np.float32 if ensemble else np.uint8))
+    found = upscaler.engine(np.dtype(np.uint8))
     digest = hashlib.sha256(weights.path.read_bytes()).hexdigest()
 
     def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
-        return np.asarray(upscaler.upscale(low, scale=factor))
+        return np.asarray(upscaler.upscale(low, scale=factor, ensemble=ensemble))
 
     return Method(
         (name or weights.path.stem) + ("+" if ensemble else ""),
-        f"{digest} {found.name} {found.device} {found.precision}{' ensemble' if ensemble else ''}",
-        (lambda low, factor: _ensembled(run, low, factor)) if ensemble else run,
+        f"{digest} {found.name} {found.device} {found.precision}{' ensembled' if ensemble else ''}",
+        run,
         found.precision,
     )
-
-
-def _ensembled(run: Enlarge, low: NDArray[Any], factor: int) -> NDArray[Any]:
-    """The mean of eight results in float, each turned back, in the depth of `low`."""
-    white = levels(low)
-    light = (low / np.float32(white)).astype(np.float32)
-    total = np.zeros((*_times(low, factor), low.shape[2]), np.float32)
-    for turns in range(4):
-        for flip in (slice(None), slice(None, None, -1)):
-            turned = np.ascontiguousarray(np.rot90(light, turns)[:, flip])
-            total += np.rot90(run(turned, factor)[:, flip], -turns)
-    if not np.issubdtype(low.dtype, np.integer):
-        return total / 8.0
-    return np.rint(total / 8.0 * white).astype(low.dtype)
 
 
 class Kept:

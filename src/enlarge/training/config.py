@@ -20,8 +20,9 @@ FAST_PATCH = 32
 class Data:
     """`photos`: folders of high-resolution pictures. `parts`: rows of their manifests to train on
     (default `[free]`). `chain`: the degradation that makes their LR, on the fly unless it is
-    bicubic; a name, or names with their shares. `pairs`: photographed pairs: a csv with LR,HR, a folder with LR and HR, two folders as
-    {lr: FOLDER, hr: FOLDER}, or a store of `enlarge prepare`. `share`: of random crops that come
+    bicubic; a name, or names with their shares. `pairs`: photographed pairs: a csv with LR,HR, a
+    folder with LR and HR, two folders as {lr: FOLDER, hr: FOLDER}, or a store of
+    `enlarge prepare`. `share`: of random crops that come
     from the pairs where there are photos too (0: by area).
     `valid`: what is judged by: parts of the first folder's manifest, or sources as `pairs` takes
     them (a folder with a slash, ./valid, to tell it from a part). `split`: shares of the pairs for

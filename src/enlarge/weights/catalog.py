@@ -32,7 +32,7 @@ def list_weights() -> list[Weights]:
         folders.append(Path(own))
     found: dict[str, Weights] = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.onnx")):
+        for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem):
             try:
                 card = read_card(path)
             except WeightsError as error:  # one broken file hides itself, not the others
