@@ -3,7 +3,8 @@ file itself, there and in the .safetensors beside it.
 
 `scores` becomes {"protocol": one sentence, "Set5": {"psnr", "ssim", "images": {name: PSNR}},
 "Set14": …, "valid": …, "detail": …, "bf16": {"Set5": {"psnr", "ssim"}, …}}: f32, and the same means
-in bf16 where this processor computes in it.
+in bf16 where this processor computes in it; "ensemble" holds Set5 and Set14 by `--ensemble`, and
+how many times the work that is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ def scores(weights: Weights, sets: list[DataSet]) -> dict[str, Any]:
     for result in _judged(weights, sets, protocol, "f32"):
         images = {image.name: round(image.psnr, 4) for image in result.images}
         found[result.data] = _means(result) | {"images": images}
+    method = model_method(weights, precision="f32", ensemble=True)
+    means = {d.name: _means(*evaluate([method], d, protocol)) for d in sets[:2]}
+    found["ensemble"] = {"times": 8, **means}
     if "bf16" in weights.card.precisions and has_bf16():
         found["bf16"] = {r.data: _means(r) for r in _judged(weights, sets, protocol, "bf16")}
     return found

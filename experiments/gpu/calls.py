@@ -97,7 +97,9 @@ def weights(seconds: float) -> None:
     folder = KEPT / "degraded"
     sets = 1 if SMALL else 24
     maker = multiprocessing.Process(
-        target=degrade, args=(tiles, folder), kwargs={"workers": max(1, WORKERS - 2), "sets": sets, "seed": 1}
+        target=degrade,
+        args=(tiles, folder),
+        kwargs={"workers": max(1, WORKERS - 2), "sets": sets, "seed": 1},
     )
     maker.start()
     pool = clean_pool(tiles, 4, DEVICE)
@@ -105,8 +107,14 @@ def weights(seconds: float) -> None:
     body = {"heads": 4, "features": 64, "scale": 4, **ARRANGEMENTS[arrangement]}
     print(f"quality: {body}", flush=True)
     quality = Job(
-        "quality", "edswin", body, 0.55 * seconds, stages((0.45, 64, 32), (0.55, 32, 64)),
-        compiled=not SMALL, every=60.0, lr=0.01,
+        "quality",
+        "edswin",
+        body,
+        0.55 * seconds,
+        stages((0.45, 64, 32), (0.55, 32, 64)),
+        compiled=not SMALL,
+        every=60.0,
+        lr=0.01,
     )
     run(quality, pool, tiles, RESULTS)
     fast = Job(
@@ -126,13 +134,29 @@ def weights(seconds: float) -> None:
     print(f"{len(list(folder.glob('*.pickle')))} degraded sets, {len(pairs)} pairs", flush=True)
     pool = Pool(pairs, 4, DEVICE)
     photo = Job(
-        "photo", "edswin", body, 0.15 * seconds, stages((1.0, 32, 32)), lr=0.006, lr_rest=5e-4,
-        start="quality", every=15.0,
+        "photo",
+        "edswin",
+        body,
+        0.15 * seconds,
+        stages((1.0, 32, 32)),
+        lr=0.006,
+        lr_rest=5e-4,
+        start="quality",
+        every=15.0,
     )
     run(photo, pool, tiles, RESULTS)
     sharp = Job(
-        "photo-sharp", "edswin", body, 0.12 * seconds, stages((1.0, 16, 32)), lr_rest=1e-4,
-        start="photo", adversarial=0.05, extra={"adam": True}, decay=0.3, every=12.0,
+        "photo-sharp",
+        "edswin",
+        body,
+        0.12 * seconds,
+        stages((1.0, 16, 32)),
+        lr_rest=1e-4,
+        start="photo",
+        adversarial=0.05,
+        extra={"adam": True},
+        decay=0.3,
+        every=12.0,
     )
     run(sharp, pool, tiles, RESULTS)
     maker.terminate()
@@ -150,7 +174,13 @@ def double(seconds: float) -> None:
         ("fast-x2", "replain", fast, 0.4),
     ):
         job = Job(
-            name, network, options, share * seconds, stages((1.0, 32, 48)), lr=0.006, lr_rest=5e-4,
+            name,
+            network,
+            options,
+            share * seconds,
+            stages((1.0, 32, 48)),
+            lr=0.006,
+            lr_rest=5e-4,
             start=name.removesuffix("-x2"),
         )
         run(job, pool, tiles, RESULTS)

@@ -1,8 +1,8 @@
 """Train one network in a given number of seconds on a GPU: a whole step is one CUDA graph.
 
-The step is the package's recipe (L1, Muon for hidden kernels, AdamW for the rest, a running average,
-bf16 autocast, patches of one colour weighted), written so that nothing in it asks the host:
-batches are cut on the GPU, learning rates are tensors. Without a GPU it runs step by step.
+The step is the package's recipe (L1, Muon for hidden kernels, AdamW for the rest, a running
+average, bf16 autocast, patches of one colour weighted), written so that nothing in it asks the
+host: batches are cut on the GPU, learning rates are tensors. Without a GPU it runs step by step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from enlarge.networks.discriminators import UNetDiscriminator
 from enlarge.training.losses import beyond_range
 from enlarge.training.muon import orthogonalise
 from enlarge.training.optimizers import split_parameters
-
 from experiments.gpu.pictures import Pool, Tile
 
 LUMA = (65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0)
@@ -76,6 +75,7 @@ class AttentionAtOnce(WindowAttention):
         self.register_buffer("whole_mask", masks.flatten(0, 1)[:, None].to(dtype), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, H, W, C) to the same."""
         batch, height, width, dim = x.shape
         window, heads, shift = self.window, self.heads, self.shift
         rows, columns = height // window, width // window
@@ -115,7 +115,9 @@ class Optimizer:
         for parameter in hidden:
             shapes.setdefault(tuple(parameter.shape), []).append(parameter)
         self.stacks = list(shapes.values())
-        self.moments = [torch.zeros(len(s), *s[0].flatten(1).shape, device=share.device) for s in self.stacks]
+        self.moments = [
+            torch.zeros(len(s), *s[0].flatten(1).shape, device=share.device) for s in self.stacks
+        ]
         self.first = [torch.zeros_like(p) for p in self.rest]
         self.second = [torch.zeros_like(p) for p in self.rest]
         self.count = torch.zeros((), device=share.device)
@@ -145,7 +147,9 @@ class Optimizer:
         torch._foreach_sqrt_(below)
         torch._foreach_add_(below, 1e-8)
         steps = torch._foreach_div(self.first, below)
-        torch._foreach_mul_(steps, self.share * self.job.lr_rest / (1.0 - torch.pow(0.9, self.count)))
+        torch._foreach_mul_(
+            steps, self.share * self.job.lr_rest / (1.0 - torch.pow(0.9, self.count))
+        )
         torch._foreach_sub_(self.rest, steps)
 
 
@@ -161,10 +165,12 @@ class Run:
         if job.start:
             begin = torch.load(results / f"{job.start}.pt", map_location="cpu", weights_only=True)
             own = network.state_dict()
-            fitting = {k: v.float() for k, v in begin.items() if k in own and v.shape == own[k].shape}
+            fitting = {
+                k: v.float() for k, v in begin.items() if k in own and v.shape == own[k].shape
+            }
             network.load_state_dict(fitting, strict=False)
             print(f"{job.name}: {len(fitting)} of {len(own)} tensors from {job.start}", flush=True)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judged = copy.deepcopy(self.network)  # holds the average when it is judged
         self.share = torch.zeros((), device=self.device)
         self.optimizer = Optimizer(self.network, job, self.share)
@@ -175,11 +181,13 @@ class Run:
         self.log: list[dict[str, float]] = []
         if job.adversarial:
             self.critic = UNetDiscriminator(features=int(job.extra.get("features", 48)))
-            self.critic.to(self.device, memory_format=torch.channels_last)
+            self.critic.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             quiet = Job("", "", {}, 0, (), lr_rest=1e-4, extra={"adam": True})
-            self.critic_optimizer = Optimizer(self.critic, quiet, torch.ones((), device=self.device))
+            self.critic_optimizer = Optimizer(
+                self.critic, quiet, torch.ones((), device=self.device)
+            )
         if job.compiled:
-            for module in self.network.trunk:  # type: ignore[union-attr]
+            for module in self.network.trunk:
                 module.compile(dynamic=False)
 
     def _autocast(self) -> Any:
@@ -202,7 +210,9 @@ class Run:
             loss = loss + job.adversarial * F.softplus(-verdict.float()).mean()
         self.optimizer.step(torch.autograd.grad(loss, self.optimizer.parameters))
         if job.adversarial:
-            seen = torch.cat([high, enlarged.detach()]).contiguous(memory_format=torch.channels_last)
+            seen = torch.cat([high, enlarged.detach()]).contiguous(
+                memory_format=torch.channels_last
+            )
             with self._autocast():
                 real, fake = self.critic(seen).float().chunk(2)
             judge = F.softplus(-real).mean() + F.softplus(fake).mean()
@@ -264,7 +274,10 @@ class Run:
                 continue
             begun = time.monotonic()
             step = self.captured(batch, patch)
-            print(f"{self.job.name}: stage {number} ready after {time.monotonic() - begun:.1f} s", flush=True)
+            print(
+                f"{self.job.name}: stage {number} ready after {time.monotonic() - begun:.1f} s",
+                flush=True,
+            )
             since, then = self.taken, time.monotonic()
             while self.progress() < min(until, 1.0):
                 self.share.fill_(self._share())
@@ -278,7 +291,11 @@ class Run:
             if self.gpu:
                 torch.cuda.synchronize()
             each = (time.monotonic() - then) / max(1, self.taken - since)
-            print(f"{self.job.name}: stage {number}: {self.taken - since} steps, {1e3 * each:.2f} ms each", flush=True)
+            print(
+                f"{self.job.name}: stage {number}: {self.taken - since} steps, "
+                f"{1e3 * each:.2f} ms each",
+                flush=True,
+            )
             del step
         self.judge(judges, results)
 

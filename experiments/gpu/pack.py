@@ -2,10 +2,10 @@
 
     python -m experiments.gpu.pack --gathered FOLDER --out runs/gpu
 
-FOLDER is what `experiments/photographs/gather.py` made. Writes OUT/one/ and OUT/two/, each with half
-of the `free` photographs and of the gathered ones; OUT/one/ also holds the validation parts and
-City100's training pairs. Tiles are JPEG XL of quality 96 (48 dB of luma to the lossless tile, 4
-bits a pixel), the validation parts 98, low-resolution photographs lossless.
+FOLDER is what `experiments/photographs/gather.py` made. Writes OUT/one/ and OUT/two/, each with
+half of the `free` photographs and of the gathered ones; OUT/one/ also holds the validation parts
+and City100's training pairs. Tiles are JPEG XL of quality 96 (48 dB of luma to the lossless tile,
+3.8 bits a pixel), the validation parts 98, low-resolution photographs lossless.
 """
 
 from __future__ import annotations

@@ -91,12 +91,17 @@ class Pool:
         self.low = torch.from_numpy(np.concatenate(lows)).to(device)
         self.high = torch.from_numpy(np.concatenate(highs)).to(device)
         lengths = np.cumsum([0, *map(len, lows)])[:-1]
-        whole = {"dtype": torch.int64, "device": device}
-        self.low_at = torch.tensor(lengths, **whole)
-        self.high_at = torch.tensor([places[id(high)] for _, high, _ in pairs], **whole)
-        self.rows = torch.tensor([low.shape[0] for low, _, _ in pairs], **whole)
-        self.columns = torch.tensor([low.shape[1] for low, _, _ in pairs], **whole)
-        mass = np.cumsum([len(flat) * weight for flat, (_, _, weight) in zip(lows, pairs)])
+
+        def whole(values: Sequence[int]) -> Tensor:
+            return torch.tensor(values, dtype=torch.int64, device=device)
+
+        self.low_at = whole([int(length) for length in lengths])
+        self.high_at = whole([places[id(high)] for _, high, _ in pairs])
+        self.rows = whole([low.shape[0] for low, _, _ in pairs])
+        self.columns = whole([low.shape[1] for low, _, _ in pairs])
+        mass = np.cumsum(
+            [len(flat) * weight for flat, (_, _, weight) in zip(lows, pairs, strict=True)]
+        )
         self.mass = torch.tensor(mass / mass[-1], dtype=torch.float64, device=device)
         self.smallest = min(min(low.shape[:2]) for low, _, _ in pairs)
 
@@ -124,7 +129,10 @@ class Pool:
             place = at[:, None, None] + row * (columns * factor)[:, None, None] + column
             return flat_pixels[place].permute(0, 3, 1, 2).float() / 255.0
 
-        low, high = cut(self.low, self.low_at[tile], 1), cut(self.high, self.high_at[tile], self.scale)
+        low, high = (
+            cut(self.low, self.low_at[tile], 1),
+            cut(self.high, self.high_at[tile], self.scale),
+        )
         plain = torch.rand(count, device=device) < flat
         colour = torch.randint(0, 256, (count, 3, 1, 1), device=device).float() / 255.0
         extreme = torch.randint(0, 2, (count, 1, 1, 1), device=device).float()

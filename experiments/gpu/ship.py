@@ -72,7 +72,7 @@ def ship(name: str, state: dict[str, torch.Tensor]) -> None:
         options=options,
         data=PICTURES + (CHAINS if photo else "; LR by MATLAB's bicubic"),
         licence=LICENCE + (CITY if photo else ""),
-        recipe=f"recipes/{name.replace('-', '_')}.yaml",
+        recipe=f"recipes/{name}.yaml",
         hours=round(HOURS[name], 3),
         scores={},
     )

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.sets import data_root, photographed
 from numpy.typing import NDArray
 
-from benchmarks.sets import data_root, photographed
 from enlarge import open_model
 from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import crop_to_multiple, find_pictures, read_rgb
