@@ -203,6 +203,15 @@ def test_gps_is_gone_from_the_block() -> None:
     assert orientation_of(without) == 1
 
 
+@pytest.mark.parametrize("at", [167, 198, 199, 209])
+def test_gps_that_lies_over_the_header_is_refused(at: int) -> None:
+    """Pointers of the block that damage sends to its header, found by trying every byte."""
+    block = bytearray(exif_block())
+    block[at] = 0
+    with pytest.raises(ValueError, match="GPS data"):
+        for_result(bytes(block), 10, 20, gps=False)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_damaged_exif_never_crashes(data: st.DataObject) -> None:

@@ -141,9 +141,12 @@ def for_result(data: bytes, width: int, height: int, *, gps: bool = True) -> byt
     if not gps:
         for entry in list(block.entries(main)):
             if entry.tag == _GPS:
-                block.wipe_ifd(block.value(entry))
+                place = block.value(entry)
                 block.remove_entry(main, entry)
+                block.wipe_ifd(place)
                 break
+        if has_gps(bytes(block.data)):  # in a damaged block, GPS can lie over the header itself
+            raise ValueError("GPS data cannot be told from the rest of the block")
     return bytes(block.data)
 
 
