@@ -1,6 +1,8 @@
 """Make flat pictures come out flat up to their corners, and change nothing else of a `replain`.
 
-    python -m experiments.fast.flatten IN.safetensors OUT.safetensors [--steps 600]
+    python -m experiments.fast.flatten IN.safetensors OUT.onnx [--steps 500]
+
+Writes OUT.onnx, and OUT.safetensors beside it, with IN's card.
 
 Zero padding looks like black, so near its edges a flat picture comes out some levels off. Here the
 folded network learns two things at once: to give what it gave before on patches of photographs (L2
@@ -18,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarks.sets import data_root
-from safetensors.torch import save_file
 from torch import Tensor
 
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.media.resample import imresize
+from enlarge.training.result import write_files
 from enlarge.weights.export import load_network
 
 PATCH = 48
@@ -44,10 +46,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=500)
     told = parser.parse_args()
     random = np.random.default_rng(0)
-    network, _ = load_network(told.source)
+    network, card = load_network(told.source)
     before = copy.deepcopy(network).requires_grad_(False)
     paths = list_photos(data_root() / "photos", ["free"])[::3]
     lows = []
@@ -82,7 +84,7 @@ def main() -> None:
                 f"flat ones off by at most {float(error.detach().abs().max()):.2f}",
                 flush=True,
             )
-    save_file(network.state_dict(), told.target)
+    write_files(network.eval(), card, told.target)
 
 
 if __name__ == "__main__":

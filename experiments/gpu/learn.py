@@ -7,13 +7,12 @@ host: batches are cut on the GPU, learning rates are tensors. Without a GPU it r
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -355,9 +354,8 @@ def run(job: Job, pool: Pool, tiles: Sequence[Tile], results: Path) -> None:
         if not job.compiled:
             raise
         print(f"{job.name}: compiled it failed: {error!r}; again without", flush=True)
-        plain = Job(**{**job.__dict__, "compiled": False})
-        with contextlib.suppress(Exception):
-            torch.compiler.reset()
+        plain = replace(job, compiled=False)
+        torch.compiler.reset()
         Run(plain, pool, results, started).train(judges, results)
     if pool.device.type == "cuda":
         torch.cuda.empty_cache()

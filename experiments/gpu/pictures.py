@@ -103,7 +103,6 @@ class Pool:
             [len(flat) * weight for flat, (_, _, weight) in zip(lows, pairs, strict=True)]
         )
         self.mass = torch.tensor(mass / mass[-1], dtype=torch.float64, device=device)
-        self.smallest = min(min(low.shape[:2]) for low, _, _ in pairs)
 
     def batch(self, count: int, patch: int, flat: float) -> tuple[Tensor, Tensor, Tensor]:
         """LR (B, 3, p, p) and HR (B, 3, sp, sp) in [0, 1], and which are of one colour, (B,).

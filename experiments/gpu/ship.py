@@ -16,8 +16,8 @@ import torch
 
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
-from enlarge.weights.export import describe, export_onnx, round_to_half, save_network, with_card
-from enlarge.weights.measuring import LADDER, measured
+from enlarge.training.result import write_files
+from enlarge.weights.export import describe, round_to_half
 
 SHIPPED = Path(__file__).parents[2] / "src" / "enlarge" / "weights" / "data"
 PICTURES = (
@@ -34,7 +34,7 @@ HOURS = {  # on one H200; a model that starts from another counts its hours too
     "quality": 289 / 3600,
     "fast": 95 / 3600,
     "photo": (289 + 79) / 3600,
-    "photo-sharp": (289 + 79 + 63) / 3600,
+    "photo-sharp": (289 + 79 + 36) / 3600,
     "quality-x2": (289 + 91) / 3600,
     "fast-x2": (95 + 60) / 3600,
 }
@@ -76,11 +76,7 @@ def ship(name: str, state: dict[str, torch.Tensor]) -> None:
         hours=round(HOURS[name], 3),
         scores={},
     )
-    model = SHIPPED / f"{name}.onnx"
-    export_onnx(network, card, model, half=half)
-    card = measured(model, card, LADDER)
-    with_card(model, card)
-    save_network(network, card, SHIPPED / f"{name}.safetensors", half=half)
+    card = write_files(network, card, SHIPPED / f"{name}.onnx", half=half)
     print(f"{name}: {card.parameters} parameters, halo {card.halo}, {card.precisions}", flush=True)
 
 

@@ -178,6 +178,22 @@ def test_the_smallest_budget_that_is_named_works(picture: Make, here: Path) -> N
     assert enlarge("".join(refused.stderr.split()[-2:])).returncode == 0
 
 
+def test_a_coarse_jpeg_is_told_of_photo(here: Path, capsys: Said) -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (12, 16, 3), np.uint8)
+    for name, quality in (("a.jpg", 40), ("b.jpg", 60), ("fine.jpg", 95)):
+        Image.fromarray(picture).save(name, quality=quality)
+    assert run(["a.jpg", "b.jpg", "fine.jpg"]) == 0
+    assert capsys.readouterr().err == (
+        "enlarge: a.jpg and 1 more: a JPEG of quality 40; --model photo is made for compressed "
+        "pictures\n"
+    )
+    for more in (["--model", "fast"], ["--quiet"]):
+        assert run(["a.jpg", "--overwrite", *more]) == 0
+        assert capsys.readouterr().err == ""
+    assert run(["fine.jpg", "--overwrite"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_leftovers_of_a_killed_run_are_swept(picture: Make, here: Path) -> None:
     from enlarge.media.temporary import temporary_name
 

@@ -63,15 +63,17 @@ class Summary:
             )
 
         if self._request.model is None and not self._request.quiet and not self._request.json:
-            self._advise([planned.job for planned in plan.todo])
+            self._advise(plan.todo)
 
-    def _advise(self, jobs: Sequence[Job]) -> None:
+    def _advise(self, todo: Sequence[Planned]) -> None:
         """Say, once, where another model suits better than the default."""
         coarse = [
-            (job.source, quality)
-            for job in jobs
-            if job.member is None
-            and (quality := quality_of(Path(job.source))) is not None
+            (planned.job.source, quality)
+            for planned in todo
+            if planned.job.member is None
+            and planned.facts is not None
+            and planned.facts.format == "jpeg"
+            and (quality := quality_of(Path(planned.job.source))) is not None
             and quality <= COARSE
         ]
         if coarse:

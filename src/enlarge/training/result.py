@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import nn
 
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
@@ -15,6 +16,7 @@ from enlarge.training.fit import network_of, start_file
 from enlarge.training.learner import STATE
 from enlarge.training.losses import PIXEL_LOSSES
 from enlarge.training.watching import BEST, LAST, LOG
+from enlarge.weights.card import Card
 from enlarge.weights.export import describe, export_onnx, save_network
 from enlarge.weights.export import with_card as put_card
 from enlarge.weights.files import read_card
@@ -72,9 +74,17 @@ def write_model(config: Config, run: Path) -> Path:
         scores=scores,
     )
     model = run / "model.onnx"
-    export_onnx(network, card, model)
-    card = measured(model, card, LADDER)
-    put_card(model, card)
-    save_network(network, card, run / "model.safetensors")
+    card = write_files(network, card, model)
     print(f"{model}: {card.parameters} parameters, {card.flops / 1000:.1f} kFLOP per output pixel")
     return model
+
+
+def write_files(network: nn.Module, card: Card, model: Path, *, half: bool = False) -> Card:
+    """Write a network as `model`, an ONNX file, and as safetensors beside it. Returns the card,
+    completed by what running the file told. `half`: for a network of `round_to_half`.
+    """
+    export_onnx(network, card, model, half=half)
+    card = measured(model, card, LADDER)
+    put_card(model, card)
+    save_network(network, card, model.with_suffix(".safetensors"), half=half)
+    return card
