@@ -37,7 +37,7 @@ ALLOWED = {
     "report": {"errors"},
     "batch": {
         *("errors", "memory", "media", "engines", "weights", "picture", "budget", "upscaler"),
-        *("report", "batch"),
+        *("report", "batch", "cache"),
     },
     "app": {
         *("errors", "memory", "media", "tiling", "weights", "picture", "budget", "upscaler"),
@@ -52,7 +52,10 @@ ALLOWED = {
     "__main__": {"cli"},
     "": {"errors", "upscaler", "weights.card"},
 }
-LEARNING = ("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit")
+LEARNING = (
+    *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),
+    *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
+)
 MAY_USE_TORCH = (
     *("networks", "training", "weights.export", "weights.foreign", "data.datasets"),
     *("engines.torch", "weights.opening"),

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +148,102 @@ class Window:
         return self._buffer
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How one pass is cut and joined: what decides, beside the engine and the pixels, what its
+    tiles are. `size` is the input's, `target` the output's, (width, height); `channels` and `dtype`
+    are those of both.
+    """
+
+    size: tuple[int, int]
+    target: tuple[int, int]
+    plan: Plan
+    scale: int
+    channels: int
+    dtype: np.dtype[Any]
+    feathered: bool
+    ensemble: bool
+
+    @property
+    def in_float(self) -> bool:
+        """Whether tiles are float32, to be rounded when they are joined; else the engine rounds."""
+        (width, height), scale = self.size, self.scale
+        direct = self.target == (width * scale, height * scale)
+        return not direct or self.feathered or self.ensemble
+
+    def reaches(self) -> tuple[list[Reach], list[Reach]]:
+        """Of the columns and of the rows of tiles."""
+        plan, scale = self.plan, self.scale
+        feathers = (0, 0)
+        if self.feathered:
+            feathers = (feather_of(plan.columns, plan.halo), feather_of(plan.rows, plan.halo))
+        return (
+            reaches(plan.columns, self.size[0], self.target[0], scale, feathers[0]),
+            reaches(plan.rows, self.size[1], self.target[1], scale, feathers[1]),
+        )
+
+    @property
+    def row_bytes(self) -> int:
+        """About what one row of tiles takes while it is elsewhere: its input and its tiles."""
+        across, down = self.reaches()
+        high = max(reach.stop - reach.start for reach in down)
+        wide = sum(reach.stop - reach.start for reach in across)
+        sample = 4 if self.in_float else self.dtype.itemsize
+        given = self.plan.tile_height * self.plan.width * self.dtype.itemsize
+        return (given + high * wide * sample) * self.channels
+
+
+class Spread(Protocol):
+    """Computes rows of tiles elsewhere."""
+
+    def ahead(self, layout: Layout) -> int:
+        """How many rows may be under way at once, at least 1."""
+
+    def __call__(
+        self, layout: Layout, number: int, strip: NDArray[Any]
+    ) -> Future[list[NDArray[Any]]]:
+        """Begin with the row of tiles of that number, given its input (h, width, channels), which
+        nobody changes afterwards. The result: what `RowRunner` gives.
+        """
+
+
+class RowRunner:
+    """Rows of tiles of one pass, each from its input `strip` (tile height, width, channels)."""
+
+    def __init__(self, engine: Engine, layout: Layout, stages: Stages) -> None:
+        self._layout = layout
+        self._across, self._down = layout.reaches()
+        target = np.dtype(np.float32) if layout.in_float else layout.dtype
+        self._run = TileRunner(
+            engine, layout.plan, layout, target, stages, ensemble=layout.ensemble
+        )
+
+    def prepare(self) -> None:
+        """Compile the session that every tile needs."""
+        self._run.prepare()
+
+    def __call__(
+        self, number: int, strip: NDArray[Any], cancel: threading.Event | None = None
+    ) -> Iterator[NDArray[Any]]:
+        """Its tiles, from the left to the right, each as far as it reaches; valid until the next.
+
+        float32 where the layout says so, else of its dtype. Raises `Cancelled` between two tiles.
+        """
+        for column, across in zip(self._layout.plan.columns, self._across, strict=True):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("cancelled")
+            tile = self._run(strip[:, column.start : column.stop])
+            yield _resampled(tile, self._down[number], across)
+
+
+class _Pixels(Protocol):
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+
 class TileRunner:
     """The sessions that one pass needs: colour, and alpha (or gray), each compiled when first used.
 
@@ -157,7 +255,7 @@ class TileRunner:
         self,
         engine: Engine,
         plan: Plan,
-        rows: Rows,
+        rows: _Pixels,
         target: np.dtype[Any],
         stages: Stages,
         *,
@@ -243,7 +341,8 @@ class EnlargedRows:
 
     `plan` must be made for the size of `rows`, with a halo that holds the network's margin plus
     `resample_reach`. `ensemble`: each tile is the mean over its flips and rotations. `cancel`, when
-    set from any thread, ends the work between two tiles with `Cancelled`. Owns `rows`.
+    set from any thread, ends the work between two tiles with `Cancelled`. With `spread` the tiles
+    are computed elsewhere, several rows of them at once, and joined here in order. Owns `rows`.
     """
 
     def __init__(
@@ -262,48 +361,56 @@ class EnlargedRows:
         into: NDArray[Any] | None = None,
         feathered: bool = False,
         ensemble: bool = False,
+        spread: Spread | None = None,
     ) -> None:
         self.width, self.height = width, height
         self.channels, self.dtype = rows.channels, rows.dtype
         self._size = (rows.width, rows.height)
         if self._size != (plan.width, plan.height):
             rows = PaddedRows(rows, plan.width, plan.height)
-        self._rows, self._plan, self._scale, self._last = rows, plan, scale, last
-        direct = (width, height) == (self._size[0] * scale, self._size[1] * scale)
-        self._feathered = feathered and len(plan) > 1
-        self._in_float = not direct or self._feathered or ensemble  # else the engine rounds
-        target = np.dtype(np.float32) if self._in_float else rows.dtype
+        self._rows, self._plan, self._last = rows, plan, last
+        feathered = feathered and len(plan) > 1
+        self._layout = Layout(
+            *(self._size, (width, height), plan, scale, rows.channels, rows.dtype),
+            feathered=feathered,
+            ensemble=ensemble,
+        )
         self._stages = Stages() if stages is None else stages
-        self._run = TileRunner(engine, plan, rows, target, self._stages, ensemble=ensemble)
+        self._run = RowRunner(engine, self._layout, self._stages)
+        self._spread, self._coming = spread, deque[Future[list[NDArray[Any]]]]()
         self._watch, self._cancel = watch, cancel
         self._into = into  # (height, width, channels): bands are then views of it
-        self._bands = self._make_feathered() if self._feathered else self._make_bands()
+        self._bands = self._make_feathered() if feathered else self._make_bands()
         self._ready: list[NDArray[Any]] = []
 
     def prepare(self) -> None:
-        """Compile the network now, before any row is read.
+        """Compile the network now, before any row is read, where it is to run here.
 
         Raises `EngineMemoryError` where the plan's tiles do not fit the engine's memory.
         """
-        self._run.prepare()
+        if self._spread is None:
+            self._run.prepare()
 
-    def _reaches(self) -> tuple[list[Reach], list[Reach]]:
-        """Of the columns and of the rows of tiles."""
-        plan, scale = self._plan, self._scale
-        feathers = (0, 0)
-        if self._feathered:
-            feathers = (feather_of(plan.columns, plan.halo), feather_of(plan.rows, plan.halo))
-        (width, height), (across, down) = self._size, feathers
-        return (
-            reaches(plan.columns, width, self.width, scale, across),
-            reaches(plan.rows, height, self.height, scale, down),
-        )
-
-    def _enlarged(self, strip: NDArray[Any], column: Span) -> NDArray[Any]:
-        """One tile through the network. Raises `Cancelled` where that was asked for."""
-        if self._cancel is not None and self._cancel.is_set():
-            raise Cancelled("cancelled")
-        return self._run(strip[:, column.start : column.stop])
+    def _rows_of_tiles(self) -> Iterator[Iterator[NDArray[Any]]]:
+        """For each row of tiles its tiles, in order, as `RowRunner` gives them."""
+        window = Window(self._rows, self._plan.tile_height)
+        if self._spread is None:
+            for number, row in enumerate(self._plan.rows):
+                with self._stages.timed("decode"):
+                    strip = window.at(row.start)
+                yield self._run(number, strip, self._cancel)
+            return
+        left, ahead = iter(enumerate(self._plan.rows)), self._spread.ahead(self._layout)
+        while True:
+            for number, row in islice(left, ahead - len(self._coming)):
+                with self._stages.timed("decode"):
+                    strip = window.at(row.start).copy()
+                self._coming.append(self._spread(self._layout, number, strip))
+            if not self._coming:
+                return
+            with self._stages.timed("compute"):
+                tiles = self._coming.popleft().result()
+            yield iter(tiles)
 
     def _tell(self, done: int, horizontal: Reach, vertical: Reach, pixels: NDArray[Any]) -> None:
         if self._watch is not None:
@@ -317,16 +424,12 @@ class EnlargedRows:
         return np.empty((stop - start, self.width, self.channels), self.dtype)
 
     def _make_bands(self) -> Generator[NDArray[Any], None, None]:
-        across, down = self._reaches()
-        window = Window(self._rows, self._plan.tile_height)
+        across, down = self._layout.reaches()
         done = 0
-        for row, vertical in zip(self._plan.rows, down, strict=True):
-            with self._stages.timed("decode"):
-                strip = window.at(row.start)
+        for tiles, vertical in zip(self._rows_of_tiles(), down, strict=True):
             band = self._band(vertical.start, vertical.stop)
-            for column, horizontal in zip(self._plan.columns, across, strict=True):
-                part = _resampled(self._enlarged(strip, column), vertical, horizontal)
-                if self._in_float:
+            for part, horizontal in zip(tiles, across, strict=True):
+                if self._layout.in_float:
                     part = _from_float(part, self.dtype)
                 band[:, horizontal.start : horizontal.stop] = part
                 done += 1
@@ -338,18 +441,14 @@ class EnlargedRows:
         """As `_make_bands`, with tiles that fade into each other: they are summed in float, and
         what the next row of tiles adds to waits for it.
         """
-        across, down = self._reaches()
-        window = Window(self._rows, self._plan.tile_height)
+        across, down = self._layout.reaches()
         waiting = np.empty((0, self.width, self.channels), np.float32)
         done = 0
-        for number, (row, vertical) in enumerate(zip(self._plan.rows, down, strict=True)):
-            with self._stages.timed("decode"):
-                strip = window.at(row.start)
+        for number, (tiles, vertical) in enumerate(zip(self._rows_of_tiles(), down, strict=True)):
             shape = (vertical.stop - vertical.start, self.width, self.channels)
             sums = np.zeros(shape, np.float32)
             sums[: len(waiting)] = waiting
-            for column, horizontal in zip(self._plan.columns, across, strict=True):
-                part = _resampled(self._enlarged(strip, column), vertical, horizontal)
+            for part, horizontal in zip(tiles, across, strict=True):
                 done += 1
                 if self._watch is not None:
                     self._tell(done, horizontal, vertical, _from_float(part, self.dtype))
@@ -392,4 +491,6 @@ class EnlargedRows:
     def close(self) -> None:
         """Close the rows underneath."""
         self._bands.close()
+        for row in self._coming:
+            row.cancel()
         self._rows.close()

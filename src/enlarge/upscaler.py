@@ -27,7 +27,7 @@ from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
 from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
 from enlarge.memory import default_budget, format_size, parse_size, peak
-from enlarge.picture import EnlargedRows, Stages, Watcher
+from enlarge.picture import EnlargedRows, Spread, Stages, Watcher
 from enlarge.tiling import Plan
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights, list_weights
@@ -326,6 +326,7 @@ class Upscaler:
         cancel: threading.Event | None,
         stages: Stages | None = None,
         into: NDArray[Any] | None = None,
+        spread: Spread | None = None,
     ) -> tuple[EnlargedRows, list[Plan]]:
         engine = self.engine(rows.dtype)
         sizes = (rows.width, rows.height, *target)
@@ -360,6 +361,7 @@ class Upscaler:
                         into=into if step is passes[-1] else None,
                         feathered=self.card.margin is None,
                         ensemble=ensemble,
+                        spread=spread,
                     )
                     large.prepare()
             except EngineMemoryError:  # the next rung down; nothing was read or written yet
@@ -369,6 +371,11 @@ class Upscaler:
                 below = largest
             else:
                 return cast(EnlargedRows, large), plans
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+        return self._path
 
     @cached_property
     def digest(self) -> str:
@@ -451,6 +458,7 @@ class Upscaler:
         progress: Watcher | None = None,
         cancel: threading.Event | None = None,
         seal: Callable[[BinaryIO], None] | None = None,
+        spread: Spread | None = None,
     ) -> Done:
         """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
 
@@ -458,7 +466,8 @@ class Upscaler:
         beforehand is checked before any work; the target appears only when it is complete.
         `pyramid`: as a tiled TIFF with smaller copies. `provenance`: the result says how it was
         made. `seal` is given the whole file before it appears; what it raises prevents that.
-        Raises `EnlargeError`s.
+        `spread`: what computes rows of tiles elsewhere; the result is the same. Raises
+        `EnlargeError`s.
         """
         begun = time.perf_counter()
         stages = Stages()
@@ -501,6 +510,7 @@ class Upscaler:
                     progress=progress,
                     cancel=cancel,
                     stages=stages,
+                    spread=spread,
                 )
                 with create_picture(
                     target,

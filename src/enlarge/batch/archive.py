@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -32,6 +33,10 @@ class Member:
     digest: str
     _zip: zipfile.ZipFile = field(repr=False, compare=False)
     _info: zipfile.ZipInfo = field(repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Callable[..., Member], tuple[Path, str]]:
+        """For another process, which opens the archive itself."""
+        return find_member, (self.archive, self.name)
 
     def open(self) -> MemberStream:
         """Its content as a stream. Raises `InputError`."""
@@ -83,6 +88,23 @@ def list_members(path: Path) -> Iterator[Member | str]:
         else:
             digest = f"crc32 {info.CRC:08x} {info.file_size}"
             yield Member(path, str(inside), info.file_size, digest, archive, info)
+
+
+def find_member(path: Path, name: str) -> Member:
+    """The file of that name in an archive, which stays open. Raises `InputError`."""
+    try:
+        status = path.stat()
+        return _members(path, status.st_mtime_ns, status.st_size)[name]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except KeyError:
+        raise InputError(f"{path}/{name}: is no longer in the archive") from None
+
+
+@lru_cache(maxsize=4)
+def _members(path: Path, changed: int, size: int) -> dict[str, Member]:
+    """Those of an archive as it is since `changed`, by name."""
+    return {found.name: found for found in list_members(path) if isinstance(found, Member)}
 
 
 def write_archive(

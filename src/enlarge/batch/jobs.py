@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from enlarge.batch.addresses import Remote, is_url
 from enlarge.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ STREAM = "-"
 
 @dataclass(frozen=True)
 class Job:
-    """One picture: its source and its target (`-` for the standard streams), as people call them.
+    """One picture: its source and its target (`-` for the standard streams), as people call them:
+    paths, or URLs.
 
     `member`: the source, where it lies in an archive. `name`: what the ledger calls the target.
     `replace`: the target may exist.
@@ -33,8 +35,18 @@ class Job:
 
     @property
     def path(self) -> Path | None:
-        """The target as a path, None for standard output."""
-        return None if self.target == STREAM else Path(self.target)
+        """The target as a path, None for standard output and for a URL."""
+        return None if self.target == STREAM or is_url(self.target) else Path(self.target)
+
+    @property
+    def place(self) -> Path | Remote | None:
+        """Where the target lies, None for standard output."""
+        return Remote(self.target) if is_url(self.target) else self.path
+
+    @property
+    def origin(self) -> Remote | None:
+        """The source, where it is a URL."""
+        return Remote(self.source) if self.member is None and is_url(self.source) else None
 
 
 @dataclass(frozen=True)
@@ -51,32 +63,39 @@ class Stamp:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
         return cls(f"{status.st_size} {times} {status.st_ino}")
 
+    @classmethod
+    def at(cls, place: Path | Remote) -> Stamp:
+        """The stamp of what lies there. Raises `OSError`; for a URL as `Remote.info`."""
+        return cls(place.stamp()) if isinstance(place, Remote) else cls.of(place.stat())
+
 
 def stamp_of(job: Job) -> Stamp:
     """The stamp of a job's source. Raises `InputError` where it is gone."""
     if job.member is not None:
         return Stamp(job.member.digest)
     try:
-        return Stamp.of(Path(job.source).stat())
+        return Stamp.at(job.origin or Path(job.source))
     except OSError as error:
         raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
 
 
 def digest_of(job: Job) -> str:
-    """The digest of a job's source: SHA-256, or what its archive says of it.
+    """The digest of a job's source: SHA-256, or what its archive or its store says of it.
 
     Raises `InputError` where it cannot be read.
     """
     if job.member is not None:
         return job.member.digest
     try:
-        return file_digest(Path(job.source))
+        return job.origin.identity() if job.origin else file_digest(Path(job.source))
     except OSError as error:
         raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path | Remote) -> str:
     """The SHA-256 of a file, in hexadecimal digits. Raises `OSError`."""
+    if isinstance(path, Remote):
+        return path.digest()
     with path.open("rb") as file:
         return stream_digest(file)
 

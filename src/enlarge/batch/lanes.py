@@ -15,8 +15,8 @@ R = TypeVar("R")
 
 LANES = 3
 """Pictures at once: one is read, one is computed, one is written."""
-_AHEAD = 4 * LANES
-"""Results that may wait for one before them; results come in the order of the work."""
+_AHEAD = 4
+"""Results for each lane that may wait for one before them; they come in the order of the work."""
 
 
 class Room:
@@ -59,7 +59,7 @@ def side_by_side(
     pool = ThreadPoolExecutor(lanes, thread_name_prefix="enlarge-picture")
     try:
         while True:
-            for begun in islice(left, _AHEAD - len(waiting)):
+            for begun in islice(left, _AHEAD * lanes - len(waiting)):
                 waiting.append((begun, pool.submit(_caught, do, begun)))
             if not waiting:
                 return

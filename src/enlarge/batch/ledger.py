@@ -7,12 +7,14 @@
 and each step is on the disk before the next begins. "Sealed" names the digest of the file that is
 about to appear; so, whenever a run is killed, the next one can tell whether what it finds is ours,
 and whole. Who is doing something holds a lock on a file beside the ledger while it lives; of one
-that is dead, what it was doing is free again. Processes on one machine may share a ledger.
+that is dead, what it was doing is free again. Processes on one machine may share a ledger; one of
+outputs that lie behind a URL is in another folder (`ledger_home`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -24,8 +26,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Stamp
 from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, look
+from enlarge.cache import cache_folder
 from enlarge.errors import OutputError
 from enlarge.media.temporary import take_lock
 
@@ -89,8 +93,10 @@ class Ledger:
     Raises `OutputError` where it cannot be made, read or written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, results: Path | Remote | None = None) -> None:
+        """`results`: where the outputs lie, if not in `folder` with the ledger."""
         self.folder = folder
+        self.results = folder if results is None else results
         self.path = folder / LEDGER
         self._lock = threading.Lock()
         try:
@@ -198,7 +204,7 @@ class Ledger:
             row = self._row(output)
             if row is not None and self.is_busy(row):
                 return row
-            state, digest = look(row, wish, self.folder / output)
+            state, digest = look(row, wish, self.results / output)
             if state is State.CURRENT:
                 if row is not None and row.state != "done":  # killed between name and word
                     self._finish(output, str(digest), {})
@@ -239,9 +245,9 @@ class Ledger:
 
     def _finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
         names = "".join(f", {name} = ?" for name in facts)
-        target = self.folder / output
+        target = self.results / output
         try:
-            shape = Stamp.of(target.stat()).text
+            shape = Stamp.at(target).text
         except OSError as error:
             raise OutputError(f"{target}: went away again: {error.strerror}") from error
         self._update(
@@ -288,6 +294,16 @@ class Ledger:
         if owner is None or owner == self._owner or not re.fullmatch(r"[\w.-]+\.lock", owner):
             return False
         return not _remove_if_dead(self.path.parent / owner)
+
+
+def ledger_home(results: str, wish: Path | None) -> Path:
+    """The folder for the ledger of outputs that lie elsewhere: below `wish`, else below the user's
+    cache, one for each place.
+    """
+    place = results.rstrip("/") if is_url(results) else str(Path(results).absolute())
+    mark = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", place)[-40:].strip("-")
+    return (wish or cache_folder() / "ledgers") / f"{name}-{mark}"
 
 
 def _own_lock(folder: Path) -> tuple[str, Any]:

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from enlarge.batch.addresses import Remote
 from enlarge.batch.jobs import Stamp, file_digest
 
 LEDGER = Path(".enlarge", "ledger.sqlite")
@@ -69,7 +70,7 @@ class Row:
         return kept == (wish.input, wish.model, wish.settings)
 
 
-def compare(row: Row | None, wish: Wish | None, target: Path) -> State:
+def compare(row: Row | None, wish: Wish | None, target: Path | Remote) -> State:
     """What the output at `target` is, given its row. `wish` None: nothing can be current.
 
     Reads the output only where its size or times are not those that the ledger knows.
@@ -77,10 +78,10 @@ def compare(row: Row | None, wish: Wish | None, target: Path) -> State:
     return look(row, wish, target)[0]
 
 
-def look(row: Row | None, wish: Wish | None, target: Path) -> tuple[State, str | None]:
+def look(row: Row | None, wish: Wish | None, target: Path | Remote) -> tuple[State, str | None]:
     """The state of an output, and the digest of what is there where it is ours."""
     try:
-        shape = Stamp.of(target.stat()).text
+        shape = Stamp.at(target).text
     except OSError:
         return State.MISSING, None
     if row is None:

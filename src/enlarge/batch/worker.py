@@ -1,20 +1,28 @@
-"""What is done for one picture of a batch: claimed, enlarged, sealed, written down."""
+"""What is done for one picture of a batch: claimed, enlarged, sealed, written down.
+
+On a cluster the ledger's part is done where the command runs, and `make_here` elsewhere.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
+from enlarge.batch.addresses import Remote
 from enlarge.batch.jobs import STREAM, Job, digest_of, stamp_of, stream_digest
 from enlarge.batch.record import Row, Wish, input_of, settings_text
 from enlarge.errors import Cancelled, InputError, OutputError
-from enlarge.picture import Watcher
+from enlarge.picture import Spread, Watcher
 from enlarge.upscaler import Done, Upscaler
 
 if TYPE_CHECKING:
@@ -22,6 +30,12 @@ if TYPE_CHECKING:
 
 _POLL = 0.5
 """Seconds between looks at what another process is doing."""
+
+
+Seal = Callable[[str], None]
+"""Is told the digest of a whole file before it gets its name; what it raises prevents that."""
+Make = Callable[[Job, Seal | None], Done]
+"""Enlarges a picture, here or elsewhere. Raises `EnlargeError`s."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +65,18 @@ class Recipe:
 
     def settings(self, upscaler: Upscaler, dtype: Any) -> str:
         """What decides about an output's bytes, beside its input and the model: as asked for, and
-        engine, device and precision as chosen for pictures of `dtype`.
+        engine, device and precision as chosen for pictures of `dtype`; None, of a picture that is
+        only read when its turn comes: for 8 bits, and for more.
         """
-        engine = upscaler.engine(dtype)
+        engine = upscaler.engine(np.dtype(np.uint8) if dtype is None else dtype)
+        precision = engine.precision
+        if dtype is None:
+            precision += f", {upscaler.engine(np.dtype(np.uint16)).precision}"
         asked = {name: value for name, value in self.options.items() if name != "memory"}
         if asked.get("scale") is None and not (asked.get("width") or asked.get("height")):
             asked["scale"] = upscaler.card.scale
         asked["tile"] = str(asked.get("tile", "auto"))
-        return settings_text(
-            **asked, engine=engine.name, device=engine.device, precision=engine.precision
-        )
+        return settings_text(**asked, engine=engine.name, device=engine.device, precision=precision)
 
 
 def wish_of(job: Job, row: Row | None, upscaler: Upscaler, settings: str) -> Wish:
@@ -83,14 +99,20 @@ def enlarge_job(
     progress: Watcher | None = None,
     cancel: threading.Event | None = None,
     wait: bool = False,
+    make: Make | None = None,
 ) -> Done | Kept | Busy:
     """Enlarge one picture, or find that it is done. Raises `EnlargeError`s.
 
-    With a ledger: what another process is doing is left to it, or with `wait` waited for, and taken
-    over if that one dies; an input that changes while it is read gives no output.
+    `make`: what enlarges it (default: `make_here`). With a ledger: what another process is doing is
+    left to it, or with `wait` waited for, and taken over if that one dies; an input that changes
+    while it is read gives no output.
     """
+    if make is None:
+        make = partial(
+            make_here, upscaler=upscaler, recipe=recipe, progress=progress, cancel=cancel
+        )
     if ledger is None or job.source == STREAM:
-        return _enlarge(job, upscaler, recipe, progress, cancel, None)
+        return make(job, None)
     wish = wish_of(job, ledger.row(job.name), upscaler, settings)
     while (row := ledger.claim(job.name, wish)) is not None:
         if row.state == "done":
@@ -102,14 +124,14 @@ def enlarge_job(
         time.sleep(_POLL)
     digests: list[str] = []
 
-    def seal(file: BinaryIO) -> None:
+    def seal(digest: str) -> None:
         if stamp_of(job) != wish.stamp:
             raise InputError(f"{job.source}: changed while it was read; enlarge it again")
-        digests.append(stream_digest(file))
-        ledger.seal(job.name, digests[0])
+        digests.append(digest)
+        ledger.seal(job.name, digest)
 
     try:
-        done = _enlarge(job, upscaler, recipe, progress, cancel, seal)
+        done = make(job, seal)
     except Exception as error:
         with contextlib.suppress(OutputError):  # a full disk takes neither: the first is the reason
             ledger.fail(job.name, "interrupted" if isinstance(error, Cancelled) else str(error))
@@ -120,34 +142,57 @@ def enlarge_job(
         "tile": f"{done.tile[0]}x{done.tile[1]}",
         "seconds": done.seconds,
     }
-    ledger.finish(job.name, digests[0], facts)
+    ledger.finish(job.name, digests[-1], facts)  # a lost machine may have sealed one before
     return done
 
 
-def _enlarge(
+def make_here(
     job: Job,
+    seal: Seal | None,
+    *,
     upscaler: Upscaler,
     recipe: Recipe,
-    progress: Watcher | None,
-    cancel: threading.Event | None,
-    seal: Callable[[BinaryIO], None] | None,
+    progress: Watcher | None = None,
+    cancel: threading.Event | None = None,
+    spread: Spread | None = None,
+    source: Any = None,
 ) -> Done:
-    target: Path | BinaryIO = sys.stdout.buffer if job.path is None else job.path
-    source: Any = Path(job.source)
-    if job.source == STREAM:
-        source = sys.stdin.buffer
-    elif job.member is not None:
-        source = job.member.open()
+    """Enlarge one picture in this process; with `spread` its rows of tiles are computed elsewhere.
+    `source`: its content as a stream, where it was fetched already (it stays open).
+
+    A target behind a URL is made in a temporary file, and put when it is whole and sealed. Raises
+    `EnlargeError`s.
+    """
+    own: Any = _source_of(job) if source is None else None
+    place, given = job.place, source or own
+    options = {
+        **recipe.options,
+        "overwrite": recipe.overwrite or job.replace,
+        "progress": progress,
+        "cancel": cancel,
+        "seal": None if seal is None else lambda file: seal(stream_digest(file)),
+        "spread": spread,
+    }
     try:
-        return upscaler.upscale_file(
-            source,
-            target,
-            **recipe.options,
-            overwrite=recipe.overwrite or job.replace,
-            progress=progress,
-            cancel=cancel,
-            seal=seal,
-        )
+        if not isinstance(place, Remote):
+            target: Path | BinaryIO = sys.stdout.buffer if place is None else place
+            return upscaler.upscale_file(given, target, **options)
+        if not options["overwrite"] and place.exists():
+            raise OutputError(f"{place} exists; --overwrite replaces it, -o names another place")
+        with tempfile.TemporaryDirectory(prefix="enlarge-") as folder:
+            made = Path(folder) / place.name
+            done = upscaler.upscale_file(given, made, **options)
+            place.put(made)
+        return replace(done, output=job.target)
     finally:
-        if job.member is not None:
-            source.close()
+        if hasattr(own, "close") and job.source != STREAM:
+            own.close()
+
+
+def _source_of(job: Job) -> Any:
+    """What `upscale_file` reads a job from. Raises `InputError`."""
+    if job.source == STREAM:
+        return sys.stdin.buffer
+    if job.member is not None:
+        return job.member.open()
+    return job.origin.open() if job.origin is not None else Path(job.source)

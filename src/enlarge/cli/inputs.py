@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enlarge.batch.addresses import WEB, Remote, as_path, is_url
 from enlarge.cli import STREAM
 from enlarge.errors import InputError
 
@@ -41,15 +42,20 @@ class Found:
     member: Member | None = None
 
 
-def find_inputs(texts: Sequence[str], *, folder: Path | None, suffix: str) -> list[Found]:
+def find_inputs(
+    texts: Sequence[str], *, folder: Path | None, suffix: str, remote: Remote | None = None
+) -> list[Found]:
     """Every input that the arguments name, in their order, each once.
 
-    `folder`: the output folder, which a scan of folders leaves out; `suffix`: what follows the stem
-    of this invocation's outputs beside their inputs, by which a scan knows them.
+    `folder`, `remote`: the output folder, which a scan of folders leaves out; `suffix`: what
+    follows the stem of this invocation's outputs beside their inputs, by which a scan knows them.
     Nothing is opened but csv files; what is missing comes back with its `problem`.
     """
     rooted: list[tuple[Found, Path | None]] = []
-    for text in texts:
+    for text in map(as_path, texts):
+        if is_url(text):
+            rooted += [(found, None) for found in _from_url(Remote(text), suffix, remote)]
+            continue
         rooted += _expand(text, lambda path: _is_ours(path, suffix), folder)
     common = _common([root for _, root in rooted if root is not None])
     unique: dict[str, Found] = {}
@@ -58,7 +64,8 @@ def find_inputs(texts: Sequence[str], *, folder: Path | None, suffix: str) -> li
             top = root if common is None else common
             parent = Path(os.path.abspath(found.path)).parent  # noqa: PTH100 - links stay
             found = replace(found, below=parent.relative_to(top))
-        key = found.path if found.path == STREAM else os.path.abspath(found.path)  # noqa: PTH100
+        is_name = found.path == STREAM or is_url(found.path)
+        key = found.path if is_name else os.path.abspath(found.path)  # noqa: PTH100
         unique.setdefault(key, found)
     return list(unique.values())
 
@@ -150,14 +157,66 @@ def _from_csv(path: Path) -> Iterator[Found]:
         )
         return
     for number, row in enumerate(rows, start=2):
-        name = (row["LR"] or "").strip()
-        if not name:
+        name = as_path((row["LR"] or "").strip())
+        if is_url(name):
+            yield Found(name)
+        elif not name:
             yield Found(f"{path}:{number}", problem=f"{path}: line {number} has no LR")
         elif not (path.parent / name).is_file():
             problem = f"{path.parent / name}: no such file ({path}, line {number})"
             yield Found(str(path.parent / name), problem=problem)
         else:
             yield Found(str(path.parent / name))
+
+
+def _from_url(remote: Remote, suffix: str, target: Remote | None) -> Iterator[Found]:
+    """The pictures behind a URL: one, those below a prefix with their tree, or those of a glob."""
+    try:
+        if remote.suffix in (".zip", ".csv"):
+            problem = f"{remote}: a {remote.suffix[1:]} is read from this machine; download it"
+            yield Found(remote.url, problem=problem)
+        elif glob.has_magic(remote.url) and remote.protocol not in WEB:
+            yield from _listed(remote, remote.matches(), "", None)
+        elif remote.suffix in PICTURES or remote.protocol in WEB:
+            remote.info()
+            yield Found(remote.url)
+        else:
+            yield from _listed(remote, remote.below(), suffix, target)
+    except FileNotFoundError:
+        yield Found(remote.url, problem=f"{remote}: there is no such file")
+    except InputError as error:
+        yield Found(remote.url, problem=str(error))
+
+
+def _listed(
+    remote: Remote, urls: Sequence[str], suffix: str, target: Remote | None
+) -> Iterator[Found]:
+    """The pictures among what a store lists, without what lies in the output's place and, in a
+    scan (`suffix` is not empty), what is named as an output of one beside it.
+    """
+    plain = re.split(r"[*?\[]", remote.url)[0]
+    root = f"{plain.rpartition('/')[0] if plain != remote.url else plain.rstrip('/')}/"
+    names = {url.rpartition(".")[0] for url in urls}
+    count = ours = 0
+    for url in urls:
+        found = Remote(url)
+        if found.suffix not in PICTURES or found.name.startswith("._"):
+            continue
+        if target is not None and url.startswith(f"{target.url}/") and target.url + "/" != root:
+            continue
+        stem = url.rpartition(".")[0]
+        cuts = [m.start() for m in _OUR_MARK.finditer(stem) if m.end() == len(stem)]
+        if suffix and stem.endswith(suffix):
+            cuts.append(len(stem) - len(suffix))
+        if suffix and any(stem[:cut] in names for cut in cuts):
+            ours += 1
+            continue
+        count += 1
+        below = Path(url.removeprefix(root)).parent if url.startswith(root) else Path()
+        yield Found(url, below=below, scanned=bool(suffix))
+    if not count:
+        skipped = f" but {ours} that enlarge made" if ours else ""
+        yield Found(remote.url, problem=f"{remote}: no pictures there{skipped}")
 
 
 def _from_folder(

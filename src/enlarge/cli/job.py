@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from enlarge.batch.jobs import Job, stream_digest
+from enlarge.batch.addresses import as_path
+from enlarge.batch.jobs import STREAM, Job, stream_digest
 from enlarge.batch.lanes import Room, side_by_side
 from enlarge.batch.record import LEDGER
 from enlarge.batch.worker import Busy, Kept, Recipe, enlarge_job
 from enlarge.budget import USABLE
 from enlarge.cli import FAILED, SOME_FAILED, bug
-from enlarge.cli.outputs import is_archive, missing_folders, output_folder
+from enlarge.cli.outputs import (
+    is_archive,
+    missing_folders,
+    output_folder,
+    remote_folder,
+)
 from enlarge.cli.planning import Failure, Plan, Planned, make_plan
 from enlarge.cli.progress import bar, counting
-from enlarge.cli.request import Request, checked_format
+from enlarge.cli.request import Request, checked_format, ledger_folder
 from enlarge.cli.summary import Summary, source_name
 from enlarge.engines import find_place
 from enlarge.errors import (
@@ -48,6 +55,8 @@ def enlarge_all(request: Request) -> int:
 
     Whatever can be refused is refused before any work, with an `EnlargeError`.
     """
+    if request.output is not None:
+        request = replace(request, output=as_path(request.output))
     kind = checked_format(request)
     weights = _weights(request)
     find_place(weights.path, weights.card, engine=request.engine, device=request.device)
@@ -72,9 +81,11 @@ def enlarge_all(request: Request) -> int:
     summary.begin(plan)
     with contextlib.ExitStack() as stack:
         make_folder = stack.enter_context(folders_made())
-        folder = output_folder(request.output)
-        ledger = open_for(plan, folder, make_folder, stack)
-        run(plan, upscaler, recipe, request, summary, ledger, make_folder)
+        ledger = open_for(plan, request, make_folder, stack)
+        do_all = run
+        if request.cluster is not None:
+            from enlarge.cli.clustered import run_on_cluster as do_all
+        do_all(plan, upscaler, recipe, request, summary, ledger, make_folder)
         if ledger is not None and request.output is not None and is_archive(request.output):
             _make_archive(Path(request.output), plan, summary, ledger, make_folder)
     return summary.end(FAILED, SOME_FAILED)
@@ -113,12 +124,13 @@ def _weights(request: Request) -> Weights:
 
 def open_for(
     plan: Plan,
-    folder: Path | None,
+    request: Request,
     make_folder: Callable[[Path], None],
     stack: contextlib.ExitStack,
 ) -> Ledger | None:
     """The ledger of an output folder; None without one, or where there is nothing to write down."""
-    with_files = any(planned.facts is not None for planned in plan.todo) or bool(plan.kept)
+    folder = ledger_folder(request)
+    with_files = any(item.job.source != STREAM for item in plan.todo) or bool(plan.kept)
     if folder is None or not with_files:
         return None
     from enlarge.batch.ledger import Ledger
@@ -126,7 +138,8 @@ def open_for(
     is_new = not (folder / LEDGER).exists()
     make_folder(folder)
     make_folder((folder / LEDGER).parent)
-    ledger = stack.enter_context(Ledger(folder))
+    results = remote_folder(request.output) or output_folder(request.output)
+    ledger = stack.enter_context(Ledger(folder, results))
     if is_new:
         stack.callback(ledger.discard_if_empty)
     return ledger
@@ -145,19 +158,31 @@ def run(
 
     Raises what would be the same for every picture, before the first one is done.
     """
-    for folder in {path.parent for item in plan.todo if (path := item.job.path) is not None}:
-        sweep(folder)
+    sweep_targets(plan)
     cancel = threading.Event()
     is_shown = not request.quiet and not request.json
     if len(plan.todo) == 1:
         label = Path(source_name(plan.todo[0].job)).name
         with bar(label, shown=is_shown) as progress:
             do = _worker(plan, upscaler, recipe, progress, ledger, make_folder, cancel)
-            _consume(plan.todo, do, cancel, summary, request, None)
+            consume(plan.todo, do, cancel, summary, request)
         return
     with counting(f"{len(plan.todo)} pictures", shown=is_shown) as count:
         do = _worker(plan, upscaler, recipe, None, ledger, make_folder, cancel)
-        _consume(plan.todo, do, cancel, summary, request, count)
+        consume(plan.todo, do, cancel, summary, request, count)
+
+
+def sweep_targets(plan: Plan) -> None:
+    """Remove what dead processes of this host left where results are to lie."""
+    for folder in {path.parent for item in plan.todo if (path := item.job.path) is not None}:
+        sweep(folder)
+
+
+def settings_of(planned: Planned, upscaler: Upscaler, recipe: Recipe) -> str:
+    """What the ledger holds of how a picture is made; nothing of standard input."""
+    if planned.job.source == STREAM:
+        return ""
+    return recipe.settings(upscaler, None if planned.facts is None else planned.facts.dtype)
 
 
 class Do(Protocol):
@@ -190,10 +215,9 @@ def _worker(
 
     def do(planned: Planned, *, wait: bool) -> Done | Kept | Busy:
         job, facts = planned.job, planned.facts
-        settings, need = "", _LARGE
+        settings = settings_of(planned, upscaler, recipe) if ledger is not None else ""
+        need = _LARGE
         if facts is not None and planned.outlook is not None:
-            if ledger is not None:
-                settings = recipe.settings(upscaler, facts.dtype)
             names = ("crop", "tile", "exact", "ensemble")
             wishes = {name: recipe.options[name] for name in names}
             if len(plan.todo) > 1:
@@ -216,21 +240,22 @@ def _worker(
     return do
 
 
-def _consume(
+def consume(
     todo: Sequence[Planned],
     do: Do,
     cancel: threading.Event,
     summary: Summary,
     request: Request,
-    count: Callable[[int, int], None] | None,
+    count: Callable[[int, int], None] | None = None,
+    lanes: int | None = None,
 ) -> None:
     """Each outcome to the summary. What other processes are doing is looked at again at the end."""
-    total = sum(_weight(planned) for planned in todo)
+    total = sum(weight(planned) for planned in todo)
     passed = 0
     left = list(todo)
     for wait in (False, True):
         busy: list[Planned] = []
-        results = side_by_side(left, partial(do, wait=wait), cancel)
+        results = side_by_side(left, partial(do, wait=wait), cancel, lanes)
         with contextlib.closing(results):
             try:
                 for planned, result in results:
@@ -238,7 +263,7 @@ def _consume(
                         busy.append(planned)
                         continue
                     _tell(planned, result, summary, request)
-                    passed += _weight(planned)
+                    passed += weight(planned)
                     if count is not None:
                         count(passed, total)
             except KeyboardInterrupt:
@@ -248,7 +273,7 @@ def _consume(
         left = busy
 
 
-def _weight(planned: Planned) -> int:
+def weight(planned: Planned) -> int:
     """A picture's share of the work: the pixels that it gives."""
     return planned.outlook.width * planned.outlook.height if planned.outlook else 1
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
+from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Job
 from enlarge.cli import STREAM
 from enlarge.cli.inputs import Found
@@ -20,6 +21,10 @@ def is_folder(output: str) -> bool:
     """Whether `-o` names a folder: it is one, ends in a slash, or has no extension."""
     if output == STREAM:
         return False
+    if is_url(output):
+        return (
+            output.endswith("/") or not Remote(output).suffix or Remote(output).root.url == output
+        )
     path = Path(output)
     return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
 
@@ -31,13 +36,20 @@ def is_archive(output: str) -> bool:
 
 def output_folder(output: str | None) -> Path | None:
     """The folder that `-o` names, or in which its zip is put together; None for anything else."""
-    if output is None or output == STREAM:
+    if output is None or output == STREAM or is_url(output):
         return None
     if is_archive(output):
         from enlarge.batch.archive import staging_folder
 
         return staging_folder(Path(output))
     return Path(output) if is_folder(output) else None
+
+
+def remote_folder(output: str | None) -> Remote | None:
+    """The prefix that `-o` names by a URL; None for anything else."""
+    if output is None or not is_url(output) or not is_folder(output):
+        return None
+    return Remote(output.rstrip("/"))
 
 
 def name_output(found: Found, output: str | None, *, suffix: str, extension: str) -> Job:
@@ -49,6 +61,10 @@ def name_output(found: Found, output: str | None, *, suffix: str, extension: str
     if output is None:
         if found.path == STREAM:
             return Job(STREAM, STREAM)
+        if is_url(found.path):
+            raise OptionError(
+                f"{found.path}: a picture behind a URL needs a place; name it with -o"
+            )
         if found.member is not None:
             raise OptionError(
                 f"{found.member.archive}: the pictures in an archive need a place; "
@@ -56,11 +72,15 @@ def name_output(found: Found, output: str | None, *, suffix: str, extension: str
             )
         path = Path(found.path)
         return Job(found.path, str(path.with_name(path.stem + suffix + extension)))
-    folder = output_folder(output)
-    if folder is None:
+    folder, remote = output_folder(output), remote_folder(output)
+    if folder is None and remote is None:  # a file
         return Job(found.path, output, found.member)
-    stem = "stdin" if found.path == STREAM else Path(found.path).stem
+    called = Remote(found.path).name if is_url(found.path) else found.path
+    stem = "stdin" if found.path == STREAM else Path(called).stem
     name = found.below / (stem + suffix + extension)
+    if remote is not None:
+        return Job(found.path, str(remote / name.as_posix()), found.member, name.as_posix())
+    assert folder is not None
     return Job(found.path, str(folder / name), found.member, name.as_posix())
 
 
@@ -69,7 +89,7 @@ def check_outputs(
     inputs: Sequence[str],
     *,
     overwrite: bool,
-    there: Collection[Path] | None = None,
+    there: Collection[Path | str] | None = None,
 ) -> None:
     """Refuse outputs that cannot be, with `OutputError`.
 
@@ -78,10 +98,12 @@ def check_outputs(
     folder cannot take it. `there`: the targets that count as existing (None: those that do).
     """
     sources = {_inode(Path(name)): name for name in inputs if name != STREAM}
-    taken: dict[Path, Job] = {}
+    taken: dict[Path | str, Job] = {}
     for job in jobs:
         path = job.path
         if path is None:
+            if isinstance(job.place, Remote):
+                _check_remote(job, inputs, taken, there, overwrite=overwrite)
             continue
         _check_name(path)
         inode = _inode(path)
@@ -90,16 +112,37 @@ def check_outputs(
                 f"the output {path} is the input {sources[inode]}; "
                 "name another place with -o, or another name with --suffix"
             )
-        other = taken.setdefault(_place(path), job)
-        if other is not job:
-            raise OutputError(
-                f"{other.source} and {job.source} would both become {path}; enlarge them into "
-                "different folders, or give the folder that holds both"
-            )
+        _check_alone(job, taken.setdefault(_place(path), job))
         if inode is not None and (there is None or path in there):
             check_existing(path, overwrite=overwrite or job.replace)
     for folder in {path.parent for job in jobs if (path := job.path) is not None}:
         _check_folder(folder)
+
+
+def _check_remote(
+    job: Job,
+    inputs: Sequence[str],
+    taken: dict[Path | str, Job],
+    there: Collection[Path | str] | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """The same for an output behind a URL."""
+    if job.target in inputs:
+        raise OutputError(f"the output {job.target} is an input; name another place with -o")
+    _check_alone(job, taken.setdefault(job.target, job))
+    exists = Remote(job.target).exists() if there is None else job.target in there
+    if exists and not (overwrite or job.replace):
+        raise OutputError(f"{job.target} exists; --overwrite replaces it, -o names another place")
+
+
+def _check_alone(job: Job, other: Job) -> None:
+    """Refuse one output for two inputs."""
+    if other is not job:
+        raise OutputError(
+            f"{other.source} and {job.source} would both become {job.target}; enlarge them into "
+            "different folders, or give the folder that holds both"
+        )
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -192,6 +235,10 @@ def check_wishes(
             )
         if json:
             raise OptionError("--json and -o - both go to standard output; use -o FILE")
+    if is_url(output):
+        if is_archive(output):
+            raise OptionError(f"-o {output}: a zip is put together on this machine; name a path")
+        Remote(output).check_target()
     if is_folder(output) or is_archive(output):
         return
     if suffix is not None:

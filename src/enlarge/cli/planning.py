@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Job, file_digest
 from enlarge.batch.record import LEDGER, State, as_text, compare
 from enlarge.batch.worker import Kept, Recipe, wish_of
@@ -21,8 +22,9 @@ from enlarge.cli.outputs import (
     is_archive,
     name_output,
     output_folder,
+    remote_folder,
 )
-from enlarge.cli.request import Request, default_suffix
+from enlarge.cli.request import Request, default_suffix, ledger_folder
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import FORMATS
 from enlarge.media.provenance import provenance_of
@@ -88,17 +90,18 @@ def make_plan(
     `accept` chooses among the inputs that are found. Raises `EnlargeError` for what refuses all.
     """
     output, factor = request.output, upscaler.card.scale
-    folder = output_folder(output)
+    folder, remote, home = output_folder(output), remote_folder(output), ledger_folder(request)
+    results = remote or folder
     mark = "" if request.width or request.height else default_suffix(request, None, factor)
-    found = list(filter(accept, find_inputs(request.inputs, folder=folder, suffix=mark)))
+    every = find_inputs(request.inputs, folder=folder, suffix=mark, remote=remote)
+    found = list(filter(accept, every))
     check_wishes(output, suffix=request.suffix, count=len(found), json=request.json)
     with contextlib.ExitStack() as stack:
-        ledger = _opened(folder, stack)
-        plan = _looked_at(found, request, kind, factor, _made(folder, ledger))
+        ledger = _opened(home, results, stack)
+        plan = _looked_at(found, request, kind, factor, _made(results, ledger))
         # Before the ledger is read: what another process makes after this does not count as there.
-        paths = [path for item in plan.todo if (path := item.job.path) is not None]
-        there = frozenset(path for path in paths if os.path.exists(path))  # noqa: PTH110 - any name will do
-        ledger = ledger or _opened(folder, stack)
+        there = frozenset(_there(plan))
+        ledger = ledger or _opened(home, results, stack)
         if ledger is not None:
             plan = _compared(plan, ledger, upscaler, recipe)
         everything = [*plan.todo, *(planned for planned, _ in plan.kept)]
@@ -112,25 +115,41 @@ def make_plan(
     return plan
 
 
-def _opened(folder: Path | None, stack: contextlib.ExitStack) -> Ledger | None:
-    """The folder's ledger, where there is one by now."""
-    if folder is None or not (folder / LEDGER).is_file():
+def _there(plan: Plan) -> Iterator[Path | str]:
+    """The targets that exist: paths, and URLs as text."""
+    for planned in plan.todo:
+        place = planned.job.place
+        if isinstance(place, Remote):
+            if place.exists():
+                yield place.url
+        elif place is not None and os.path.exists(place):  # noqa: PTH110 - any name will do
+            yield place
+
+
+def _opened(
+    home: Path | None, results: Path | Remote | None, stack: contextlib.ExitStack
+) -> Ledger | None:
+    """The ledger, where there is one by now."""
+    if home is None or not (home / LEDGER).is_file():
         return None  # and SQLite stays out of the way
     from enlarge.batch.ledger import Ledger
 
-    return stack.enter_context(Ledger(folder))
+    return stack.enter_context(Ledger(home, results))
 
 
-def _made(folder: Path | None, ledger: Ledger | None) -> frozenset[str]:
-    """The paths of what the ledger says that enlarge put there."""
-    if folder is None or ledger is None:
+def _made(results: Path | Remote | None, ledger: Ledger | None) -> frozenset[str]:
+    """The paths, or URLs, of what the ledger says that enlarge put there."""
+    if results is None or ledger is None:
         return frozenset()
     rows = ledger.rows().values()
     return frozenset(
-        os.path.abspath(folder / row.output)  # noqa: PTH100 - links stay
-        for row in rows
-        if row.digest or row.sealed
+        _known_as(str(results / row.output)) for row in rows if row.digest or row.sealed
     )
+
+
+def _known_as(name: str) -> str:
+    """What tells two names of one place: the absolute path, links as they are; or the URL."""
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - links stay
 
 
 def _looked_at(
@@ -143,7 +162,7 @@ def _looked_at(
         if item.problem:
             plan.failed.append(Failure(item.path, item.problem))
             continue
-        if item.scanned and os.path.abspath(item.path) in made:  # noqa: PTH100 - links stay
+        if item.scanned and _known_as(item.path) in made:
             ours += 1
             continue
         try:
@@ -151,7 +170,7 @@ def _looked_at(
         except InputError as error:
             plan.failed.append(Failure(item.path, str(error)))
             continue
-        if looked is None and item.path != STREAM:
+        if looked is None and not _is_read_later(item):
             ours += 1
             continue
         facts, outlook = looked or (None, None)
@@ -168,13 +187,18 @@ def _looked_at(
     return replace(plan, ours=ours)
 
 
+def _is_read_later(found: Found) -> bool:
+    """Whether an input is only read when its turn comes: standard input, and what is far away."""
+    return found.path == STREAM or (found.member is None and is_url(found.path))
+
+
 def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts, Forecast] | None:
-    """What the header tells; None for standard input, which is read once, when its turn comes, and
-    for what a scan found and enlarge made.
+    """What the header tells; None for what is read when its turn comes, and for what a scan found
+    and enlarge made.
 
     Raises `InputError`; or what refuses the whole invocation, naming the picture.
     """
-    if item.path == STREAM:
+    if _is_read_later(item):
         return None
     stream: BinaryIO | Path = Path(item.path)
     if item.member is not None:
@@ -204,11 +228,12 @@ def _compared(plan: Plan, ledger: Ledger, upscaler: Upscaler, recipe: Recipe) ->
     rows = ledger.rows()
     for planned in plan.todo:
         job, row = planned.job, rows.get(as_text(planned.job.name))
-        target = job.path
-        if row is None or target is None or planned.facts is None:
+        target = job.place
+        if row is None or target is None or job.source == STREAM:
             after.todo.append(planned)
             continue
-        settings = recipe.settings(upscaler, planned.facts.dtype)
+        dtype = None if planned.facts is None else planned.facts.dtype
+        settings = recipe.settings(upscaler, dtype)
         try:
             wish = wish_of(job, row, upscaler, settings) if target.exists() else None
         except InputError as error:

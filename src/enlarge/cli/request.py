@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enlarge.cli import STREAM
-from enlarge.cli.outputs import check_wishes, is_archive, is_folder, output_folder
+from enlarge.cli.outputs import (
+    check_wishes,
+    is_archive,
+    is_folder,
+    output_folder,
+    remote_folder,
+)
 from enlarge.errors import OptionError
 from enlarge.media.formats import FORMATS, format_of
 from enlarge.memory import parse_size
@@ -35,6 +41,8 @@ class Request:
     memory: str | None
     tile: str
     threads: int
+    cluster: str | None
+    ledger: Path | None
     format: str | None
     quality: int | None
     pyramid: bool
@@ -73,6 +81,12 @@ def checked_format(request: Request) -> str:
     _check_report(request.report)
     if request.watch:
         _check_watch(request)
+    if request.cluster is not None:
+        _check_cluster(request)
+    if request.ledger is not None and (
+        ledger_folder(request) is None or is_archive(str(request.output))
+    ):
+        raise OptionError("--ledger is about a folder of results; name it with -o FOLDER/")
     kind = _format(request)
     if request.pyramid and (kind != "tiff" or request.output == STREAM):
         other = kind if kind != "tiff" else "-o -"
@@ -112,9 +126,32 @@ def _check_watch(request: Request) -> None:
         raise OptionError("--watch needs a folder for the results: -o FOLDER/")
 
 
+def _check_cluster(request: Request) -> None:
+    if not request.cluster:
+        raise OptionError("--cluster is empty; expected auto or HOST:PORT")
+    for name in ("watch", "dry_run"):
+        if getattr(request, name):
+            raise OptionError(f"--cluster and --{name.replace('_', '-')} contradict each other")
+    if STREAM in (*request.inputs, request.output):
+        raise OptionError(
+            "--cluster and - contradict each other: other machines do not have this one's streams"
+        )
+
+
+def ledger_folder(request: Request) -> Path | None:
+    """The folder that holds the ledger of an invocation; None where there is none."""
+    folder, remote = output_folder(request.output), remote_folder(request.output)
+    if remote is None and (folder is None or request.ledger is None):
+        return folder
+    from enlarge.batch.ledger import ledger_home
+
+    return ledger_home(str(remote or folder), request.ledger)
+
+
 def _format(request: Request) -> str:
     output = request.output
-    named = output is not None and output != STREAM and output_folder(output) is None
+    named = output is not None and output != STREAM and not is_folder(output)
+    named = named and not is_archive(str(output))
     target = Path(str(output)) if named else None
     kind = output_format(target, request.format)
     if target is not None and request.format:
@@ -141,4 +178,11 @@ def default_suffix(request: Request, size: tuple[int, int] | None, factor: int) 
     return f"{crop}_x{request.scale if request.scale is not None else factor:.15g}"
 
 
-__all__ = ["MOST_SCALE", "Request", "checked_format", "default_suffix", "is_folder"]
+__all__ = [
+    "MOST_SCALE",
+    "Request",
+    "checked_format",
+    "default_suffix",
+    "is_folder",
+    "ledger_folder",
+]

@@ -105,9 +105,9 @@ class Summary:
             return
         for note in done.notes:
             say(f"enlarge: {source_name(job)}: {note}", sys.stderr)
-        stream = sys.stderr if job.path is None else sys.stdout
+        stream = sys.stderr if job.place is None else sys.stdout
         memory = f", {format_size(done.peak_memory)} peak memory" if done.peak_memory else ""
-        name = "standard output" if job.path is None else done.output
+        name = "standard output" if job.place is None else done.output
         say(f"{name}  {done.width}×{done.height}, {done.seconds:.1f} s{memory}", stream)
         if self._request.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())

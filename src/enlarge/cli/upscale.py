@@ -72,6 +72,8 @@ def upscale(
     memory: Annotated[str | None, Parameter(group=_MACHINE, metavar="SIZE")] = None,
     tile: Annotated[str, Parameter(group=_MACHINE, metavar="auto|PIXELS")] = "auto",
     threads: Annotated[int, Parameter(group=_MACHINE, metavar="NUMBER", converter=whole(0))] = 0,
+    cluster: Annotated[str | None, Parameter(group=_MACHINE, metavar="auto|ADDRESS")] = None,
+    ledger: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FOLDER")] = None,
     json: Switch = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -81,9 +83,11 @@ def upscale(
     Parameters
     ----------
     inputs
-        Files, folders, globs, a csv with a column LR, a zip, or - for standard input.
+        Files, folders, globs, a csv with a column LR, a zip, URLs (s3://, https://), or - for
+        standard input.
     output
-        A folder, a zip, a file (its extension sets the format), or - for standard output. Without
+        A folder (also s3://BUCKET/PREFIX/), a zip, a file (its extension sets the format), or - for
+        standard output. Without
         it the result lies beside its input as NAME_x4.png. A folder or a zip that is not finished
         goes on where it stopped when the same command is given again.
     format
@@ -138,6 +142,12 @@ def upscale(
         The side of a tile in input pixels (default: auto).
     threads
         Threads that compute (default: one for each core).
+    cluster
+        Compute on the machines of a Ray cluster: auto for the one that this machine belongs to, or
+        its HOST:PORT.
+    ledger
+        Where to write down what is done, if not in the output folder; of results behind a URL it is
+        the cache folder otherwise.
     json
         Print what was done as one JSON document.
     verbose
@@ -167,6 +177,8 @@ def upscale(
         memory=memory,
         tile=tile,
         threads=threads,
+        cluster=cluster,
+        ledger=ledger,
         format=format,
         quality=quality,
         pyramid=pyramid,

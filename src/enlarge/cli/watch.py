@@ -13,7 +13,6 @@ from enlarge.batch.watching import INTERVAL, Watch
 from enlarge.batch.worker import Recipe
 from enlarge.cli import FAILED, SOME_FAILED, say
 from enlarge.cli.inputs import Found
-from enlarge.cli.outputs import output_folder
 from enlarge.cli.planning import Failure, Plan, make_plan
 from enlarge.cli.request import Request
 from enlarge.cli.summary import Summary
@@ -29,8 +28,6 @@ def watch(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe) -> in
     """
     from enlarge.cli.job import folders_made, open_for, run
 
-    folder = output_folder(request.output)
-    assert folder is not None
     seen = Watch()
     watched = " and ".join(request.inputs)
     if not request.quiet:
@@ -42,7 +39,7 @@ def watch(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe) -> in
             summary.begin(plan)
             with contextlib.ExitStack() as stack:
                 make_folder = stack.enter_context(folders_made())
-                ledger = open_for(plan, folder, make_folder, stack)
+                ledger = open_for(plan, request, make_folder, stack)
                 if plan.todo:
                     run(plan, upscaler, recipe, request, summary, ledger, make_folder)
             summary.end(FAILED, SOME_FAILED)

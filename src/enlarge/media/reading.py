@@ -241,7 +241,8 @@ def open_picture(
 ) -> Picture:
     """Open a picture and read its header.
 
-    `source`: a path, a file's bytes, or a binary stream (copied to a temporary file). `memory`:
+    `source`: a path, a file's bytes, or a binary stream (copied to a temporary file, unless its
+    `held_at` says in which one it lies). `memory`:
     the bytes that a picture which cannot be read in order may take; without it, as many as it
     wants. `scratch`: the folder for temporary files, else the system's.
     Raises `InputError`: "PATH: what was found; what to do".
@@ -277,6 +278,9 @@ def _as_file(source: Path | bytes | BinaryIO, scratch: Path | None) -> BinaryIO:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return file
         source = file
+    held = getattr(source, "held_at", None)
+    if isinstance(held, Path):  # a stream that is a file already needs no copy
+        return held.open("rb")
     copy = tempfile.TemporaryFile(dir=scratch, prefix="enlarge-")  # noqa: SIM115
     try:
         if isinstance(source, bytes):
