@@ -90,11 +90,19 @@ class Pool:
 
     `address`: HOST:PORT of the cluster's head, or auto: the one that this machine belongs to, or
     RAY_ADDRESS. Nodes that join later are used too; those that go are replaced by the others.
-    Raises `EngineError` where there is no such cluster, or none of its machines can help.
+    `tell` is given a line for each machine that was lost. Raises `EngineError` where there is no
+    such cluster, or none of its machines can help.
     """
 
-    def __init__(self, address: str, setup: Setup, *, threads: int = 0) -> None:
-        self._setup, self._threads = setup, threads
+    def __init__(
+        self,
+        address: str,
+        setup: Setup,
+        *,
+        threads: int = 0,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._setup, self._threads, self._tell = setup, threads, tell
         self._ray = _connected(address)
         self._state = _State()
         self._files = self._ray.put(model_files(setup.path))
@@ -268,6 +276,7 @@ class Pool:
                     known.problem = EngineError(
                         f"{machine.host} lost its process {known.losses} times in a row"
                     )
+                self._tell(f"{machine.host} lost its process; what it had begun is done again")
             state.changed.notify_all()
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(machine.actor)
@@ -386,7 +395,18 @@ def _connected(address: str) -> Any:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, earlier)  # Ray sets its own
+    _quieten()
     return ray
+
+
+def _quieten() -> None:
+    """Keep Ray from printing, on standard output, what its nodes say of processes that they lost:
+    that is for results. There is no option for it.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _knock(address: str) -> None:

@@ -53,7 +53,12 @@ def run_on_cluster(
     setup = setup_of(upscaler, recipe, request.precision, marks)
     cancel = threading.Event()
     is_shown = not request.quiet and not request.json
-    with Pool(request.cluster, setup, threads=request.threads) as pool:
+
+    def tell(line: str) -> None:
+        if is_shown:
+            say(f"enlarge: {line}", sys.stderr)
+
+    with Pool(request.cluster, setup, threads=request.threads, tell=tell) as pool:
         pool.wait()
         for problem in pool.problems():
             say(f"enlarge: a machine of the cluster is not used: {problem}", sys.stderr)
