@@ -24,7 +24,7 @@ from enlarge.cli import run
 from tests.batch.conftest import contents, fill
 from tests.batch.servers import objects, s3_server
 
-PICTURES, NODES = 16, 2
+PICTURES, NODES = 12, 2
 Said = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.filterwarnings(
     "ignore:subprocess .* is still running:ResourceWarning",  # Ray leaves its daemons to the system
@@ -165,13 +165,14 @@ def test_from_s3_to_s3_with_a_node_lost(machines: Machines, here: Path, capsys: 
     assert f"{PICTURES} of {PICTURES} were done already" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [[], ["--scale", "3"], ["--model", "quality"]])
+@pytest.mark.parametrize("options", [["--scale", "3"], ["--model", "quality"]])
 def test_one_picture_by_its_rows_of_tiles(
     options: list[str], machines: Machines, here: Path, capsys: Said
 ) -> None:
-    pixels = np.random.default_rng(2).integers(0, 256, (420, 150, 3), dtype=np.uint8)
+    size = (64, 300) if "quality" in options else (150, 420)
+    pixels = np.random.default_rng(2).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(here / "high.png")
-    options = [*options, "--tile", "96"]
+    options = [*options, "--tile", "72" if "quality" in options else "96"]
     assert run(["high.png", "-o", "local.png", "--threads", "1", "--quiet", *options]) == 0
     command = ["high.png", "-o", "out.png", "--cluster", machines.address, *options]
     was_killed: list[int] = []
@@ -218,7 +219,7 @@ def test_what_kills_every_machine(machines: Machines, here: Path, capsys: Said) 
         end.set()
         killer.join()
     assert status == 1
-    assert "process" in capsys.readouterr().err
+    assert "lost its process 3 times in a row" in capsys.readouterr().err
     assert not (here / "out").exists()
 
 
@@ -232,6 +233,24 @@ def test_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Sai
     (line,) = capsys.readouterr().err.splitlines()
     assert f"--cluster 127.0.0.1:{port}: nobody answers there" in line
     assert not (here / "out").exists()
+
+
+def test_something_else_answers(here: Path, capsys: Said) -> None:
+    fill(here / "in", 1)
+    with socket.create_server(("127.0.0.1", 0)) as web:
+
+        def answer() -> None:
+            line, _ = web.accept()
+            with line:
+                line.recv(100)
+                line.sendall(b"HTTP/1.0 400 Bad request\r\n\r\n")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        address = f"127.0.0.1:{web.getsockname()[1]}"
+        assert run(["in", "-o", "out/", "--cluster", address]) == 1
+        server.join()
+    assert f"--cluster {address}: what answers there is not Ray" in capsys.readouterr().err
 
 
 def test_without_the_extra(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:

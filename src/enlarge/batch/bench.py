@@ -28,6 +28,7 @@ from enlarge.budget import USABLE
 from enlarge.cache import cache_folder
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
+from enlarge.media.temporary import sweep
 from enlarge.memory import default_budget, parse_size, resident
 from enlarge.picture import Layout, RowRunner, Stages
 from enlarge.upscaler import Done, Upscaler, forecast
@@ -81,6 +82,9 @@ class Bench:
         self._host = socket.gethostname()
         self._keys = itertools.count()
         self._tasks: dict[int, _Task] = {}
+        self._begun: list[_Task] = []
+        self._swept: set[Path] = set()
+        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._rows = threading.local()
 
@@ -124,7 +128,11 @@ class Bench:
         """Enlarge a picture up to where it gets its name: a key, and the whole file's digest."""
         task = _Task()
         task.thread = threading.Thread(target=self._do, args=(job, task), daemon=True)
-        task.thread.start()
+        with self._lock:
+            if self._stop.is_set():
+                return Cancelled("cancelled")
+            self._begun.append(task)
+            task.thread.start()
         task.told.wait()
         if task.error is not None:
             return task.error
@@ -141,6 +149,18 @@ class Bench:
         """Leave nothing of it."""
         self._tasks[key].cancel.set()
         self._end(key)
+
+    def stop(self) -> None:
+        """Leave nothing of what is under way, and begin nothing more."""
+        with self._lock:
+            self._stop.set()
+            left = list(self._begun)
+        for task in left:
+            task.cancel.set()
+            task.may.set()
+        for task in left:
+            assert task.thread is not None
+            task.thread.join()
 
     def _end(self, key: int) -> Done | Exception:
         with self._lock:
@@ -163,6 +183,7 @@ class Bench:
                 raise Cancelled("cancelled")
 
         try:
+            self._sweep(job)
             with contextlib.ExitStack() as stack:
                 source = None
                 if job.origin is not None:  # fetched while others compute
@@ -182,6 +203,18 @@ class Bench:
             task.error = error
         finally:
             task.told.set()
+            with self._lock:
+                self._begun.remove(task)
+
+    def _sweep(self, job: Job) -> None:
+        """Remove what dead processes of this machine left where a result is to lie, once."""
+        if job.path is None:
+            return
+        with self._lock:
+            is_new = job.path.parent not in self._swept
+            self._swept.add(job.path.parent)
+        if is_new:
+            sweep(job.path.parent)
 
     def _need(self, job: Job, source: Any) -> int:
         """Bytes that a picture takes here. Raises `InputError`, `OptionError` or `OutputError`."""
@@ -209,7 +242,7 @@ class Bench:
                 if getattr(made, "layout", None) != layout:
                     made.runner = RowRunner(self._upscaler.engine(layout.dtype), layout, Stages())
                     made.layout = layout
-                return [np.array(tile) for tile in made.runner(number, strip)]
+                return [np.array(tile) for tile in made.runner(number, strip, self._stop)]
         except Exception as error:
             return error
 

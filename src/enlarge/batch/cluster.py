@@ -42,6 +42,8 @@ PATIENCE = 60.0
 """Seconds to wait for a machine when there is none."""
 TRIES = 3
 """How often a picture may lose its machine, and a machine its actor in a row."""
+STOP = 5.0
+"""Seconds that machines have to remove what is under way, when a run is interrupted."""
 _LOOK = 0.25
 _ROWS_EACH = 2
 """Rows of tiles at a machine: one is computed, one is on its way."""
@@ -118,6 +120,12 @@ class Pool:
             self._state.is_closed = True
             self._state.changed.notify_all()
         self._keeper.join()
+        answers = []
+        for machine in self._state.ready.values():
+            with contextlib.suppress(Exception):  # it may be gone already
+                answers.append(machine.actor.stop.remote())
+        if answers:
+            self._ray.wait(answers, num_returns=len(answers), timeout=STOP)
         for machine in (*self._state.ready.values(), *self._state.coming.values()):
             with contextlib.suppress(Exception):  # it may be gone already
                 self._ray.kill(machine.actor)
@@ -137,9 +145,7 @@ class Pool:
         end = time.monotonic() + PATIENCE
         state = self._state
         with state.changed:
-            state.changed.wait_for(
-                lambda: bool(state.ready) or (bool(state.known) and not state.coming), PATIENCE
-            )
+            state.changed.wait_for(lambda: bool(state.ready) or self._is_hopeless(), PATIENCE)
             if not state.ready:
                 raise self._none()
             left = min(end - time.monotonic(), ANSWER)
@@ -239,7 +245,7 @@ class Pool:
                     raise Cancelled("cancelled")
                 if state.ready:
                     since = time.monotonic()
-                elif time.monotonic() - since > PATIENCE:
+                elif self._is_hopeless() or time.monotonic() - since > PATIENCE:
                     raise self._none()
                 state.changed.wait(_LOOK)
             machine.busy += 1
@@ -256,6 +262,11 @@ class Pool:
         able = [m for m in self._state.ready.values() if not m.alone and m.busy < most]
         return min(able, key=lambda machine: machine.busy, default=None)
 
+    def _is_hopeless(self) -> bool:
+        """Whether every machine that is known cannot help."""
+        known = self._state.known.values()
+        return bool(known) and all(entry.problem is not None for entry in known)
+
     def _none(self) -> EngineError:
         why = next((entry.problem for entry in self._state.known.values() if entry.problem), None)
         if why is not None:
@@ -270,16 +281,20 @@ class Pool:
         with state.changed:
             if state.ready.get(machine.node) is machine:
                 del state.ready[machine.node]
-                known = state.known[machine.node]
-                known.losses += 1
-                if known.losses >= TRIES:
-                    known.problem = EngineError(
-                        f"{machine.host} lost its process {known.losses} times in a row"
-                    )
+                self._count_loss(machine, "")
                 self._tell(f"{machine.host} lost its process; what it had begun is done again")
             state.changed.notify_all()
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(machine.actor)
+
+    def _count_loss(self, machine: _Machine, why: str) -> None:
+        """A node that loses its actor `TRIES` times in a row is not used any more."""
+        known = self._state.known[machine.node]
+        known.losses += 1
+        if known.losses >= TRIES:
+            known.problem = EngineError(
+                f"{machine.host} lost its process {known.losses} times in a row{why}"
+            )
 
     def _keep(self) -> None:
         """The keeper's thread: actors on nodes that have none, and a look at those that begin."""
@@ -321,19 +336,18 @@ class Pool:
         for name, machine in list(state.coming.items()):
             if not self._ray.wait([machine.hello], timeout=0)[0]:
                 continue
-            problem: Exception | None = None
             try:
                 answer = self._ray.get(machine.hello)
-                problem = answer if isinstance(answer, Exception) else None
             except self._ray.exceptions.RayError as error:
-                line = str(error).strip().splitlines()[0]
-                problem = EngineError(f"{machine.host}: its process did not start: {line}")
+                answer = error
             with state.changed:
                 del state.coming[name]
-                if problem is None:
-                    state.ready[name] = machine
+                if isinstance(answer, self._ray.exceptions.RayError):
+                    self._count_loss(machine, f" ({str(answer).strip().splitlines()[0]})")
+                elif isinstance(answer, Exception):
+                    state.known[name].problem = answer
                 else:
-                    state.known[name].problem = problem
+                    state.ready[name] = machine
                 state.changed.notify_all()
 
 
@@ -410,15 +424,28 @@ def _quieten() -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise `EngineError` where nobody listens at HOST:PORT."""
+    """Raise `EngineError` where nobody, or something else than Ray, listens at HOST:PORT: Ray
+    itself would try again for minutes.
+    """
     host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise EngineError(f"--cluster {address}: expected auto or HOST:PORT")
+    hint = "`ray start --head` on that machine says which address it has"
     try:
-        if not port.isdecimal():
-            raise EngineError(f"--cluster {address}: expected auto or HOST:PORT")
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as line:
+            is_grpc = "RAY_USE_TLS" in os.environ or _speaks_http2(line)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise EngineError(
-            f"--cluster {address}: nobody answers there ({why}); `ray start --head` on that "
-            "machine says which address it has"
-        ) from error
+        raise EngineError(f"--cluster {address}: nobody answers there ({why}); {hint}") from error
+    if not is_grpc:
+        raise EngineError(f"--cluster {address}: what answers there is not Ray; {hint}")
+
+
+def _speaks_http2(line: socket.socket) -> bool:
+    """Whether a server begins as gRPC's do: with a SETTINGS frame (RFC 9113, 3.4 and 6.5)."""
+    no_settings = b"\0\0\0\x04\0\0\0\0\0"
+    line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_settings)
+    head = b""
+    while len(head) < len(no_settings) and (data := line.recv(len(no_settings) - len(head))):
+        head += data
+    return head[3:4] == b"\x04"
