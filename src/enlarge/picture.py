@@ -391,18 +391,19 @@ class EnlargedRows:
         if self._spread is None:
             self._run.prepare()
 
-    def _rows_of_tiles(self) -> Iterator[Iterator[NDArray[Any]]]:
-        """For each row of tiles its tiles, in order, as `RowRunner` gives them."""
+    def _rows_of_tiles(self, first: int = 0) -> Iterator[Iterator[NDArray[Any]]]:
+        """For each row of tiles, from `first` on, its tiles in order, as `RowRunner` gives them."""
+        rows = islice(enumerate(self._plan.rows), first, None)
         window = Window(self._rows, self._plan.tile_height)
         if self._spread is None:
-            for number, row in enumerate(self._plan.rows):
+            for number, row in rows:
                 with self._stages.timed("decode"):
                     strip = window.at(row.start)
                 yield self._run(number, strip, self._cancel)
             return
-        left, ahead = iter(enumerate(self._plan.rows)), self._spread.ahead(self._layout)
+        ahead = self._spread.ahead(self._layout)
         while True:
-            for number, row in islice(left, ahead - len(self._coming)):
+            for number, row in islice(rows, ahead - len(self._coming)):
                 with self._stages.timed("decode"):
                     strip = window.at(row.start).copy()
                 self._coming.append(self._spread(self._layout, number, strip))

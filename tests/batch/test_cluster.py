@@ -141,8 +141,8 @@ def test_a_worker_is_killed_and_a_bad_file_is_named(
     assert sorted(states(here / "out")) == ["done"] * PICTURES + ["failed"]
     # The same command here finds nothing more to do, and nothing is left of what was killed but
     # what the next run on that host sweeps away.
-    assert run(["in", "-o", "out/", "--quiet"]) == 3
-    assert f"{PICTURES} of {PICTURES + 2} were done already" not in capsys.readouterr().err
+    assert run(["in", "-o", "out/"]) == 3
+    assert f"{PICTURES} of {PICTURES + 2} were done already" in capsys.readouterr().err
     assert not list((here / "out").rglob("*.part"))
 
 
@@ -167,8 +167,20 @@ def test_from_s3_to_s3_with_a_node_lost(machines: Machines, here: Path, capsys: 
 
 @pytest.mark.parametrize("options", [["--scale", "3"], ["--model", "quality"]])
 def test_one_picture_by_its_rows_of_tiles(
-    options: list[str], machines: Machines, here: Path, capsys: Said
+    options: list[str],
+    machines: Machines,
+    here: Path,
+    capsys: Said,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    rows: set[int] = set()
+    spread = engine.Pool.rows
+
+    def noted(pool: engine.Pool, layout: Any, number: int, *rest: Any) -> Any:
+        rows.add(number)
+        return spread(pool, layout, number, *rest)
+
+    monkeypatch.setattr(engine.Pool, "rows", noted)
     size = (64, 300) if "quality" in options else (150, 420)
     pixels = np.random.default_rng(2).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(here / "high.png")
@@ -188,6 +200,7 @@ def test_one_picture_by_its_rows_of_tiles(
     assert run(command) == 0, capsys.readouterr().err
     killer.join()
     assert was_killed
+    assert len(rows) == max(rows) + 1 > 2
     assert (here / "out.png").read_bytes() == (here / "local.png").read_bytes()
 
 

@@ -50,6 +50,12 @@ _ROWS_EACH = 2
 
 
 T = TypeVar("T")
+Asking = Callable[[], bool]
+"""Says whether the caller asked to stop."""
+
+
+def _never() -> bool:
+    return False
 
 
 class _Lost(Exception):
@@ -157,7 +163,7 @@ class Pool:
             known = [entry.problem for entry in self._state.known.values()]
         return [str(problem) for problem in known if problem is not None]
 
-    def make(self, job: Job, seal: Seal | None, cancel: threading.Event) -> Done:
+    def make(self, job: Job, seal: Seal | None, is_cancelled: Asking) -> Done:
         """Enlarge a picture on one of the machines; on another one if that is lost.
 
         One that lost its machine once is alone on the next, so that it is known whose fault it was.
@@ -166,7 +172,7 @@ class Pool:
 
         def attempt(machine: _Machine, number: int) -> Done:
             again = replace(job, replace=True) if number else job  # the first may have named it
-            begun = self._asked(machine.actor.begin.remote(again), cancel)
+            begun = self._asked(machine.actor.begin.remote(again), is_cancelled)
             if isinstance(begun, Exception):
                 raise begun
             key, digest = begun
@@ -176,36 +182,36 @@ class Pool:
             except BaseException:
                 machine.actor.drop.remote(key)
                 raise
-            done = self._asked(machine.actor.finish.remote(key), None)
+            done = self._asked(machine.actor.finish.remote(key), _never)
             if isinstance(done, Exception):
                 raise done
             return done
 
-        return self._tried(attempt, job.source, cancel)
+        return self._tried(attempt, job.source, is_cancelled)
 
     def rows(
-        self, layout: Layout, number: int, strip: NDArray[Any], cancel: threading.Event
+        self, layout: Layout, number: int, strip: NDArray[Any], is_cancelled: Asking
     ) -> list[NDArray[Any]]:
         """A row of tiles: see `Bench.rows`. Raises as `make` does."""
 
         def attempt(machine: _Machine, _: int) -> list[NDArray[Any]]:
-            made = self._asked(machine.actor.rows.remote(layout, number, strip), cancel)
+            made = self._asked(machine.actor.rows.remote(layout, number, strip), is_cancelled)
             if isinstance(made, Exception):
                 raise made
             return made
 
-        return self._tried(attempt, f"row {number + 1} of tiles", cancel, most=_ROWS_EACH)
+        return self._tried(attempt, f"row {number + 1} of tiles", is_cancelled, most=_ROWS_EACH)
 
     def _tried(
         self,
         attempt: Callable[[_Machine, int], T],
         what: str,
-        cancel: threading.Event,
+        is_cancelled: Asking,
         most: int = LANES,
     ) -> T:
         why: Exception | None = None
         for number in range(TRIES):
-            with self._taken(cancel, most=most, alone=number > 0) as machine:
+            with self._taken(is_cancelled, most=most, alone=number > 0) as machine:
                 try:
                     result = attempt(machine, number)
                 except _Lost as error:
@@ -221,11 +227,11 @@ class Pool:
             "memory than they have: try --memory, or a smaller --tile"
         ) from why
 
-    def _asked(self, answer: Any, cancel: threading.Event | None) -> Any:
+    def _asked(self, answer: Any, is_cancelled: Asking) -> Any:
         """Wait for an actor. Raises `_Lost`, or `Cancelled`."""
         errors = self._ray.exceptions
         while not self._ray.wait([answer], timeout=_LOOK)[0]:
-            if cancel is not None and cancel.is_set():
+            if is_cancelled():
                 raise Cancelled("cancelled")
         try:
             return self._ray.get(answer)
@@ -235,13 +241,13 @@ class Pool:
             raise _Lost(str(error).strip().splitlines()[0]) from error
 
     @contextlib.contextmanager
-    def _taken(self, cancel: threading.Event, *, most: int, alone: bool) -> Iterator[_Machine]:
+    def _taken(self, is_cancelled: Asking, *, most: int, alone: bool) -> Iterator[_Machine]:
         """A place on the machine that has least to do; with `alone` nothing else is there."""
         state = self._state
         with state.changed:
             since = time.monotonic()
             while (machine := self._free(1 if alone else most)) is None:
-                if cancel.is_set():
+                if is_cancelled():
                     raise Cancelled("cancelled")
                 if state.ready:
                     since = time.monotonic()
@@ -357,8 +363,9 @@ class ClusterRows:
     `memory`: bytes that the rows under way may take here. Use it in `with`.
     """
 
-    def __init__(self, pool: Pool, memory: int, cancel: threading.Event) -> None:
-        self._pool, self._memory, self._cancel = pool, memory, cancel
+    def __init__(self, pool: Pool, memory: int, is_cancelled: Asking) -> None:
+        self._pool, self._memory, self._is_cancelled = pool, memory, is_cancelled
+        self._is_over = False
         self._threads = ThreadPoolExecutor(_ROWS_EACH * pool.size, "enlarge-rows")
 
     def ahead(self, layout: Layout) -> int:
@@ -369,12 +376,17 @@ class ClusterRows:
         self, layout: Layout, number: int, strip: NDArray[Any]
     ) -> Future[list[NDArray[Any]]]:
         """Begin with a row of tiles."""
-        return self._threads.submit(self._pool.rows, layout, number, strip, self._cancel)
+
+        def is_unwanted() -> bool:
+            return self._is_over or self._is_cancelled()
+
+        return self._threads.submit(self._pool.rows, layout, number, strip, is_unwanted)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +24,7 @@ from enlarge.cli.planning import Plan, Planned
 from enlarge.cli.progress import bar, counting
 from enlarge.cli.request import Request
 from enlarge.cli.summary import Summary, source_name
+from enlarge.errors import OutputError
 from enlarge.memory import default_budget, parse_size
 from enlarge.picture import Watcher
 from enlarge.upscaler import Done, Upscaler
@@ -28,6 +32,8 @@ from enlarge.upscaler import Done, Upscaler
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
 
+_APPEARS, _LOOK = 60.0, 0.2
+"""Seconds for a result to be seen here, and between two looks."""
 _SHARE_OF_ROWS = 4
 """Of the memory budget a quarter is for rows of tiles that are on their way."""
 
@@ -49,7 +55,11 @@ def run_on_cluster(
     if not plan.todo:
         return
     sweep_targets(plan)
-    marks = () if ledger is None or ledger.results != ledger.folder else (ledger.path.absolute(),)
+    marks: tuple[Path, ...] = ()
+    if ledger is not None and isinstance(ledger.results, Path):
+        is_inside = ledger.results == ledger.folder
+        marks = ((ledger.path if is_inside else ledger.results).absolute(),)
+        make_folder(ledger.results)
     setup = setup_of(upscaler, recipe, request.precision, marks)
     cancel = threading.Event()
     is_shown = not request.quiet and not request.json
@@ -75,9 +85,11 @@ def run_on_cluster(
 
             def make(job: Job, seal: Seal | None) -> Done:
                 if not _is_spread(planned, share):
-                    return pool.make(_absolute(job), seal, cancel)
+                    done = pool.make(_absolute(job), seal, cancel.is_set)
+                    _see(job)
+                    return replace(done, output=job.target)
                 room = _budget(recipe) // _SHARE_OF_ROWS
-                with one_by_one, ClusterRows(pool, room, cancel) as spread:
+                with one_by_one, ClusterRows(pool, room, cancel.is_set) as spread:
                     return make_here(
                         job,
                         seal,
@@ -116,6 +128,22 @@ def _is_spread(planned: Planned, share: float) -> bool:
     computed on several; the result is the same either way.
     """
     return planned.facts is not None and weight(planned) > share
+
+
+def _see(job: Job) -> None:
+    """Wait until a result that another machine named is seen here: network file systems remember
+    for a while what was not there. Raises `OutputError` where it does not appear.
+    """
+    path, end = job.path, time.monotonic() + _APPEARS
+    while path is not None and not path.exists():
+        if time.monotonic() > end:
+            raise OutputError(
+                f"{path}: another machine wrote it, but here it is not to be seen; -o must name a "
+                "folder that all machines share under one path, or s3://BUCKET/PREFIX"
+            )
+        time.sleep(_LOOK)
+        with contextlib.suppress(OSError):
+            os.listdir(path.parent)  # noqa: PTH208 - for its effect: the folder is read anew
 
 
 def _absolute(job: Job) -> Job:
