@@ -8,6 +8,7 @@
     ├── WeightsError      a model that is unknown, or a weight file that cannot be used
     ├── EngineError       an engine that is missing or failed
     │   └── EngineMemoryError   it ran out of memory; the plan takes the next smaller tile
+    ├── MachineError      the machines of a cluster that worked on a picture were lost
     ├── DataError         training or evaluation data that cannot be used
     └── Cancelled         the caller asked to stop
 
@@ -45,6 +46,10 @@ class EngineError(EnlargeError):
 
 class EngineMemoryError(EngineError):
     """An engine ran out of memory on one tile shape."""
+
+
+class MachineError(EnlargeError):
+    """The machines of a cluster that worked on one picture were lost, again and again."""
 
 
 class DataError(EnlargeError):

@@ -108,6 +108,19 @@ def test_what_was_put_but_not_written_down_is_known(s3: Any, tmp_path: Path, cap
     assert "2 of 2 were done already" in capsys.readouterr().err
 
 
+def test_the_ledger_of_a_folder_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "in", 3)
+    for _ in range(2):
+        assert run(["in", "-o", "out/", "--ledger", "books"]) == 0
+    assert "3 of 3 were done already" in capsys.readouterr().err
+    assert not (tmp_path / "out" / ".enlarge").exists()
+    (ledger,) = (tmp_path / "books").rglob("ledger.sqlite")
+    assert ledger.parents[1] == ledger_home("out", Path("books")).absolute()
+
+
 def test_what_somebody_put_there_is_not_replaced(s3: Any, tmp_path: Path, capsys: Said) -> None:
     fill(tmp_path / "in", 2)
     s3.put_object(Bucket="made", Key="p0001.png", Body=b"mine")

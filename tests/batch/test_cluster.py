@@ -194,7 +194,7 @@ def test_one_picture_by_its_rows_of_tiles(
         os.kill(was_killed[0], signal.SIGKILL)
 
     def is_on_its_way() -> bool:
-        return len(machines.actors()) == NODES
+        return bool(rows) and len(machines.actors()) == NODES
 
     killer = when(is_on_its_way, kill)
     assert run(command) == 0, capsys.readouterr().err
@@ -234,6 +234,26 @@ def test_what_kills_every_machine(machines: Machines, here: Path, capsys: Said) 
     assert status == 1
     assert "lost its process 3 times in a row" in capsys.readouterr().err
     assert not (here / "out").exists()
+
+
+def test_one_picture_that_kills_its_machines(
+    machines: Machines, here: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(here / "in", 4)
+    tried = engine.Pool._tried
+
+    def deadly(pool: engine.Pool, attempt: Any, what: str, *rest: Any, **more: Any) -> Any:
+        def lost(machine: Any, number: int) -> None:
+            raise engine._Lost("killed")
+
+        is_deadly = what.endswith("p0000.png")
+        return tried(pool, lost if is_deadly else attempt, what, *rest, **more)
+
+    monkeypatch.setattr(engine.Pool, "_tried", deadly)
+    assert run(["in", "-o", "out/", "--cluster", machines.address]) == 3
+    said = capsys.readouterr().err
+    assert f"{Path('in/deep/er/p0000.png').absolute()}: lost its machine 3 times" in said
+    assert len(contents(here / "out")) == 3
 
 
 def test_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:

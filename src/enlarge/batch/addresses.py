@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from enlarge.errors import EnlargeError, InputError, OptionError, OutputError
 
@@ -42,6 +41,8 @@ def as_path(text: str) -> str:
     """The path in a file:// URL; any other text as it is. Raises `OptionError` for another host."""
     if not text.lower().startswith("file://"):
         return text
+    from urllib.request import url2pathname  # it loads a good deal
+
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         raise OptionError(f"{text} names the host {parts.netloc}; expected file:///PATH")
@@ -192,7 +193,7 @@ def _files(protocol: str) -> Any:
     """The file system of a protocol. Nothing that it lists is kept: others write there too."""
     import fsspec
 
-    options: dict[str, Any] = {"use_listings_cache": False}
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if protocol in ("s3", "s3a"):
         retries = {"max_attempts": _TRIES, "mode": "standard"}
         options["config_kwargs"] = {"connect_timeout": _CONNECT, "retries": retries}

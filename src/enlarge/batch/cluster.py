@@ -29,7 +29,7 @@ from enlarge.batch.bench import Bench, Setup, model_files
 from enlarge.batch.jobs import Job
 from enlarge.batch.lanes import LANES
 from enlarge.batch.worker import Seal
-from enlarge.errors import Cancelled, EngineError
+from enlarge.errors import Cancelled, EngineError, MachineError
 from enlarge.picture import Layout
 from enlarge.upscaler import Done
 
@@ -41,7 +41,10 @@ ANSWER = 15.0
 PATIENCE = 60.0
 """Seconds to wait for a machine when there is none."""
 TRIES = 3
-"""How often a picture may lose its machine, and a machine its actor in a row."""
+"""How often a picture may lose its machine, and a machine its process while that begins."""
+_LOSSES = 2 * TRIES
+"""How often a machine may lose its process before it finishes something: a picture that is to blame
+is given up first."""
 STOP = 5.0
 """Seconds that machines have to remove what is under way, when a run is interrupted."""
 _LOOK = 0.25
@@ -167,7 +170,7 @@ class Pool:
         """Enlarge a picture on one of the machines; on another one if that is lost.
 
         One that lost its machine once is alone on the next, so that it is known whose fault it was.
-        Raises `EnlargeError`s; after `TRIES` losses an `EngineError`.
+        Raises `EnlargeError`s; after `TRIES` losses a `MachineError`.
         """
 
         def attempt(machine: _Machine, number: int) -> Done:
@@ -222,7 +225,7 @@ class Pool:
                 if (known := self._state.known.get(machine.node)) is not None:
                     known.losses = 0
             return result
-        raise EngineError(
+        raise MachineError(
             f"{what}: lost its machine {TRIES} times, the last time: {why}; it may take more "
             "memory than they have: try --memory, or a smaller --tile"
         ) from why
@@ -287,17 +290,17 @@ class Pool:
         with state.changed:
             if state.ready.get(machine.node) is machine:
                 del state.ready[machine.node]
-                self._count_loss(machine, "")
+                self._count_loss(machine, _LOSSES, "")
                 self._tell(f"{machine.host} lost its process; what it had begun is done again")
             state.changed.notify_all()
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(machine.actor)
 
-    def _count_loss(self, machine: _Machine, why: str) -> None:
-        """A node that loses its actor `TRIES` times in a row is not used any more."""
+    def _count_loss(self, machine: _Machine, most: int, why: str) -> None:
+        """A node that loses its actor so often in a row is not used any more."""
         known = self._state.known[machine.node]
         known.losses += 1
-        if known.losses >= TRIES:
+        if known.losses >= most:
             known.problem = EngineError(
                 f"{machine.host} lost its process {known.losses} times in a row{why}"
             )
@@ -349,7 +352,7 @@ class Pool:
             with state.changed:
                 del state.coming[name]
                 if isinstance(answer, self._ray.exceptions.RayError):
-                    self._count_loss(machine, f" ({str(answer).strip().splitlines()[0]})")
+                    self._count_loss(machine, TRIES, f" ({str(answer).strip().splitlines()[0]})")
                 elif isinstance(answer, Exception):
                     state.known[name].problem = answer
                 else:
