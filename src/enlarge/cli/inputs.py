@@ -163,7 +163,9 @@ def _from_csv(path: Path) -> Iterator[Found]:
 def _from_folder(
     folder: Path, is_ours: Callable[[Path], bool], target: Path | None
 ) -> Iterator[Found]:
-    """The pictures below a folder, sorted; without ledgers, temporaries and outputs of ours."""
+    """The pictures below a folder, sorted; without ledgers, temporaries, outputs of ours, and the
+    tiles of DeepZoom.
+    """
     forbidden = target.resolve() if target is not None else None
     problems: list[Found] = []
 
@@ -181,7 +183,8 @@ def _from_folder(
             name
             for name in folders
             if name != ".enlarge"
-            and not name.endswith(".parts")
+            and not name.endswith((".parts", ".part"))
+            and not (name.endswith("_files") and (here / f"{name[:-6]}.dzi").exists())
             and (forbidden is None or (here / name).resolve() != forbidden)
         )
         for name in sorted(names):
