@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -261,7 +263,43 @@ def test_deep_zoom_refusals(here: Path, capsys: Said) -> None:
     assert run(["a.png", "-o", "-", "--format", "szi"]) == 2
     assert "szi is not written to standard output; use -o FILE.szi" in capsys.readouterr().err
     assert run(["a.png", "-o", "a.dzi", "--pyramid"]) == 2
+    assert run(["a.png", "-o", "a.zip", "--format", "dzi"]) == 2
+    assert "take szi, which holds them" in capsys.readouterr().err
     (here / "a_files").mkdir()
     (here / "a_files/mine.txt").write_text("mine")
     assert run(["a.png", "-o", "a.dzi", "--overwrite"]) == 1
     assert "a_files: is where the tiles of a.dzi have to lie" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that holds half of the bands."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=330k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up(
+    here: Path, small_disk: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept until then is there when there is room again."""
+    picture(here / "a.png")
+    with monkeypatch.context() as patch:  # what was enough at the beginning is used up by others
+        enough = shutil._ntuple_diskusage(10**12, 0, 10**12)
+        patch.setattr(shutil, "disk_usage", lambda path: enough)
+        assert run(["a.png", "-o", "disk/out.png", "--tile", "64"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert [path.name for path in small_disk.iterdir()] == ["out.png.parts"]
+    kept = count_parts(small_disk / "out.png")
+    assert 0 < kept < BANDS
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert run(["a.png", "-o", "disk/out.png", "--tile", "64", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["notes"][0].startswith(f"{kept} of {BANDS} bands")
+    assert [path.name for path in small_disk.iterdir()] == ["out.png"]
+    assert run(["a.png", "-o", "whole.png", "--tile", "64", "--quiet", "--no-resume"]) == 0
+    assert (small_disk / "out.png").read_bytes() == (here / "whole.png").read_bytes()

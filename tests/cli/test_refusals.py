@@ -179,6 +179,7 @@ def test_places_that_take_no_output(picture: Make, refused: Refused) -> None:
     assert "is not a folder" in refused("a.png", "-o", "file/x.png")
     assert "is not a folder" in refused("a.png", "-o", "file")
     assert "not a regular file" in refused("a.png", "-o", "pipe.png", "--overwrite")
+    assert "pipe.png: is a pipe or a device, not a file; give -" in refused("pipe.png")
     picture("folder.jpg")
     assert "is a folder" in refused("folder.jpg", "--suffix", "", "--overwrite")
     assert "longer than 255 bytes" in refused("a.png", "--suffix", "_" * 252)

@@ -156,6 +156,8 @@ def test_what_it_does_not_keep(tmp_path: Path) -> None:
     metadata = Metadata(xmp=b"<x:xmpmeta/>", density=(3.0, 3.0))
     notes = write(tmp_path / "a.dzi", noise(), metadata=metadata, provenance={"model": "fast"})
     assert notes == ["DZI does not keep here: XMP data, resolution"]
+    usual = Metadata(density=(72 / 25.4, 2.834))
+    assert write(tmp_path / "a.dzi", noise(), metadata=usual) == []
 
 
 def test_nothing_before_all_of_it(tmp_path: Path) -> None:

@@ -141,8 +141,10 @@ def _rest(facts: dict[str, Any]) -> str:
 
 
 def _in_words(seconds: float) -> str:
+    if seconds < 1.5:
+        return "a second"
     if seconds < 120:
-        return f"{max(seconds, 1):.0f} seconds"
+        return f"{seconds:.0f} seconds"
     if seconds < 2 * 3600:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -92,6 +92,9 @@ def _expand(
     elif path.exists() and kind == ".csv":
         for found in _from_csv(path):
             yield found, None
+    elif path.exists() and not path.is_file():
+        line = f"{text}: is a pipe or a device, not a file; give - and redirect it: enlarge - < …"
+        yield Found(text, problem=line), None
     elif path.exists():
         yield Found(text), None
     elif glob.has_magic(text):

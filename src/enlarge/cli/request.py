@@ -80,6 +80,11 @@ def checked_format(request: Request) -> str:
         raise OptionError(
             f"--pyramid and {other} contradict each other: only a .tif file holds one"
         )
+    if kind == "dzi" and request.output is not None and is_archive(request.output):
+        raise OptionError(
+            f"--format dzi and -o {request.output} contradict each other: its tiles lie beside it; "
+            "take szi, which holds them"
+        )
     if kind in ZOOMS and request.output == STREAM:
         raise OptionError(f"{kind} is not written to standard output; use -o FILE.{kind}")
     if request.quality is not None:

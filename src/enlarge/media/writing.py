@@ -420,7 +420,10 @@ def _limits(entry: Format, channels: int, dtype: np.dtype[Any], metadata: Metada
         "text": "texts",
         "density": "resolution",
     }
-    lost = [words[field] for field in words if field in metadata.names() - entry.metadata]
+    gone = metadata.names() - entry.metadata
+    if metadata.density and all(abs(value * 25.4 - 72) < 0.05 for value in metadata.density):
+        gone -= {"density"}  # what libvips says where PNG and JPEG say nothing
+    lost = [words[field] for field in words if field in gone]
     if lost:
         notes.append(f"{name} does not keep here: {', '.join(lost)}")
     return notes
