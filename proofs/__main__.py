@@ -79,7 +79,14 @@ def page(results: dict[str, dict[str, object]]) -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
+    """The commit, and whether anything but the record of the proofs themselves was changed."""
+    others = ["--", ".", ":!docs/proofs.json", ":!docs/proofs.md"]
+    commit = _git("describe", "--always")
+    return commit + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", *others))
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
