@@ -26,7 +26,7 @@ ALLOWED = {
     "weights": {"errors", "memory", "cache", "weights", "engines", "networks"},
     "picture": {"errors", "media", "tiling", "weights.card", "engines"},
     "budget": {"errors", "memory", "tiling", "weights.card", "picture"},
-    "resuming": {"errors", "media", "picture"},
+    "resuming": {"errors", "media", "picture", "tiling"},
     "upscaler": {
         *("errors", "memory", "media", "tiling", "weights", "engines", "picture", "budget"),
         "resuming",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,8 +13,9 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.media.parts import Parts
+from enlarge.media.parts import Parts, facts_of_parts
 from enlarge.picture import EnlargedRows
+from enlarge.tiling import Plan
 
 Seal = Callable[[BinaryIO], None]
 
@@ -93,21 +95,18 @@ def resumable(
     source: Path | bytes | BinaryIO,
     target: Path | BinaryIO,
     facts: Mapping[str, Any] | None,
-    digest: str | None,
 ) -> Iterator[Bands]:
     """The bands of `large`, kept in `TARGET.parts/` until the block ends without an error.
 
-    `facts`: what decides about the bands beside the source; None: they are not kept. `digest`: what
-    the source's content is known by (default: its SHA-256). What an error leaves is there for the
-    next run, but for a source that cannot be read.
+    `facts`: what decides about the bands; None: they are not kept. What an error leaves is there
+    for the next run, but for a source that cannot be read.
     """
     if facts is None or not isinstance(target, Path):
         yield Bands(large, None, _Source(None))
         return
     whole = _Source(source)
-    about = {"input": digest or _digest_of(source), **facts}
     shape = (large.width, large.channels, large.dtype)
-    with Parts(target, about, large.heights(), *shape) as parts:
+    with Parts(target, facts, large.heights(), *shape) as parts:
         try:
             yield Bands(large, parts, whole)
         except InputError as error:
@@ -117,7 +116,28 @@ def resumable(
         parts.remove()
 
 
-def _digest_of(source: Any) -> str:
+def tiles_before(target: Any, about: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """The tiles, (width, height) of each pass, of an earlier run on the same; else none.
+
+    A budget that is just enough may give others in another run, and its bands would be of no use.
+    """
+    if not isinstance(target, Path):
+        return []
+    found = facts_of_parts(target)
+    tiles = found.pop("tiles", [])
+    found.pop("plans", None)
+    same = json.loads(json.dumps(dict(about)))
+    return [(int(width), int(height)) for width, height in tiles] if found == same else []
+
+
+def facts_of_bands(about: Mapping[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
+    """What decides about bands: `about` their input, model and settings, and the plan."""
+    tiles = [[plan.tile_width, plan.tile_height] for plan in plans]
+    return {**about, "plans": [repr(plan) for plan in plans], "tiles": tiles}
+
+
+def source_digest(source: Any) -> str:
+    """The SHA-256 of a file (or of bytes), in hexadecimal digits. Raises `InputError`."""
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     try:

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from enlarge import upscaler
+from enlarge.budget import CODEC_FIXED, CODEC_ROWS, USABLE, Pass, plan_passes
 from enlarge.cli import run
-from enlarge.errors import Cancelled, InputError
+from enlarge.errors import BudgetError, Cancelled, InputError
 from enlarge.media.parts import count_parts, parts_folder
 from enlarge.picture import Progress
 from tests.batch.conftest import contents
@@ -303,3 +304,38 @@ def test_a_disk_that_fills_up(
     assert [path.name for path in small_disk.iterdir()] == ["out.png"]
     assert run(["a.png", "-o", "whole.png", "--tile", "64", "--quiet", "--no-resume"]) == 0
     assert (small_disk / "out.png").read_bytes() == (here / "whole.png").read_bytes()
+
+
+def test_a_budget_that_is_just_enough_does_not_change_the_tiles(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process holds a little more the second time, which would give smaller tiles."""
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (700, 300, 3), dtype=np.uint8)).save("a.png")
+    model = upscaler.open_model("fast")
+    held = 300_000_000
+    monkeypatch.setattr("enlarge.budget.resident", lambda: held)
+    (plan,) = plan_passes([Pass(300, 700, 1200, 2800, 3, 1)], model.card, budget=10**10)
+    step = Pass(300, 700, 1200, 2800, 3, 1)
+    needed = step.bytes(model.card, plan.tile_width, plan.tile_height, plan.band)
+    fixed = held + CODEC_FIXED + CODEC_ROWS * 1200 * 3
+    budget = int((fixed + needed) / USABLE) + 10
+    stop = Event()
+
+    def watch(progress: Progress) -> None:
+        if progress.done >= len(plan.columns):
+            stop.set()
+
+    options = {"memory": budget, "progress": watch, "cancel": stop}
+    with pytest.raises(Cancelled):
+        model.upscale_file("a.png", "out.png", **options)
+    assert count_parts(here / "out.png") == 1
+    held += 1_000_000
+    other = model.upscale_file("a.png", "fresh.png", memory=budget)
+    assert other.tile != (plan.tile_width, plan.tile_height)
+    done = model.upscale_file("a.png", "out.png", memory=budget)
+    assert done.tile == (plan.tile_width, plan.tile_height)
+    assert done.notes[0].startswith("1 of ")
+    held += 100_000_000
+    with pytest.raises(BudgetError):
+        model.upscale_file("a.png", "never.png", memory=budget - 150_000_000)

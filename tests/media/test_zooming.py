@@ -16,12 +16,12 @@ import pytest
 import pyvips
 from numpy.typing import NDArray
 
-from enlarge.errors import OptionError, OutputError
+from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import estimate_bytes
 from enlarge.media.metadata import Metadata
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.media.writing import Sink, create_picture
-from enlarge.media.zooming import OVERLAP, TILE
+from enlarge.media.zooming import OVERLAP, TILE, describe_zoom
 from tests.media.test_writing import COPY, peak
 
 SPACE = {"d": "http://schemas.microsoft.com/deepzoom/2008"}
@@ -259,3 +259,19 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
     # The pixels that were added are 37 MB.
     assert peaks[1] < peaks[0] + 12e6, peaks
     assert peaks[1] < 250e6
+
+
+@pytest.mark.parametrize("form", ["dzi", "szi"])
+def test_what_inspect_says(tmp_path: Path, form: str) -> None:
+    target = tmp_path / f"a.{form}"
+    write(target, noise(), provenance={"model": "fast"})
+    facts = describe_zoom(target)
+    assert (facts["width"], facts["height"]) == (700, 530)
+    assert facts["tiles"] == "png, 254 and 1 around"
+    assert facts["provenance"] == {"model": "fast"}
+    write(target, noise())
+    assert describe_zoom(target)["provenance"] is None
+    for data in (b"", b"<html/>", b"PK\x03\x04"):
+        target.write_bytes(data)
+        with pytest.raises(InputError, match="does not describe a DeepZoom picture"):
+            describe_zoom(target)

@@ -47,6 +47,15 @@ def count_parts(target: Path) -> int:
     return len(_sizes(parts_folder(target)))
 
 
+def facts_of_parts(target: Path) -> dict[str, Any]:
+    """What the parts that lie there are parts of; empty where there are none."""
+    try:
+        found = json.loads((parts_folder(target) / _FACTS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _sizes(folder: Path) -> list[int]:
     sizes = []
     with contextlib.suppress(OSError):
@@ -124,11 +133,7 @@ class Parts:
         sweep(self.folder)
         (self.folder / _WRITTEN).unlink(missing_ok=True)
         described = self.folder / _FACTS
-        try:
-            found = json.loads(described.read_text())
-        except (FileNotFoundError, ValueError):
-            found = None
-        if found == facts:
+        if facts_of_parts(self._target) == facts:
             return
         bands = list(self.folder.glob("band-*"))
         for path in bands:

@@ -182,7 +182,9 @@ class Sink:
         self._temporary: TemporaryFile | Zoom | None = None
         if isinstance(target, Path):
             is_zoom = entry.name in ZOOMS
-            self._temporary = Zoom(target, provenance) if is_zoom else TemporaryFile(target)
+            self._temporary = (
+                Zoom(target, entry.name, provenance) if is_zoom else TemporaryFile(target)
+            )
         self._done = False
         self._error: BaseException | None = None
         self._output: _Output | None = None

@@ -17,12 +17,12 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import pyvips
 
-from enlarge.errors import OutputError
+from enlarge.errors import InputError, OutputError
 from enlarge.media.temporary import LOCK, TemporaryFile, sync_folder, take_lock, temporary_name
 
 DESCRIPTOR, ARCHIVE = "dzi", "szi"
@@ -77,15 +77,15 @@ def stored_zip(file: BinaryIO, entries: Sequence[tuple[str, Path]]) -> None:
 
 
 class Zoom:
-    """The tiles of a picture while they are made: they become `target`, `.dzi` or `.szi`, or
-    nothing. `provenance`: how they are made.
+    """The tiles of a picture while they are made: they become `target` or nothing. `form`: dzi or
+    szi. `provenance`: how they are made.
 
     Raises `OutputError` where the folder cannot take them.
     """
 
-    def __init__(self, target: Path, provenance: Mapping[str, str] | None) -> None:
+    def __init__(self, target: Path, form: str, provenance: Mapping[str, str] | None) -> None:
         self.target = target.resolve() if target.is_symlink() else target
-        self._is_archive = target.suffix.lower() == f".{ARCHIVE}"
+        self._is_archive = form == ARCHIVE
         if not self._is_archive:
             check_tiles_folder(self.target)
         # First the name that the target will get, with all that can be wrong about it.
@@ -182,6 +182,37 @@ class Zoom:
             self._lock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
+
+
+def describe_zoom(path: Path) -> dict[str, Any]:
+    """What `enlarge inspect` says about a `.dzi` or `.szi`. Raises `InputError`."""
+    try:
+        if path.suffix.lower() == f".{ARCHIVE}":
+            with zipfile.ZipFile(path) as archive:
+                names = {PurePosixPath(name).name: name for name in archive.namelist()}
+                described = next(name for name in names if name.endswith(f".{DESCRIPTOR}"))
+                text = archive.read(names[described]).decode()
+                mark = archive.read(names[_MARK]).decode() if _MARK in names else "{}"
+        else:
+            text = path.read_text(encoding="utf-8")
+            beside = tiles_folder(path) / _MARK
+            mark = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
+        found = {
+            name: re.search(rf"""\b{name}\s*=\s*["'](\w+)["']""", text)
+            for name in ("Width", "Height", "TileSize", "Overlap", "Format")
+        }
+        values = {name: match[1] for name, match in found.items() if match}
+        return {
+            "format": f"DeepZoom ({path.suffix[1:].lower()})",
+            "width": int(values["Width"]),
+            "height": int(values["Height"]),
+            "tiles": f"{values['Format']}, {values['TileSize']} and {values['Overlap']} around",
+            "provenance": json.loads(mark) or None,
+        }
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (zipfile.BadZipFile, StopIteration, KeyError, ValueError) as error:
+        raise InputError(f"{path}: does not describe a DeepZoom picture; copy it again") from error
 
 
 def _files(tiles: Path) -> list[Path]:
