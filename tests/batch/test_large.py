@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from enlarge.errors import BudgetError, Cancelled, InputError
 from enlarge.media.parts import count_parts, parts_folder
 from enlarge.picture import Progress
 from tests.batch.conftest import contents
-from tests.conftest import Begin
+from tests.conftest import Begin, Disk
 
 Said = pytest.CaptureFixture[str]
 CODE = "import enlarge.upscaler as u; u.RESUMABLE = 1; from enlarge.cli import main; main()"
@@ -273,15 +273,9 @@ def test_deep_zoom_refusals(here: Path, capsys: Said) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(disk: Disk) -> Path:
     """A disk that holds half of the bands."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=330k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return disk("330k")
 
 
 def test_a_disk_that_fills_up(
@@ -326,7 +320,7 @@ def test_a_budget_that_is_just_enough_does_not_change_the_tiles(
         if progress.done >= len(plan.columns):
             stop.set()
 
-    options = {"memory": budget, "progress": watch, "cancel": stop}
+    options: dict[str, Any] = {"memory": budget, "progress": watch, "cancel": stop}
     with pytest.raises(Cancelled):
         model.upscale_file("a.png", "out.png", **options)
     assert count_parts(here / "out.png") == 1
