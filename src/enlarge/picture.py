@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +43,8 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+_DROPPED = 64
+"""Rows that are read at a time, where nobody wants them."""
 
 
 class Stages(defaultdict[str, float]):
@@ -127,6 +129,14 @@ def resample_reach(size: int, target: int, scale: int) -> int:
     return int(np.ceil(2.0 * shrink / scale + size / target)) + 1
 
 
+def drop(rows: Rows, count: int) -> None:
+    """Pass over the next `count` rows; what nobody reads is not computed."""
+    if isinstance(rows, EnlargedRows) and count > 0:
+        count -= rows.skip(count)
+    while count > 0:
+        count -= len(rows.read(min(count, _DROPPED)))
+
+
 class Window:
     """The rows that the current row of tiles reads, kept from a picture that is read in order."""
 
@@ -138,6 +148,7 @@ class Window:
 
     def at(self, start: int) -> NDArray[Any]:
         """The window's rows from `start` on (never back). A view, valid until the next call."""
+        drop(self._rows, start - self._start - self._filled)
         kept = max(self._start + self._filled - start, 0)
         self._buffer[:kept] = self._buffer[self._filled - kept : self._filled]
         self._start, self._filled = start, kept
@@ -379,6 +390,8 @@ class EnlargedRows:
         self._run = RowRunner(engine, self._layout, self._stages)
         self._spread, self._coming = spread, deque[Future[list[NDArray[Any]]]]()
         self._watch, self._cancel = watch, cancel
+        self._skipped = 0  # bands that are not made
+        self._begun = False
         self._into = into  # (height, width, channels): bands are then views of it
         self._bands = self._make_feathered() if feathered else self._make_bands()
         self._ready: list[NDArray[Any]] = []
@@ -413,6 +426,27 @@ class EnlargedRows:
                 tiles = self._coming.popleft().result()
             yield iter(tiles)
 
+    def heights(self) -> list[int]:
+        """The rows of each band."""
+        _, down = self._layout.reaches()
+        starts = [reach.start for reach in down] + [self.height]
+        return [after - start for start, after in pairwise(starts)]
+
+    def skip(self, count: int) -> int:
+        """Leave out as many whole bands as lie in the first `count` rows; their rows.
+
+        Nothing is left out once a band was made.
+        """
+        if self._begun:
+            return 0
+        rows = 0
+        for height in self.heights():
+            if rows + height > count:
+                break
+            rows += height
+            self._skipped += 1
+        return rows
+
     def _tell(self, done: int, horizontal: Reach, vertical: Reach, pixels: NDArray[Any]) -> None:
         if self._watch is not None:
             at = (horizontal.start, vertical.start)
@@ -425,9 +459,11 @@ class EnlargedRows:
         return np.empty((stop - start, self.width, self.channels), self.dtype)
 
     def _make_bands(self) -> Generator[NDArray[Any], None, None]:
+        self._begun = True
         across, down = self._layout.reaches()
-        done = 0
-        for tiles, vertical in zip(self._rows_of_tiles(), down, strict=True):
+        done = self._skipped * len(across)
+        rows = self._rows_of_tiles(self._skipped)
+        for tiles, vertical in zip(rows, down[self._skipped :], strict=True):
             band = self._band(vertical.start, vertical.stop)
             for part, horizontal in zip(tiles, across, strict=True):
                 if self._layout.in_float:
@@ -442,10 +478,13 @@ class EnlargedRows:
         """As `_make_bands`, with tiles that fade into each other: they are summed in float, and
         what the next row of tiles adds to waits for it.
         """
+        self._begun = True
         across, down = self._layout.reaches()
         waiting = np.empty((0, self.width, self.channels), np.float32)
-        done = 0
-        for number, (tiles, vertical) in enumerate(zip(self._rows_of_tiles(), down, strict=True)):
+        first = max(self._skipped - 1, 0)  # the one before gives a part of what follows it
+        done = first * len(across)
+        rows = zip(self._rows_of_tiles(first), down[first:], strict=True)
+        for number, (tiles, vertical) in enumerate(rows, first):
             shape = (vertical.stop - vertical.start, self.width, self.channels)
             sums = np.zeros(shape, np.float32)
             sums[: len(waiting)] = waiting
@@ -460,6 +499,8 @@ class EnlargedRows:
                 sums[:, horizontal.start : horizontal.stop] += part
             final = down[number + 1].start if number + 1 < len(down) else vertical.stop
             waiting = sums[final - vertical.start :].copy()
+            if number < self._skipped:
+                continue
             band = self._band(vertical.start, final)
             band[:] = _from_float(sums[: len(band)], self.dtype)
             del sums

@@ -24,7 +24,7 @@ class Job:
     paths, or URLs.
 
     `member`: the source, where it lies in an archive. `name`: what the ledger calls the target.
-    `replace`: the target may exist.
+    `replace`: the target may exist. `digest`: of the source's content, where it is known.
     """
 
     source: str
@@ -32,6 +32,7 @@ class Job:
     member: Member | None = None
     name: str = ""
     replace: bool = False
+    digest: str | None = None
 
     @property
     def path(self) -> Path | None:

@@ -72,7 +72,8 @@ class Recipe:
         precision = engine.precision
         if dtype is None:
             precision += f", {upscaler.engine(np.dtype(np.uint16)).precision}"
-        asked = {name: value for name, value in self.options.items() if name != "memory"}
+        others = ("memory", "resume")
+        asked = {name: value for name, value in self.options.items() if name not in others}
         if asked.get("scale") is None and not (asked.get("width") or asked.get("height")):
             asked["scale"] = upscaler.card.scale
         asked["tile"] = str(asked.get("tile", "auto"))
@@ -131,7 +132,7 @@ def enlarge_job(
         ledger.seal(job.name, digest)
 
     try:
-        done = make(job, seal)
+        done = make(replace(job, digest=wish.input), seal)
     except Exception as error:
         with contextlib.suppress(OutputError):  # a full disk takes neither: the first is the reason
             ledger.fail(job.name, "interrupted" if isinstance(error, Cancelled) else str(error))
@@ -172,6 +173,7 @@ def make_here(
         "cancel": cancel,
         "seal": None if seal is None else lambda file: seal(stream_digest(file)),
         "spread": spread,
+        "digest": job.digest or (job.member.digest if job.member is not None else None),
     }
     try:
         if not isinstance(place, Remote):
@@ -181,7 +183,7 @@ def make_here(
             raise OutputError(f"{place} exists; --overwrite replaces it, -o names another place")
         with tempfile.TemporaryDirectory(prefix="enlarge-") as folder:
             made = Path(folder) / place.name
-            done = upscaler.upscale_file(given, made, **options)
+            done = upscaler.upscale_file(given, made, **options | {"resume": False})
             place.put(made)
         return replace(done, output=job.target)
     finally:
