@@ -10,6 +10,8 @@ from html import escape
 from typing import Any
 
 COLOURS = ("#8a8f98", "#b9a06a", "#2563c9", "#c2410c", "#15803d", "#9333ea", "#be185d", "#0e7490")
+PERCEPTUAL = {"lpips": "LPIPS", "lpips_vgg": "LPIPS (VGG)", "dists": "DISTS"}
+"""What the metrics that are wished for are called in tables; of these lower is better."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 360, 60, 46, 14, 16
 
 _STYLE = """
@@ -158,26 +160,33 @@ def _section(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
 
 
 def _means(results: Sequence[dict[str, Any]]) -> str:
+    others = [key for key in PERCEPTUAL if key in results[0]]
     best = {key: max(float(result[key]) for result in results) for key in ("psnr", "ssim")}
+    best |= {key: min(result[key] for result in results) for key in others}
     rows = []
     for result in results:
         cells = [escape(result["model"]), escape(result["precision"] or "–")]
-        for key, digits in (("psnr", 2), ("ssim", 4)):
+        for key, digits in (("psnr", 2), ("ssim", 4), *((key, 4) for key in others)):
             value = float(result[key])
             text = "∞" if math.isinf(value) else f"{value:.{digits}f}"
             cells.append(f'<span class="best">{text}</span>' if value == best[key] else text)
         memory = result["peak_memory"]
         cells += [f"{result['seconds']:.2f}", f"{memory / 1e6:.0f} MB" if memory else "–"]
         rows.append(cells)
-    return _table(("model", "precision", "PSNR, dB", "SSIM", "seconds", "peak memory"), rows)
+    shown = ("PSNR, dB", "SSIM", *(PERCEPTUAL[key] for key in others))
+    return _table(("model", "precision", *shown, "seconds", "peak memory"), rows)
 
 
 def _images(results: Sequence[dict[str, Any]]) -> str:
     rows = []
     for images in zip(*(result["images"] for result in results), strict=True):
-        cells = (f"{_db(image['psnr'])} / {image['ssim']:.4f}" for image in images)
-        rows.append([escape(images[0]["name"]), *cells])
+        rows.append([escape(images[0]["name"]), *map(_scores, images)])
     return _table(("picture", *(escape(result["model"]) for result in results)), rows)
+
+
+def _scores(image: dict[str, Any]) -> str:
+    others = (f"{image[key]:.4f}" for key in ("ssim", *PERCEPTUAL) if key in image)
+    return " / ".join([_db(image["psnr"]), *others])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

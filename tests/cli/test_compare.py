@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from enlarge.cli import run
 from enlarge.metrics.pictures import read_pixels
+from enlarge.networks.backbones import AlexNet
 from tests.cli.conftest import Make
 
 Said = pytest.CaptureFixture[str]
@@ -44,6 +46,21 @@ def test_equal_pictures(picture: Make, capsys: Said) -> None:
     said = capsys.readouterr().out
     assert "∞" in said
     assert "no difference" in said
+
+
+def test_perceptual(picture: Make, capsys: Said) -> None:
+    first = picture("a.png", 40, 40)
+    Image.fromarray(255 - read_pixels(first)).save("b.png")
+    torch.save(AlexNet().state_dict(), "alexnet-random.pth")
+    command = ["compare", "a.png", "b.png", "--perceptual", "."]
+    assert run(command) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "; LPIPS 0.1 by AlexNet (" in said[0]
+    assert said[3].split() == ["PSNR", "SSIM", "MS-SSIM", "LPIPS"]
+    assert run([*command, "--against", "a.png", "--overwrite", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["metrics"]
+    assert found["A and HR"]["lpips"] == 0.0
+    assert said[4].split()[-1] == f"{found['A and B']['lpips']:.4f}"
 
 
 def test_refusals(picture: Make, capsys: Said) -> None:

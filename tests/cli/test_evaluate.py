@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from enlarge.cli import run
 from enlarge.media.resample import imresize
 from enlarge.metrics import evaluation
 from enlarge.metrics.pictures import read_pixels
+from enlarge.networks.backbones import AlexNet
 from enlarge.weights.catalog import find_weights
 
 Said = pytest.CaptureFixture[str]
@@ -83,6 +85,24 @@ def test_it_goes_on(pairs: list[str], capsys: Said, monkeypatch: pytest.MonkeyPa
     assert run(command) == 0
     again = json.loads(capsys.readouterr().out)["results"]
     assert [r["images"] for r in again] == [r["images"] for r in json.loads(first)["results"]]
+
+
+def test_perceptual(pairs: list[str], here: Path, capsys: Said) -> None:
+    torch.save(AlexNet().state_dict(), here / "alexnet-random.pth")
+    command = ["evaluate", "--data", pairs[0], "--perceptual"]
+    assert run([*command, "."]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("PSNR in dB / SSIM / LPIPS; ")
+    assert "; LPIPS 0.1 by AlexNet (" in head
+    assert lines[1].split()[:5] == ["Set/x4", "PSNR", "SSIM", "LPIPS", "seconds"]
+    assert lines[7].count("/") == 2 * 3
+    assert run([*command, "alexnet-random.pth", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    for result in document["results"]:
+        assert result["lpips"] == pytest.approx(np.mean([i["lpips"] for i in result["images"]]))
+        assert f"{result['lpips']:.4f}" in "\n".join(lines)
+    assert run([*command, "gone"]) == 1
+    assert "alexnet-owt-7be5be79.pth" in capsys.readouterr().err
 
 
 def test_page(pairs: list[str], capsys: Said) -> None:

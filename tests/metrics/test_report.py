@@ -72,6 +72,19 @@ def test_it_is_whole_and_needs_no_network(page: str) -> None:
     assert reader.seen.count("img") == 6
 
 
+def test_lpips_and_dists_stand_beside() -> None:
+    scores = {"lpips": 0.1234, "dists": 0.0567}, {"lpips": 0.0999, "dists": 0.0789}
+    results = []
+    for model, perceptual in zip(("bicubic", "fast"), scores, strict=True):
+        images = (ImageScore("a", 30.0, 0.8, 1.0, perceptual),)
+        results.append(Result(model, "Set", 4, "", 30.0, 0.8, 1.0, 0, images, perceptual))
+    page = evaluation_page(to_document(Protocol(), results), [])
+    assert "<th>LPIPS</th><th>DISTS</th>" in page
+    assert '<span class="best">0.0999</span>' in page  # lower is better
+    assert '<span class="best">0.0567</span>' in page
+    assert "30.00 / 0.8000 / 0.1234 / 0.0567" in page
+
+
 def test_it_says_the_numbers(page: str) -> None:
     assert "16–235" in page
     assert "31.50" in page

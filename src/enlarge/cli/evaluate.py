@@ -21,8 +21,9 @@ from enlarge.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from enlarge.metrics.evaluation import Method, Result, Watch
+    from enlarge.metrics.evaluation import ImageScore, Method, Result, Watch
     from enlarge.metrics.pairs import DataSet
+    from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
     from enlarge.picture import Watcher
 
@@ -52,6 +53,7 @@ def evaluate(
         int | None, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))
     ] = None,
     modcrop: Annotated[bool, Parameter(group=_PROTOCOL, negative="")] = False,
+    perceptual: Annotated[Path | None, Parameter(group=_PROTOCOL, metavar="FOLDER|FILE")] = None,
     save: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FOLDER")] = None,
     cache: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
     report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
@@ -84,6 +86,9 @@ def evaluate(
         Pixels left out on each side (default: as many as the factor).
     modcrop
         Crop originals whose sides are not the factor times those of the LR picture.
+    perceptual
+        LPIPS and DISTS as well, with torchvision's weights of AlexNet or VGG16 that lie there (such
+        as ~/.cache/torch/hub/checkpoints); needs enlarge[metrics].
     save
         Keep the enlarged pictures there, and the scores, so that a next run goes on.
     cache
@@ -101,9 +106,11 @@ def evaluate(
     import json as js
 
     from enlarge.cli import say
+    from enlarge.metrics import open_perceptual
     from enlarge.metrics.evaluation import to_document
     from enlarge.metrics.pairs import find_set
     from enlarge.metrics.protocol import Protocol
+    from enlarge.report import PERCEPTUAL
 
     refuse_both(quiet, verbose)
     _check_report(report)
@@ -111,18 +118,20 @@ def evaluate(
     sets = _renamed([find_set(path, scale, modcrop=modcrop) for path in data], data)
     if cache is None and save is not None:
         cache = save / ".enlarge" / "scores.jsonl"
+    judge = None if perceptual is None else open_perceptual(perceptual)
     methods = {
         factor: _methods(model or [], factor, (engine, device, precision), ensemble, quiet=quiet)
         for factor in dict.fromkeys(found.factor for found in sets)
     }
-    results = _judge(methods, sets, protocol, cache, save, not quiet and not json)
-    document = to_document(protocol, results)
+    results = _judge(methods, sets, protocol, judge, cache, save, not quiet and not json)
+    document = to_document(protocol, results, judge)
     if report is not None:
         _write_report(report, document, methods, sets, results)
     if json:
         say(js.dumps(document, ensure_ascii=False, indent=2))
         return
-    say(f"PSNR in dB / SSIM; {protocol}")
+    names = ["PSNR in dB", "SSIM", *(PERCEPTUAL[name] for name in (judge.names if judge else ()))]
+    say(f"{' / '.join(names)}; {document['protocol']['text']}")
     for found in sets:
         most = 0 if quiet else len(found.pairs) if verbose else _MOST_SHOWN
         say("\n" + _table([r for r in results if r.data == found.name], most))
@@ -174,6 +183,7 @@ def _judge(
     methods: dict[int, list[Method]],
     sets: Sequence[DataSet],
     protocol: Protocol,
+    judge: Perceptual | None,
     cache: Path | None,
     save: Path | None,
     shown: bool,
@@ -189,7 +199,9 @@ def _judge(
         for found in sets:
             chosen = methods[found.factor]
             watch = _counting(watcher, before, total, [method.name for method in chosen])
-            results += evaluate(chosen, found, protocol, kept=kept, save=save, watch=watch)
+            results += evaluate(
+                chosen, found, protocol, perceptual=judge, kept=kept, save=save, watch=watch
+            )
             before += len(found.pairs) * len(chosen)
     return results
 
@@ -254,28 +266,36 @@ def _table(results: Sequence[Result], most: int) -> str:
     """A data set's means, and its first `most` pictures."""
     from enlarge.memory import format_size
     from enlarge.metrics.evaluation import in_db
+    from enlarge.report import PERCEPTUAL
 
     first = results[0]
     shown = (
         first.data if first.data.endswith(f"x{first.factor}") else f"{first.data} ×{first.factor}"
     )
-    rows = [(shown, "PSNR", "SSIM", "seconds", "peak memory")]
+    others = [PERCEPTUAL[name] for name in first.perceptual]
+    rows: list[tuple[str, ...]]
+    rows = [(shown, "PSNR", "SSIM", *others, "seconds", "peak memory")]
     for result in results:
         name = f"{result.model} ({result.precision})" if result.precision else result.model
         memory = format_size(result.peak_memory) if result.peak_memory else "–"
-        rows.append(
-            (name, in_db(result.psnr), f"{result.ssim:.4f}", f"{result.seconds:.2f}", memory)
-        )
+        values = [f"{value:.4f}" for value in (result.ssim, *result.perceptual.values())]
+        rows.append((name, in_db(result.psnr), *values, f"{result.seconds:.2f}", memory))
     text = _aligned(rows)
     if most:
         pictures: list[tuple[str, ...]] = [("picture", *(result.model for result in results))]
         for images in list(zip(*(result.images for result in results), strict=True))[:most]:
-            cells = (f"{in_db(image.psnr)} / {image.ssim:.4f}" for image in images)
-            pictures.append((images[0].name, *cells))
+            pictures.append((images[0].name, *(_scores(image) for image in images)))
         text += "\n\n" + _aligned(pictures)
         if len(first.images) > most:
             text += f"\n… and {len(first.images) - most} more; --verbose lists them"
     return text
+
+
+def _scores(image: ImageScore) -> str:
+    from enlarge.metrics.evaluation import in_db
+
+    values = (f"{value:.4f}" for value in (image.ssim, *image.perceptual.values()))
+    return " / ".join([in_db(image.psnr), *values])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
