@@ -67,8 +67,13 @@ def test_refusals(picture: Make, capsys: Said) -> None:
     picture("a.png", 40, 40)
     picture("b.png", 40, 41)
     assert run(["compare", "a.png", "b.png"]) == 1
-    assert "40×40×3" in (said := capsys.readouterr().err)
-    assert "40×41×3" in said
+    said = capsys.readouterr().err
+    assert "pictures of one size are compared; a.png is 40×40, b.png is 40×41" in said
+    assert run(["compare", "a.png", "-"]) == 2
+    assert "not standard input (-)" in capsys.readouterr().err
+    Path("file").write_bytes(b"")
+    assert run(["compare", "a.png", "a.png", "-o", "file/out"]) == 1
+    assert "its folder cannot be made" in capsys.readouterr().err
     assert run(["compare", "a.png", "gone.png"]) == 1
     assert "gone.png" in capsys.readouterr().err
     Path("a_vs_a.png").write_bytes(b"mine")

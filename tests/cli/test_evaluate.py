@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,21 @@ def test_table(pairs: list[str], capsys: Said) -> None:
     assert [line.split()[0] for line in lines[6:]] == ["picture", "a", "b"]
     assert run(["evaluate", "--data", pairs[0], "--quiet"]) == 0
     assert "\npicture" not in capsys.readouterr().out
+
+
+def test_sets_of_one_name_are_told_apart(pairs: list[str], capsys: Said) -> None:
+    """Each once, whatever it is called; all that is saved lies in the folder for it."""
+    for folder in ("one", "two"):
+        shutil.copytree("Set/x4", f"{folder}/Set/x4")
+    Path("work").mkdir()
+    sets = ["../here/one/Set/x4", "../here/two/Set/x4", "two/Set", "./one/Set/x4/"]
+    assert run(["evaluate", "--data", *sets, "--save", "work/out", "--json"]) == 0
+    names = [r["data"] for r in json.loads(capsys.readouterr().out)["results"]]
+    assert names == ["one/Set/x4"] * 3 + ["two/Set/x4"] * 3
+    saved = {path.relative_to("work/out").as_posix() for path in Path("work").rglob("*.png")}
+    methods = ("bicubic", "lanczos", "fast")
+    assert saved == {f"{n}/{m}/{p}.png" for n in set(names) for m in methods for p in "ab"}
+    assert {path.name for path in Path().iterdir()} == {"Set", "one", "two", "work"}
 
 
 def test_three_protocols_are_labelled(pairs: list[str], capsys: Said) -> None:
@@ -134,6 +150,10 @@ def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys:
         (["--data", "Set/x4", "--model", "nobody"], 1, ["unknown model", "fast"]),
         (["--data", "Set/x4", "--report", "r.txt"], 2, ["r.txt"]),
         (["--data", "Set/x4", "--report", "gone/r.json"], 2, ["no folder gone"]),
+        (["--data", "Set/x4", "--report", "folder.json"], 2, ["this is a folder"]),
+        (["--data", "Set/x4", "--save", "Set/x4/HR/a.png"], 1, ["cannot keep scores there"]),
+        (["--data", "-"], 1, ["enlarge: -: no such folder or csv"]),
+        (["--data", "Set/x4/HR/a.png"], 1, ["expected a folder or a csv"]),
         (["--data", "Set/x4", "--border", "14"], 1, ["too small", "11"]),
         (["--model", "fast"], 2, ["data"]),
     ],
@@ -141,6 +161,7 @@ def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys:
 def test_refusals(
     arguments: list[str], status: int, parts: list[str], pairs: list[str], capsys: Said
 ) -> None:
+    Path("folder.json").mkdir()
     assert run(["evaluate", *arguments]) == status
     said = capsys.readouterr()
     assert said.out == ""

@@ -70,7 +70,8 @@ def theirs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_psnr(pair: Pair) -> None:
     """To 1e-5 dB: theirs takes its logarithms in f32."""
-    wanted = peak_signal_noise_ratio(*map(tensor, pair), data_range=255.0)
+    first, second = map(tensor, pair)
+    wanted = peak_signal_noise_ratio(first, second, data_range=255.0)
     assert psnr(*pair, data_range=255) == pytest.approx(float(wanted), abs=1e-5)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
-from enlarge.errors import OutputError
+from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,6 +88,7 @@ def compare(
     names = ["A", "B", *(["HR"] if against else [])]
     paths = [first, second, *([against] if against else [])]
     pictures = [read_pixels(path) for path in paths]
+    _check_sizes(paths, pictures)
     protocol = Protocol(colour, border)
     judge = None if perceptual is None else open_perceptual(perceptual)
     pairs = [(0, 1), (0, 2), (1, 2)] if against else [(0, 1)]
@@ -150,7 +151,20 @@ def _niqe(picture: NDArray[Any]) -> float | None:
         return None
 
 
+def _check_sizes(paths: list[Path], pictures: list[NDArray[Any]]) -> None:
+    from enlarge.errors import DataError
+
+    sizes = [f"{picture.shape[1]}×{picture.shape[0]}" for picture in pictures]
+    if len(set(sizes)) > 1:
+        found = ", ".join(f"{path} is {size}" for path, size in zip(paths, sizes, strict=True))
+        raise DataError(f"pictures of one size are compared; {found}")
+
+
 def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:
+    from enlarge.cli import STREAM, words
+
+    if STREAM in words([str(path) for path in inputs]):
+        raise OptionError("compare reads picture files, and not standard input (-)")
     taken = {path.resolve() for path in inputs if path is not None}
     for target in targets:
         if target.resolve() in taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from enlarge.cli.options import (
     refuse_both,
     whole,
 )
-from enlarge.errors import OptionError
+from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def evaluate(
     refuse_both(quiet, verbose)
     _check_report(report)
     protocol = Protocol(colour, border, modcrop)
-    sets = _renamed([find_set(path, scale, modcrop=modcrop) for path in data], data)
+    sets = _told_apart({path: find_set(path, scale, modcrop=modcrop) for path in data})
     if cache is None and save is not None:
         cache = save / ".enlarge" / "scores.jsonl"
     judge = None if perceptual is None else open_perceptual(perceptual)
@@ -144,17 +145,28 @@ def _check_report(report: Path | None) -> None:
         raise OptionError(f"--report writes .json or .html, got {report}")
     if not report.parent.is_dir():
         raise OptionError(f"--report {report}: there is no folder {report.parent}")
+    if report.is_dir():
+        raise OptionError(f"--report {report}: this is a folder; name a file")
 
 
-def _renamed(sets: Sequence[DataSet], paths: Sequence[str]) -> list[DataSet]:
-    """The sets, those of equal names called by their paths."""
+def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
+    """The sets, by the paths that they were given by; each once, and those of equal names called by
+    their paths below the common folder.
+    """
     from dataclasses import replace
 
-    names = [found.name for found in sets]
-    return [
-        replace(found, name=path.strip("/")) if names.count(found.name) > 1 else found
-        for found, path in zip(sets, paths, strict=True)
-    ]
+    known: dict[tuple[object, ...], tuple[Path, DataSet]] = {}
+    for text, data in found.items():
+        pictures = (pair.high.resolve() for pair in data.pairs)
+        known.setdefault((data.factor, *pictures), (Path(text).resolve(), data))
+    names = [data.name for _, data in known.values()]
+    sets = []
+    for path, data in known.values():
+        alike = [other for other, same in known.values() if same.name == data.name]
+        below = path.relative_to(os.path.commonpath([*alike, *(p.parent for p in alike)]))
+        longer = below.with_suffix("").as_posix()
+        sets.append(replace(data, name=longer) if names.count(data.name) > 1 else data)
+    return sets
 
 
 def _write_report(
@@ -176,7 +188,10 @@ def _write_report(
         factor, (_, _, first, *_) = next(iter(methods.items()))
         alike = [found for found in sets if found.factor == factor]
         text = evaluation_page(document, worst_crops(first, alike, results))
-    report.write_text(text, encoding="utf-8")
+    try:
+        report.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{report}: cannot be written: {error.strerror or error}") from error
 
 
 def _judge(
