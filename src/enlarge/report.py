@@ -142,11 +142,13 @@ def _section(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
         f"<h2>{escape(first['data'])} <small>×{first['factor']}, {count} pictures</small></h2>"
         f'<div class="wide">{_means(results)}</div><p class="key">{key}</p><div class="charts">'
         + _figure(
-            "Mean PSNR against the seconds that the whole set took",
+            "Mean PSNR against the seconds that the whole set took; the line joins those that "
+            "nothing beats in less time",
             pareto,
             "seconds",
             "dB",
             log=True,
+            front=True,
         )
         + _figure(
             "Each picture: what a model gains over bicubic",
@@ -213,10 +215,25 @@ def _db(value: float | str) -> str:
     return "∞" if math.isinf(number) else f"{number:.2f}"
 
 
+def _front(points: Sequence[_Point]) -> list[_Point]:
+    """The Pareto front: the points that none to their left reaches, from left to right."""
+    found: list[_Point] = []
+    for point in sorted(points, key=lambda p: (p.x, -p.y)):
+        if not found or point.y > found[-1].y:
+            found.append(point)
+    return found
+
+
 def _figure(
-    title: str, points: Sequence[_Point], x_name: str, y_name: str, *, log: bool = False
+    title: str,
+    points: Sequence[_Point],
+    x_name: str,
+    y_name: str,
+    *,
+    log: bool = False,
+    front: bool = False,
 ) -> str:
-    """A chart of points as SVG, each with its label as a tooltip."""
+    """A chart of points as SVG, each with its label as a tooltip; `front`: the Pareto front too."""
     points = [point for point in points if math.isfinite(point.y)]
     if not points:
         return f"<figure><figcaption>{escape(title)}: nothing finite to draw</figcaption></figure>"
@@ -243,6 +260,11 @@ def _figure(
         parts.append(_text(at_x(x), _HEIGHT - _BOTTOM + 18, shown, "middle"))
     parts.append(_text(_WIDTH - _RIGHT, _HEIGHT - 8, x_name, "end"))
     parts.append(_text(_LEFT + 6, _TOP + 12, y_name, "start"))
+    if front:
+        corners = " ".join(f"{at_x(place(p.x)):.1f},{at_y(p.y):.1f}" for p in _front(points))
+        parts.append(
+            f'<polyline points="{corners}" fill="none" stroke="#8a8f98" stroke-dasharray="5 4"/>'
+        )
     for p in points:
         parts.append(
             f'<circle cx="{at_x(place(p.x)):.1f}" cy="{at_y(p.y):.1f}" r="5" fill="{p.colour}" '
