@@ -34,6 +34,7 @@ ALLOWED = {
     "metrics": {
         *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
     },
+    "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "report": {"errors"},
     "batch": {
         *("errors", "memory", "media", "engines", "weights", "picture", "budget", "upscaler"),
@@ -55,7 +56,7 @@ ALLOWED = {
 LEARNING = ("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit")
 MAY_USE_TORCH = (
     *("networks", "training", "weights.export", "weights.foreign", "data.datasets"),
-    *("engines.torch", "weights.opening"),
+    *("engines.torch", "weights.opening", "weights.backbones", "metrics.perceptual"),
 )
 
 
