@@ -197,10 +197,13 @@ def test_files_that_cannot_be_mixed(change: str) -> None:
         mixed_onnx(first, second, 0.5, plain.card)
 
 
-def test_safetensors_that_cannot_be_mixed(tmp_path: Path) -> None:
-    paths = [find_weights(name).path.with_suffix(".safetensors") for name in ("photo", "fast")]
+def test_safetensors_that_cannot_be_mixed() -> None:
+    first, second = (
+        find_weights(name).path.with_suffix(".safetensors").read_bytes()
+        for name in ("photo", "fast")
+    )
     with pytest.raises(ValueError, match="other names"):
-        mixed_safetensors(*(path.read_bytes() for path in paths), 0.5, find_weights("photo").card)
+        mixed_safetensors(first, second, 0.5, find_weights("photo").card)
     with pytest.raises(WeightsError, match=r"photo and fast cannot be mixed: their \.onnx files"):
         mixture(find_weights("photo"), find_weights("fast"), 0.5)
 

@@ -26,8 +26,8 @@ from enlarge.weights.preparing import made_once
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _METADATA, _INITIALIZER = 7, 14, 5  # of ModelProto, ModelProto and GraphProto
 _DATA_TYPE, _RAW_DATA = 2, 9  # of TensorProto
-_ONNX_TYPES = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
-_SAFE_TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_ONNX_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
+_SAFE_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _ALIGNED = 8
 """What safetensors rounds the length of its header up to."""
 
@@ -118,7 +118,7 @@ def mixed_onnx(first: bytes, second: bytes, strength: float, card: Card) -> byte
         )
         for data in (first, second)
     ]
-    mixed = _between(*graphs, list(_onnx_spans(graphs[0])), strength)
+    mixed = _between(graphs[0], graphs[1], list(_onnx_spans(graphs[0])), strength)
     entry = _field(1, KEY.encode()) + _field(2, card.to_json().encode())
     return mixed + _field(_METADATA, entry)
 
@@ -131,8 +131,9 @@ def mixed_safetensors(first: bytes, second: bytes, strength: float, card: Card) 
     if header != other:
         raise ValueError("hold tensors of other names, shapes or types")
     spans = [
-        Span(*tensor["data_offsets"], _SAFE_TYPES[tensor["dtype"]])
+        Span(start, stop, _SAFE_TYPES[tensor["dtype"]])
         for tensor in header.values()
+        for start, stop in [tensor["data_offsets"]]
         if tensor["dtype"] in _SAFE_TYPES
     ]
     whole = {"__metadata__": metadata | {KEY: card.to_json()}} | header
@@ -189,9 +190,9 @@ def _onnx_spans(data: bytes) -> Iterator[Span]:
     for graph in _inside(data, 0, len(data), _GRAPH):
         for tensor in _inside(data, graph.start, graph.stop, _INITIALIZER):
             parts = {part.number: part for part in _fields(data, tensor.start, tensor.stop)}
-            kind = parts[_DATA_TYPE].value if _DATA_TYPE in parts else None
-            if kind in _ONNX_TYPES and _RAW_DATA in parts:
-                yield Span(parts[_RAW_DATA].start, parts[_RAW_DATA].stop, _ONNX_TYPES[kind])
+            kind = _ONNX_TYPES.get(parts[_DATA_TYPE].value or 0) if _DATA_TYPE in parts else None
+            if kind is not None and _RAW_DATA in parts:
+                yield Span(parts[_RAW_DATA].start, parts[_RAW_DATA].stop, kind)
 
 
 def _inside(data: bytes, start: int, stop: int, number: int) -> Iterator[_Field]:
