@@ -3,6 +3,7 @@
 A checkpoint becomes a folder of the cache, `models/STEM-DIGEST-VERSION/`, that holds `STEM.onnx`
 and, for networks of our own, `STEM.safetensors`, both with a whole card. An ONNX file without a
 card is used where it lies; of it only the card is kept. DIGEST is that of the file's content.
+Mixtures of two models (see `mixing`) are kept there too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -43,23 +44,34 @@ def prepared(path: Path, *, quiet: bool = False, ladder: Sequence[int] | None = 
     verification, and the measuring of halo, precisions and tiles (of `ladder`'s sides, where
     given). Raises `WeightsError` where the file cannot be opened.
     """
-    digest = _digest(path)
-    name = f"{path.stem[:80]}-{digest[:16]}-{__version__}"
-    folder = _folder()
-    if found := _kept(folder / name, path):
-        return found
-    with _alone(folder):
-        if found := _kept(folder / name, path):  # made by another process meanwhile
-            return found
+
+    def make(folder: Path) -> None:
         if not quiet:
             print(
                 f"enlarge: preparing {path.name} once (converting, checking, measuring) …",
                 file=sys.stderr,
                 flush=True,
             )
+        (_keep_card if path.suffix.lower() == ".onnx" else _convert)(path, folder, ladder)
+
+    return made_once(f"{path.stem[:80]}-{_digest(path)[:16]}-{__version__}", path, make)
+
+
+def made_once(name: str, path: Path, make: Callable[[Path], None]) -> Weights:
+    """The model that `make` writes into the folder it is given, as PATH's stem with `.onnx`, or as
+    a card of what lies at `path`; kept under `name`, which says all that it is made of.
+
+    Raises what `make` raises, and `WeightsError` where the cache cannot hold it.
+    """
+    folder = _folder()
+    if found := _kept(folder / name, path):
+        return found
+    with _alone(folder):
+        if found := _kept(folder / name, path):  # made by another process meanwhile
+            return found
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
         try:
-            (_keep_card if path.suffix.lower() == ".onnx" else _convert)(path, new, ladder)
+            make(new)
             with contextlib.suppress(OSError):  # another process was faster
                 new.rename(folder / name)
         finally:
