@@ -26,7 +26,12 @@ def spandrel_architecture(name: str) -> Any:
     """
     with warnings.catch_warnings(), _torchvision():
         warnings.simplefilter("ignore")
+        importlib.import_module("spandrel")
         return importlib.import_module(f"spandrel.architectures.{name}")
+
+
+class _InterpolationMode(Enum):
+    NEAREST, BILINEAR, BICUBIC = "nearest", "bilinear", "bicubic"
 
 
 @contextmanager
@@ -34,6 +39,8 @@ def _torchvision() -> Iterator[None]:
     if "spandrel" in sys.modules or find_spec("torchvision") is not None:
         yield
         return
+    for name in [name for name in sys.modules if name.startswith("spandrel.")]:
+        del sys.modules[name]  # what an import without torchvision left behind
     names = ("torchvision", "torchvision.transforms", FUNCTIONS)
     for name in names:
         module = ModuleType(name)
@@ -41,7 +48,7 @@ def _torchvision() -> Iterator[None]:
         module.__path__ = []
         sys.modules[name] = module
     functions: Any = sys.modules[FUNCTIONS]
-    functions.InterpolationMode = Enum("InterpolationMode", ["NEAREST", "BILINEAR", "BICUBIC"])
+    functions.InterpolationMode = _InterpolationMode
     functions.rotate = functions.normalize = _missing
     try:
         yield

@@ -73,7 +73,7 @@ def test_a_file_in_int8(checkpoint: Path, crops: Crops, tmp_path: Path) -> None:
     exact = enlarge.open_model(tmp_path / "exact.onnx", precision="f32").upscale(picture())
     found = {}
     for engine in ("openvino", "onnxruntime"):
-        model = enlarge.open_model(tmp_path / "small.onnx", engine=engine)  # type: ignore[arg-type]
+        model = enlarge.open_model(tmp_path / "small.onnx", engine=engine)
         assert model.engine(np.dtype(np.uint8)).precision == "int8"
         assert model.engine(np.dtype(np.uint16)).precision == "int8"
         found[engine] = model.upscale(picture())
