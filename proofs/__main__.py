@@ -1,6 +1,7 @@
-"""Run the slow proofs and rewrite docs/proofs.md: `python -m proofs [NAME…]`.
+"""Run the slow proofs and rewrite docs/proofs.md: `python -m proofs [--small] [NAME…]`.
 
-A proof that is not named keeps its last result. Exit status 1 where one fails.
+A proof that is not named keeps its last result. With `--small` those that have a small size are
+tried at that, and nothing is written down. Exit status 1 where one fails.
 """
 
 from __future__ import annotations
@@ -11,27 +12,35 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proofs import batch, learning, memory, seams
+from proofs import batch, fuzzing, learning, memory, seams
 from proofs.result import Proof
 
 DOCS = Path(__file__).parents[1] / "docs"
-PROOFS: dict[str, Proof] = {**memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **learning.PROOFS}
+PROOFS: dict[str, Proof] = {
+    **memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **fuzzing.PROOFS, **learning.PROOFS,
+}  # fmt: skip
+SMALL: dict[str, Proof] = {**batch.SMALL, **fuzzing.SMALL}
 
 
 def main(names: list[str]) -> int:
     """Run the named proofs (all without names). Returns the exit status."""
-    unknown = set(names) - set(PROOFS)
+    is_small = "--small" in names
+    names = [name for name in names if name != "--small"]
+    proofs = SMALL if is_small else PROOFS
+    unknown = set(names) - set(proofs)
     if unknown:
-        print(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(PROOFS)}")
+        print(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(proofs)}")
         return 2
     store = DOCS / "proofs.json"
     results = json.loads(store.read_text()) if store.exists() else {}
     failed = 0
-    for name in names or PROOFS:
+    for name in names or proofs:
         print(f"{name} …", flush=True)
-        result = PROOFS[name]()
+        result = proofs[name]()
         failed += not result.holds
         print(f"  {'holds' if result.holds else 'FAILS'}: {result.measured}", flush=True)
+        if is_small:
+            continue
         results[name] = {
             "claim": result.claim,
             "measured": result.measured,
@@ -51,7 +60,7 @@ def page(results: dict[str, dict[str, object]]) -> str:
         "# Proofs",
         "",
         "Written by `make proof`; each has a small version in `make test`. `make proof` runs all",
-        "of them (about an hour on two cores), `.venv/bin/python -m proofs NAME` one.",
+        "of them (hours on two cores), `.venv/bin/python -m proofs NAME` one.",
         "Peaks are of the whole process (VmHWM), as the command itself reports them.",
         "",
         "| proof | claim | measured | holds | date, commit |",
@@ -70,7 +79,14 @@ def page(results: dict[str, dict[str, object]]) -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
+    """The commit, and whether anything but the record of the proofs themselves was changed."""
+    others = ["--", ".", ":!docs/proofs.json", ":!docs/proofs.md"]
+    commit = _git("describe", "--always")
+    return commit + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", *others))
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

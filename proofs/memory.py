@@ -28,10 +28,12 @@ def picture(folder: Path, width: int, height: int, suffix: str = ".png", **optio
     return path
 
 
-def _within(width: int, height: int, budget: str, limit: int, *options: str) -> Result:
-    with tempfile.TemporaryDirectory(prefix="proof-") as name:
-        source = picture(Path(name), width, height)
-        target = Path(name) / "out.png"
+def _within(
+    width: int, height: int, budget: str, limit: int, *options: str, name: str = "out.png"
+) -> Result:
+    with tempfile.TemporaryDirectory(prefix="proof-") as folder:
+        source = picture(Path(folder), width, height)
+        target = Path(folder) / name
         done = enlarge(source, "-o", target, "--memory", budget, *options)
         out = pyvips.Image.new_from_file(str(target))
         right = (out.width, out.height) == (done["width"], done["height"])
@@ -150,6 +152,9 @@ def sixteen_bits_wide() -> Result:
 PROOFS: dict[str, Proof] = {
     "gigapixel out": lambda: _within(8192, 8192, "1.5GB", 1500 * MB),
     "gigapixel through": lambda: _within(32768, 32768, "1.5GB", 1500 * MB, "--scale", "1"),
+    "gigapixel pyramid": lambda: _within(
+        32768, 32768, "1.5GB", 1500 * MB, "--scale", "1", "--pyramid", name="out.tif"
+    ),
     "a sixteenth of it": lambda: _within(32768, 2048, "1.5GB", 1500 * MB, "--scale", "1"),
     "sixteen times": lambda: _within(2048, 2048, "1.5GB", 1500 * MB, "--scale", "16"),
     "f32 in 600 MB": lambda: _within(1700, 1700, "600MB", 600 * MB, "--precision", "f32"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 Begin = Callable[..., "subprocess.Popen[str]"]
 """Begins a process: a command, and what `subprocess.Popen` takes."""
+
+Disk = Callable[[str], Path]
+"""Makes a small disk of a size, as mount knows it; where it is mounted."""
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,3 +47,20 @@ def begin() -> Iterator[Begin]:
             return process
 
         yield start
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Makes disks: `disk("64k")`. The test is skipped where none can be mounted."""
+    with contextlib.ExitStack() as stack:
+
+        def make(size: str) -> Path:
+            folder = tmp_path / "disk"
+            folder.mkdir()
+            command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+            if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+                pytest.skip("no disk can be mounted here")
+            stack.callback(subprocess.run, ["umount", str(folder)], check=True)
+            return folder
+
+        yield make

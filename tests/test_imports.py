@@ -26,8 +26,10 @@ ALLOWED = {
     "weights": {"errors", "memory", "cache", "weights", "engines", "networks"},
     "picture": {"errors", "media", "tiling", "weights.card", "engines"},
     "budget": {"errors", "memory", "tiling", "weights.card", "picture"},
+    "resuming": {"errors", "media", "picture", "tiling"},
     "upscaler": {
         *("errors", "memory", "media", "tiling", "weights", "engines", "picture", "budget"),
+        "resuming",
     },
     "networks": {"errors", "networks"},
     "data": {"errors", "media", "data"},

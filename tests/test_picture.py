@@ -364,3 +364,62 @@ def test_exact_takes_the_whole_margin_of_a_deep_network(
     assert exact.max() <= 1
     assert np.mean(exact > 0) <= 0.001
     assert np.abs(model.upscale(image, tile=64) - wanted).max() > 1
+
+
+class Marks:
+    """Stands for an engine: what a tile gives depends on all of it."""
+
+    name, device, precision, appetite = "marks", "cpu", "f32", 1.0
+
+    def __init__(self) -> None:
+        self.tiles = 0
+
+    def session(
+        self, width: int, height: int, channels: int, source: Any, target: Any, **_: bool
+    ) -> Any:
+        def enlarged(tile: NDArray[Any]) -> NDArray[Any]:
+            self.tiles += 1
+            large = tile.repeat(2, 0).repeat(2, 1).astype(np.int64)
+            large = (large * 3 + large.cumsum(0) * 5 + large.cumsum(1) * 7) % 256
+            if target == np.float32:
+                return (large / 255).astype(np.float32)
+            return large.astype(np.uint8)
+
+        return enlarged
+
+    def forget(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("feathered", [False, True])
+@pytest.mark.parametrize("size", [(100, 140), (83, 117), (200, 280)])
+def test_bands_that_are_skipped_change_nothing(feathered: bool, size: tuple[int, int]) -> None:
+    """Direct, resampled, and through two passes; and what is skipped is not computed."""
+    image = photograph(70, 50)
+
+    def made(skipped: int) -> tuple[list[NDArray[Any]], list[int], int]:
+        engine = Marks()
+        large: Any = ArrayRows(image)
+        for width, height in [(100, 140), size] if size[0] > 100 else [size]:
+            reach = resample_reach(large.height, height, 2)
+            plan = make_plan(
+                large.width, large.height, ladder=[24 + 2 * reach], halo=5 + reach, multiple=1
+            )
+            assert plan is not None
+            large = EnlargedRows(
+                large, width, height, engine=engine, scale=2, plan=plan, feathered=feathered
+            )
+        heights = large.heights()
+        assert large.skip(sum(heights[:skipped]) + 1) == sum(heights[:skipped])
+        bands = list(large.bands())
+        assert large.skip(10**6) == 0
+        return bands, heights, engine.tiles
+
+    whole_bands, heights, every = made(0)
+    assert [len(band) for band in whole_bands] == heights
+    for skipped in (1, 2, len(heights) - 1):
+        bands, _, tiles = made(skipped)
+        assert len(bands) == len(whole_bands) - skipped
+        for got, wanted in zip(bands, whole_bands[skipped:], strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        assert tiles < every or (feathered and skipped == 1)

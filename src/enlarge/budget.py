@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enlarge.errors import BudgetError, OptionError
 from enlarge.memory import format_size, resident
 from enlarge.picture import resample_reach
-from enlarge.tiling import Plan, make_plan
+from enlarge.tiling import Plan, make_plan, spans
 from enlarge.weights.card import Card
 
 # What reading and writing through libvips holds: a part of its own, and rows of the result
@@ -133,13 +133,15 @@ def plan_passes(
     below: int | None = None,
     held: int | None = None,
     reading: int = 0,
+    before: Sequence[tuple[int, int]] = (),
 ) -> list[Plan]:
     """A plan for each pass such that all of them together stay within `budget` bytes.
 
     `below`: only tiles whose sides are smaller (the engine ran out of memory at that one);
     `held`: what the process holds already (default: as it is now); `reading`: what the open
-    picture and an encoder that does not stream hold in memory. Raises `BudgetError` naming the
-    smallest budget that works.
+    picture and an encoder that does not stream hold in memory; `before`: the tiles (width, height)
+    of an earlier run, which are taken again if a part of the reserve suffices for that. Raises
+    `BudgetError` naming the smallest budget that works.
     """
     last = passes[-1]
     codec = CODEC_FIXED + CODEC_ROWS * last.target_width * last.channels * last.pixel
@@ -155,6 +157,17 @@ def plan_passes(
         )
     smallest = [_smallest(step, card, sides, exact) for step in passes]
     spare = room - sum(smallest)
+    again = [
+        plan for step, tile in zip(passes, before, strict=False)
+        if (plan := _again(step, card, tile, exact)) is not None
+    ]  # fmt: skip
+    if len(again) == len(passes):
+        needed = sum(
+            step.bytes(card, plan.tile_width, plan.tile_height, plan.band)
+            for step, plan in zip(passes, again, strict=True)
+        )
+        if needed <= room + int(budget * (1.0 - USABLE) / 2):
+            return again
     if spare < 0:
         least = int((fixed + sum(smallest)) / USABLE)
         raise BudgetError(
@@ -191,10 +204,7 @@ def best_bytes(
 
 
 def _make(step: Pass, card: Card, sides: Sequence[int], exact: bool, fits: object) -> Plan | None:
-    width, height = (
-        max(-(-side // card.multiple) * card.multiple, card.fixed)
-        for side in (step.width, step.height)
-    )
+    width, height = _padded(step, card)
     plan = make_plan(
         width,
         height,
@@ -209,6 +219,26 @@ def _make(step: Pass, card: Card, sides: Sequence[int], exact: bool, fits: objec
             "pixels around what each makes leave nothing of them; export it with a larger --tile"
         )
     return plan
+
+
+def _padded(step: Pass, card: Card) -> tuple[int, int]:
+    """The size that the tiles have to cover, in input pixels."""
+    width, height = (
+        max(-(-side // card.multiple) * card.multiple, card.fixed)
+        for side in (step.width, step.height)
+    )
+    return width, height
+
+
+def _again(step: Pass, card: Card, tile: tuple[int, int], exact: bool) -> Plan | None:
+    """The plan with such tiles; None where they cannot be."""
+    width, height = _padded(step, card)
+    halo = step.halo(card, exact=exact)
+    try:
+        columns = spans(width, tile[0], halo, card.multiple)
+        return Plan(width, height, halo, columns, spans(height, tile[1], halo, card.multiple))
+    except OptionError:
+        return None
 
 
 def _smallest(step: Pass, card: Card, sides: Sequence[int], exact: bool) -> int:

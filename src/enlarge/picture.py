@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+_DROPPED = 64
+"""Rows that are read at a time, where nobody wants them."""
 
 
 class Stages(defaultdict[str, float]):
@@ -125,6 +128,14 @@ def resample_reach(size: int, target: int, scale: int) -> int:
     return int(np.ceil(2.0 * shrink / scale + size / target)) + 1
 
 
+def drop(rows: Rows, count: int) -> None:
+    """Pass over the next `count` rows; what nobody reads is not computed."""
+    if isinstance(rows, EnlargedRows) and count > 0:
+        count -= rows.skip(count)
+    while count > 0:
+        count -= len(rows.read(min(count, _DROPPED)))
+
+
 class Window:
     """The rows that the current row of tiles reads, kept from a picture that is read in order."""
 
@@ -136,6 +147,7 @@ class Window:
 
     def at(self, start: int) -> NDArray[Any]:
         """The window's rows from `start` on (never back). A view, valid until the next call."""
+        drop(self._rows, start - self._start - self._filled)
         kept = max(self._start + self._filled - start, 0)
         self._buffer[:kept] = self._buffer[self._filled - kept : self._filled]
         self._start, self._filled = start, kept
@@ -276,6 +288,8 @@ class EnlargedRows:
         self._stages = Stages() if stages is None else stages
         self._run = TileRunner(engine, plan, rows, target, self._stages, ensemble=ensemble)
         self._watch, self._cancel = watch, cancel
+        self._skipped = 0  # bands that are not made
+        self._begun = False
         self._into = into  # (height, width, channels): bands are then views of it
         self._bands = self._make_feathered() if self._feathered else self._make_bands()
         self._ready: list[NDArray[Any]] = []
@@ -299,6 +313,27 @@ class EnlargedRows:
             reaches(plan.rows, height, self.height, scale, down),
         )
 
+    def heights(self) -> list[int]:
+        """The rows of each band."""
+        _, down = self._reaches()
+        starts = [reach.start for reach in down] + [self.height]
+        return [after - start for start, after in pairwise(starts)]
+
+    def skip(self, count: int) -> int:
+        """Leave out as many whole bands as lie in the first `count` rows; their rows.
+
+        Nothing is left out once a band was made.
+        """
+        if self._begun:
+            return 0
+        rows = 0
+        for height in self.heights():
+            if rows + height > count:
+                break
+            rows += height
+            self._skipped += 1
+        return rows
+
     def _enlarged(self, strip: NDArray[Any], column: Span) -> NDArray[Any]:
         """One tile through the network. Raises `Cancelled` where that was asked for."""
         if self._cancel is not None and self._cancel.is_set():
@@ -317,10 +352,12 @@ class EnlargedRows:
         return np.empty((stop - start, self.width, self.channels), self.dtype)
 
     def _make_bands(self) -> Generator[NDArray[Any], None, None]:
+        self._begun = True
         across, down = self._reaches()
         window = Window(self._rows, self._plan.tile_height)
-        done = 0
-        for row, vertical in zip(self._plan.rows, down, strict=True):
+        done = self._skipped * len(across)
+        rows = list(zip(self._plan.rows, down, strict=True))
+        for row, vertical in rows[self._skipped :]:
             with self._stages.timed("decode"):
                 strip = window.at(row.start)
             band = self._band(vertical.start, vertical.stop)
@@ -338,11 +375,14 @@ class EnlargedRows:
         """As `_make_bands`, with tiles that fade into each other: they are summed in float, and
         what the next row of tiles adds to waits for it.
         """
+        self._begun = True
         across, down = self._reaches()
         window = Window(self._rows, self._plan.tile_height)
         waiting = np.empty((0, self.width, self.channels), np.float32)
-        done = 0
-        for number, (row, vertical) in enumerate(zip(self._plan.rows, down, strict=True)):
+        first = max(self._skipped - 1, 0)  # the one before gives a part of what follows it
+        done = first * len(across)
+        rows = list(enumerate(zip(self._plan.rows, down, strict=True)))
+        for number, (row, vertical) in rows[first:]:
             with self._stages.timed("decode"):
                 strip = window.at(row.start)
             shape = (vertical.stop - vertical.start, self.width, self.channels)
@@ -360,6 +400,8 @@ class EnlargedRows:
                 sums[:, horizontal.start : horizontal.stop] += part
             final = down[number + 1].start if number + 1 < len(down) else vertical.stop
             waiting = sums[final - vertical.start :].copy()
+            if number < self._skipped:
+                continue
             band = self._band(vertical.start, final)
             band[:] = _from_float(sums[: len(band)], self.dtype)
             del sums

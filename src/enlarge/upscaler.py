@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,12 +22,20 @@ from enlarge.budget import Pass, best_bytes, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
 from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
-from enlarge.media.formats import encoder_bytes
+from enlarge.media.formats import HOARDING, encoder_bytes
+from enlarge.media.parts import parts_bytes
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
 from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
 from enlarge.memory import default_budget, format_size, parse_size, peak
 from enlarge.picture import EnlargedRows, Stages, Watcher
+from enlarge.resuming import (
+    can_resume,
+    facts_of_bands,
+    resumable,
+    source_digest,
+    tiles_before,
+)
 from enlarge.tiling import Plan
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights, list_weights
@@ -37,6 +45,9 @@ if TYPE_CHECKING:
 
 Keep = Literal["keep", "no-gps", "none"]
 MOST = 16
+RESUMABLE = 100_000_000
+"""Pixels of a result from which on its finished bands are kept while it is made: `fast` on two
+cores takes half a minute for so many, the larger networks half an hour."""
 _READ_AHEAD = 64
 _BOUNDLESS = 1 << 62
 
@@ -102,13 +113,15 @@ def target_size(
 @dataclass(frozen=True)
 class Forecast:
     """What the header of a picture tells of its enlargement: the result's size in pixels, about the
-    most bytes of its file, and those of a temporary file (0 where the picture is read in order).
+    most bytes of its file, those of a temporary file (0 where the picture is read in order), and
+    those of the bands that are kept while it is made (0 where it is too small for that).
     """
 
     width: int
     height: int
     file_bytes: int
     scratch_bytes: int
+    parts_bytes: int = 0
 
 
 def forecast(
@@ -121,11 +134,12 @@ def forecast(
     height: int | None = None,
     crop: tuple[int, int, int, int] | None = None,
     pyramid: bool = False,
+    resume: bool = True,
 ) -> Forecast:
     """Reckon with a picture's enlargement into a file of format `kind`, before any work.
 
-    `factor`: the model's own. Raises `OptionError` for a crop or a size that cannot be, and
-    `OutputError` where the format cannot hold the result.
+    `factor`: the model's own. `resume`: see `Upscaler.upscale_file`. Raises `OptionError` for a
+    crop or a size that cannot be, and `OutputError` where the format cannot hold the result.
     """
     x, y, wide, high = crop or (0, 0, facts.width, facts.height)
     if min(x, y) < 0 or min(wide, high) < 1 or x + wide > facts.width or y + high > facts.height:
@@ -137,16 +151,20 @@ def forecast(
     file_bytes = estimate_bytes(kind, *size, facts.channels, facts.dtype.itemsize)
     if pyramid:  # the smaller copies are a third, and lie in temporary files at first
         file_bytes = file_bytes * 5 // 3
-    return Forecast(*size, file_bytes, facts.disk_bytes)
+    pixels = size[0] * size[1]
+    kept = pixels * facts.channels * facts.dtype.itemsize if pixels >= RESUMABLE and resume else 0
+    return Forecast(*size, file_bytes, facts.disk_bytes, kept)
 
 
-def check_disk(needs: Iterable[tuple[Path, int]]) -> None:
+def check_disk(needs: Iterable[tuple[Path, int]], bands: Iterable[tuple[Path, int]] = ()) -> None:
     """Raise `OutputError` where a disk has less free than `needs`, pairs of a folder (which need
-    not exist yet) and bytes; what goes to the same disk is added up.
+    not exist yet) and bytes; what goes to the same disk is added up. `bands`: what more is needed
+    where finished bands are kept.
     """
     disks: dict[int, int] = defaultdict(int)
     folders: dict[int, Path] = {}
-    for folder, size in needs:
+    bands = list(bands)
+    for folder, size in [*needs, *bands]:
         place = folder.absolute()
         while not place.is_dir() and place != place.parent:
             place = place.parent
@@ -159,6 +177,7 @@ def check_disk(needs: Iterable[tuple[Path, int]]) -> None:
             raise OutputError(
                 f"{folders[device]}: the disk is too small: {format_size(size)} may be needed, "
                 f"{format_size(free)} are free; free some space, or choose another place"
+                + (", or give --no-resume, which keeps no finished bands" if bands else "")
             )
 
 
@@ -326,6 +345,7 @@ class Upscaler:
         cancel: threading.Event | None,
         stages: Stages | None = None,
         into: NDArray[Any] | None = None,
+        before: Sequence[tuple[int, int]] = (),
     ) -> tuple[EnlargedRows, list[Plan]]:
         engine = self.engine(rows.dtype)
         sizes = (rows.width, rows.height, *target)
@@ -341,6 +361,7 @@ class Upscaler:
                 exact=exact,
                 below=below,
                 reading=reading,
+                before=before if below is None else (),
             )
             plans = _planned(make, memory, engine)
             large = rows
@@ -395,7 +416,8 @@ class Upscaler:
         sizes = (width, height, outlook.width, outlook.height)
         first = Pass(*sizes, facts.channels, facts.dtype.itemsize, ensemble)
         reading = 0 if facts.in_order else facts.memory_bytes
-        reading += _held_by_encoder(kind, outlook.width, outlook.height)
+        sample = facts.channels * facts.dtype.itemsize
+        reading += _held_by_encoder(kind, outlook.width, outlook.height, sample)
         passes = chain(first, self.card.scale)
         card = self._card_on(self.engine(facts.dtype))
         return reading + best_bytes(passes, card, tile=_tile_side(tile), exact=exact)
@@ -431,6 +453,28 @@ class Upscaler:
             facts["strength"] = str(self.card.strength)
         return facts
 
+    def _about_bands(
+        self,
+        rows: Rows,
+        size: tuple[int, int],
+        crop: tuple[int, int, int, int] | None,
+        tile: int | str,
+        exact: bool,
+        ensemble: bool,
+    ) -> dict[str, Any]:
+        """What decides about the bands of a result, beside its input and the plan."""
+        engine = self.engine(rows.dtype)
+        return {
+            "version": __version__,
+            "model": self.digest,
+            "engine": f"{engine.name} {engine.device} {engine.precision}",
+            "result": f"{size[0]}x{size[1]}x{rows.channels} {rows.dtype}",
+            "crop": crop,
+            "tile": str(tile),
+            "exact": exact,
+            "ensemble": ensemble,
+        }
+
     def upscale_file(
         self,
         source: str | Path | bytes | BinaryIO,
@@ -450,6 +494,8 @@ class Upscaler:
         ensemble: bool = False,
         overwrite: bool = False,
         provenance: bool = True,
+        resume: bool = True,
+        digest: str | None = None,
         progress: Watcher | None = None,
         cancel: threading.Event | None = None,
         seal: Callable[[BinaryIO], None] | None = None,
@@ -459,8 +505,11 @@ class Upscaler:
         The format is `format`, or the target's extension, or PNG. Everything that can be known
         beforehand is checked before any work; the target appears only when it is complete.
         `pyramid`: as a tiled TIFF with smaller copies. `provenance`: the result says how it was
-        made. `seal` is given the whole file before it appears; what it raises prevents that.
-        Raises `EnlargeError`s.
+        made. `resume`: of a result of at least `RESUMABLE` pixels the finished bands are kept in
+        `TARGET.parts/` until it is complete; a run that was interrupted, killed or cancelled leaves
+        them, and the next one goes on there. (Not of a stream, unless `digest` tells it: what
+        identifies the source's content; default: the SHA-256 of the file.) `seal` is given the
+        whole file before it appears; what it raises prevents that. Raises `EnlargeError`s.
         """
         begun = time.perf_counter()
         stages = Stages()
@@ -483,20 +532,31 @@ class Upscaler:
                 height=height,
                 crop=crop,
                 pyramid=pyramid,
+                resume=resume and can_resume(source, target, digest),
             )
             size = (plan.width, plan.height)
             scratch = plan.scratch_bytes if picture.held() == "file" else 0
             needs = [(Path(tempfile.gettempdir()), scratch)]
+            kept: list[tuple[Path, int]] = []
             if isinstance(target, Path):
                 needs.append((target.parent, plan.file_bytes))
-            check_disk(needs)
+                if plan.parts_bytes:
+                    bands_needed = max(plan.parts_bytes - parts_bytes(target), 0)
+                    kept = [(target.parent, bands_needed)]
+            check_disk(needs, kept)
             rows = self._prepared(prefetched(picture.rows(), _READ_AHEAD), crop)
             try:
+                about = None
+                if plan.parts_bytes:
+                    about = self._about_bands(rows, size, crop, tile, exact, ensemble)
+                    about["input"] = digest or source_digest(source)
                 large, plans = self._enlarged(
                     rows,
                     size,
+                    before=tiles_before(target, about) if about else (),
                     memory=budget,
-                    reading=_held_by_reading(picture) + _held_by_encoder(kind, *size),
+                    reading=_held_by_reading(picture)
+                    + _held_by_encoder(kind, *size, facts.channels * facts.dtype.itemsize, pyramid),
                     tile=tile,
                     exact=exact,
                     ensemble=ensemble,
@@ -504,26 +564,32 @@ class Upscaler:
                     cancel=cancel,
                     stages=stages,
                 )
-                with create_picture(
-                    target,
-                    format=kind,
-                    width=size[0],
-                    height=size[1],
-                    channels=large.channels,
-                    dtype=large.dtype,
-                    quality=quality,
-                    metadata=picture.metadata,
-                    keep=metadata,
-                    provenance=self._provenance(rows, size, plans[-1], crop, exact, ensemble)
-                    if provenance
-                    else None,
-                    pyramid=pyramid,
-                ) as sink:
-                    for band in large.bands():
+                kept_facts = None
+                if about is not None and len(plans[-1].rows) > 1:
+                    kept_facts = facts_of_bands(about, plans)
+                with (
+                    resumable(large, source, target, kept_facts) as bands,
+                    create_picture(
+                        target,
+                        format=kind,
+                        width=size[0],
+                        height=size[1],
+                        channels=large.channels,
+                        dtype=large.dtype,
+                        quality=quality,
+                        metadata=picture.metadata,
+                        keep=metadata,
+                        provenance=self._provenance(rows, size, plans[-1], crop, exact, ensemble)
+                        if provenance
+                        else None,
+                        pyramid=pyramid,
+                    ) as sink,
+                ):
+                    for band in bands:
                         with stages.timed("encode"):
                             sink.write(band, copy=False)
                     with stages.timed("encode"):
-                        sink.finish(seal)
+                        sink.finish(bands.sealing(seal))
             finally:
                 rows.close()
         engine = self.engine(large.dtype)
@@ -539,7 +605,7 @@ class Upscaler:
             seconds=time.perf_counter() - begun,
             stages=dict(stages),
             peak_memory=peak(),
-            notes=(*facts.notes, *sink.notes),
+            notes=(*facts.notes, *bands.notes, *sink.notes),
             device=engine.device,
         )
 
@@ -575,9 +641,13 @@ def _held_by_reading(picture: Picture) -> int:
     return held[picture.held()]
 
 
-def _held_by_encoder(kind: str, width: int, height: int) -> int:
-    """Bytes of encoders that hold the whole result; the streaming ones are in every plan."""
-    return encoder_bytes(kind, width, height, 4, 1) if kind in ("webp", "avif") else 0
+def _held_by_encoder(kind: str, width: int, height: int, pixel: int, pyramid: bool = False) -> int:
+    """Bytes that encoders hold beyond what is in every plan: those that hold the whole result, or
+    many rows of it. `pixel`: bytes of one.
+    """
+    if pyramid:  # 490 rows more than PNG were measured, 32,768 wide
+        return 600 * width * pixel
+    return encoder_bytes(kind, width, height, pixel, 1) if kind in HOARDING else 0
 
 
 def _budget(memory: int | str | None) -> int:

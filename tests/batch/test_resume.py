@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,10 @@ from enlarge.batch.ledger import Ledger
 from enlarge.batch.record import Row
 from enlarge.cli import run
 from tests.batch.conftest import Start, contents, fill
+from tests.conftest import Disk
 
 PICTURES, BROKEN = 60, 6
+
 Said = pytest.CaptureFixture[str]
 
 
@@ -246,15 +247,9 @@ def test_dry_run_and_report(here: Path, capsys: Said) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(disk: Disk) -> Path:
     """A disk of 300 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return disk("300k")
 
 
 def test_a_disk_that_fills_up(

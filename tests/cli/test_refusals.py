@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from enlarge.cli import outputs, run
 from tests.cli.conftest import Make, tree
+from tests.conftest import Disk
 
 Calls = list[tuple[str, str]]
 Refused = Callable[..., str]
@@ -185,6 +186,7 @@ def test_places_that_take_no_output(picture: Make, refused: Refused) -> None:
     assert "is not a folder" in refused("a.png", "-o", "file/x.png")
     assert "is not a folder" in refused("a.png", "-o", "file")
     assert "not a regular file" in refused("a.png", "-o", "pipe.png", "--overwrite")
+    assert "pipe.png: is a pipe or a device, not a file; give -" in refused("pipe.png")
     picture("folder.jpg")
     assert "is a folder" in refused("folder.jpg", "--suffix", "", "--overwrite")
     assert "longer than 255 bytes" in refused("a.png", "--suffix", "_" * 252)
@@ -224,15 +226,9 @@ def test_a_disk_that_is_too_small(
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+def tiny_disk(disk: Disk) -> Path:
     """A disk of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return disk("64k")
 
 
 def test_a_real_disk(picture: Make, refused: Refused, tiny_disk: Path) -> None:

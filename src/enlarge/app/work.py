@@ -78,6 +78,7 @@ class Wish:
             memory=memory,
             ensemble=self.ensemble,
             overwrite=True,
+            resume=False,
             progress=progress,
             cancel=cancel,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import zipfile
 import zlib
@@ -15,11 +14,9 @@ from typing import BinaryIO
 
 from enlarge.errors import InputError, OutputError
 from enlarge.media.temporary import TemporaryFile
+from enlarge.media.zooming import stored_zip
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The time of every entry that is written: the earliest that the format can say."""
 _ENCRYPTED = 0x1
-_COPIED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -98,14 +95,7 @@ def write_archive(
     """
     temporary = TemporaryFile(target)
     try:
-        with zipfile.ZipFile(temporary.file, "w", zipfile.ZIP_STORED) as archive:
-            for name, path in files:
-                info = zipfile.ZipInfo(name, _LONG_AGO)
-                info.create_system = 3  # Unix: the same on every system
-                info.external_attr = (stat.S_IFREG | 0o644) << 16
-                info.file_size = path.stat().st_size
-                with path.open("rb") as source, archive.open(info, "w") as entry:
-                    shutil.copyfileobj(source, entry, _COPIED)
+        stored_zip(temporary.file, files)
         temporary.finish(seal)
     except OSError as error:
         temporary.abort()

@@ -54,7 +54,8 @@ class Recipe:
         engine, device and precision as chosen for pictures of `dtype`.
         """
         engine = upscaler.engine(dtype)
-        asked = {name: value for name, value in self.options.items() if name != "memory"}
+        others = ("memory", "resume")
+        asked = {name: value for name, value in self.options.items() if name not in others}
         if asked.get("scale") is None and not (asked.get("width") or asked.get("height")):
             asked["scale"] = upscaler.card.scale
         asked["tile"] = str(asked.get("tile", "auto"))
@@ -92,7 +93,7 @@ def enlarge_job(
     over if that one dies; an input that changes while it is read gives no output.
     """
     if ledger is None or job.source == STREAM:
-        return _enlarge(job, upscaler, recipe, progress, cancel, None)
+        return _enlarge(job, upscaler, recipe, progress, cancel)
     wish = wish_of(job, ledger.row(job.name), upscaler, settings)
     while (row := ledger.claim(job.name, wish)) is not None:
         if row.state == "done":
@@ -111,7 +112,7 @@ def enlarge_job(
         ledger.seal(job.name, digests[0])
 
     try:
-        done = _enlarge(job, upscaler, recipe, progress, cancel, seal)
+        done = _enlarge(job, upscaler, recipe, progress, cancel, wish.input, seal)
     except Exception as error:
         with contextlib.suppress(OutputError):  # a full disk takes neither: the first is the reason
             ledger.fail(job.name, "interrupted" if isinstance(error, Cancelled) else str(error))
@@ -132,20 +133,22 @@ def _enlarge(
     recipe: Recipe,
     progress: Watcher | None,
     cancel: threading.Event | None,
-    seal: Callable[[BinaryIO], None] | None,
+    digest: str | None = None,
+    seal: Callable[[BinaryIO], None] | None = None,
 ) -> Done:
     target: Path | BinaryIO = sys.stdout.buffer if job.path is None else job.path
     source: Any = Path(job.source)
     if job.source == STREAM:
         source = sys.stdin.buffer
     elif job.member is not None:
-        source = job.member.open()
+        source, digest = job.member.open(), job.member.digest
     try:
         return upscaler.upscale_file(
             source,
             target,
             **recipe.options,
             overwrite=recipe.overwrite or job.replace,
+            digest=digest,
             progress=progress,
             cancel=cancel,
             seal=seal,

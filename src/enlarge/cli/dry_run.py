@@ -14,7 +14,7 @@ from typing import Any
 from enlarge.batch.worker import Recipe
 from enlarge.cli import FAILED, SOME_FAILED, say
 from enlarge.cli.outputs import is_archive
-from enlarge.cli.planning import Plan, Planned, disk_needs
+from enlarge.cli.planning import Plan, Planned, band_needs, file_needs
 from enlarge.cli.request import Request
 from enlarge.errors import InputError, OutputError
 from enlarge.memory import format_size
@@ -61,9 +61,10 @@ def _facts(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -> 
     known = [planned for planned in plan.todo if planned.facts and planned.outlook]
     pixels_in = sum(_pixels_in(planned, request) for planned in known)
     pixels_out = sum(_pixels_out(planned) for planned in known)
-    disk = sum(size for _, size in disk_needs(plan))
+    disk = sum(size for _, size in file_needs(plan))
     if request.output is not None and is_archive(request.output):
         disk += disk + sum(Path(kept.output).stat().st_size for _, kept in plan.kept)
+    disk += sum(size for _, size in band_needs(plan))
     pace, sample = _measured(known, upscaler, recipe)
     return {
         "model": upscaler.card.name,
@@ -144,8 +145,10 @@ def _rest(facts: dict[str, Any]) -> str:
 
 
 def _in_words(seconds: float) -> str:
+    if seconds < 1.5:
+        return "a second"
     if seconds < 120:
-        return f"{max(seconds, 1):.0f} seconds"
+        return f"{seconds:.0f} seconds"
     if seconds < 2 * 3600:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -92,6 +92,9 @@ def _expand(
     elif path.exists() and kind == ".csv":
         for found in _from_csv(path):
             yield found, None
+    elif path.exists() and not path.is_file():
+        line = f"{text}: is a pipe or a device, not a file; give - and redirect it: enlarge - < …"
+        yield Found(text, problem=line), None
     elif path.exists():
         yield Found(text), None
     elif glob.has_magic(text):
@@ -163,7 +166,9 @@ def _from_csv(path: Path) -> Iterator[Found]:
 def _from_folder(
     folder: Path, is_ours: Callable[[Path], bool], target: Path | None
 ) -> Iterator[Found]:
-    """The pictures below a folder, sorted; without ledgers, temporaries and outputs of ours."""
+    """The pictures below a folder, sorted; without ledgers, temporaries, outputs of ours, and the
+    tiles of DeepZoom.
+    """
     forbidden = target.resolve() if target is not None else None
     problems: list[Found] = []
 
@@ -181,7 +186,8 @@ def _from_folder(
             name
             for name in folders
             if name != ".enlarge"
-            and not name.endswith(".parts")
+            and not name.endswith((".parts", ".part"))
+            and not (name.endswith("_files") and (here / f"{name[:-6]}.dzi").exists())
             and (forbidden is None or (here / name).resolve() != forbidden)
         )
         for name in sorted(names):

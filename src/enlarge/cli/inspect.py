@@ -61,7 +61,9 @@ def _facts(file: str) -> dict[str, Any]:
     from pathlib import Path
 
     from enlarge.errors import InputError
+    from enlarge.media.formats import ZOOMS
     from enlarge.media.reading import describe
+    from enlarge.media.zooming import describe_zoom
     from enlarge.weights.catalog import KINDS, list_weights
 
     path = Path(file)
@@ -75,6 +77,8 @@ def _facts(file: str) -> dict[str, Any]:
         raise InputError(
             f"{file}: is a folder; expected a weight file, a model's name or a picture"
         )
+    if path.suffix.lower() in (f".{name}" for name in ZOOMS):
+        return {"file": file} | describe_zoom(path)
     if path.suffix.lower() not in KINDS:
         return {"file": file} | describe(path)
     from enlarge.weights.preparing import look

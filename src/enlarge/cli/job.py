@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from enlarge.batch.lanes import Room, side_by_side
 from enlarge.batch.record import LEDGER
 from enlarge.batch.worker import Busy, Kept, Recipe, enlarge_job
 from enlarge.budget import USABLE
-from enlarge.cli import FAILED, SOME_FAILED, bug
+from enlarge.cli import FAILED, SOME_FAILED, bug, say
 from enlarge.cli.outputs import is_archive, missing_folders, output_folder
 from enlarge.cli.planning import Failure, Plan, Planned, make_plan
 from enlarge.cli.progress import bar, counting
@@ -28,6 +29,7 @@ from enlarge.errors import (
     OutputError,
     WeightsError,
 )
+from enlarge.media.parts import count_parts, parts_folder, sweep_parts
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.memory import default_budget, parse_size, resident
 from enlarge.picture import Watcher
@@ -64,6 +66,8 @@ def enlarge_all(request: Request) -> int:
 
         return watch(request, kind, upscaler, recipe)
     plan = make_plan(request, kind, upscaler, recipe)
+    for place in {path.parent for job in plan.jobs() if (path := job.path) is not None}:
+        sweep_parts(place)
     if request.dry_run:
         from enlarge.cli.dry_run import foretell
 
@@ -97,6 +101,7 @@ def recipe_of(request: Request, kind: str) -> Recipe:
             "exact": request.exact,
             "ensemble": request.ensemble,
             "provenance": request.provenance,
+            "resume": request.resume,
         },
         overwrite=request.overwrite,
     )
@@ -247,8 +252,10 @@ def _consume(
                     if count is not None:
                         count(passed, total)
             except KeyboardInterrupt:
+                results.close()  # waits for what is at work
                 for planned in todo:
                     _remove_temporary(planned.job)
+                    _tell_parts(planned.job)
                 raise
         left = busy
 
@@ -327,6 +334,17 @@ def _remove_temporary(job: Job) -> None:
     if (path := job.path) is not None:
         path = path.resolve() if path.is_symlink() else path
         path.with_name(temporary_name(path.name)).unlink(missing_ok=True)
+
+
+def _tell_parts(job: Job) -> None:
+    """Say what an interrupt leaves of a large picture."""
+    path = job.path
+    if path is not None and (count := count_parts(path)):
+        say(
+            f"enlarge: {parts_folder(path)} keeps {count} finished band{'s' * (count != 1)}; the "
+            "same command goes on there",
+            sys.stderr,
+        )
 
 
 def _line(error: Exception, job: Job, *, verbose: bool) -> str:

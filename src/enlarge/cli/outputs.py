@@ -12,6 +12,7 @@ from enlarge.batch.jobs import Job
 from enlarge.cli import STREAM
 from enlarge.cli.inputs import Found
 from enlarge.errors import OptionError, OutputError
+from enlarge.media.zooming import DESCRIPTOR, check_tiles_folder
 
 _LONGEST_NAME = 255
 
@@ -84,6 +85,8 @@ def check_outputs(
         if path is None:
             continue
         _check_name(path)
+        if path.suffix.lower() == f".{DESCRIPTOR}":
+            check_tiles_folder(path)
         inode = _inode(path)
         if inode is not None and inode in sources:
             raise OutputError(

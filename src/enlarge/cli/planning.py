@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.batch.jobs import Job, file_digest
+from enlarge.batch.lanes import LANES
 from enlarge.batch.record import LEDGER, State, as_text, compare
 from enlarge.batch.worker import Kept, Recipe, wish_of
 from enlarge.cli import STREAM
@@ -24,7 +25,8 @@ from enlarge.cli.outputs import (
 )
 from enlarge.cli.request import Request, default_suffix
 from enlarge.errors import InputError, OptionError, OutputError
-from enlarge.media.formats import FORMATS
+from enlarge.media.formats import WRITABLE
+from enlarge.media.parts import parts_bytes
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import Facts, open_picture
 from enlarge.upscaler import Forecast, Upscaler, check_disk, forecast
@@ -138,7 +140,7 @@ def _looked_at(
 ) -> Plan:
     """The plan so far as each input's header tells."""
     plan, ours = Plan(), 0
-    extension = FORMATS[kind].suffixes[0]
+    extension = WRITABLE[kind].suffixes[0]
     for item in found:
         if item.problem:
             plan.failed.append(Failure(item.path, item.problem))
@@ -193,6 +195,7 @@ def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts,
             height=request.height,
             crop=request.crop,
             pyramid=request.pyramid,
+            resume=request.resume and item.path != STREAM and request.output != STREAM,
         )
     except (OptionError, OutputError) as error:
         raise type(error)(f"{item.path}: {error}") from error
@@ -257,15 +260,15 @@ def _check_disks(plan: Plan, output: str | None) -> None:
     """Raise `OutputError` where a disk is too small, the archive that takes everything once more
     included.
     """
-    needs = disk_needs(plan)
+    needs = file_needs(plan)
     if output is not None and is_archive(output):
         place = Path(output).parent
         kept = sum(Path(kept.output).stat().st_size for _, kept in plan.kept)
         needs = [*needs, (place, sum(size for _, size in needs) + kept)]
-    check_disk(needs)
+    check_disk(needs, band_needs(plan))
 
 
-def disk_needs(plan: Plan) -> list[tuple[Path, int]]:
+def file_needs(plan: Plan) -> list[tuple[Path, int]]:
     """Folders, each with the bytes that a result will take there: the largest one in full."""
     sizes = [
         (planned.job.path.parent, planned.outlook)
@@ -278,3 +281,17 @@ def disk_needs(plan: Plan) -> list[tuple[Path, int]]:
         (folder, int(outlook.file_bytes * share))
         for (folder, outlook), share in zip(ordered, shares, strict=False)
     ]
+
+
+def band_needs(plan: Plan) -> list[tuple[Path, int]]:
+    """Folders, each with the bytes of bands that one of the largest results keeps there while it is
+    made, beside those that lie there already; for as many as are made at a time.
+    """
+    needs = [
+        (path.parent, max(planned.outlook.parts_bytes - parts_bytes(path), 0))
+        for planned in plan.todo
+        if planned.outlook is not None
+        and planned.outlook.parts_bytes
+        and (path := planned.job.path) is not None
+    ]
+    return sorted(needs, key=lambda need: -need[1])[:LANES]

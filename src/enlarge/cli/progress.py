@@ -24,14 +24,23 @@ def bar(name: str, *, shown: bool) -> Iterator[Watcher | None]:
         return
     begun = time.monotonic()
     bars: list[Any] = []  # the bar, once the work has lasted long enough to need one
+    first: list[tuple[float, int]] = []  # when, and how much was done: a part may be from before
 
     def watch(progress: Progress) -> None:
         passed = time.monotonic() - begun
-        if not progress.last or passed < PATIENCE:
+        if not progress.last:
+            return
+        if not first:
+            first.append((passed, progress.done))
+        if passed < PATIENCE:
             return
         if not bars:
             bars.append(_start(name))
-        left = passed / progress.done * (progress.total - progress.done)
+        if progress.done > first[0][1]:
+            pace = (passed - first[0][0]) / (progress.done - first[0][1])
+        else:
+            pace = passed / progress.done
+        left = pace * (progress.total - progress.done)
         bars[0].update(0, total=progress.total, completed=progress.done, left=_in_words(left))
 
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from enlarge.cli import STREAM
 from enlarge.cli.outputs import check_wishes, is_archive, is_folder, output_folder
 from enlarge.errors import OptionError
-from enlarge.media.formats import FORMATS, format_of
+from enlarge.media.formats import WRITABLE, ZOOMS, format_of
 from enlarge.memory import parse_size
 from enlarge.upscaler import output_format
 
@@ -39,6 +39,7 @@ class Request:
     format: str | None
     quality: int | None
     pyramid: bool
+    resume: bool
     metadata: str
     provenance: bool
     suffix: str | None
@@ -84,10 +85,17 @@ def checked_format(request: Request) -> str:
         raise OptionError(
             f"--pyramid and {other} contradict each other: only a .tif file holds one"
         )
+    if kind == "dzi" and request.output is not None and is_archive(request.output):
+        raise OptionError(
+            f"--format dzi and -o {request.output} contradict each other: its tiles lie beside it; "
+            "take szi, which holds them"
+        )
+    if kind in ZOOMS and request.output == STREAM:
+        raise OptionError(f"{kind} is not written to standard output; use -o FILE.{kind}")
     if request.quality is not None:
         if request.quality > 100:
             raise OptionError(f"--quality must lie between 1 and 100, got {request.quality}")
-        if FORMATS[kind].quality is None:
+        if WRITABLE[kind].quality is None:
             raise OptionError(
                 f"--quality and {kind} contradict each other: {kind} loses nothing; leave out "
                 "--quality, or choose jpg, webp or avif with --format or -o"

@@ -41,6 +41,7 @@ def upscale(
     suffix: Annotated[str | None, Parameter(group=_OUTPUT, allow_leading_hyphen=True)] = None,
     overwrite: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
     no_provenance: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
+    no_resume: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
     report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
     dry_run: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
     watch: Annotated[bool, Parameter(group=_INPUT, negative="")] = False,
@@ -88,9 +89,11 @@ def upscale(
         it the result lies beside its input as NAME_x4.png. A folder or a zip that is not finished
         goes on where it stopped when the same command is given again.
     format
-        png, jpg, webp, tif or avif (default: the output's extension, else png).
+        png, jpg, webp, tif or avif, or dzi or szi: DeepZoom, tiles for viewers of very large
+        pictures (default: the output's extension, else png).
     quality
-        Of jpg, webp and avif (default for jpg: 95, with 4:4:4 colour).
+        Of jpg, webp and avif (default for jpg: 95, with 4:4:4 colour), and below 100 of tiles that
+        are JPEGs.
     pyramid
         Write tif as a tiled BigTIFF with smaller copies inside, for viewers of very large pictures.
     metadata
@@ -102,6 +105,9 @@ def upscale(
         Replace outputs that exist and are not known to be current.
     no_provenance
         Do not write into the result how it was made: model, version, scale and settings.
+    no_resume
+        Do not keep the finished bands of a large result (from 100 megapixels on) beside it until
+        it is complete. With them the same command goes on where an interrupt or a kill stopped it.
     report
         Write what became of every input: .json, or .html.
     dry_run
@@ -175,6 +181,7 @@ def upscale(
         format=format,
         quality=quality,
         pyramid=pyramid,
+        resume=not no_resume,
         metadata=metadata,
         provenance=not no_provenance,
         suffix=suffix,

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from enlarge.errors import OutputError
 _LONGEST = 255
 """Bytes of a file name, on nearly every file system."""
 _TRIES = 20
+LOCK = "lock"
+"""What the lock of a temporary folder is called, in there."""
 
 
 def _host() -> str:
@@ -29,14 +32,18 @@ def _host() -> str:
 
 def temporary_name(name: str) -> str:
     """The temporary name of a file `name`: at most 255 bytes, long names cut and told apart."""
-    tail = f".enlarge-{_host()}-{os.getpid()}.part"
+    return shortened(name, f".enlarge-{_host()}-{os.getpid()}.part", ".")
+
+
+def shortened(name: str, tail: str, head: str = "") -> str:
+    """`name` between `head` and `tail`: at most 255 bytes, long names cut and told apart."""
     stem = os.fsencode(name)
-    room = _LONGEST - 1 - len(tail)
+    room = _LONGEST - len(head) - len(tail)
     if len(stem) > room:
         digest = "~" + hashlib.sha256(stem).hexdigest()[:12]
         kept = stem[: room - len(digest)].decode(errors="ignore")  # never half a character
-        return f".{kept}{digest}{tail}"
-    return f".{name}{tail}"
+        return f"{head}{kept}{digest}{tail}"
+    return f"{head}{name}{tail}"
 
 
 def take_lock(file: BinaryIO) -> bool:
@@ -54,7 +61,8 @@ def take_lock(file: BinaryIO) -> bool:
     return True
 
 
-def _is_there(file: BinaryIO, path: Path) -> bool:
+def is_there(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is still what lies at `path`."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -89,23 +97,29 @@ class TemporaryFile:
             except OSError as error:
                 raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
             file = os.fdopen(descriptor, "r+b", buffering=0)
-            if take_lock(file) and _is_there(file, self.path):  # a sweep can come between
+            if take_lock(file) and is_there(file, self.path):  # a sweep can come between
                 file.truncate(0)
                 return file
             file.close()
         raise OutputError(f"{self.target}: is being written by another task of this process")
 
-    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+    def finish(
+        self,
+        seal: Callable[[BinaryIO], None] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> None:
         """See that the bytes are on the disk, and rename. Raises `OutputError`.
 
         `seal` is given the whole file, at its start, before it gets its name; what it raises
-        leaves nothing behind.
+        leaves nothing behind. `before` is what is to be done last.
         """
         try:
             os.fsync(self.file.fileno())
             if seal is not None:
                 self.file.seek(0)
                 seal(self.file)
+            if before is not None:
+                before()
             if sys.platform == "win32":
                 self.file.close()
             self.path.replace(self.target)
@@ -116,13 +130,7 @@ class TemporaryFile:
         except BaseException:
             self.abort()
             raise
-        if sys.platform != "win32":
-            with contextlib.suppress(OSError):  # not every file system syncs folders
-                folder = os.open(self.target.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+        sync_folder(self.target.parent)
 
     def abort(self) -> None:
         """Remove it. Does nothing after `finish`."""
@@ -134,8 +142,22 @@ class TemporaryFile:
         self.file.close()
 
 
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):  # not every file system syncs folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
 def sweep(folder: Path) -> list[Path]:
-    """Remove the temporary files in `folder` that a dead process of this host left; what went."""
+    """Remove the temporary files and folders in `folder` that a dead process of this host left;
+    what went.
+    """
     pattern = re.compile(rf"\..+\.enlarge-{re.escape(_host())}-\d+\.part", re.DOTALL)
     gone: list[Path] = []
     try:
@@ -147,12 +169,19 @@ def sweep(folder: Path) -> list[Path]:
             continue
         path = Path(folder) / name
         try:
-            with path.open("r+b") as file:
+            if path.is_dir() and not (path / LOCK).exists():
+                path.rmdir()  # killed, or about to be filled: only where it is empty
+                gone.append(path)
+                continue
+            with (path / LOCK if path.is_dir() else path).open("r+b") as file:
                 if not take_lock(file):
                     continue
                 if sys.platform == "win32":
                     file.close()
-                path.unlink()
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
         except OSError:
             continue  # not ours to remove, or gone already
         gone.append(path)

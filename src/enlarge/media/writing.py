@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -23,6 +24,8 @@ from enlarge.media import embedding
 from enlarge.media.feeding import Feed
 from enlarge.media.formats import (
     FORMATS,
+    WRITABLE,
+    ZOOMS,
     Format,
     check_output,
     encoder_bytes,
@@ -33,6 +36,7 @@ from enlarge.media.libvips import FileCallbacks, explain, prepare
 from enlarge.media.metadata import Keep, Metadata, for_result
 from enlarge.media.provenance import with_provenance
 from enlarge.media.temporary import TemporaryFile
+from enlarge.media.zooming import Zoom
 
 __all__ = [
     "FORMATS",
@@ -160,6 +164,7 @@ class Sink:
         metadata: Metadata,
         notes: list[str],
         pyramid: bool = False,
+        provenance: Mapping[str, str] | None = None,
     ) -> None:
         self.notes = notes
         self._pyramid = pyramid
@@ -174,7 +179,12 @@ class Sink:
         self._rows = 0
         self._name = str(target) if isinstance(target, Path) else _stream_name(target)
         self._stream = None if isinstance(target, Path) else target
-        self._temporary = TemporaryFile(target) if isinstance(target, Path) else None
+        self._temporary: TemporaryFile | Zoom | None = None
+        if isinstance(target, Path):
+            is_zoom = entry.name in ZOOMS
+            self._temporary = (
+                Zoom(target, entry.name, provenance) if is_zoom else TemporaryFile(target)
+            )
         self._done = False
         self._error: BaseException | None = None
         self._output: _Output | None = None
@@ -282,6 +292,11 @@ class Sink:
 
     def _save(self) -> None:
         image = self._feed.image()
+        if isinstance(self._temporary, Zoom):
+            assert self._quality is not None
+            image = embedding.with_fields(image, self._metadata, exif=False)
+            self._temporary.save(image, self._quality)
+            return
         if self._entry.name == "tiff":
             self._save_tiff(image)
             return
@@ -356,7 +371,7 @@ class Sink:
             "keep": "icc|xmp|iptc|other",
         }
         if self._pyramid:
-            assert self._temporary is not None
+            assert isinstance(self._temporary, TemporaryFile)
             tiles = {"tile": True, "tile_width": _TILE, "tile_height": _TILE}
             options |= {"pyramid": True, "bigtiff": True, **tiles}
             # By its name: only then libvips keeps the smaller copies in files, not in memory.
@@ -364,7 +379,7 @@ class Sink:
             return
         file: Any = (
             tempfile.TemporaryFile(prefix="enlarge-", buffering=0)  # noqa: SIM115
-            if self._temporary is None
+            if not isinstance(self._temporary, TemporaryFile)
             else self._temporary.file
         )
         self._output = output = _Output(file, "tiff", b"")
@@ -407,7 +422,10 @@ def _limits(entry: Format, channels: int, dtype: np.dtype[Any], metadata: Metada
         "text": "texts",
         "density": "resolution",
     }
-    lost = [words[field] for field in words if field in metadata.names() - entry.metadata]
+    gone = metadata.names() - entry.metadata
+    if metadata.density and all(abs(value * 25.4 - 72) < 0.05 for value in metadata.density):
+        gone -= {"density"}  # what libvips says where PNG and JPEG say nothing
+    lost = [words[field] for field in words if field in gone]
     if lost:
         notes.append(f"{name} does not keep here: {', '.join(lost)}")
     return notes
@@ -429,18 +447,18 @@ def create_picture(
 ) -> Sink:
     """Begin a picture of `width` × `height` × `channels` (1 to 4, alpha straight) of `dtype`.
 
-    `target`: a path, or a binary stream that is written in order. `format`: a key of `FORMATS`.
-    `quality`: 1 to 100, for JPEG, WebP and AVIF; 100 is lossless in the last two. `metadata`: the
-    source's; `keep` says what of it stays ("none" keeps the colour profile, without which colours
-    would change). `provenance`: how the result is made; what the source says of itself in that way
-    is dropped. `pyramid`: a tiled BigTIFF that holds smaller copies too, each half of the one
-    before (of a TIFF file only).
+    `target`: a path, or a binary stream that is written in order. `format`: a key of `WRITABLE`.
+    `quality`: 1 to 100, for JPEG, WebP and AVIF; 100 is lossless in the last two, and in DeepZoom,
+    where it is the default. `metadata`: the source's; `keep` says what of it stays ("none" keeps
+    the colour profile, without which colours would change). `provenance`: how the result is made;
+    what the source says of itself in that way is dropped. `pyramid`: a tiled BigTIFF that holds
+    smaller copies too, each half of the one before (of a TIFF file only).
     Raises `OptionError`, or `OutputError` where format or place cannot take it; then nothing is
     left behind.
     """
-    entry = FORMATS.get(format)
+    entry = WRITABLE.get(format)
     if entry is None:
-        raise OptionError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
+        raise OptionError(f"unknown format {format!r}: choose one of {', '.join(WRITABLE)}")
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"quality {quality} is not between 1 and 100")
     if pyramid and (format != "tiff" or not isinstance(target, Path)):
@@ -448,6 +466,11 @@ def create_picture(
         raise OptionError(
             f"--pyramid and {where} contradict each other: only a .tif file holds one"
         )
+    if format in ZOOMS:
+        if not isinstance(target, Path):
+            raise OptionError(f"{format} is not written to a stream; name a file")
+        if quality is not None and quality < 100:  # tiles are JPEGs
+            entry = replace(entry, depths=("uint8",), alpha=False)
     dtype = np.dtype(dtype)
     if dtype.name not in ("uint8", "uint16", "float32") or not 1 <= channels <= 4:
         raise ValueError(f"expected 1 to 4 channels of uint8, uint16 or float32, got {dtype}")
@@ -455,6 +478,8 @@ def create_picture(
     prepare()
     kept = channels - 1 if channels in (2, 4) and not entry.alpha else channels
     made, notes = for_result(metadata or Metadata(), keep, width, height, kept)
-    made = with_provenance(made, provenance, text=format == "png")
+    in_packet = None if format in ZOOMS else provenance
+    made = with_provenance(made, in_packet, text=format == "png")
     notes += _limits(entry, channels, dtype, made)
-    return Sink(target, entry, (width, height), channels, dtype, quality, made, notes, pyramid)
+    size = (width, height)
+    return Sink(target, entry, size, channels, dtype, quality, made, notes, pyramid, provenance)
