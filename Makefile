@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH ?= torch==2.13.0
+SPANDREL ?= spandrel==0.4.2
 
 ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
@@ -46,10 +47,13 @@ $(VENV)/.app: $(VENV)/.base
 	@touch $@
 
 # torch is named first and by version: the CPU build, never the one that brings CUDA along.
+# spandrel, to compare networks with, comes alone: it asks for torchvision, whose wheels break beside
+# the CPU build, and needs it for two of its networks only (benchmarks/others.py).
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what the tests need into $(VENV) (once)"
 	@$(PIP) install --quiet "$(TORCH)"
 	@$(PIP) install --quiet --editable ".[train,dev]"
+	@$(PIP) install --quiet --no-deps "$(SPANDREL)"
 	@touch $@
 
 clean:

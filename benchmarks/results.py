@@ -39,15 +39,15 @@ def measured() -> dict[str, Any]:
         parameters = {w.path.stem: w.card.parameters for w in models}
         title = f"×{factor}, bicubic inputs"
         sets = bicubic_sets(factor)
-        tables.append(_judged(title, factor, sets, methods, Protocol(), parameters))
+        tables.append(judged(title, factor, sets, methods, Protocol(), parameters))
         if factor == 4:
             title = "Photographed pairs (City100, four pairs that nothing is trained on)"
             real = [photographed()]
-            tables.append(_judged(title, factor, real, methods, Protocol("rgb"), parameters))
+            tables.append(judged(title, factor, real, methods, Protocol("rgb"), parameters))
     return {"date": date.today().isoformat(), "commit": _commit(), "tables": tables}
 
 
-def _judged(
+def judged(
     title: str,
     factor: int,
     sets: Sequence[DataSet],
@@ -55,6 +55,7 @@ def _judged(
     protocol: Protocol,
     parameters: dict[str, int],
 ) -> dict[str, Any]:
+    """One table: every method on every set, and the models' numbers of parameters."""
     rows: dict[str, dict[str, Any]] = {
         method.name: {"model": method.name, "parameters": parameters.get(method.name), "data": {}}
         for method in methods

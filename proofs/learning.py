@@ -9,15 +9,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from enlarge.memory import format_size
+from enlarge.networks import build
 from enlarge.training.config import load_config
 from enlarge.training.footprint import fitted, measure_in_child
 from enlarge.training.watching import LAST, LOG
-from proofs.result import Proof, Result
+from enlarge.weights.export import describe, export_onnx, with_card
+from enlarge.weights.measuring import working_sets
+from proofs.memory import picture
+from proofs.result import Proof, Result, enlarge
 
 ROOT = Path(__file__).parents[1]
 _LIMIT = 64 * 10**9
@@ -87,7 +92,38 @@ def _environment(work: str) -> dict[str, str]:
     return {**os.environ, "TMPDIR": work}
 
 
+_SIDE, _TILE, _HALO = 40, 64, 16
+
+
+def deck_preset() -> Result:
+    """The deck's network with 64 blocks of 256 features: built, a step of training, a picture."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as name:
+        model = Path(name) / "deck.onnx"
+        config = load_config(ROOT / "recipes/deck_hybrid.yaml", ["train.batch=1"])
+        ((pixels, step),) = measure_in_child(config, _LIMIT, (64,))
+        network = build("edswin-deck-64").eval()
+        card = describe(
+            network, name="deck", architecture=config.model.network, options={}, precisions=("f32",)
+        )
+        export_onnx(network, replace(card, halo=_HALO), model)
+        sets = working_sets(model, replace(card, halo=_HALO), (_TILE,))
+        with_card(model, replace(card, halo=_HALO, tiles=sets))
+        source = picture(Path(name), _SIDE, _SIDE)
+        done = enlarge(source, "-o", Path(name) / "out.png", "--model", model)
+    right = (done["width"], done["height"]) == (4 * _SIDE, 4 * _SIDE)
+    return Result(
+        "edswin-deck with 64 blocks × 256 features builds, takes a training step on a 64² patch, "
+        "and enlarges a picture through the command",
+        f"{card.parameters:,} parameters; peak of the training process {format_size(step)}; "
+        f"{_SIDE}² → {done['width']}² in {done['seconds']:.0f} s, peak "
+        f"{format_size(done['peak_memory'])}",
+        right and pixels == 64 * 64 and card.parameters > 80e6,
+    )
+
+
 PROOFS: dict[str, Proof] = {
+    "deck preset": deck_preset,
     "memory of a training step": estimate_holds,
     "killed training": killed_run_is_exact,
 }

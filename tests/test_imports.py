@@ -36,6 +36,7 @@ ALLOWED = {
     "metrics": {
         *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
     },
+    "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "report": {"errors"},
     "batch": {
         *("errors", "memory", "media", "engines", "weights", "picture", "budget", "upscaler"),
@@ -60,7 +61,7 @@ LEARNING = (
 )
 MAY_USE_TORCH = (
     *("networks", "training", "weights.export", "weights.foreign", "data.datasets"),
-    *("engines.torch", "weights.opening"),
+    *("engines.torch", "weights.opening", "weights.backbones", "metrics.perceptual"),
 )
 
 

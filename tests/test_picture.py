@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,13 @@ from enlarge.engines import pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
 from enlarge.media.rows import ArrayRows
+from enlarge.networks import build
 from enlarge.picture import EnlargedRows, Progress, feather_of, reaches, resample_reach
 from enlarge.tiling import Plan, make_plan
+from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
+from enlarge.weights.files import read_card
+from tests.engines.models import write
 
 FAST = find_weights("fast")
 
@@ -331,6 +337,33 @@ def test_reading_in_other_bands_changes_nothing() -> None:
     while len(part := other.read(7)):
         parts.append(part)
     assert np.array_equal(np.concatenate(parts), wanted)
+
+
+@pytest.mark.parametrize("size", [(233, 311), (331, 97)])
+def test_exact_takes_the_whole_margin_of_a_deep_network(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    """Margin 72, of which the card's halo is 8: far pixels count, and only --exact sees them."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    options = {"scale": 2, "features": 4, "blocks": 34}
+    network = build("edsr", **options).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.startswith("body."):
+                parameter.mul_(1.5)
+    path = write(network, "edsr", options, tmp_path)
+    card = read_card(path)
+    assert card is not None
+    assert (card.margin, card.halo) == (72, 8)
+    card = replace(card, tiles=dict.fromkeys((64, 224), 10**7))
+    model = Upscaler(Weights(path, card), precision="f32")
+    image = photograph(*size)
+    wanted = np.rint(plain(image, Weights(path, card)).clip(0, 1) * 255)
+    exact = np.abs(model.upscale(image, tile=224, exact=True) - wanted)
+    assert exact.max() <= 1
+    assert np.mean(exact > 0) <= 0.001
+    assert np.abs(model.upscale(image, tile=64) - wanted).max() > 1
 
 
 class Marks:

@@ -3,6 +3,7 @@
     python -m experiments.deck_table hybrid-1         train and judge one cell (about 20 minutes)
     python -m experiments.deck_table                  say which cells are done
     python -m experiments.deck_table table            write docs/deck_table.md and its chart
+    python -m experiments.deck_table adopt FOLDER MACHINE     cells that a lent GPU trained
 
 A cell is a model and a seed: phase 1 (train : valid 8 : 2 of city100's train.csv, 64² grid patches)
 and phase 2 (all of it, with flips), MINUTES each, judged on valid.csv, by which nothing is chosen.
@@ -12,75 +13,39 @@ Run it alone on the machine. MINUTES=0.1 in the environment tries it out.
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from enlarge.metrics.evaluation import Result, bicubic, evaluate, model_method
 from enlarge.metrics.pairs import find_set
 from enlarge.metrics.protocol import Protocol
+from enlarge.networks import build
 from enlarge.training.config import Config, data_root, load_config
 from enlarge.training.fit import RUNS, fit
 from enlarge.training.result import write_model
+from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights
-from enlarge.weights.export import export_onnx, load_network, round_to_half, with_card
+from enlarge.weights.export import (
+    describe,
+    export_onnx,
+    load_network,
+    round_to_half,
+    with_card,
+)
+from experiments.deck_table.cells import CELLS, Cell
+from experiments.gpu.ship import read
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULTS, MODELS = HERE / "results", HERE / "models"
 CITY = Path("real/city100")
-FACTOR = 4
-"""Every width, and every number of layers, is the deck's divided by this (heads: what divides)."""
-MUON = ["train.optimizer=muon", "train.lr=0.01", "train.decay=0.5", "train.warmup=50",
-        "train.ema=0.99", "train.clip=1.0"]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A model at this machine's size, a seed, and what differs from the deck's recipe."""
-
-    network: str
-    options: dict[str, Any]
-    seed: int
-    overrides: list[str] = field(default_factory=list)
-    about: str = "the deck's: L1, Adam 1e-4, cosine, batch 16"
-
-
-_EDSR = {"features": 64 // FACTOR, "blocks": 16 // FACTOR}
-_LIGHT = {"dim": 60 // FACTOR, "heads": 3}
-# Swin layers come in pairs, plain and shifted.
-_STL = 2 * math.ceil(6 / FACTOR / 2)
-OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "edsr": ("edsr", _EDSR),
-    "swinir": (
-        "swinir",
-        {"dim": _LIGHT["dim"], "depths": [_STL] * 3, "heads": [_LIGHT["heads"]] * 3},
-    ),
-    "hybrid": (
-        "edswin-deck",
-        {
-            "features": 256 // FACTOR,
-            "blocks": 64 // FACTOR,
-            "dim": _LIGHT["dim"],
-            "depths": [_STL] * 4,
-            "heads": [_LIGHT["heads"]] * 4,
-        },
-    ),
-}
-CELLS: dict[str, Cell] = {
-    f"{name}-{seed}": Cell(network, options, seed)
-    for name, (network, options) in OPTIONS.items()
-    for seed in (1, 2)
-} | {
-    f"{name}-muon": Cell(network, options, 1, MUON, "Muon 0.01, running average, clipping")
-    for name, (network, options) in OPTIONS.items()
-}
 
 
 def config_of(name: str, cell: Cell, phase: int, minutes: float) -> Config:
@@ -120,6 +85,48 @@ def run(name: str, cell: Cell, minutes: float) -> None:
         phases.append({"minutes": minutes, "steps": lines[-1]["step"], "curve": lines})
     write_model(config, folder)
     network, card = load_network(folder / "model.safetensors")
+    record(name, cell, network, card, phases, f"{platform.machine()}, {os.cpu_count()} cores")
+
+
+def adopt(folder: Path, machine: str) -> None:
+    """Take over the files and the log that `experiments.gpu.calls deck` left on a lent machine."""
+    states = read(folder)
+    logs = json.loads((folder / "logs.json").read_text())
+    for name, cell in CELLS.items():
+        phases = []
+        for phase in (1, 2):
+            log = logs[f"deck-{name}-{phase}"]
+            curve = [{**line, "minutes": line["seconds"] / 60} for line in log if line["steps"]]
+            phases.append(
+                {"minutes": curve[-1]["minutes"], "steps": int(log[-1]["step"]), "curve": curve}
+            )
+        options = {"scale": 4, **cell.options}
+        network = build(cell.network, **options)
+        state = {key: value.float() for key, value in states[f"deck-{name}-2"].items()}
+        network.load_state_dict(state)
+        card = describe(
+            network,
+            name=f"deck-{name}",
+            architecture=cell.network,
+            options=options,
+            data="City100's 18 training pairs, photographed",
+            licence="MIT, © 2019 Chang Chen",
+            recipe="experiments/deck_table",
+            hours=round(sum(phase["minutes"] for phase in phases) / 60, 4),
+            scores={},
+        )
+        record(name, cell, network.eval(), card, phases, machine)
+
+
+def record(
+    name: str,
+    cell: Cell,
+    network: nn.Module,
+    card: Card,
+    phases: list[dict[str, Any]],
+    machine: str,
+) -> None:
+    """Export the trained network, judge it, and write the cell's JSON."""
     round_to_half(network)
     MODELS.mkdir(exist_ok=True)
     card = replace(card, name=f"deck-{name}", recipe="experiments/deck_table")
@@ -134,7 +141,7 @@ def run(name: str, cell: Cell, minutes: float) -> None:
         "recipe": cell.about,
         "parameters": card.parameters,
         "flops": card.flops,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine,
         "phases": phases,
         "scores": judge(Weights(model, card)),
     }
@@ -173,6 +180,9 @@ def loss_of(weights: Weights) -> float:
 def main(arguments: list[str]) -> None:
     """One cell, the table, or what there is."""
     minutes = float(os.environ.get("MINUTES", "10"))
+    if arguments[:1] == ["adopt"]:
+        adopt(Path(arguments[1]), arguments[2])
+        return
     for argument in arguments:
         if argument == "table":
             from experiments.deck_table.table import write

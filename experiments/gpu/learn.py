@@ -52,6 +52,13 @@ class Job:
     compiled: bool = False
     seed: int = 0
     every: float = 30.0  # seconds between judgements
+    warmup: int = 300  # steps in which the rates rise
+    clip: float = 0.0  # largest norm of all gradients together; 0: any
+    turned: str = "dihedral"  # or flips, or none
+    recoloured: float = 0.0  # share of the patches whose colours are swapped or contrast lowered
+    taught: float = 0.0  # weight of the pool's taught pictures against the photographs
+    prepared: bool = False  # the time begins when the first stage is ready
+    beta: float = 0.99  # AdamW's second
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -125,6 +132,11 @@ class Optimizer:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One update; gradients in the order of `parameters`."""
+        beta = self.job.beta
+        if self.job.clip:
+            gradients = list(gradients)
+            norm = torch.stack(torch._foreach_norm(gradients)).norm()
+            gradients = torch._foreach_mul(gradients, (self.job.clip / (norm + 1e-6)).clamp(max=1))
         rate = self.share * self.job.lr
         start = 0
         for stack, moment in zip(self.stacks, self.moments, strict=True):
@@ -140,9 +152,9 @@ class Optimizer:
         rest = [g.contiguous() for g in gradients[start:]]
         self.count.add_(1.0)
         torch._foreach_lerp_(self.first, rest, 0.1)
-        torch._foreach_mul_(self.second, 0.99)
-        torch._foreach_addcmul_(self.second, rest, rest, 0.01)
-        below = torch._foreach_div(self.second, 1.0 - torch.pow(0.99, self.count))
+        torch._foreach_mul_(self.second, beta)
+        torch._foreach_addcmul_(self.second, rest, rest, 1.0 - beta)
+        below = torch._foreach_div(self.second, 1.0 - torch.pow(beta, self.count))
         torch._foreach_sqrt_(below)
         torch._foreach_add_(below, 1e-8)
         steps = torch._foreach_div(self.first, below)
@@ -195,12 +207,17 @@ class Run:
     def step(self, batch: int, patch: int) -> None:
         """One batch, one update of everything."""
         job = self.job
-        low, high, plain = self.pool.batch(batch, patch, job.flat)
+        low, high, taught, plain = self.pool.batch(batch, patch, job.flat, job.turned)
+        if job.recoloured:
+            low, high, taught = recolour((low, high, taught), job.recoloured)
         with self._autocast():
             enlarged = self.network(low.contiguous(memory_format=torch.channels_last))
         enlarged = enlarged.float()
         own, wanted = beyond_range(enlarged, high)
         each = (own - wanted).abs().mean((1, 2, 3))
+        if job.taught:
+            learned = (enlarged - taught).abs().mean((1, 2, 3))
+            each = each + job.taught * (learned - each)
         pixel = (each * torch.where(plain, job.flat_weight, 1.0)).mean()
         loss = pixel
         if job.adversarial:
@@ -256,7 +273,8 @@ class Run:
     def _share(self) -> float:
         job = self.job
         fallen = max(0.0, self.progress() - (1.0 - job.decay)) / job.decay
-        return min(1.0, (self.taken + 1) / 300.0) * 0.5 * (1.0 + math.cos(math.pi * fallen))
+        rising = min(1.0, (self.taken + 1) / max(job.warmup, 1))
+        return rising * 0.5 * (1.0 + math.cos(math.pi * fallen))
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights by name, float32 on the CPU."""
@@ -273,6 +291,8 @@ class Run:
                 continue
             begun = time.monotonic()
             step = self.captured(batch, patch)
+            if self.job.prepared and number == 0:
+                self.started = time.monotonic()
             print(
                 f"{self.job.name}: stage {number} ready after {time.monotonic() - begun:.1f} s",
                 flush=True,
@@ -316,6 +336,24 @@ class Run:
         if self.job.adversarial:  # no score tells which is best: keep them all
             torch.save(weights, results / f"{self.job.name}@{len(self.log)}.pt")
         (results / f"{self.job.name}.json").write_text(json.dumps(self.log))
+
+
+def recolour(pictures: Sequence[Tensor], share: float) -> list[Tensor]:
+    """The pictures of a batch, (B, 3, H, W) each, some of them in other colours, all alike.
+
+    What a bicubic reduction commutes with: half of the share has its colours swapped, half its
+    contrast lowered to 0.6 at the least, around any gray.
+    """
+    count, device = len(pictures[0]), pictures[0].device
+    drawn = torch.rand(count, device=device)
+    kept = torch.arange(3, device=device).expand(count, 3)
+    order = torch.rand(count, 3, device=device).argsort(1)
+    order = torch.where((drawn < share / 2)[:, None], order, kept)[:, :, None, None]
+    weaker = (drawn >= share / 2) & (drawn < share)
+    gain = torch.where(weaker, 0.6 + 0.4 * torch.rand(count, device=device), 1.0)
+    lift = (1.0 - gain) * torch.rand(count, device=device)
+    gain, lift = gain[:, None, None, None], lift[:, None, None, None]
+    return [each.gather(1, order.expand(each.shape)) * gain + lift for each in pictures]
 
 
 @torch.no_grad()

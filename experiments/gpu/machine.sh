@@ -3,8 +3,8 @@
 set -euo pipefail
 export KEPT=${KEPT:-/tmp/kept} VIPS_CONCURRENCY=1 OMP_NUM_THREADS=1
 mkdir -p "$KEPT/packs" "$KEPT/site"
-for pack in runs/gpu/one runs/gpu/two; do
-    if [ -d "$pack" ]; then cp -r "$pack" "$KEPT/packs/"; fi
+for pack in runs/gpu/*/; do
+    if [ -f "$pack/pictures.bin" ]; then cp -r "$pack" "$KEPT/packs/"; fi
 done
 for wheel in runs/gpu/one/wheels/*.whl; do
     if [ -f "$wheel" ]; then python3 -m zipfile -e "$wheel" "$KEPT/site"; fi

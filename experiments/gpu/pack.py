@@ -1,11 +1,12 @@
 """Pack photographs for a machine that nothing but 64 MiB a call reaches.
 
-    python -m experiments.gpu.pack --gathered FOLDER --out runs/gpu
+    python -m experiments.gpu.pack --gathered FOLDER… --out runs/gpu [--begin weights.pt]
 
-FOLDER is what `experiments/photographs/gather.py` made. Writes OUT/one/ and OUT/two/, each with
-half of the `free` photographs and of the gathered ones; OUT/one/ also holds the validation parts
-and City100's training pairs. Tiles are JPEG XL of quality 96 (48 dB of luma to the lossless tile,
-3.8 bits a pixel), the validation parts 98, low-resolution photographs lossless.
+FOLDER is what `experiments/photographs/gather.py` made. Writes OUT/one/, OUT/two/ and OUT/three/,
+each with its share of the `free` photographs and of the gathered ones; OUT/one/ also holds the
+validation parts and City100's pairs, OUT/two/ also the weights of `--begin` that are trained on.
+Tiles are JPEG XL of quality 96 (48 dB of luma to the lossless tile, 3.8 bits a pixel), the
+validation parts and City100's HR 98, low-resolution photographs lossless.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import pillow_jxl  # noqa: F401  (registers the JPEG XL encoder)
+import torch
 from PIL import Image
 
 from enlarge.data.photos import list_photos, read_rgb
 
 LOSSLESS = 100
+FIRST = 0.06
+"""The share of the photographs in the first pack."""
+BEGIN = ("quality", "fast")
 
 
 def coded(task: tuple[str, Path, int]) -> tuple[str, bytes]:
@@ -49,34 +54,43 @@ def write(folder: Path, tasks: Iterable[tuple[str, Path, int]]) -> None:
     print(f"{folder}: {len(index)} pictures, {total / 2**20:.1f} MiB")
 
 
-def city100(list_of_pairs: Path) -> Iterator[tuple[str, Path, int]]:
+def city100(list_of_pairs: Path, sides: str) -> Iterator[tuple[str, Path, int]]:
     """The pairs of a csv, both sides of each."""
     with list_of_pairs.open(newline="") as file:
         for number, row in enumerate(csv.DictReader(file)):
-            yield f"city-low/{number}", list_of_pairs.parent / row["LR"], LOSSLESS
-            yield f"city-high/{number}", list_of_pairs.parent / row["HR"], 97
+            yield f"{sides}-low/{number}", list_of_pairs.parent / row["LR"], LOSSLESS
+            yield f"{sides}-high/{number}", list_of_pairs.parent / row["HR"], 98
 
 
 def main() -> None:
-    """Write both halves."""
+    """Write the three packs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gathered", type=Path, required=True)
+    parser.add_argument("--gathered", type=Path, nargs="+", required=True)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--begin", type=Path)
     told = parser.parse_args()
     photos = told.data / "photos"
-    tiles = [*list_photos(photos, ["free"]), *list_photos(told.gathered, None)]
+    tiles = list_photos(photos, ["free"])
+    for folder in told.gathered:
+        tiles += list_photos(folder, None)
     order = np.random.default_rng(0).permutation(len(tiles))
-    halves = [[(f"train/{i}", tiles[i], 96) for i in order[start::2]] for start in (0, 1)]
+    train = [(f"train/{i}", tiles[i], 96) for i in order]
     judges = [
         (f"{part}/{path.stem}", path, 98)
         for part in ("valid", "detail")
         for path in list_photos(photos, [part])
     ]
-    pairs = city100(told.data / "real" / "city100" / "train.csv")
-    cut = len(halves[0]) * 78 // 100  # the first half also carries judges, pairs and wheels
-    write(told.out / "one", [*judges, *pairs, *halves[0][:cut]])
-    write(told.out / "two", [*halves[0][cut:], *halves[1]])
+    city = told.data / "real" / "city100"
+    pairs = [*city100(city / "train.csv", "city"), *city100(city / "valid.csv", "city-valid")]
+    # The first also carries judges, pairs and wheels.
+    ends = [round(len(train) * share) for share in (FIRST, (1 + FIRST) / 2)]
+    write(told.out / "one", [*judges, *pairs, *train[: ends[0]]])
+    write(told.out / "two", train[ends[0] : ends[1]])
+    write(told.out / "three", train[ends[1] :])
+    if told.begin:
+        states = torch.load(told.begin, weights_only=True)
+        torch.save({name: states[name] for name in BEGIN}, told.out / "two" / "begin.pt")
 
 
 if __name__ == "__main__":

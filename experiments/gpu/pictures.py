@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import pickle
@@ -13,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
-SCALES = (2, 4)
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,21 @@ class Tile:
     low: dict[int, Pixels]
 
 
-def _decode(item: tuple[str, bytes, float]) -> Tile:
+def decode_rgb(data: bytes) -> Pixels:
+    """A JPEG XL file as uint8 H×W×3."""
     import pillow_jxl  # noqa: F401  (registers the JPEG XL decoder)
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def _decode(item: tuple[str, bytes, float], scales: Sequence[int]) -> Tile:
     from PIL import Image
 
     from enlarge.media.resample import imresize
 
     name, data, reduce = item
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = Image.fromarray(decode_rgb(data))
     if reduce != 1.0:
         size = (round(image.width * reduce), round(image.height * reduce))
         image = image.resize(size, Image.Resampling.LANCZOS)
@@ -43,29 +50,45 @@ def _decode(item: tuple[str, bytes, float]) -> Tile:
     high = np.asarray(image)
     if name.startswith("city-"):
         return Tile(name, high, {})
-    height, width = (side - side % max(SCALES) for side in high.shape[:2])
+    height, width = (side - side % max(scales) for side in high.shape[:2])
     high = np.ascontiguousarray(high[:height, :width])
-    return Tile(name, high, {s: imresize(high, height // s, width // s) for s in SCALES})
+    return Tile(name, high, {s: imresize(high, height // s, width // s) for s in scales})
 
 
-def read(folders: Sequence[Path], *, smaller: float, workers: int, first: int = 0) -> list[Tile]:
-    """Every picture of the packs, training tiles of 384 and more also reduced to `smaller`."""
+def read(
+    folder: Path, *, smaller: Sequence[float], scales: Sequence[int], workers: int, first: int = 0
+) -> list[Tile]:
+    """Every picture of a pack, training tiles of 384 and more also reduced to each `smaller`."""
     items: list[tuple[str, bytes, float]] = []
-    for folder in folders:
-        data = (folder / "pictures.bin").read_bytes()
-        start = 0
-        for name, size in json.loads((folder / "pictures.json").read_text()):
-            items.append((name, data[start : start + size], 1.0))
-            start += size
+    data = (folder / "pictures.bin").read_bytes()
+    start = 0
+    for name, size in json.loads((folder / "pictures.json").read_text()):
+        items.append((name, data[start : start + size], 1.0))
+        start += size
     items = items[:first] if first else items
+    decode = functools.partial(_decode, scales=scales)
     with ProcessPoolExecutor(workers) as pool:
-        tiles = list(pool.map(_decode, items, chunksize=4))
+        tiles = list(pool.map(decode, items, chunksize=4))
         again = [
-            (name, data, smaller)
+            (name, data, reduce)
             for (name, data, _), tile in zip(items, tiles, strict=True)
             if name.startswith("train/") and min(tile.high.shape[:2]) >= 384
+            for reduce in smaller
         ]
-        return tiles + (list(pool.map(_decode, again, chunksize=4)) if smaller else [])
+        return tiles + list(pool.map(decode, again, chunksize=4))
+
+
+def ensembled(network: nn.Module, low: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] to the mean of a network's outputs over the eight orientations."""
+    total = torch.zeros((), device=low.device)
+    for turn in (False, True):
+        for sides in ((), (-1,), (-2,), (-2, -1)):
+            seen = (low.mT if turn else low).flip(sides).contiguous()
+            with torch.autocast(low.device.type, torch.bfloat16, cache_enabled=False):
+                out = network(seen)
+            out = out.float().flip(sides)
+            total = total + (out.mT if turn else out) / 8
+    return total
 
 
 class Pool:
@@ -103,12 +126,34 @@ class Pool:
             [len(flat) * weight for flat, (_, _, weight) in zip(lows, pairs, strict=True)]
         )
         self.mass = torch.tensor(mass / mass[-1], dtype=torch.float64, device=device)
+        self.taught: Tensor | None = None
 
-    def batch(self, count: int, patch: int, flat: float) -> tuple[Tensor, Tensor, Tensor]:
-        """LR (B, 3, p, p) and HR (B, 3, sp, sp) in [0, 1], and which are of one colour, (B,).
+    @torch.no_grad()
+    def teach(self, network: nn.Module) -> None:
+        """Keep what a network makes of every LR tile (the mean over its eight orientations)."""
+        self.taught = torch.empty_like(self.high)
+        alike: dict[tuple[int, int], list[int]] = {}
+        shapes = zip(self.rows.tolist(), self.columns.tolist(), strict=True)
+        for tile, shape in enumerate(shapes):
+            alike.setdefault(shape, []).append(tile)
+        for (rows, columns), tiles in alike.items():
+            inside = torch.arange(rows * columns, device=self.device)
+            outside = torch.arange(rows * columns * self.scale**2, device=self.device)
+            for some in torch.tensor(tiles, device=self.device).split(8):
+                low = self.low[self.low_at[some, None] + inside].view(-1, rows, columns, 3)
+                made = ensembled(network, low.permute(0, 3, 1, 2).float() / 255.0)
+                pixels = made.clamp(0, 1).mul(255.0).round().byte().permute(0, 2, 3, 1)
+                place = self.high_at[some, None] + outside
+                self.taught[place] = pixels.reshape(len(some), -1, 3)
 
-        All eight orientations. A share `flat` is replaced by patches of one colour, a third of
-        those black or white.
+    def batch(
+        self, count: int, patch: int, flat: float, turned: str = "dihedral"
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """LR (B, 3, p, p), HR (B, 3, sp, sp) and what was taught for it, all in [0, 1], and which
+        are of one colour, (B,).
+
+        All eight orientations, or horizontal and vertical flips, or none. A share `flat` is
+        replaced by patches of one colour, a third of those black or white.
         """
         device = self.device
         drawn = torch.rand(count, dtype=torch.float64, device=device)
@@ -117,6 +162,8 @@ class Pool:
         y = (torch.rand(count, device=device) * (rows - patch + 1)).long()
         x = (torch.rand(count, device=device) * (columns - patch + 1)).long()
         turn, down, across = torch.randint(0, 2, (3, count, 1, 1), device=device).bool()
+        turn = turn & (turned == "dihedral")
+        down, across = down & (turned != "none"), across & (turned != "none")
 
         def cut(flat_pixels: Tensor, at: Tensor, factor: int) -> Tensor:
             side = patch * factor
@@ -132,13 +179,17 @@ class Pool:
             cut(self.low, self.low_at[tile], 1),
             cut(self.high, self.high_at[tile], self.scale),
         )
+        taught = high
+        if self.taught is not None:
+            taught = cut(self.taught, self.high_at[tile], self.scale)
         plain = torch.rand(count, device=device) < flat
         colour = torch.randint(0, 256, (count, 3, 1, 1), device=device).float() / 255.0
         extreme = torch.randint(0, 2, (count, 1, 1, 1), device=device).float()
         often = torch.rand(count, 1, 1, 1, device=device) < 1 / 3
         colour = torch.where(often, extreme, colour)
         shown = plain[:, None, None, None]
-        return torch.where(shown, colour, low), torch.where(shown, colour, high), plain
+        low, high, taught = (torch.where(shown, colour, each) for each in (low, high, taught))
+        return low, high, taught, plain
 
 
 # Degraded partners, made by the package's own chains while the GPU is busy ------------------------

@@ -1,9 +1,9 @@
 """Turn what came back from the lent machine into the wheel's files, with their cards.
 
-    python -m experiments.gpu.ship FOLDER NAME… [--take photo-sharp@3]
+    python -m experiments.gpu.ship FOLDER NAME… [--take STATE]
 
-FOLDER holds weights.pt, double.pt and photo-sharp.pt. Afterwards `python -m benchmarks.score NAME`
-writes the scores. `--take` ships another of the kept states under the one NAME.
+FOLDER holds the files that the calls left in $OUT. Afterwards `python -m benchmarks.score NAME`
+writes the scores. `--take` ships another of the states under the one NAME (photo-sharp@3, quality-2).
 """
 
 from __future__ import annotations
@@ -22,17 +22,23 @@ from enlarge.weights.export import describe, round_to_half
 SHIPPED = Path(__file__).parents[2] / "src" / "enlarge" / "weights" / "data"
 PICTURES = (
     "`free` photographs (wiki, Unsplash, Debian wallpapers, imagecompression.info) and those of "
-    "experiments/photographs/SOURCES.tsv; 1,671 tiles, 193 megapixels; 867 also reduced to 0.7"
+    "experiments/photographs/SOURCES.tsv"
 )
+FIRST = "; 1,671 tiles, 193 megapixels; 867 also reduced to 0.7"
+BOTH = "; 3,944 tiles, 371 megapixels"
+SECOND = {  # the models of the second sitting
+    "quality": f"{FIRST}; then {BOTH.removeprefix('; ')}, 886 also reduced to 0.85 and 0.7",
+    "fast": f"{FIRST}; then {BOTH.removeprefix('; ')}, taught by quality's self-ensemble",
+}
 LICENCE = (
-    "public domain, CC0, CC-BY, CC-BY-SA, Unsplash, Pexels, LGPL, GPL, BSD; authors in "
+    "public domain, CC0, CC-BY, CC-BY-SA, Unsplash, Pexels, LGPL, GPL, BSD, MIT; authors in "
     "experiments/photographs/SOURCES.tsv"
 )
 CHAINS = "; LR by the chains compressed, cctv, old, real and bicubic; City100's 18 training pairs"
 CITY = "; City100 MIT, © 2019 Chang Chen"
 HOURS = {  # on one H200; a model that starts from another counts its hours too
-    "quality": 289 / 3600,
-    "fast": 95 / 3600,
+    "quality": (289 + 230) / 3600,
+    "fast": (95 + 156) / 3600,
     "photo": (289 + 79) / 3600,
     "photo-sharp": (289 + 79 + 36) / 3600,
     "quality-x2": (289 + 91) / 3600,
@@ -41,10 +47,12 @@ HOURS = {  # on one H200; a model that starts from another counts its hours too
 
 
 def read(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Every state that came back, by name."""
+    """Every state that came back, by name: the files hold tensors called NAME/KEY."""
     states: dict[str, dict[str, torch.Tensor]] = {}
-    for file in ("weights.pt", "double.pt", "photo-sharp.pt"):
-        states |= torch.load(folder / file, weights_only=True)
+    for file in sorted(folder.glob("*.pt")):
+        for name, tensor in torch.load(file, weights_only=True).items():
+            state, _, key = name.partition("/")
+            states.setdefault(state, {})[key] = tensor
     return states
 
 
@@ -70,7 +78,7 @@ def ship(name: str, state: dict[str, torch.Tensor]) -> None:
         name=name,
         architecture=architecture,
         options=options,
-        data=PICTURES + (CHAINS if photo else "; LR by MATLAB's bicubic"),
+        data=PICTURES + SECOND.get(name, FIRST) + (CHAINS if photo else "; LR by MATLAB's bicubic"),
         licence=LICENCE + (CITY if photo else ""),
         recipe=f"recipes/{name}.yaml",
         hours=round(HOURS[name], 3),

@@ -39,11 +39,11 @@ def bicubic(low: Pixels) -> Pixels:
     return imresize(low, SCALE * low.shape[0], SCALE * low.shape[1])
 
 
-def method(model: str) -> Enlarge:
+def method(model: str, strength: float | None = None) -> Enlarge:
     """A model as a function, or bicubic."""
     if model == "bicubic":
         return bicubic
-    upscaler = open_model(model)
+    upscaler = open_model(model, strength=strength)
 
     def run(low: Pixels) -> Pixels:
         enlarged: Pixels = upscaler.upscale(low, scale=SCALE)

@@ -3,7 +3,10 @@
     python -m experiments.photo.sheets OUT MODEL… [--plates] [--faces FOLDER]
 
 Writes OUT/*.jpg: one row for each picture, columns bicubic and the models, cut to 96 LR pixels.
-`--plates` renders number plates and puts them through `cctv`; `--faces FOLDER` takes portraits.
+`--plates` renders number plates and puts them through `cctv`. `--faces FOLDER` does so with two
+portraits that are works of the United States' government, and so in the public domain: Eileen
+Collins (NASA), `astronaut.png` of scikit-image, and Grace Hopper (US Navy), `grace_hopper.jpg` of
+matplotlib's wheel. Each stands there at two sizes, and the original in a last column.
 """
 
 from __future__ import annotations
@@ -17,10 +20,19 @@ from benchmarks.sets import data_root
 from PIL import Image, ImageDraw, ImageFont
 
 from enlarge.data.degradations import cctv
-from enlarge.data.photos import crop_to_multiple, find_pictures, read_rgb
+from enlarge.data.photos import find_pictures, read_rgb
+from enlarge.media.resample import imresize
 from experiments.photo.__main__ import SCALE, Enlarge, Pixels, method
 
 SIDE = 96
+FACE = 40
+PORTRAITS = (
+    ("astronaut.png", 1.0, 146, 30),
+    ("astronaut.png", 2.0, 33, 0),
+    ("grace_hopper.jpg", 2.0, 50, 10),
+    ("grace_hopper.jpg", 3.2, 0, 0),
+)
+"""File, what it is reduced by, and there the corner of the part, 4 · FACE pixels a side."""
 PLATES = ("12가 3456", "B·KR 2471", "7ABC123", "KA 05 NB 1786")
 FONTS = ("/usr/share/fonts/truetype/nanum/NanumGothicBold.ttf", "DejaVuSans-Bold.ttf")
 
@@ -32,21 +44,39 @@ def middle(picture: Pixels, side: int) -> Pixels:
     return picture[y : y + side, x : x + side]
 
 
-def sheet(lows: Sequence[Pixels], methods: Sequence[Enlarge], shrink: int = 2) -> Image.Image:
-    """A row for each picture, a column for each method; reduced by `shrink`."""
+def sheet(
+    lows: Sequence[Pixels],
+    methods: Sequence[Enlarge],
+    *,
+    side: int = SIDE,
+    shrink: int = 2,
+    highs: Sequence[Pixels] = (),
+) -> Image.Image:
+    """A row for each picture, a column of at most `side` LR pixels for each method, and a last one
+    for originals where there are; reduced by `shrink`.
+    """
     rows = []
-    tall = min(SIDE, max(low.shape[0] for low in lows)) * SCALE
-    for low in lows:
+    tall = min(side, max(low.shape[0] for low in lows)) * SCALE
+    for number, low in enumerate(lows):
         cells = []
-        for run in methods:
-            cell = np.full((tall, SIDE * SCALE, 3), 255, np.uint8)
-            large = run(low)
-            cell[: large.shape[0], : large.shape[1]] = large[:tall, : SIDE * SCALE]
+        for large in (*(run(low) for run in methods), *highs[number : number + 1]):
+            cell = np.full((tall, side * SCALE, 3), 255, np.uint8)
+            cell[: large.shape[0], : large.shape[1]] = large[:tall, : side * SCALE]
             cells.append(cell)
         rows.append(np.concatenate(cells, axis=1))
     found = Image.fromarray(np.concatenate(rows))
     size = (found.width // shrink, found.height // shrink)
     return found.resize(size, Image.Resampling.LANCZOS)
+
+
+def portraits(folder: Path) -> list[Pixels]:
+    """The parts of `PORTRAITS` as HR."""
+    parts = []
+    for name, less, x, y in PORTRAITS:
+        whole = read_rgb(folder / name)
+        small = imresize(whole, int(whole.shape[0] / less), int(whole.shape[1] / less))
+        parts.append(small[y : y + SCALE * FACE, x : x + SCALE * FACE])
+    return parts
 
 
 def plate(text: str) -> Pixels:
@@ -80,14 +110,16 @@ def main() -> None:
     def write(name: str, lows: Sequence[Pixels]) -> None:
         sheet(lows, methods).save(told.out / f"{name}.jpg", quality=88)
 
+    if told.plates:
+        random = np.random.default_rng(4)
+        write("plates", [cctv(plate(text), SCALE, random)[0] for text in PLATES])
+    if told.faces:
+        random = np.random.default_rng(5)
+        highs = portraits(told.faces)
+        lows = [cctv(high, SCALE, random)[0] for high in highs]
+        found = sheet(lows, methods, side=FACE, shrink=1, highs=highs)
+        found.save(told.out / "faces.jpg", quality=88)
     if told.plates or told.faces:
-        if told.plates:
-            random = np.random.default_rng(4)
-            write("plates", [cctv(plate(text), SCALE, random)[0] for text in PLATES])
-        if told.faces:
-            highs = [crop_to_multiple(read_rgb(p), SCALE) for p in find_pictures(told.faces)]
-            random = np.random.default_rng(5)
-            write("faces", [middle(cctv(high, SCALE, random)[0], SIDE) for high in highs])
         return
     pictures = find_pictures(data_root() / "real/lr_only")
     for number in range(0, len(pictures), 5):

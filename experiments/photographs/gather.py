@@ -52,8 +52,9 @@ class Picture:
     reduce: float
     source: str = "debian"  # or npm
     most: int = PER_PICTURE  # tiles
-    author: str = ""  # these two where there is no Debian copyright file
+    author: str = ""  # these two where no copyright file of Debian's own format names them
     licence: str = ""
+    side: int = TILE  # of its tiles, at most
 
 
 def read_pictures(path: Path) -> list[Picture]:
@@ -69,6 +70,7 @@ def read_pictures(path: Path) -> list[Picture]:
                 int(row["most"]),
                 row["author"],
                 row["licence"],
+                int(row["side"] or TILE),
             )
             for row in csv.DictReader(file, delimiter="\t")
         ]
@@ -251,10 +253,10 @@ class Seen:
         self.thumbnails = np.concatenate([self.thumbnails, thumbnail(pixels)[None]])
 
 
-def tiles(pixels: np.ndarray) -> Iterator[tuple[float, int, int, int]]:
+def tiles(pixels: np.ndarray, side: int = TILE) -> Iterator[tuple[float, int, int, int]]:
     """Yield (gradient, top, left, side) of the tiles that are not flat, on an even grid."""
     height, width = pixels.shape[:2]
-    side = min(TILE, height, width)
+    side = min(side, height, width)
     if side < SMALLEST:
         return
 
@@ -326,7 +328,7 @@ def gather(pictures: dict[int, Picture], out: Path, work: Path, seen: Seen) -> N
         stem = re.sub(r"\W+", "_", Path(picture.path).stem)
         source = folder_name(picture.package, "").rstrip("_")
         kept = 0
-        for detail, top, left, side in spread(list(tiles(pixels)), picture.most):
+        for detail, top, left, side in spread(list(tiles(pixels, picture.side)), picture.most):
             tile = pixels[top : top + side, left : left + side]
             if picture.most > PER_PICTURE and is_grain(tile):
                 print("grain only:", picture.path, top, left)
@@ -341,7 +343,7 @@ def gather(pictures: dict[int, Picture], out: Path, work: Path, seen: Seen) -> N
             kept += 1
         if kept:
             author, terms = picture.author, picture.licence
-            if picture.source == "debian":
+            if picture.source == "debian" and not terms:
                 copyright_file = next(folder.glob(f"usr/share/doc/{picture.package}/copyright"))
                 file = picture.path.replace("!textures", "/base/textures")
                 author, terms = licence(copyright_file, file)

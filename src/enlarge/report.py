@@ -10,6 +10,8 @@ from html import escape
 from typing import Any
 
 COLOURS = ("#8a8f98", "#b9a06a", "#2563c9", "#c2410c", "#15803d", "#9333ea", "#be185d", "#0e7490")
+PERCEPTUAL = {"lpips": "LPIPS", "lpips_vgg": "LPIPS (VGG)", "dists": "DISTS"}
+"""What the metrics that are wished for are called in tables; of these lower is better."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 360, 60, 46, 14, 16
 
 _STYLE = """
@@ -140,11 +142,13 @@ def _section(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
         f"<h2>{escape(first['data'])} <small>×{first['factor']}, {count} pictures</small></h2>"
         f'<div class="wide">{_means(results)}</div><p class="key">{key}</p><div class="charts">'
         + _figure(
-            "Mean PSNR against the seconds that the whole set took",
+            "Mean PSNR against the seconds that the whole set took; the line joins those that "
+            "nothing beats in less time",
             pareto,
             "seconds",
             "dB",
             log=True,
+            front=True,
         )
         + _figure(
             "Each picture: what a model gains over bicubic",
@@ -158,26 +162,33 @@ def _section(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
 
 
 def _means(results: Sequence[dict[str, Any]]) -> str:
+    others = [key for key in PERCEPTUAL if key in results[0]]
     best = {key: max(float(result[key]) for result in results) for key in ("psnr", "ssim")}
+    best |= {key: min(result[key] for result in results) for key in others}
     rows = []
     for result in results:
         cells = [escape(result["model"]), escape(result["precision"] or "–")]
-        for key, digits in (("psnr", 2), ("ssim", 4)):
+        for key, digits in (("psnr", 2), ("ssim", 4), *((key, 4) for key in others)):
             value = float(result[key])
             text = "∞" if math.isinf(value) else f"{value:.{digits}f}"
             cells.append(f'<span class="best">{text}</span>' if value == best[key] else text)
         memory = result["peak_memory"]
         cells += [f"{result['seconds']:.2f}", f"{memory / 1e6:.0f} MB" if memory else "–"]
         rows.append(cells)
-    return _table(("model", "precision", "PSNR, dB", "SSIM", "seconds", "peak memory"), rows)
+    shown = ("PSNR, dB", "SSIM", *(PERCEPTUAL[key] for key in others))
+    return _table(("model", "precision", *shown, "seconds", "peak memory"), rows)
 
 
 def _images(results: Sequence[dict[str, Any]]) -> str:
     rows = []
     for images in zip(*(result["images"] for result in results), strict=True):
-        cells = (f"{_db(image['psnr'])} / {image['ssim']:.4f}" for image in images)
-        rows.append([escape(images[0]["name"]), *cells])
+        rows.append([escape(images[0]["name"]), *map(_scores, images)])
     return _table(("picture", *(escape(result["model"]) for result in results)), rows)
+
+
+def _scores(image: dict[str, Any]) -> str:
+    others = (f"{image[key]:.4f}" for key in ("ssim", *PERCEPTUAL) if key in image)
+    return " / ".join([_db(image["psnr"]), *others])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -204,10 +215,25 @@ def _db(value: float | str) -> str:
     return "∞" if math.isinf(number) else f"{number:.2f}"
 
 
+def _front(points: Sequence[_Point]) -> list[_Point]:
+    """The Pareto front: the points that none to their left reaches, from left to right."""
+    found: list[_Point] = []
+    for point in sorted(points, key=lambda p: (p.x, -p.y)):
+        if not found or point.y > found[-1].y:
+            found.append(point)
+    return found
+
+
 def _figure(
-    title: str, points: Sequence[_Point], x_name: str, y_name: str, *, log: bool = False
+    title: str,
+    points: Sequence[_Point],
+    x_name: str,
+    y_name: str,
+    *,
+    log: bool = False,
+    front: bool = False,
 ) -> str:
-    """A chart of points as SVG, each with its label as a tooltip."""
+    """A chart of points as SVG, each with its label as a tooltip; `front`: the Pareto front too."""
     points = [point for point in points if math.isfinite(point.y)]
     if not points:
         return f"<figure><figcaption>{escape(title)}: nothing finite to draw</figcaption></figure>"
@@ -234,6 +260,11 @@ def _figure(
         parts.append(_text(at_x(x), _HEIGHT - _BOTTOM + 18, shown, "middle"))
     parts.append(_text(_WIDTH - _RIGHT, _HEIGHT - 8, x_name, "end"))
     parts.append(_text(_LEFT + 6, _TOP + 12, y_name, "start"))
+    if front:
+        corners = " ".join(f"{at_x(place(p.x)):.1f},{at_y(p.y):.1f}" for p in _front(points))
+        parts.append(
+            f'<polyline points="{corners}" fill="none" stroke="#8a8f98" stroke-dasharray="5 4"/>'
+        )
     for p in points:
         parts.append(
             f'<circle cx="{at_x(place(p.x)):.1f}" cy="{at_y(p.y):.1f}" r="5" fill="{p.colour}" '

@@ -456,6 +456,8 @@ class Upscaler:
             facts["exact"] = "yes"
         if ensemble:
             facts["ensemble"] = "yes"
+        if self.card.strength is not None:
+            facts["strength"] = str(self.card.strength)
         return facts
 
     def _about_bands(
@@ -667,6 +669,7 @@ def _budget(memory: int | str | None) -> int:
 def open_model(
     name_or_path: str | Path = DEFAULT,
     *,
+    strength: float | None = None,
     engine: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -676,9 +679,11 @@ def open_model(
 
     `engine`: auto, openvino, onnxruntime or torch; `device`: auto, cpu, cuda:0, mps; `precision`:
     auto, f32, bf16, f16 or int8. auto picks what is fastest here and safe for the model. `threads`
-    0: all cores. Raises `WeightsError`; the first picture may raise `EngineError` or `OptionError`.
+    0: all cores. `strength`, 0 to 1, of the models `photo` and `photo-sharp`: their mixture, where
+    0 is the first itself and 1 the second. Raises `WeightsError`, or `OptionError` for a strength
+    that cannot be; the first picture may raise `EngineError` or `OptionError`.
     """
-    weights = find_weights(name_or_path)
+    weights = find_weights(name_or_path, strength=strength)
     return Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
 
 
@@ -687,6 +692,7 @@ def upscale(
     *,
     scale: float | None = None,
     model: str | Path = DEFAULT,
+    strength: float | None = None,
     output: str | Path | None = None,
     engine: str = "auto",
     device: str = "auto",
@@ -700,10 +706,10 @@ def upscale(
     >>> large = enlarge.upscale(pixels, scale=4)              # H×W×3 uint8 → 4H×4W×3 uint8
     >>> enlarge.upscale("photo.jpg", output="large.png")      # → PosixPath('large.png')
 
-    The other options are those of `Upscaler.upscale` and, with `output`, of
-    `Upscaler.upscale_file`.
+    `strength`: see `open_model`. The other options are those of `Upscaler.upscale` and, with
+    `output`, of `Upscaler.upscale_file`.
     """
-    weights = find_weights(model, scale)
+    weights = find_weights(model, scale, strength=strength)
     upscaler = Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
     if output is None:
         return upscaler.upscale(image, scale=scale, **options)

@@ -145,6 +145,26 @@ def test_settings_reach_the_file(page: AppTest) -> None:
         assert made.format == "JPEG"
 
 
+def test_a_strength_between_two_models(page: AppTest) -> None:
+    run(page)
+    upload(page, ("a.png", picture()))
+    assert not [slider for slider in page.slider if str(slider.key).startswith("strength")]
+    page.selectbox(key="model").set_value("photo-sharp")
+    run(page)
+    assert page.slider(key="strength-photo-sharp").value == 1.0
+    page.selectbox(key="model").set_value("photo")
+    run(page)
+    assert page.slider(key="strength-photo").value == 0.0
+    page.slider(key="strength-photo").set_value(0.3)
+    run(page)
+    page.button(key="enlarge").click()
+    run(page)
+    finish(page)
+    (item,) = page.session_state["visit"].items.values()
+    assert (item.wish.model, item.wish.strength) == ("photo", 0.3)
+    assert item.job.result.model == "photo-sharp@0.3"
+
+
 def test_many_pictures_and_one_that_is_none(page: AppTest) -> None:
     run(page)
     upload(page, ("a.png", picture()), ("b.png", b"hello"), ("c.png", picture(30, 20)))

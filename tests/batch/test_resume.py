@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from enlarge.batch.ledger import Ledger
+from enlarge.batch.record import Row
 from enlarge.cli import run
 from tests.batch.conftest import Start, contents, fill
 from tests.conftest import Disk
@@ -109,6 +110,35 @@ def test_only_what_is_missing_or_changed(here: Path, capsys: Said) -> None:
     for other in (["--scale", "2"], ["--scale", "2", "--ensemble"]):
         assert run(["in", "-o", "out", *other, "--json"]) == 0
         assert len(json.loads(capsys.readouterr().out)["results"]) == 6
+
+
+def test_another_strength_is_another_result(here: Path, capsys: Said) -> None:
+    fill(here / "in", 2)
+    made = {}
+    for model, strength, count in (
+        ("photo", "0", 2),
+        ("photo", None, 0),  # the same
+        ("photo", "0.5", 2),
+        ("photo-sharp", "0.5", 0),  # the same mixture
+        ("photo", "0.25", 2),
+        ("photo", "1", 2),
+        ("photo-sharp", None, 0),
+    ):
+        option = [] if strength is None else ["--strength", strength]
+        assert run(["in", "-o", "out", "--model", model, *option, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["results"]) == count, (model, strength)
+        made[model, strength] = contents(here / "out")["p0001.png"]
+        settings = {row.settings for row in _rows(here / "out")}
+        mixed = strength if strength in ("0.5", "0.25") else None
+        assert {json.loads(text).get("strength") for text in settings} == {
+            None if mixed is None else float(mixed)
+        }
+    assert len(set(made.values())) == 4
+
+
+def _rows(folder: Path) -> list[Row]:
+    with Ledger(folder) as ledger:
+        return list(ledger.rows().values())
 
 
 def test_what_somebody_altered_is_noticed(here: Path, capsys: Said) -> None:

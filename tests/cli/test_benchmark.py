@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+from typing import Any
 
+import onnxruntime
 import pytest
 
 from enlarge.cli import run
+from enlarge.engines import Place
+from enlarge.errors import EngineError
 from enlarge.metrics import speed
+from enlarge.metrics.speed import Speed
+from enlarge.weights.catalog import Weights
 
 Said = pytest.CaptureFixture[str]
 
@@ -15,7 +22,11 @@ Said = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = speed.matmul_peak
-    monkeypatch.setattr(speed, "matmul_peak", lambda precision: whole(precision, 256, 0.02))
+
+    def small(precision: str, threads: int) -> float:
+        return whole(precision, threads, side=256, seconds=0.02)
+
+    monkeypatch.setattr(speed, "matmul_peak", small)
 
 
 def test_numbers_hold_together(capsys: Said) -> None:
@@ -34,6 +45,83 @@ def test_numbers_hold_together(capsys: Said) -> None:
     assert result["peak_memory"] > 20e6
 
 
+def test_engines_stand_side_by_side(capsys: Said) -> None:
+    command = ["benchmark", "--model", "fast", "--sizes", "16", "--precision", "f32"]
+    assert run([*command, "--engine", "openvino", "onnxruntime", "--threads", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["machine"]["engines"]) == ["openvino", "onnxruntime"]
+    assert found["machine"]["engines"]["onnxruntime"] == onnxruntime.__version__
+    assert [result["engine"] for result in found["results"]] == ["openvino", "onnxruntime"]
+    for result in found["results"]:
+        assert result["device"] == "cpu"
+        assert min(result[key] for key in ("cold", "warm", "share", "latency")) > 0
+        assert result["peak_memory"] > 20e6
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
+    """Stands in for measuring; holds what was asked for. torch's child fails."""
+    calls: list[tuple[str, str, int]] = []
+
+    def measure(
+        weights: Weights, place: Place, precision: str, width: int, height: int, *rest: Any
+    ) -> Speed:
+        if place.engine == "torch":
+            raise EngineError("its child failed")
+        calls.append((place.engine, precision, width))
+        size = (place.engine, place.device, precision, width, height)
+        return Speed(weights.path.stem, *size, 0.05, 0.04, 1.5, 1.0, 0.5, 10**8, 0.75)
+
+    monkeypatch.setattr(speed, "measure", measure)
+    return calls
+
+
+def test_all_engines_in_one_table(measured: list[tuple[str, str, int]], capsys: Said) -> None:
+    command = [
+        "benchmark",
+        "--model",
+        "fast",
+        "--sizes",
+        "16",
+        "8x4",
+        "--engine",
+        "all",
+        "--device",
+        "cpu",
+    ]
+    assert run([*command, "--precision", "f32"]) == 0
+    said = capsys.readouterr()
+    head, *lines = said.out.splitlines()[2:]
+    assert head.split()[:4] == ["model", "engine", "precision", "input"]
+    assert [line.split()[:4] for line in lines] == [
+        ["fast", engine, "f32", size]
+        for engine in ("openvino", "onnxruntime")
+        for size in ("16×16", "8×4")
+    ]
+    assert all(len(line) == len(head) and line.endswith(" 75%") for line in lines)
+    assert "left out: its child failed" in said.err
+    assert measured == [(e, "f32", w) for e in ("openvino", "onnxruntime") for w in (16, 8)]
+    assert run([*command, "--precision", "f32", "--engine", "torch"]) == 0  # still all
+
+
+def test_an_engine_that_is_missing(
+    measured: list[tuple[str, str, int]], capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "enlarge.engines.onnxruntime", raising=False)
+    command = ["benchmark", "--model", "fast", "--sizes", "16", "--precision", "f32", "--engine"]
+    assert run([*command, "onnxruntime"]) == 1
+    assert 'pip install "enlarge[onnx]"' in capsys.readouterr().err
+    assert run([*command, "all"]) == 0
+    said = capsys.readouterr()
+    assert "left out: ONNX Runtime cannot be imported" in said.err
+    assert measured == [("openvino", "f32", 16)]
+    assert run([*command, "auto", "openvino"]) == 0  # the same here, so measured once
+    assert len(measured) == 2
+    assert run([*command, "all", "--device", "cuda:7"]) == 1
+    assert "nothing can be measured; left out: --engine openvino" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "part"),
     [
@@ -41,6 +129,9 @@ def test_numbers_hold_together(capsys: Said) -> None:
         (["--sizes", "0"], 2, "640x480"),
         (["--model", "nobody"], 1, "unknown model"),
         (["--precision", "f8"], 2, "f8"),
+        (["--device", "cpu", "--precision", "f16"], 2, "nothing to measure in f16; what runs here"),
+        (["--engine", "tensorflow"], 2, "tensorflow"),
+        (["--model", "fast", "--engine", "openvino", "--device", "cuda"], 2, "contradicts"),
     ],
 )
 def test_refusals(arguments: list[str], status: int, part: str, capsys: Said) -> None:

@@ -52,6 +52,27 @@ def test_inspect(picture: Make, capsys: Said) -> None:
     assert run(["inspect", "fast", "--quiet"]) == 0
 
 
+def test_a_strength_is_told(picture: Make, capsys: Said) -> None:
+    for name in ("photo", "photo-sharp"):
+        assert run(["inspect", name]) == 0
+        assert "0 (photo) to 1 (photo-sharp)" in capsys.readouterr().out
+    assert run(["inspect", "fast"]) == 0
+    assert "\nstrength" not in capsys.readouterr().out
+
+    picture("a.png")
+    command = ["a.png", "--model", "photo", "--strength", "0.5"]
+    assert run([*command, "--dry-run"]) == 0
+    assert "strength 0.5, between photo (0) and photo-sharp (1)" in capsys.readouterr().out
+    assert run([*command, "--dry-run", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["model"], facts["strength"]) == ("photo-sharp@0.5", 0.5)
+    assert run([*command, "--ensemble"]) == 0
+    capsys.readouterr()
+    assert run(["inspect", "a_x4.png", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)["provenance"]
+    assert (made["model"], made["strength"], made["ensemble"]) == ("photo-sharp@0.5", "0.5", "yes")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "parts"),
     [
@@ -107,7 +128,7 @@ def test_the_help_names_everything(capsys: Said) -> None:
     run(["--help"])
     text = capsys.readouterr().out
     options = "output format quality metadata suffix overwrite scale width height crop model engine"
-    options += " precision exact ensemble device memory tile threads json verbose quiet"
+    options += " precision exact ensemble strength device memory tile threads json verbose quiet"
     options += " help version"
     assert all(f"--{option}" in text for option in options.split())
     assert all(f"\n  {name}" in text for name in COMMANDS)

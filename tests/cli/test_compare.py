@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from enlarge.cli import run
 from enlarge.metrics.pictures import read_pixels
+from enlarge.networks.backbones import AlexNet
 from tests.cli.conftest import Make
 
 Said = pytest.CaptureFixture[str]
@@ -46,12 +48,32 @@ def test_equal_pictures(picture: Make, capsys: Said) -> None:
     assert "no difference" in said
 
 
+def test_perceptual(picture: Make, capsys: Said) -> None:
+    first = picture("a.png", 40, 40)
+    Image.fromarray(255 - read_pixels(first)).save("b.png")
+    torch.save(AlexNet().state_dict(), "alexnet-random.pth")
+    command = ["compare", "a.png", "b.png", "--perceptual", "."]
+    assert run(command) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "; LPIPS 0.1 by AlexNet (" in said[0]
+    assert said[3].split() == ["PSNR", "SSIM", "MS-SSIM", "LPIPS"]
+    assert run([*command, "--against", "a.png", "--overwrite", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["metrics"]
+    assert found["A and HR"]["lpips"] == 0.0
+    assert said[4].split()[-1] == f"{found['A and B']['lpips']:.4f}"
+
+
 def test_refusals(picture: Make, capsys: Said) -> None:
     picture("a.png", 40, 40)
     picture("b.png", 40, 41)
     assert run(["compare", "a.png", "b.png"]) == 1
-    assert "40×40×3" in (said := capsys.readouterr().err)
-    assert "40×41×3" in said
+    said = capsys.readouterr().err
+    assert "pictures of one size are compared; a.png is 40×40, b.png is 40×41" in said
+    assert run(["compare", "a.png", "-"]) == 2
+    assert "not standard input (-)" in capsys.readouterr().err
+    Path("file").write_bytes(b"")
+    assert run(["compare", "a.png", "a.png", "-o", "file/out"]) == 1
+    assert "its folder cannot be made" in capsys.readouterr().err
     assert run(["compare", "a.png", "gone.png"]) == 1
     assert "gone.png" in capsys.readouterr().err
     Path("a_vs_a.png").write_bytes(b"mine")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from enlarge.cli import run
 from enlarge.media.resample import imresize
 from enlarge.metrics import evaluation
 from enlarge.metrics.pictures import read_pixels
+from enlarge.networks.backbones import AlexNet
 from enlarge.weights.catalog import find_weights
 
 Said = pytest.CaptureFixture[str]
@@ -58,6 +61,21 @@ def test_table(pairs: list[str], capsys: Said) -> None:
     assert "\npicture" not in capsys.readouterr().out
 
 
+def test_sets_of_one_name_are_told_apart(pairs: list[str], capsys: Said) -> None:
+    """Each once, whatever it is called; all that is saved lies in the folder for it."""
+    for folder in ("one", "two"):
+        shutil.copytree("Set/x4", f"{folder}/Set/x4")
+    Path("work").mkdir()
+    sets = ["../here/one/Set/x4", "../here/two/Set/x4", "two/Set", "./one/Set/x4/"]
+    assert run(["evaluate", "--data", *sets, "--save", "work/out", "--json"]) == 0
+    names = [r["data"] for r in json.loads(capsys.readouterr().out)["results"]]
+    assert names == ["one/Set/x4"] * 3 + ["two/Set/x4"] * 3
+    saved = {path.relative_to("work/out").as_posix() for path in Path("work").rglob("*.png")}
+    methods = ("bicubic", "lanczos", "fast")
+    assert saved == {f"{n}/{m}/{p}.png" for n in set(names) for m in methods for p in "ab"}
+    assert {path.name for path in Path().iterdir()} == {"Set", "one", "two", "work"}
+
+
 def test_three_protocols_are_labelled(pairs: list[str], capsys: Said) -> None:
     heads = []
     for options in (["--colour", "rgb", "--border", "0"], ["--colour", "full-y"], []):
@@ -83,6 +101,24 @@ def test_it_goes_on(pairs: list[str], capsys: Said, monkeypatch: pytest.MonkeyPa
     assert run(command) == 0
     again = json.loads(capsys.readouterr().out)["results"]
     assert [r["images"] for r in again] == [r["images"] for r in json.loads(first)["results"]]
+
+
+def test_perceptual(pairs: list[str], here: Path, capsys: Said) -> None:
+    torch.save(AlexNet().state_dict(), here / "alexnet-random.pth")
+    command = ["evaluate", "--data", pairs[0], "--perceptual"]
+    assert run([*command, "."]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("PSNR in dB / SSIM / LPIPS; ")
+    assert "; LPIPS 0.1 by AlexNet (" in head
+    assert lines[1].split()[:5] == ["Set/x4", "PSNR", "SSIM", "LPIPS", "seconds"]
+    assert lines[7].count("/") == 2 * 3
+    assert run([*command, "alexnet-random.pth", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    for result in document["results"]:
+        assert result["lpips"] == pytest.approx(np.mean([i["lpips"] for i in result["images"]]))
+        assert f"{result['lpips']:.4f}" in "\n".join(lines)
+    assert run([*command, "gone"]) == 1
+    assert "alexnet-owt-7be5be79.pth" in capsys.readouterr().err
 
 
 def test_page(pairs: list[str], capsys: Said) -> None:
@@ -114,6 +150,10 @@ def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys:
         (["--data", "Set/x4", "--model", "nobody"], 1, ["unknown model", "fast"]),
         (["--data", "Set/x4", "--report", "r.txt"], 2, ["r.txt"]),
         (["--data", "Set/x4", "--report", "gone/r.json"], 2, ["no folder gone"]),
+        (["--data", "Set/x4", "--report", "folder.json"], 2, ["this is a folder"]),
+        (["--data", "Set/x4", "--save", "Set/x4/HR/a.png"], 1, ["cannot keep scores there"]),
+        (["--data", "-"], 1, ["enlarge: -: no such folder or csv"]),
+        (["--data", "Set/x4/HR/a.png"], 1, ["expected a folder or a csv"]),
         (["--data", "Set/x4", "--border", "14"], 1, ["too small", "11"]),
         (["--model", "fast"], 2, ["data"]),
     ],
@@ -121,6 +161,7 @@ def test_models_of_one_name_are_told_apart(pairs: list[str], here: Path, capsys:
 def test_refusals(
     arguments: list[str], status: int, parts: list[str], pairs: list[str], capsys: Said
 ) -> None:
+    Path("folder.json").mkdir()
     assert run(["evaluate", *arguments]) == status
     said = capsys.readouterr()
     assert said.out == ""

@@ -138,7 +138,11 @@ def test_int8_is_what_the_card_says() -> None:
     card = replace(FAST.card, precisions=("int8",))
     assert pick_engine(FAST.path, card).precision == "int8"
     assert pick_engine(FAST.path, card, engine="onnxruntime").precision == "int8"
+    assert pick_engine(FAST.path, card, deep=True).precision == "int8"
     refused(OptionError, "int8 and torch", card=card, engine="torch", precision="int8")
+    refused(
+        OptionError, "fast is stored in int8", "got --precision f32", card=card, precision="f32"
+    )
 
 
 @pytest.mark.parametrize(

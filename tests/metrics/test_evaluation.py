@@ -109,6 +109,68 @@ def test_pictures_are_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(saved, low.repeat(4, axis=0).repeat(4, axis=1))
 
 
+def test_a_saved_picture_is_that_of_the_score(tmp_path: Path) -> None:
+    """Two files of one name were judged into one folder: each run leaves its own pictures."""
+    found = find_set(benchmark(tmp_path / "Set/x4"))
+    calls: list[str] = []
+
+    def flat(level: int) -> Method:
+        def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
+            calls.append(str(level))
+            return np.full_like(low.repeat(factor, axis=0).repeat(factor, axis=1), level)
+
+        return Method("model", f"flat {level}", run)
+
+    def judge(level: int) -> int:
+        kept = Kept(tmp_path / "out/.enlarge/scores.jsonl")
+        evaluate([flat(level)], found, Protocol(), kept=kept, save=tmp_path / "out")
+        return int(read_pixels(tmp_path / "out/Set/x4/model/a.png").mean())
+
+    assert [judge(10), judge(200), judge(10), judge(10)] == [10, 200, 10, 10]
+    assert calls == ["10"] * 2 + ["200"] * 2 + ["10"] * 2
+    (tmp_path / "out").rename(tmp_path / "moved")  # scores and pictures stay together
+    kept = Kept(tmp_path / "moved/.enlarge/scores.jsonl")
+    evaluate([flat(10)], found, Protocol(), kept=kept, save=tmp_path / "moved")
+    assert len(calls) == 6
+
+
+class Halved:
+    """A stand-in for LPIPS and DISTS: half the mean difference."""
+
+    names = ("lpips",)
+
+    def measure(self, first: NDArray[Any], second: NDArray[Any]) -> dict[str, float]:
+        return {"lpips": float(np.abs(first.astype(float) - second).mean()) / 2}
+
+    def __str__(self) -> str:
+        return "a stand-in"
+
+
+def test_perceptual_scores_are_kept_and_told(tmp_path: Path) -> None:
+    found = find_set(benchmark(tmp_path / "Set/x4"))
+    method, calls = counting()
+    cache = tmp_path / "scores.jsonl"
+    judge: Any = Halved()
+    (plain,) = evaluate([method], found, Protocol(), kept=Kept(cache))
+    (first,) = evaluate([method], found, Protocol(), perceptual=judge, kept=Kept(cache))
+    (again,) = evaluate([method], found, Protocol(), perceptual=judge, kept=Kept(cache))
+    assert len(calls) == 4  # twice for each picture: what is not known is measured
+    assert plain.perceptual == {}
+    assert first.images == again.images
+    high = read_pixels(tmp_path / "Set/x4/HR/a.png")
+    large = method.run(read_pixels(tmp_path / "Set/x4/LR/a.png"), 4)
+    assert first.images[0].perceptual == judge.measure(large, high)
+    values = [image.perceptual["lpips"] for image in first.images]
+    assert first.perceptual["lpips"] == pytest.approx(np.mean(values))
+    document = json.loads(json.dumps(to_document(Protocol(), [first], judge)))
+    assert document["protocol"]["perceptual"] == ["lpips"]
+    assert document["protocol"]["text"].endswith("; a stand-in")
+    (result,) = document["results"]
+    assert result["lpips"] == first.perceptual["lpips"]
+    assert [image["lpips"] for image in result["images"]] == values
+    assert "perceptual" not in result
+
+
 def test_infinity_is_shown_and_safe(tmp_path: Path) -> None:
     found = find_set(benchmark(tmp_path / "Set/x4"))
     found = replace(found, pairs=found.pairs[:1])

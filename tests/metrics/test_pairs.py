@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.errors import DataError
+from enlarge.errors import DataError, InputError
 from enlarge.media.resample import imresize
 from enlarge.metrics.pairs import find_set, load
 
@@ -77,6 +77,28 @@ def test_a_csv(tmp_path: Path) -> None:
         find_set(folder / "wrong.csv")
 
 
+def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for side, size in (("hr", (32, 24)), ("lr", (8, 6))):
+        for folder in ("a", "b"):
+            picture(tmp_path / folder / side / "1.png", *size)
+    rows = [f"./{folder}/lr/1.png,./{folder}/hr/1.png" for folder in "ab"]
+    (tmp_path / "pairs.csv").write_text("\n".join(["LR,HR", *rows]))
+    assert [pair.name for pair in find_set(tmp_path / "pairs.csv").pairs] == ["a/hr/1", "b/hr/1"]
+    (tmp_path / "twice.csv").write_text("\n".join(["LR,HR", rows[0], rows[0]]))
+    names = [pair.name for pair in find_set(tmp_path / "twice.csv").pairs]
+    assert names == ["1.png-1", "1.png-2"]
+    root = benchmark(tmp_path / "x4")
+    picture(root / "HR/a.bmp", 32, 24)
+    assert [pair.name for pair in find_set(root).pairs] == ["a.bmp", "a.png", "나.png"]
+
+
+@pytest.mark.parametrize("row", ["./lr/1.png", "./lr/1.png,", "\0,\0"])
+def test_a_row_without_an_original(row: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"LR,HR\n{row}\n")
+    with pytest.raises(DataError, match=r"x\.csv: row 2 names no HR picture"):
+        find_set(tmp_path / "x.csv")
+
+
 def test_originals_alone(tmp_path: Path) -> None:
     picture(tmp_path / "HR/1.png", 33, 26)
     with pytest.raises(DataError, match="--scale"):
@@ -104,16 +126,29 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     found = find_set(root, modcrop=True)
     assert load(found.pairs[0], 4).high.shape == (24, 32, 3)
     picture(root / "HR/a.png", 64, 48)
-    with pytest.raises(DataError, match="LR 8×6, HR 64×48"):
-        find_set(root, 4, modcrop=True)
+    for cropped in (False, True):  # what does not help is not offered
+        with pytest.raises(DataError, match=r"LR 8×6, HR 64×48$"):
+            find_set(root, 4, modcrop=cropped)
+    (tmp_path / "x.csv").write_text("LR,HR\nx4/HR/나.png,x4/LR/나.png\n")
+    with pytest.raises(DataError, match=r"LR picture is 32×24, .* 8×6; LR and HR seem to be swap"):
+        find_set(tmp_path / "x.csv")
 
 
 def test_what_is_no_data(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder or csv"):
         find_set(tmp_path / "gone")
+    (tmp_path / "file.png").write_bytes(b"x")
+    with pytest.raises(DataError, match="expected a folder or a csv"):
+        find_set(tmp_path / "file.png")
+    (tmp_path / "file.png").unlink()
     with pytest.raises(DataError, match="no pictures in"):
         find_set(tmp_path, 4)
     root = benchmark(tmp_path / "x4")
     (root / "HR/a.png").write_bytes(b"text")
     with pytest.raises(DataError, match=r"a\.png"):
         find_set(root)
+    whole = picture(root / "HR/a.png", 32, 24)
+    found = find_set(root)
+    whole.write_bytes(whole.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"x4/HR/a\.png: this PNG is cut off"):
+        load(found.pairs[0], 4)

@@ -42,7 +42,7 @@ def page(tmp_path: Path) -> str:
 class Reader(HTMLParser):
     """Collects tags, checks that they close, and gathers the links of the page."""
 
-    VOID = ("meta", "img", "line", "circle", "br")
+    VOID = ("meta", "img", "line", "polyline", "circle", "br")
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +70,37 @@ def test_it_is_whole_and_needs_no_network(page: str) -> None:
     assert not re.search(r"url\(|@import|https?:", page)
     assert reader.seen.count("svg") == 3  # the second set has bicubic alone, so nothing to gain
     assert reader.seen.count("img") == 6
+
+
+def test_the_front_leaves_out_what_is_beaten() -> None:
+    """By PSNR and seconds: slow was beaten by good, which is faster and better."""
+    times = {
+        "bicubic": (28.0, 0.1),
+        "good": (31.0, 1.0),
+        "slow": (30.0, 10.0),
+        "best": (32.0, 99.0),
+    }
+    results = [result(model, psnr, seconds) for model, (psnr, seconds) in times.items()]
+    page = evaluation_page(to_document(Protocol(), results), [])
+    chart = page[page.index("<svg") : page.index("</svg>")]
+    places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
+    front = re.search(r'<polyline points="([^"]*)"', chart)
+    assert front is not None
+    assert front[1].split() == [",".join(places[i]) for i in (0, 1, 3)]
+    assert page.count("<polyline") == 1
+
+
+def test_lpips_and_dists_stand_beside() -> None:
+    scores = {"lpips": 0.1234, "dists": 0.0567}, {"lpips": 0.0999, "dists": 0.0789}
+    results = []
+    for model, perceptual in zip(("bicubic", "fast"), scores, strict=True):
+        images = (ImageScore("a", 30.0, 0.8, 1.0, perceptual),)
+        results.append(Result(model, "Set", 4, "", 30.0, 0.8, 1.0, 0, images, perceptual))
+    page = evaluation_page(to_document(Protocol(), results), [])
+    assert "<th>LPIPS</th><th>DISTS</th>" in page
+    assert '<span class="best">0.0999</span>' in page  # lower is better
+    assert '<span class="best">0.0567</span>' in page
+    assert "30.00 / 0.8000 / 0.1234 / 0.0567" in page
 
 
 def test_it_says_the_numbers(page: str) -> None:

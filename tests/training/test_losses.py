@@ -7,13 +7,8 @@ import pytest
 import torch
 
 from enlarge.errors import OptionError, WeightsError
-from enlarge.training.losses import (
-    PIXEL_LOSSES,
-    VGG19,
-    Loss,
-    beyond_range,
-    load_features,
-)
+from enlarge.networks.backbones import VGG19
+from enlarge.training.losses import PIXEL_LOSSES, Loss, beyond_range, load_features
 
 
 def pictures(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,7 +99,7 @@ def test_a_file_that_is_no_vgg19_is_refused(tmp_path: Path) -> None:
     torch.save({"x": torch.zeros(1)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"has no features\.0\.weight"):
         load_features(str(tmp_path / "x.pth"))
-    (tmp_path / "y.pth").write_text("no weights")
+    (tmp_path / "y.pth").write_text("some text")
     with pytest.raises(WeightsError, match="cannot be read"):
         load_features(str(tmp_path / "y.pth"))
 

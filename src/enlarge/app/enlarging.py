@@ -23,7 +23,7 @@ from enlarge.metrics.comparison import difference, heat_map
 from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol
 from enlarge.upscaler import Done, Forecast
-from enlarge.weights.catalog import find_weights, list_weights
+from enlarge.weights.catalog import PARTNERS, find_weights, list_weights
 
 _KINDS = tuple(
     "jpg jpeg jpe jfif png webp tif tiff avif gif bmp heic heif hif jxl jp2".split()  # noqa: SIM905
@@ -185,6 +185,7 @@ def _settings(page: Page) -> Wish:
     score = page.say("model_score", psnr=f"{psnr:.2f}") if psnr and card.scale == 4 else ""
     parameters = f"{card.parameters:,}"
     st.caption(page.say("model_facts", scale=card.scale, parameters=parameters, score=score))
+    strength = _strength(page, model)
     scale, width = _size(page, float(card.scale))
     kind = st.selectbox(
         page.say("format"), list(FORMATS), format_func=str.upper, help=page.say("format_help"),
@@ -198,7 +199,19 @@ def _settings(page: Page) -> Wish:
     ensemble = st.checkbox(page.say("ensemble"), help=page.say("ensemble_help"), key="ensemble")
     no_gps = st.checkbox(page.say("no_gps"), help=page.say("no_gps_help"), key="no_gps")
     keep: Keep = "no-gps" if no_gps else "keep"
-    return Wish(model, scale, width, kind, quality, keep, ensemble)
+    return Wish(model, scale, width, kind, quality, keep, ensemble, strength)
+
+
+def _strength(page: Page, model: str) -> float | None:
+    """Where between a model and its partner; None where it has none."""
+    for plain, sharp in PARTNERS.items():
+        if model in (plain, sharp):
+            value = st.slider(
+                page.say("strength"), 0.0, 1.0, float(model == sharp), 0.1,
+                help=page.say("strength_help", plain=plain, sharp=sharp), key=f"strength-{model}",
+            )  # fmt: skip
+            return round(value, 1)
+    return None
 
 
 def _size(page: Page, own: float) -> tuple[float | None, int | None]:
@@ -327,7 +340,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
             st.caption(page.say("preview_help"))
         with part:
             made = _part(page, item, wish, outlook, Box(*at, *box))
-            layers = [Layer(page.say("bicubic"), made["low"]), Layer(wish.model, made["high"])]
+            layers = [Layer(page.say("bicubic"), made["low"]), Layer(wish.label(), made["high"])]
             viewer(
                 layers,
                 *made["size"],
@@ -344,7 +357,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
 
 def _part(page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box) -> dict[str, Any]:
     """The part in both ways, as the viewer takes it. Raises `EnlargeError`."""
-    key = ("part", wish.model, wish.ensemble, outlook, box)
+    key = ("part", wish.label(), wish.ensemble, outlook, box)
     if key not in item.views:
         size, large, seconds = enlarge_part(page, item, wish, outlook, box)
         low = bicubic(read_part(item.source, box), *size)

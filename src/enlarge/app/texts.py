@@ -93,6 +93,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "×{scale}, 매개변수 {parameters}개{score}",
     ),
     "model_score": (", Set5 {psnr} dB (bicubic 28.43)", ", Set5 {psnr} dB (바이큐빅 28.43)"),
+    "strength": ("Strength of texture", "질감의 세기"),
+    "strength_help": (
+        "0 is {plain}: what is there, cleaned. 1 is {sharp}: with texture that looks right, and is "
+        "estimated. Between them a mixture of the two.",
+        "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 그럴듯한 질감을 추정해 더합니다. "
+        "그 사이는 둘을 섞은 것입니다.",
+    ),
     "size": ("Size", "크기"),
     "size_help": (
         "How many times wider and higher, or the width that you need; the shape stays.",

@@ -31,10 +31,15 @@ class Wish:
     quality: int | None = None
     metadata: Keep = "keep"
     ensemble: bool = False
+    strength: float | None = None
 
     def weights(self) -> Weights:
         """The model file: as on the command line, a ×2 model of that name for small factors."""
-        return find_weights(self.model, self.scale)
+        return find_weights(self.model, self.scale, strength=self.strength)
+
+    def label(self) -> str:
+        """What its results are called beside others."""
+        return self.model if self.strength is None else self.weights().card.name
 
     def outlook(self, facts: Facts) -> Forecast:
         """The result's size. Raises `OptionError` or `OutputError` where it cannot be."""

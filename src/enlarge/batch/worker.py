@@ -77,6 +77,8 @@ class Recipe:
         if asked.get("scale") is None and not (asked.get("width") or asked.get("height")):
             asked["scale"] = upscaler.card.scale
         asked["tile"] = str(asked.get("tile", "auto"))
+        if upscaler.card.strength is not None:
+            asked["strength"] = upscaler.card.strength
         return settings_text(**asked, engine=engine.name, device=engine.device, precision=precision)
 
 

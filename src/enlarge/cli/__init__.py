@@ -70,10 +70,10 @@ def run(arguments: Sequence[str]) -> int:
         say(f"enlarge: {_plain(error)} (see enlarge --help){_hint(arguments)}", sys.stderr)
         return USAGE
     except OptionError as error:
-        say(f"enlarge: {error}", sys.stderr)
+        say(f"enlarge: {_with_stream(str(error))}", sys.stderr)
         return USAGE
     except EnlargeError as error:
-        say(f"enlarge: {error}", sys.stderr)
+        say(f"enlarge: {_with_stream(str(error))}", sys.stderr)
         return FAILED
     except Exception as error:
         say(f"enlarge: {bug(error, verbose='-v' in options or '--verbose' in options)}", sys.stderr)
@@ -99,6 +99,11 @@ def say(text: str, stream: TextIO | None = None) -> OSError | None:
 def words(texts: Sequence[str]) -> list[str]:
     """Arguments as they were written, back from the parser."""
     return [STREAM if text == _HYPHEN else text for text in texts]
+
+
+def _with_stream(text: str) -> str:
+    """A message with its lone hyphens as they were written."""
+    return text.replace(_HYPHEN, STREAM).replace(repr(_HYPHEN)[1:-1], STREAM)
 
 
 def bug(error: Exception, *, verbose: bool) -> str:

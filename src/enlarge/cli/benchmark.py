@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import (
-    EngineWish,
-    Quiet,
-    Switch,
-    Verbose,
-    refuse_both,
-    whole,
-)
-from enlarge.errors import OptionError
+from enlarge.cli.options import EngineWish, Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.errors import EngineError, OptionError
 
+_Engine = Literal[EngineWish, "all"]
 _Precision = Literal["f32", "bf16", "f16", "int8"]
 
 if TYPE_CHECKING:
+    from enlarge.engines import Place
     from enlarge.metrics.speed import Machine, Speed
+    from enlarge.weights.catalog import Weights
 
 
 def benchmark(
@@ -30,7 +28,12 @@ def benchmark(
     sizes: Annotated[
         list[str] | None, Parameter(metavar="SIZE...", consume_multiple=True, negative="")
     ] = None,
-    engine: EngineWish = "auto",
+    engine: Annotated[
+        list[_Engine] | None,
+        Parameter(
+            metavar="auto|openvino|onnxruntime|torch|all...", consume_multiple=True, negative=""
+        ),
+    ] = None,
     device: Annotated[str, Parameter(metavar="NAME")] = "auto",
     precision: Annotated[
         list[_Precision] | None,
@@ -50,7 +53,8 @@ def benchmark(
     sizes
         Input sizes, a side (256) or a width and height (640x480); default: 256.
     engine
-        What runs the networks (default: as for pictures).
+        What runs the networks, one or several; all: each that is installed (default: as for
+        pictures).
     device
         cpu, cuda:0, mps, … (default: as for pictures).
     precision
@@ -68,40 +72,84 @@ def benchmark(
     import json as js
 
     from enlarge.cli import say
-    from enlarge.engines import find_place
     from enlarge.metrics.speed import describe_machine, measure, to_document
     from enlarge.weights.catalog import find_weights, list_weights
 
     refuse_both(quiet, verbose)
     pairs = [_size(text) for text in sizes or ["256"]]
     chosen = [find_weights(name, quiet=quiet) for name in model] if model else list_weights()
-    places = [find_place(w.path, w.card, engine=engine, device=device) for w in chosen]
-    computed = {kind for place in places if place.device == "cpu" for kind in place.precisions}
-    wished = precision or list(get_args(_Precision))
-    machine = describe_machine([kind for kind in wished if kind in computed & {"f32", "bf16"}])
+    notes: list[str] = []
+    wishes = list(dict.fromkeys(engine or ["auto"]))
+    places = list(_places(chosen, wishes, device, notes))
+    if not places:
+        raise EngineError("nothing can be measured; " + "; ".join(notes))
+    wished = list(precision or get_args(_Precision))
+    computed = {kind for _, place in places if place.device == "cpu" for kind in place.precisions}
+    peaks = [kind for kind in wished if kind in computed & {"f32", "bf16"}]
+    machine = describe_machine(peaks, list(dict.fromkeys(p.engine for _, p in places)), threads)
+    jobs = [
+        (weights, place, kind, *size)
+        for weights, place in places
+        for size in pairs
+        for kind in wished
+        if kind in place.precisions and (precision or kind in weights.card.precisions)
+    ]
+    if not jobs:
+        allowed = sorted({kind for _, place in places for kind in place.precisions})
+        raise OptionError(
+            f"nothing to measure in {' or '.join(wished)}; what runs here computes in: "
+            f"{', '.join(allowed)}"
+        )
     if not json and not quiet:
         say(_about(machine))
     found: list[Speed] = []
-    for weights, place in zip(chosen, places, strict=True):
-        kinds = [kind for kind in wished if kind in place.precisions]
-        for width, height in pairs:
-            for kind in kinds:
-                if precision or kind in weights.card.precisions:
-                    speed = measure(weights, place, kind, width, height, machine, threads)
-                    found.append(speed)
-                    if not json:
-                        say((_HEAD + "\n" if len(found) == 1 else "") + _line(speed))
-                    if verbose and not json:
-                        say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
-    if not found:
-        raise OptionError(f"nothing to measure: the device or the models do not allow {precision}")
+    for weights, place, kind, width, height in jobs:
+        try:
+            speed = measure(weights, place, kind, width, height, machine, threads)
+        except EngineError as error:
+            if "all" not in wishes:
+                raise
+            notes.append(f"left out: {error}")
+            continue
+        found.append(speed)
+        if not json:
+            say((_HEAD + "\n" if len(found) == 1 else "") + _line(speed))
+        if verbose and not json:
+            say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
     if json:
         say(js.dumps(to_document(machine, found), ensure_ascii=False, indent=2))
+    if not quiet:
+        for note in notes:
+            say(note, sys.stderr)
+    if not found:
+        raise EngineError("nothing could be measured")
+
+
+def _places(
+    chosen: Sequence[Weights], wishes: Sequence[str], device: str, notes: list[str]
+) -> Iterator[tuple[Weights, Place]]:
+    """Where each model is measured. Engines of `all` that cannot run here are noted instead."""
+    from enlarge.engines import find_place
+
+    names = [name for name in get_args(EngineWish) if name != "auto"] if "all" in wishes else wishes
+    for weights in chosen:
+        seen: set[tuple[str, str]] = set()
+        for name in names:
+            try:
+                place = find_place(weights.path, weights.card, engine=name, device=device)
+            except (EngineError, OptionError) as error:
+                if "all" not in wishes:
+                    raise
+                notes += [] if (note := f"left out: {error}") in notes else [note]
+                continue
+            if (place.engine, place.device) not in seen:  # auto may be one of the others
+                seen.add((place.engine, place.device))
+                yield weights, place
 
 
 _HEAD = (
-    f"{'model':14} {'precision':9} {'input':>11} {'latency':>9} {'output':>10} {'cold':>7} "
-    f"{'warm':>7} {'memory':>8} {'of peak':>8}"
+    f"{'model':14} {'engine':12} {'precision':9} {'input':>11} {'latency':>9} {'output':>10} "
+    f"{'cold':>7} {'warm':>7} {'memory':>8} {'of peak':>8}"
 )
 
 
@@ -109,10 +157,12 @@ def _line(speed: Speed) -> str:
     from enlarge.memory import format_size
 
     share = f"{speed.share:.0%}" if speed.share else "–"
+    engine = speed.engine if speed.device == "cpu" else f"{speed.engine} {speed.device}"
     return (
-        f"{speed.model:14} {speed.precision:9} {f'{speed.width}×{speed.height}':>11} "
-        f"{speed.latency * 1000:6.0f} ms {speed.throughput:5.2f} MP/s {speed.cold:5.2f} s "
-        f"{speed.warm:5.2f} s {format_size(speed.peak_memory):>8} {share:>8}"
+        f"{speed.model:14} {engine:12} {speed.precision:9} "
+        f"{f'{speed.width}×{speed.height}':>11} {speed.latency * 1000:6.0f} ms "
+        f"{speed.throughput:5.2f} MP/s {speed.cold:5.2f} s {speed.warm:5.2f} s "
+        f"{format_size(speed.peak_memory):>8} {share:>8}"
     )
 
 
@@ -121,9 +171,10 @@ def _about(machine: Machine) -> str:
 
     peaks = ", ".join(f"{value / 1e9:.0f} GFLOP/s in {p}" for p, value in machine.matmul.items())
     measured = f"\nmeasured peak of a matrix product: {peaks}" if peaks else ""
+    engines = "".join(f", {name} {version}" for name, version in machine.engines.items())
     return (
         f"{machine.processor}, {machine.cores} cores, {format_size(machine.memory)}, "
-        f"{machine.system}, Python {machine.python}, OpenVINO {machine.openvino}{measured}"
+        f"{machine.system}, Python {machine.python}{engines}{measured}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
-from enlarge.errors import OutputError
+from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,7 @@ def compare(
     against: Annotated[Path | None, Parameter(metavar="HR")] = None,
     colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
     border: Annotated[int, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))] = 0,
+    perceptual: Annotated[Path | None, Parameter(group=_PROTOCOL, metavar="FOLDER|FILE")] = None,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], group=_OUTPUT, metavar="FOLDER")
     ] = None,
@@ -47,6 +48,9 @@ def compare(
         y: Y of BT.601, 16 to 235. full-y: the same, 0 to 255. rgb.
     border
         Pixels left out on each side when measuring.
+    perceptual
+        LPIPS and DISTS as well, with torchvision's weights of AlexNet or VGG16 that lie there (such
+        as ~/.cache/torch/hub/checkpoints); needs enlarge[metrics].
     output
         The folder for A_vs_B.png and A_vs_B_difference.png (default: that of A).
     overwrite
@@ -63,6 +67,7 @@ def compare(
     from dataclasses import asdict
 
     from enlarge.cli import say
+    from enlarge.metrics import open_perceptual
     from enlarge.metrics.comparison import (
         difference,
         heat_map,
@@ -70,9 +75,10 @@ def compare(
         side_by_side,
         worst_places,
     )
-    from enlarge.metrics.evaluation import in_db, json_safe
+    from enlarge.metrics.evaluation import in_db, json_safe, protocol_document
     from enlarge.metrics.pictures import read_pixels, write_pixels
     from enlarge.metrics.protocol import Protocol
+    from enlarge.report import PERCEPTUAL
 
     refuse_both(quiet, verbose)
     folder = first.parent if output is None else output
@@ -82,10 +88,16 @@ def compare(
     names = ["A", "B", *(["HR"] if against else [])]
     paths = [first, second, *([against] if against else [])]
     pictures = [read_pixels(path) for path in paths]
+    _check_sizes(paths, pictures)
     protocol = Protocol(colour, border)
+    judge = None if perceptual is None else open_perceptual(perceptual)
     pairs = [(0, 1), (0, 2), (1, 2)] if against else [(0, 1)]
     found = {
         f"{names[i]} and {names[j]}": likeness(pictures[i], pictures[j], protocol) for i, j in pairs
+    }
+    looks = {
+        f"{names[i]} and {names[j]}": judge.measure(pictures[i], pictures[j]) if judge else {}
+        for i, j in pairs
     }
     natural = {name: _niqe(picture) for name, picture in zip(names, pictures, strict=True)}
     apart = difference(pictures[0], pictures[1])
@@ -95,9 +107,11 @@ def compare(
     write_pixels(heat, targets[1])
     if json:
         document = {
-            "protocol": protocol.to_dict(),
+            "protocol": protocol_document(protocol, judge),
             "pictures": dict(zip(names, map(str, paths), strict=True)),
-            "metrics": {k: asdict(v) | {"psnr": json_safe(v.psnr)} for k, v in found.items()},
+            "metrics": {
+                k: asdict(v) | {"psnr": json_safe(v.psnr)} | looks[k] for k, v in found.items()
+            },
             "niqe": natural,
             "places": [place._asdict() for place in places],
             "white": white,
@@ -105,14 +119,17 @@ def compare(
         }
         say(js.dumps(document, ensure_ascii=False, indent=2))
     elif not quiet:
-        say(str(protocol))
+        say(protocol_document(protocol, judge)["text"])
         for name, path in zip(names, paths, strict=True):
             value = natural[name]
             say(f"{name.ljust(2)}  NIQE {'–' if value is None else f'{value:.2f}'}  {path}")
-        say(f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM")
+        others = [PERCEPTUAL[name] for name in judge.names] if judge else []
+        say("  ".join([f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM", *others]))
         for name, alike in found.items():
             multiscale = "–" if alike.ms_ssim is None else f"{alike.ms_ssim:.4f}"
-            say(f"{name.ljust(8)}  {in_db(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}")
+            values = [f"{looks[name][k]:.4f}".rjust(len(PERCEPTUAL[k])) for k in looks[name]]
+            line = f"{name.ljust(8)}  {in_db(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}"
+            say("  ".join([line, *values]))
         if verbose:
             say(
                 f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most"
@@ -134,7 +151,20 @@ def _niqe(picture: NDArray[Any]) -> float | None:
         return None
 
 
+def _check_sizes(paths: list[Path], pictures: list[NDArray[Any]]) -> None:
+    from enlarge.errors import DataError
+
+    sizes = [f"{picture.shape[1]}×{picture.shape[0]}" for picture in pictures]
+    if len(set(sizes)) > 1:
+        found = ", ".join(f"{path} is {size}" for path, size in zip(paths, sizes, strict=True))
+        raise DataError(f"pictures of one size are compared; {found}")
+
+
 def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:
+    from enlarge.cli import STREAM, words
+
+    if STREAM in words([str(path) for path in inputs]):
+        raise OptionError("compare reads picture files, and not standard input (-)")
     taken = {path.resolve() for path in inputs if path is not None}
     for target in targets:
         if target.resolve() in taken:

@@ -50,6 +50,8 @@ def foretell(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -
             f"{facts['megapixels_in']:,.1f} megapixels become {facts['megapixels_out']:,.1f}; "
             f"at most about {format_size(facts['disk_bytes'])} of disk"
         )
+    if request.strength is not None:
+        say(f"strength {request.strength:g}, between photo (0) and photo-sharp (1)")
     if facts["seconds"] is not None:
         say(f"about {_in_words(facts['seconds'])}, as measured on a part of {facts['sample']}")
     return status
@@ -65,6 +67,8 @@ def _facts(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -> 
     disk += sum(size for _, size in band_needs(plan))
     pace, sample = _measured(known, upscaler, recipe)
     return {
+        "model": upscaler.card.name,
+        "strength": request.strength,
         "pictures": len(plan.todo),
         "done_already": len(plan.kept),
         "unreadable": len(plan.failed),

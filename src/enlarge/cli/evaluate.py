@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,13 +17,14 @@ from enlarge.cli.options import (
     refuse_both,
     whole,
 )
-from enlarge.errors import OptionError
+from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from enlarge.metrics.evaluation import Method, Result, Watch
+    from enlarge.metrics.evaluation import ImageScore, Method, Result, Watch
     from enlarge.metrics.pairs import DataSet
+    from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
     from enlarge.picture import Watcher
 
@@ -52,6 +54,7 @@ def evaluate(
         int | None, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))
     ] = None,
     modcrop: Annotated[bool, Parameter(group=_PROTOCOL, negative="")] = False,
+    perceptual: Annotated[Path | None, Parameter(group=_PROTOCOL, metavar="FOLDER|FILE")] = None,
     save: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FOLDER")] = None,
     cache: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
     report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
@@ -84,6 +87,9 @@ def evaluate(
         Pixels left out on each side (default: as many as the factor).
     modcrop
         Crop originals whose sides are not the factor times those of the LR picture.
+    perceptual
+        LPIPS and DISTS as well, with torchvision's weights of AlexNet or VGG16 that lie there (such
+        as ~/.cache/torch/hub/checkpoints); needs enlarge[metrics].
     save
         Keep the enlarged pictures there, and the scores, so that a next run goes on.
     cache
@@ -101,28 +107,32 @@ def evaluate(
     import json as js
 
     from enlarge.cli import say
+    from enlarge.metrics import open_perceptual
     from enlarge.metrics.evaluation import to_document
     from enlarge.metrics.pairs import find_set
     from enlarge.metrics.protocol import Protocol
+    from enlarge.report import PERCEPTUAL
 
     refuse_both(quiet, verbose)
     _check_report(report)
     protocol = Protocol(colour, border, modcrop)
-    sets = _renamed([find_set(path, scale, modcrop=modcrop) for path in data], data)
+    sets = _told_apart({path: find_set(path, scale, modcrop=modcrop) for path in data})
     if cache is None and save is not None:
         cache = save / ".enlarge" / "scores.jsonl"
+    judge = None if perceptual is None else open_perceptual(perceptual)
     methods = {
         factor: _methods(model or [], factor, (engine, device, precision), ensemble, quiet=quiet)
         for factor in dict.fromkeys(found.factor for found in sets)
     }
-    results = _judge(methods, sets, protocol, cache, save, not quiet and not json)
-    document = to_document(protocol, results)
+    results = _judge(methods, sets, protocol, judge, cache, save, not quiet and not json)
+    document = to_document(protocol, results, judge)
     if report is not None:
         _write_report(report, document, methods, sets, results)
     if json:
         say(js.dumps(document, ensure_ascii=False, indent=2))
         return
-    say(f"PSNR in dB / SSIM; {protocol}")
+    names = ["PSNR in dB", "SSIM", *(PERCEPTUAL[name] for name in (judge.names if judge else ()))]
+    say(f"{' / '.join(names)}; {document['protocol']['text']}")
     for found in sets:
         most = 0 if quiet else len(found.pairs) if verbose else _MOST_SHOWN
         say("\n" + _table([r for r in results if r.data == found.name], most))
@@ -135,17 +145,28 @@ def _check_report(report: Path | None) -> None:
         raise OptionError(f"--report writes .json or .html, got {report}")
     if not report.parent.is_dir():
         raise OptionError(f"--report {report}: there is no folder {report.parent}")
+    if report.is_dir():
+        raise OptionError(f"--report {report}: this is a folder; name a file")
 
 
-def _renamed(sets: Sequence[DataSet], paths: Sequence[str]) -> list[DataSet]:
-    """The sets, those of equal names called by their paths."""
+def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
+    """The sets, by the paths that they were given by; each once, and those of equal names called by
+    their paths below the common folder.
+    """
     from dataclasses import replace
 
-    names = [found.name for found in sets]
-    return [
-        replace(found, name=path.strip("/")) if names.count(found.name) > 1 else found
-        for found, path in zip(sets, paths, strict=True)
-    ]
+    known: dict[tuple[object, ...], tuple[Path, DataSet]] = {}
+    for text, data in found.items():
+        pictures = (pair.high.resolve() for pair in data.pairs)
+        known.setdefault((data.factor, *pictures), (Path(text).resolve(), data))
+    names = [data.name for _, data in known.values()]
+    sets = []
+    for path, data in known.values():
+        alike = [other for other, same in known.values() if same.name == data.name]
+        below = path.relative_to(os.path.commonpath([*alike, *(p.parent for p in alike)]))
+        longer = below.with_suffix("").as_posix()
+        sets.append(replace(data, name=longer) if names.count(data.name) > 1 else data)
+    return sets
 
 
 def _write_report(
@@ -167,13 +188,17 @@ def _write_report(
         factor, (_, _, first, *_) = next(iter(methods.items()))
         alike = [found for found in sets if found.factor == factor]
         text = evaluation_page(document, worst_crops(first, alike, results))
-    report.write_text(text, encoding="utf-8")
+    try:
+        report.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{report}: cannot be written: {error.strerror or error}") from error
 
 
 def _judge(
     methods: dict[int, list[Method]],
     sets: Sequence[DataSet],
     protocol: Protocol,
+    judge: Perceptual | None,
     cache: Path | None,
     save: Path | None,
     shown: bool,
@@ -189,7 +214,9 @@ def _judge(
         for found in sets:
             chosen = methods[found.factor]
             watch = _counting(watcher, before, total, [method.name for method in chosen])
-            results += evaluate(chosen, found, protocol, kept=kept, save=save, watch=watch)
+            results += evaluate(
+                chosen, found, protocol, perceptual=judge, kept=kept, save=save, watch=watch
+            )
             before += len(found.pairs) * len(chosen)
     return results
 
@@ -254,28 +281,36 @@ def _table(results: Sequence[Result], most: int) -> str:
     """A data set's means, and its first `most` pictures."""
     from enlarge.memory import format_size
     from enlarge.metrics.evaluation import in_db
+    from enlarge.report import PERCEPTUAL
 
     first = results[0]
     shown = (
         first.data if first.data.endswith(f"x{first.factor}") else f"{first.data} ×{first.factor}"
     )
-    rows = [(shown, "PSNR", "SSIM", "seconds", "peak memory")]
+    others = [PERCEPTUAL[name] for name in first.perceptual]
+    rows: list[tuple[str, ...]]
+    rows = [(shown, "PSNR", "SSIM", *others, "seconds", "peak memory")]
     for result in results:
         name = f"{result.model} ({result.precision})" if result.precision else result.model
         memory = format_size(result.peak_memory) if result.peak_memory else "–"
-        rows.append(
-            (name, in_db(result.psnr), f"{result.ssim:.4f}", f"{result.seconds:.2f}", memory)
-        )
+        values = [f"{value:.4f}" for value in (result.ssim, *result.perceptual.values())]
+        rows.append((name, in_db(result.psnr), *values, f"{result.seconds:.2f}", memory))
     text = _aligned(rows)
     if most:
         pictures: list[tuple[str, ...]] = [("picture", *(result.model for result in results))]
         for images in list(zip(*(result.images for result in results), strict=True))[:most]:
-            cells = (f"{in_db(image.psnr)} / {image.ssim:.4f}" for image in images)
-            pictures.append((images[0].name, *cells))
+            pictures.append((images[0].name, *(_scores(image) for image in images)))
         text += "\n\n" + _aligned(pictures)
         if len(first.images) > most:
             text += f"\n… and {len(first.images) - most} more; --verbose lists them"
     return text
+
+
+def _scores(image: ImageScore) -> str:
+    from enlarge.metrics.evaluation import in_db
+
+    values = (f"{value:.4f}" for value in (image.ssim, *image.perceptual.values()))
+    return " / ".join([in_db(image.psnr), *values])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

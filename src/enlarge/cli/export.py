@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.errors import OptionError
+
+if TYPE_CHECKING:
+    from enlarge.weights.preparing import CropsFor
 
 
 def export(
@@ -14,7 +19,8 @@ def export(
     /,
     *,
     output: Annotated[str, Parameter(name=["--output", "-o"], metavar="OUT")],
-    precision: Literal["f32", "f16"] = "f32",
+    precision: Literal["f32", "f16", "int8"] = "f32",
+    calibrate: Annotated[Path | None, Parameter(metavar="FOLDER")] = None,
     tile: Annotated[int | None, Parameter(metavar="PIXELS", converter=whole(1))] = None,
     overwrite: Switch = False,
     json: Switch = False,
@@ -30,7 +36,11 @@ def export(
     output
         model.onnx or model.safetensors. The ONNX file is compared with torch before it appears.
     precision
-        How weights are stored: f32, or f16 for half the size (the network still computes in f32).
+        How weights are stored: f32; f16 for half the size (the network still computes in f32); or
+        int8, for convolutional networks, whose convolutions are then computed in 8 bits.
+    calibrate
+        For int8: photographs of the kind that will be enlarged, fifty or more. They are reduced
+        first, as pictures that need enlarging were.
     tile
         Fix the side of the input, for engines that cannot take any size.
     overwrite
@@ -45,17 +55,18 @@ def export(
     """
     from dataclasses import asdict
     from json import dumps
-    from pathlib import Path
 
     from enlarge.cli import say
-    from enlarge.weights.preparing import export_model
+    from enlarge.weights.preparing import check_target, export_model
 
     refuse_both(quiet, verbose)
     target = Path(output)
+    check_target(checkpoint, target, tile=tile or 0, overwrite=overwrite)
     card = export_model(
         checkpoint,
         target,
         half=precision == "f16",
+        int8=_crops(precision, calibrate),
         tile=tile or 0,
         overwrite=overwrite,
         quiet=quiet or json,
@@ -65,7 +76,30 @@ def export(
     elif not quiet:
         size = target.stat().st_size / 1e6
         about = f"{card.network} ×{card.scale}, {card.parameters:,} parameters"
-        say(f"{target}  {about}, {size:.2f} MB")
+        close = card.scores["int8 to f32"]["psnr"] if precision == "int8" else 0.0
+        how = f", int8, {close:.1f} dB to f32" if close else ""
+        say(f"{target}  {about}, {size:.2f} MB{how}")
         if verbose:
             for key, value in asdict(card).items():
                 say(f"  {key.ljust(10)}  {value}")
+
+
+def _crops(precision: str, folder: Path | None) -> CropsFor | None:
+    """Where int8 is wanted: what crops to calibrate on, once the network's scale is known."""
+    if precision != "int8":
+        if folder is not None:
+            raise OptionError(
+                f"--calibrate and --precision {precision} contradict each other; "
+                "--calibrate is for int8"
+            )
+        return None
+    if folder is None:
+        raise OptionError(
+            "--precision int8 needs --calibrate FOLDER: photographs of the kind that will be "
+            "enlarged, fifty or more"
+        )
+    from functools import partial
+
+    from enlarge.data.calibration import calibration_crops, calibration_photos
+
+    return partial(calibration_crops, calibration_photos(folder))

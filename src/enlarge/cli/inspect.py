@@ -70,7 +70,8 @@ def _facts(file: str) -> dict[str, Any]:
     if not path.exists():
         named = {weights.path.stem: weights for weights in list_weights()}
         if file in named:
-            return {"file": str(named[file].path)} | asdict(named[file].card)
+            facts = {"file": str(named[file].path)} | asdict(named[file].card)
+            return facts | {"strength": _span(file)}
         raise InputError(f"{file}: no such file, and no model: there are {', '.join(named)}")
     if path.is_dir():
         raise InputError(
@@ -88,3 +89,13 @@ def _facts(file: str) -> dict[str, Any]:
         return facts
     unknown = _MEASURED + (("margin",) if card.network.startswith("spandrel:") else ())
     return {key: value for key, value in facts.items() if key not in unknown}
+
+
+def _span(model: str) -> str | None:
+    """What --strength mixes a model with."""
+    from enlarge.weights.catalog import PARTNERS
+
+    for plain, sharp in PARTNERS.items():
+        if model in (plain, sharp):
+            return f"0 ({plain}) to 1 ({sharp})"
+    return None

@@ -120,7 +120,12 @@ def recipe_of(request: Request, kind: str) -> Recipe:
 
 def _weights(request: Request) -> Weights:
     try:
-        return find_weights(request.model or DEFAULT, request.scale, quiet=request.quiet)
+        return find_weights(
+            request.model or DEFAULT,
+            request.scale,
+            strength=request.strength,
+            quiet=request.quiet,
+        )
     except WeightsError as error:
         if request.model is None or Path(request.model).exists():
             raise

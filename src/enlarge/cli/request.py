@@ -29,6 +29,7 @@ class Request:
     inputs: Sequence[str]
     output: str | None
     model: str | None
+    strength: float | None
     scale: float | None
     width: int | None
     height: int | None
@@ -66,6 +67,10 @@ def checked_format(request: Request) -> str:
     """
     if request.scale is not None and not 1 <= request.scale <= MOST_SCALE:
         raise OptionError(f"--scale must lie between 1 and {MOST_SCALE}, got {request.scale:g}")
+    if request.strength is not None and not 0 <= request.strength <= 1:
+        raise OptionError(
+            f"--strength must lie between 0 (photo) and 1 (photo-sharp), got {request.strength:g}"
+        )
     for name in ("width", "height"):
         if request.scale is not None and getattr(request, name) is not None:
             raise OptionError(f"--scale and --{name} contradict each other; give one of them")

@@ -65,6 +65,7 @@ def upscale(
         ),
     ] = None,
     model: Annotated[str | None, Parameter(group=_MODEL, metavar="MODEL")] = None,
+    strength: Annotated[float | None, Parameter(group=_MODEL, metavar="0-1")] = None,
     engine: Annotated[EngineWish, Parameter(group=_MODEL)] = "auto",
     precision: Annotated[PrecisionWish, Parameter(group=_MODEL)] = "auto",
     exact: Annotated[bool, Parameter(group=_MODEL, negative="")] = False,
@@ -129,6 +130,9 @@ def upscale(
         Enlarge only this part, in input pixels.
     model
         A name that `enlarge models` lists, or the path of a model file.
+    strength
+        Between photo (0) and photo-sharp (1), with --model photo or photo-sharp: a network whose
+        weights are a mixture of theirs.
     engine
         What runs the network. auto, the default: OpenVINO on a CPU, on a GPU torch or ONNX
         Runtime, whichever is installed.
@@ -171,6 +175,7 @@ def upscale(
         inputs=words(inputs),
         output=None if output is None else words([output])[0],
         model=model,
+        strength=strength,
         scale=scale,
         width=width,
         height=height,

@@ -62,9 +62,9 @@ def pick_engine(
 
     `precision` auto: the fastest in which the device computes and the model's scores hold by its
     card (f16, which is finer than bf16, also where they hold in that); always f32 for `deep`
-    pictures (16 bits or float), since bf16 has 8 significant bits. `threads` of the CPU, 0: all
-    cores. Raises `OptionError` for an impossible wish, `EngineError` for one that this machine
-    cannot fulfil.
+    pictures (16 bits or float), since bf16 has 8 significant bits; and int8 for files in int8.
+    `threads` of the CPU, 0: all cores. Raises `OptionError` for an impossible wish, `EngineError`
+    for one that this machine cannot fulfil.
     """
     _check_words(engine, device, precision, threads)
     place = find_place(model, card, engine=engine, device=device)
@@ -88,7 +88,7 @@ def find_place(model: Path, card: Card, *, engine: str = "auto", device: str = "
     _check_words(engine, device, "auto", 0)
     place = _place(model, engine, device)
     if "int8" in card.precisions and place.engine != "torch":  # it is in the file, or it is not
-        place = place._replace(precisions=("int8", *place.precisions))
+        place = place._replace(precisions=("int8",))
     return place
 
 
@@ -199,13 +199,18 @@ def _precision(place: Place, card: Card, wish: str, deep: bool) -> str:
     engine, device, computed = place
     if wish == "auto":
         held = {*card.precisions, "f32"} | ({"f16"} if "bf16" in card.precisions else set())
-        return "f32" if deep else next(p for p in computed if p in held)
+        return "f32" if deep and "f32" in computed else next(p for p in computed if p in held)
     if wish == "int8" and "int8" not in computed:
         raise OptionError(
             f"{card.name} is not stored in int8 (its card lists {', '.join(card.precisions)}); "
             "take a model that is, or another --precision"
             if "int8" not in card.precisions
             else "--precision int8 and torch contradict each other; take --engine openvino"
+        )
+    if wish not in computed and computed == ("int8",):
+        raise OptionError(
+            f"{card.name} is stored in int8 and computed so, got --precision {wish}; take the "
+            "model that it was exported from"
         )
     if wish not in computed:
         raise OptionError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ from enlarge.metrics.pictures import write_pixels
 from enlarge.metrics.protocol import Protocol, levels
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights
+
+if TYPE_CHECKING:
+    from enlarge.metrics.perceptual import Perceptual
 
 Enlarge = Callable[[NDArray[Any], int], NDArray[Any]]
 
@@ -40,18 +45,21 @@ class Method:
 
 
 class ImageScore(NamedTuple):
-    """One picture: PSNR in dB, SSIM, the seconds that enlarging it took."""
+    """One picture: PSNR in dB, SSIM, the seconds that enlarging it took, and LPIPS and DISTS by
+    their names where they were wished for.
+    """
 
     name: str
     psnr: float
     ssim: float
     seconds: float
+    perceptual: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Result:
     """A method on a data set: means over pictures, seconds of enlarging in all, and the process's
-    peak memory in bytes (0: unknown, or all taken from the cache).
+    peak memory in bytes while it enlarged (0: unknown, or all taken from the cache).
     """
 
     model: str
@@ -63,6 +71,7 @@ class Result:
     seconds: float
     peak_memory: int
     images: tuple[ImageScore, ...]
+    perceptual: dict[str, float] = field(default_factory=dict)
 
 
 Watch = Callable[[str, str, int, int], None]
@@ -108,13 +117,15 @@ def model_method(
 
 
 class Kept:
-    """Scores of earlier runs, by a digest of all that they depend on: a file of JSON lines, to
-    which each score is added as it is found. Without a path nothing is kept beyond the run.
+    """Scores of earlier runs, by a digest of all that they depend on, and which of them the saved
+    pictures belong to: a file of JSON lines, each added as it is found. Without a path nothing is
+    kept beyond the run.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._scores: dict[str, tuple[float, float, float]] = {}
+        self._scores: dict[str, ImageScore] = {}
+        self._saved: dict[str, str] = {}
         if path is None:
             return
         try:
@@ -126,21 +137,48 @@ class Kept:
 
     def _take(self, line: str) -> None:
         try:
-            key, psnr, ssim, seconds = json.loads(line)
-            self._scores[str(key)] = (float(psnr), float(ssim), float(seconds))
-        except (ValueError, TypeError):
+            key, *values = json.loads(line)
+            if len(values) == 1:
+                self._saved[str(key)] = str(values[0])
+                return
+            psnr, ssim, seconds, perceptual = values
+            scores = (float(psnr), float(ssim), float(seconds))
+            found = {str(name): float(value) for name, value in perceptual.items()}
+            self._scores[str(key)] = ImageScore("", *scores, found)
+        except (ValueError, TypeError, AttributeError):
             return  # a line that was cut off when a run was killed
 
-    def get(self, key: str) -> tuple[float, float, float] | None:
-        """PSNR, SSIM and seconds, if they are known."""
+    def get(self, key: str) -> ImageScore | None:
+        """The score, without its picture's name, if it is known."""
         return self._scores.get(key)
 
-    def put(self, key: str, psnr: float, ssim: float, seconds: float) -> None:
-        """Keep scores, on the disk at once."""
-        self._scores[key] = (psnr, ssim, seconds)
-        if self._path is not None:
+    def put(self, key: str, score: ImageScore) -> None:
+        """Keep a score, on the disk at once."""
+        self._scores[key] = score
+        _, psnr, ssim, seconds, perceptual = score
+        self._add([key, json_safe(psnr), ssim, seconds, dict(perceptual)])
+
+    def has_saved(self, target: Path, key: str) -> bool:
+        """Whether the picture at `target` is there, and the one that the score is of."""
+        return self._saved.get(self._place(target)) == key and target.exists()
+
+    def put_saved(self, target: Path, key: str) -> None:
+        """Remember which score the picture at `target` belongs to."""
+        self._saved[self._place(target)] = key
+        self._add([self._place(target), key])
+
+    def _place(self, target: Path) -> str:
+        """The picture's path as seen from the file of scores: both may move together."""
+        return os.path.relpath(target, self._path.parent) if self._path else str(target.resolve())
+
+    def _add(self, values: list[Any]) -> None:
+        if self._path is None:
+            return
+        try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps([key, json_safe(psnr), ssim, seconds]))
+                file.write("\n" + json.dumps(values))
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot keep scores there ({error})") from error
 
 
 def evaluate(
@@ -148,56 +186,68 @@ def evaluate(
     data: DataSet,
     protocol: Protocol,
     *,
+    perceptual: Perceptual | None = None,
     kept: Kept | None = None,
     save: Path | None = None,
     watch: Watch | None = None,
 ) -> list[Result]:
     """Judge every method on one data set, in the order given.
 
-    `save`: a folder for the enlarged pictures, as DATA/METHOD/NAME.png. Raises `DataError` or
-    `InputError`.
+    `perceptual`: LPIPS and DISTS as well. `save`: a folder for the enlarged pictures, as
+    DATA/METHOD/NAME.png. Raises `DataError`, `InputError` or `OutputError`.
     """
     kept = kept or Kept(None)
     results = []
     for method in methods:
         images: list[ImageScore] = []
-        _forget_peak()
-        worked = False
+        memory = 0
         for done, pair in enumerate(data.pairs):
             if watch is not None:
                 watch(method.name, data.name, done, len(data.pairs))
             target = save / data.name / method.name / f"{pair.name}.png" if save else None
-            score, fresh = _judged(method, pair, data.factor, protocol, kept, target)
+            score, used = _judged(method, pair, data.factor, protocol, perceptual, kept, target)
             images.append(score)
-            worked = worked or fresh
+            memory = max(memory, used)
         if watch is not None:
             watch(method.name, data.name, len(images), len(images))
-        results.append(_summed(method, data, images, peak() if worked else 0))
+        results.append(_summed(method, data, images, memory))
     return results
 
 
 def _judged(
-    method: Method, pair: Pair, factor: int, protocol: Protocol, kept: Kept, target: Path | None
-) -> tuple[ImageScore, bool]:
-    """A picture's score, and whether it had to be computed."""
+    method: Method,
+    pair: Pair,
+    factor: int,
+    protocol: Protocol,
+    perceptual: Perceptual | None,
+    kept: Kept,
+    target: Path | None,
+) -> tuple[ImageScore, int]:
+    """A picture's score, and the peak memory of enlarging it (0 where that was not needed)."""
     low, high, digest = load(pair, factor)
-    parts = (method.identity, digest, str(factor), repr(protocol), __version__)
+    parts = [method.identity, digest, str(factor), repr(protocol), __version__]
+    parts += [str(perceptual)] if perceptual else []
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     found = kept.get(key)
-    if found is not None and (target is None or target.exists()):
-        return ImageScore(pair.name, *found), False
+    if found is not None and (target is None or kept.has_saved(target, key)):
+        return found._replace(name=pair.name), 0
+    _forget_peak()
     begun = time.perf_counter()
     large = method.run(low, factor)
     seconds = time.perf_counter() - begun
+    memory = peak()
     if target is not None:
         write_pixels(large, target)
+        kept.put_saved(target, key)
     part = large[: high.shape[0], : high.shape[1]]
     try:
         scores = protocol.measure(part, high, factor=factor)
+        others = perceptual.measure(part, high) if perceptual else {}
     except DataError as error:
         raise DataError(f"{pair.high}: {error}") from error
-    kept.put(key, *scores, seconds)
-    return ImageScore(pair.name, *scores, seconds), True
+    score = ImageScore(pair.name, *scores, seconds, others)
+    kept.put(key, score)
+    return score, memory
 
 
 def _summed(method: Method, data: DataSet, images: Sequence[ImageScore], memory: int) -> Result:
@@ -211,19 +261,41 @@ def _summed(method: Method, data: DataSet, images: Sequence[ImageScore], memory:
         seconds=sum(image.seconds for image in images),
         peak_memory=memory,
         images=tuple(images),
+        perceptual={
+            name: float(np.mean([image.perceptual[name] for image in images]))
+            for name in images[0].perceptual
+        },
     )
 
 
-def to_document(protocol: Protocol, results: Sequence[Result]) -> dict[str, Any]:
+def to_document(
+    protocol: Protocol, results: Sequence[Result], perceptual: Perceptual | None = None
+) -> dict[str, Any]:
     """What `enlarge evaluate --json` prints; an infinite PSNR is the string "inf"."""
     found = []
     for result in results:
-        values = asdict(result) | {"psnr": json_safe(result.psnr)}
-        values["images"] = [
-            image._asdict() | {"psnr": json_safe(image.psnr)} for image in result.images
-        ]
+        values = _flat(dict(vars(result)))
+        values["images"] = [_flat(image._asdict()) for image in result.images]
         found.append(values)
-    return {"protocol": protocol.to_dict(), "results": found}
+    return {"protocol": protocol_document(protocol, perceptual), "results": found}
+
+
+def protocol_document(protocol: Protocol, perceptual: Perceptual | None) -> dict[str, Any]:
+    """The protocol for JSON, with what LPIPS and DISTS are computed by, where they are."""
+    if perceptual is None:
+        return protocol.to_dict()
+    text = f"{protocol}; {perceptual}"
+    return protocol.to_dict() | {"perceptual": list(perceptual.names), "text": text}
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """A score as JSON has it: LPIPS and DISTS behind SSIM, where they are."""
+    others = values.pop("perceptual")
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat[key] = json_safe(value) if key == "psnr" else value
+        flat |= others if key == "ssim" else {}
+    return flat
 
 
 def json_safe(value: float) -> float | str:

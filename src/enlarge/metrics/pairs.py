@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,11 +65,14 @@ def find_set(path: str | Path, scale: int | None = None, *, modcrop: bool = Fals
         name, pairs = f"{path.resolve().parent.name}/{path.stem}", _from_csv(path)
     elif path.is_dir():
         name, pairs = _from_folder(path, scale)
+    elif path.exists():
+        raise DataError(f"{path}: expected a folder or a csv of pairs; this is neither")
     else:
         raise DataError(f"{path}: no such folder or csv")
     if not pairs:
         raise DataError(f"no pictures in {path}")
-    return DataSet(name, tuple(pairs), _factor(path, pairs, scale, modcrop))
+    factor = _factor(path, pairs, scale, modcrop)
+    return DataSet(name, tuple(_told_apart(pairs)), factor)
 
 
 def originals(name: str, paths: Sequence[Path], scale: int) -> DataSet:
@@ -107,11 +111,28 @@ def _from_csv(path: Path) -> list[Pair]:
         found = ", ".join(rows[0]) if rows else "no rows"
         raise DataError(f"{path}: expected a csv with the columns LR,HR, got {found}")
     pairs = []
-    for row in rows:
-        high = path.parent / row["HR"]
-        low = path.parent / row["LR"] if row.get("LR") else None
+    for number, row in enumerate(rows, 2):
+        names = [str(row.get(key) or "").strip() for key in ("HR", "LR")]
+        if not names[0] or "\0" in "".join(names):
+            raise DataError(f"{path}: row {number} names no HR picture, got {row}")
+        high, low = (path.parent / name if name else None for name in names)
+        assert high is not None
         pairs.append(Pair((low or high).stem, high, low))
     return pairs
+
+
+def _told_apart(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs under names of their own: where stems are equal, by the originals' paths below
+    their common folder, if need be with their suffixes or numbers.
+    """
+    paths = [pair.high.resolve() for pair in pairs]
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    whole = [path.relative_to(root).as_posix() for path in paths]
+    numbered = [f"{name}-{number}" for number, name in enumerate(whole, 1)]
+    bare = [path.relative_to(root).with_suffix("").as_posix() for path in paths]
+    wishes = ([pair.name for pair in pairs], bare, whole, numbered)
+    names = next(names for names in wishes if len(set(names)) == len(names))
+    return [replace(pair, name=name) for pair, name in zip(pairs, names, strict=True)]
 
 
 def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
@@ -181,19 +202,25 @@ def _factor(path: Path, pairs: Sequence[Pair], scale: int | None, modcrop: bool)
                 f"{path} has originals only; --scale N makes their low-resolution pictures"
             )
         return scale
-    factor, wrong = scale, []
+    factor, wrong, cropped = scale, [], False
     for pair in pairs:
         if pair.low is None:
             raise DataError(f"{path}: {pair.name} has no low-resolution picture, others have one")
         low, high = _size(pair.low), _size(pair.high)
+        if max(low) > max(high):
+            raise DataError(
+                f"{path}: {pair.name}: the LR picture is {low[0]}×{low[1]}, the HR picture "
+                f"{high[0]}×{high[1]}; LR and HR seem to be swapped"
+            )
         factor = factor or max(1, round(high[0] / low[0]))
         fits = high == (low[0] * factor, low[1] * factor)
         near = all(abs(h - n * factor) < factor for h, n in zip(high, low, strict=True))
         if not fits and not (modcrop and near):
+            cropped = cropped or near
             wrong.append(f"{pair.name}: LR {low[0]}×{low[1]}, HR {high[0]}×{high[1]}")
     assert factor is not None
     if wrong:
-        advice = "" if modcrop else "; --modcrop crops what a few pixels are too many"
+        advice = "; --modcrop crops what a few pixels are too many" if cropped else ""
         raise DataError(
             f"{path}: {len(wrong)} of {len(pairs)} pairs do not fit factor {factor}, "
             f"first {wrong[0]}{advice}"

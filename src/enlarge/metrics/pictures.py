@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.errors import InputError, OutputError
 from enlarge.media.metadata import Metadata
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import create_picture
@@ -20,15 +21,26 @@ def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
     uint8, uint16 or float32 as the file has it; gray as R = G = B, alpha left out. Raises
     `InputError`.
     """
-    with open_picture(source) as picture:
-        rows = picture.rows()
-        return to_rgb(rows.read(rows.height))
+    try:
+        with open_picture(source) as picture:
+            rows = picture.rows()
+            return to_rgb(rows.read(rows.height))
+    except InputError as error:
+        unnamed = str(error).removeprefix("picture in memory: ")
+        if name and unnamed != str(error):
+            raise InputError(f"{name}: {unnamed}") from error
+        raise
 
 
 def write_pixels(pixels: NDArray[Any], target: Path | BinaryIO) -> None:
     """Write (H, W, 3) as a PNG, replacing what is there. Raises `OutputError`."""
     if isinstance(target, Path):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{target}: its folder cannot be made: {error.strerror or error}"
+            ) from error
     height, width, channels = pixels.shape
     with create_picture(
         target,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ _LEAST_SECONDS, _LEAST_CALLS, _MOST_CALLS = 1.0, 3, 50
 
 @dataclass(frozen=True)
 class Machine:
-    """What was measured on. `matmul` is the measured peak of a large matrix product, in FLOP/s, by
-    precision.
+    """What was measured on. `engines`: their versions. `matmul`: the measured peak of a large
+    matrix product in OpenVINO, in FLOP/s, by precision, with as many threads as the models had.
     """
 
     processor: str
@@ -40,7 +42,7 @@ class Machine:
     memory: int
     system: str
     python: str
-    openvino: str
+    engines: dict[str, str]
     matmul: dict[str, float]
 
 
@@ -68,10 +70,10 @@ class Speed:
     share: float
 
 
-def describe_machine(precisions: Sequence[str]) -> Machine:
+def describe_machine(
+    precisions: Sequence[str], engines: Sequence[str], threads: int = 0
+) -> Machine:
     """The machine at hand, its peak measured at the given precisions (about a second each)."""
-    import openvino
-
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0))
@@ -80,20 +82,26 @@ def describe_machine(precisions: Sequence[str]) -> Machine:
         memory=_memory(),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        openvino=str(openvino.__version__).partition("-")[0],
-        matmul={precision: matmul_peak(precision) for precision in precisions},
+        engines={name: _version(name) for name in engines},
+        matmul={precision: matmul_peak(precision, threads) for precision in precisions},
     )
 
 
-def matmul_peak(precision: str, side: int = 2048, seconds: float = 0.7) -> float:
-    """The most FLOP/s that a product of two `side`×`side` matrices reaches in OpenVINO."""
+def matmul_peak(
+    precision: str, threads: int = 0, *, side: int = 2048, seconds: float = 0.7
+) -> float:
+    """The most FLOP/s that a product of two `side`×`side` matrices reaches in OpenVINO, on that
+    many threads (0: on all cores).
+    """
     import openvino as ov
     from openvino import opset13 as op
 
     left = op.parameter([side, side], ov.Type.f32)
     right = np.random.default_rng(1).standard_normal((side, side), np.float32)
     graph = ov.Model([op.matmul(left, op.constant(right), False, False)], [left])
-    options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
     request = ov.Core().compile_model(graph, "CPU", options).create_infer_request()
     values = np.random.default_rng(2).standard_normal((side, side), np.float32)
     best, begun = float("inf"), time.perf_counter()
@@ -152,8 +160,15 @@ def _child(arguments: Sequence[str], cache: str) -> dict[str, Any]:
         command, env={**os.environ, "ENLARGE_CACHE": cache}, capture_output=True, text=True
     )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise EngineError(f"measuring {' '.join(arguments[:6])} failed: {reason}")
+        silent = f"its process ended with status {done.returncode}"
+        if done.returncode == -signal.SIGKILL:
+            silent = "its process was killed, as the system does where memory runs out"
+        reason = (done.stderr.strip().splitlines() or [silent])[-1]
+        path, engine, device, precision, width, height, *_ = arguments
+        raise EngineError(
+            f"{Path(path).stem} in {engine} on {device} in {precision} at {width}×{height} could "
+            f"not be measured: {reason}"
+        )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -200,6 +215,12 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _version(engine: str) -> str:
+    """The version of an engine's package, whatever the distribution is called that it came in."""
+    found = packages_distributions().get(engine)
+    return version(found[0]) if found else "?"
 
 
 def _memory() -> int:

@@ -50,39 +50,6 @@ def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 # Perceptual -----------------------------------------------------------------------------------
 
-_VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
-"""Channels of VGG19's convolutions (configuration E of Simonyan and Zisserman, 2015); 0: pool."""
-
-
-class VGG19(nn.Module):
-    """VGG19 up to conv5_4, before its activation: (B, 3, H, W) in [0, 1] → (B, 512, H/16, W/16).
-
-    The layers have the places that they have in torchvision's `features`, whose files fit.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        inputs = 3
-        for channels in _VGG19:
-            if channels:
-                layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()]
-                inputs = channels
-            else:
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers[:-1])
-        # ImageNet's, to which torchvision's weights are trained.
-        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", deviation.view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The features of pictures."""
-        return self.features((image - self.mean) / self.deviation)
-
 
 class OwnFeatures(nn.Module):
     """The deepest feature map of one of our networks, (B, C, H, W): what enters its tail."""
@@ -117,33 +84,20 @@ def load_features(path: str) -> nn.Module:
     `path`: torchvision's file of VGG19, a `.safetensors` file of ours, or nothing for the default
     model. Raises `WeightsError` where the file is neither.
     """
+    from enlarge.weights.backbones import load_backbone
     from enlarge.weights.catalog import DEFAULT, find_weights
     from enlarge.weights.export import load_network
 
     found: nn.Module
     if path and Path(path).suffix != ".safetensors":
-        found = _load_vgg19(Path(path))
+        try:
+            found = load_backbone(Path(path), "vgg19").network
+        except WeightsError as error:
+            raise WeightsError(f"train.features: {error}") from error
     else:
         own = Path(path) if path else find_weights(DEFAULT).path.with_suffix(".safetensors")
         found = OwnFeatures(load_network(own)[0])
     return found.eval().requires_grad_(False)
-
-
-def _load_vgg19(path: Path) -> VGG19:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever unpickling raises
-        raise WeightsError(
-            f"train.features {path} cannot be read: {error}; expected torchvision's vgg19-*.pth "
-            "or a .safetensors file of ours"
-        ) from error
-    network = VGG19()
-    wanted = network.state_dict()
-    missing = [key for key in wanted if key not in state]
-    if missing:
-        raise WeightsError(f"train.features {path} has no {missing[0]}: it is not VGG19's file")
-    network.load_state_dict({key: state[key] for key in wanted})
-    return network
 
 
 class Loss:

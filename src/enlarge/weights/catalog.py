@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from enlarge.errors import WeightsError
+from enlarge.errors import OptionError, WeightsError
 from enlarge.weights.card import Card
 from enlarge.weights.files import PICKLES, read_card
 
 DEFAULT = "fast"
+PARTNERS = {"photo": "photo-sharp"}
+"""What `strength` mixes: 0 is the first, 1 the second, which was trained on from it."""
 KINDS = (".onnx", ".safetensors", *PICKLES)
 """What the files that hold models end in."""
 _BUNDLED = Path(__file__).parent / "data"
@@ -43,16 +46,27 @@ def list_weights() -> list[Weights]:
     return list(found.values())
 
 
-def find_weights(model: str | Path, scale: float | None = None, *, quiet: bool = False) -> Weights:
+def find_weights(
+    model: str | Path,
+    scale: float | None = None,
+    *,
+    strength: float | None = None,
+    quiet: bool = False,
+) -> Weights:
     """A model by name or by path. Where `scale` is at most 2, `NAME-x2` is taken if it exists.
 
     A path may name a file of ours, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`) or
     an ONNX file of others. Those are prepared once, with a line on standard error unless `quiet`.
 
-    Raises `WeightsError` for an unknown name, a missing file, or one that cannot be opened.
+    `strength` is for the models of `PARTNERS`: a mixture of the two, whichever is named.
+
+    Raises `WeightsError` for an unknown name, a missing file, or one that cannot be opened, and
+    `OptionError` for a strength that cannot be.
     """
     name = str(model)
     known = {weights.path.stem: weights for weights in list_weights()}
+    if strength is not None:
+        return _mixture(name, strength, known)
     if name not in known and (os.sep in name or "/" in name or Path(name).suffix):
         return _by_path(Path(name), quiet=quiet)
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
@@ -63,6 +77,20 @@ def find_weights(model: str | Path, scale: float | None = None, *, quiet: bool =
             "A file is given by its path, for example ./model.onnx"
         )
     return known[name]
+
+
+def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weights:
+    from enlarge.weights.mixing import checked_strength, mixture
+
+    strength = checked_strength(strength)
+    for plain, sharp in PARTNERS.items():
+        if name in (plain, sharp) and {plain, sharp} <= known.keys():
+            return mixture(known[plain], known[sharp], strength)
+    pairs = ", ".join(f"{plain} with {sharp}" for plain, sharp in PARTNERS.items())
+    raise OptionError(
+        f"--strength {strength:g} and the model {name} contradict each other: strength mixes "
+        f"{pairs}; take one of these with --model, or leave out --strength"
+    )
 
 
 def _by_path(path: Path, *, quiet: bool) -> Weights:

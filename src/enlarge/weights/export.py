@@ -6,6 +6,7 @@ import copy
 import io
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -293,3 +294,27 @@ def with_card(model: Path, card: Card) -> None:
     temporary = _temporary(model)
     onnx.save(proto, temporary)
     temporary.replace(model)
+
+
+def fix_sides(model: Path, card: Card) -> None:
+    """Fix the free sides of an ONNX file, in place, to the card's `fixed`."""
+    proto = onnx.load(model)
+    for value, side in (
+        (proto.graph.input[0], card.fixed),
+        (proto.graph.output[0], card.fixed * card.scale),
+    ):
+        for axis in (2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_value = side
+    onnx.save(proto, model)
+
+
+def put(source: Path, target: Path) -> None:
+    """Copy a finished file to its place (atomically). Raises `WeightsError` where it cannot be."""
+    temporary = _temporary(target)
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise WeightsError(f"{target}: cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 A checkpoint becomes a folder of the cache, `models/STEM-DIGEST-VERSION/`, that holds `STEM.onnx`
 and, for networks of our own, `STEM.safetensors`, both with a whole card. An ONNX file without a
 card is used where it lies; of it only the card is kept. DIGEST is that of the file's content.
+Mixtures of two models (see `mixing`) are kept there too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights, find_weights
 from enlarge.weights.files import read_card
 
+CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
+"""Given a network's scale and multiple: LR crops, uint8 h×w×3, to calibrate and to verify on."""
 LIMIT = 2 * 1024**3
 """Bytes of prepared models that are kept; those that were used longest ago go first."""
 _STALE = 24 * 3600
@@ -43,23 +46,34 @@ def prepared(path: Path, *, quiet: bool = False, ladder: Sequence[int] | None = 
     verification, and the measuring of halo, precisions and tiles (of `ladder`'s sides, where
     given). Raises `WeightsError` where the file cannot be opened.
     """
-    digest = _digest(path)
-    name = f"{path.stem[:80]}-{digest[:16]}-{__version__}"
-    folder = _folder()
-    if found := _kept(folder / name, path):
-        return found
-    with _alone(folder):
-        if found := _kept(folder / name, path):  # made by another process meanwhile
-            return found
+
+    def make(folder: Path) -> None:
         if not quiet:
             print(
                 f"enlarge: preparing {path.name} once (converting, checking, measuring) …",
                 file=sys.stderr,
                 flush=True,
             )
+        (_keep_card if path.suffix.lower() == ".onnx" else _convert)(path, folder, ladder)
+
+    return made_once(f"{path.stem[:80]}-{_digest(path)[:16]}-{__version__}", path, make)
+
+
+def made_once(name: str, path: Path, make: Callable[[Path], None]) -> Weights:
+    """The model that `make` writes into the folder it is given, as PATH's stem with `.onnx`, or as
+    a card of what lies at `path`; kept under `name`, which says all that it is made of.
+
+    Raises what `make` raises, and `WeightsError` where the cache cannot hold it.
+    """
+    folder = _folder()
+    if found := _kept(folder / name, path):
+        return found
+    with _alone(folder):
+        if found := _kept(folder / name, path):  # made by another process meanwhile
+            return found
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
         try:
-            (_keep_card if path.suffix.lower() == ".onnx" else _convert)(path, new, ladder)
+            make(new)
             with contextlib.suppress(OSError):  # another process was faster
                 new.rename(folder / name)
         finally:
@@ -76,6 +90,7 @@ def export_model(
     target: Path,
     *,
     half: bool = False,
+    int8: CropsFor | None = None,
     tile: int = 0,
     overwrite: bool = False,
     quiet: bool = False,
@@ -83,11 +98,14 @@ def export_model(
 ) -> Card:
     """Write a model, by name or path, as `target`, .onnx or .safetensors; returns its card.
 
-    `half` stores weights as fp16, and what is verified is those. `tile` fixes the input's side (of
-    an ONNX file; 0: free). Raises `WeightsError`, `OptionError` or `OutputError`, and writes
-    nothing then.
+    `half` stores weights as fp16, and what is verified is those. `int8` gives the crops on which
+    the convolutions of an ONNX file are quantised, and others on which it must stay close to f32
+    (see `quantizing`). `tile` fixes the input's side (of an ONNX file; 0: free). Raises
+    `WeightsError`, `OptionError`, `OutputError` or what `int8` raises, and writes nothing then.
     """
     check_target(model, target, tile=tile, overwrite=overwrite)
+    if int8 is not None:
+        check_int8(target, half=half)
     weights = find_weights(model, quiet=quiet)
     with needing_torch(Path(model)):
         from enlarge.weights.export import export_onnx, round_to_half, save_network, with_card
@@ -104,6 +122,8 @@ def export_model(
     if tile:
         _check_side(tile, card)
         card = replace(card, fixed=tile, tiles={})
+    if int8 is not None:
+        return _export_int8(network, card, target, int8, ladder)
     if half:
         round_to_half(network)
     if target.suffix.lower() == ".safetensors":
@@ -113,6 +133,51 @@ def export_model(
     if not card.tiles:
         card = measured(target, card, ladder)
         with_card(target, card)
+    return card
+
+
+def check_int8(target: Path, *, half: bool = False) -> None:
+    """Refuse what int8 contradicts, and say where NNCF is missing, before any work.
+
+    Raises `OptionError` or `WeightsError`.
+    """
+    from enlarge.weights.quantizing import need_nncf
+
+    if half:
+        raise OptionError("a file is exported in f16 or in int8, not in both")
+    if target.suffix.lower() != ".onnx":
+        raise OptionError(
+            f"--precision int8 and -o {target} contradict each other; int8 is for .onnx"
+        )
+    need_nncf()
+
+
+def _export_int8(
+    network: Any, card: Card, target: Path, crops_for: CropsFor, ladder: Sequence[int] | None
+) -> Card:
+    """Everything happens in a temporary folder; the whole file then takes the target's place."""
+    from enlarge.weights import quantizing
+    from enlarge.weights.export import export_onnx, fix_sides, put, with_card
+    from enlarge.weights.measuring import working_sets
+    from enlarge.weights.opening import SPANDREL
+
+    quantizing.check_can_quantize(card)
+    with tempfile.TemporaryDirectory(prefix="enlarge-int8-") as folder:
+        exact, whole = Path(folder) / "f32.onnx", Path(folder) / f"{target.stem}.onnx"
+        traced = card.network.startswith(SPANDREL)
+        export_onnx(network, replace(card, fixed=0), exact, traced=traced)
+        calibration, held_out = map(quantizing.to_pictures, crops_for(card.scale, card.multiple))
+        quantizing.quantize_onnx(exact, whole, calibration)
+        decibels = quantizing.agreement(exact, whole, held_out)
+        quantizing.check_agreement(target.name, decibels)
+        if card.fixed:
+            fix_sides(whole, card)
+        sides = ladder or tuple(card.tiles) or None
+        scores = {"int8 to f32": {"psnr": decibels}}
+        card = replace(card, precisions=("int8",), scores=scores)
+        card = replace(card, tiles=working_sets(whole, card, sides))
+        with_card(whole, card)
+        put(whole, target)
     return card
 
 

@@ -1,0 +1,99 @@
+"""bf16 against f32 with trained weights: `python -m benchmarks.closeness`.
+
+Writes docs/closeness.json and .md: the shipped models, and networks trained for 90 seconds each
+(see `brief`), on photographs of the `valid` part reduced by the model's factor; floats in and out,
+clamped. The bar: PSNR of at least 48 dB, and 99.9 % of the values within 3 levels of 255. Nothing
+here depends on speed, but for how far the brief training comes. `--try`: two steps, one picture,
+nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import enlarge
+from benchmarks.brief import NETWORKS, data, trained
+from benchmarks.record import signature, stamp, write
+from enlarge.data.photos import bicubic_pair, list_photos
+from enlarge.engines.openvino import has_bf16
+
+PICTURES, MINUTES = 8, 1.5
+DECIBELS, SHARE, LEVELS = 48.0, 0.999, 3
+
+
+def models(*, trial: bool) -> Iterator[tuple[str, str | Path]]:
+    """What is compared: names for the table, and what `open_model` takes."""
+    for card in enlarge.models():
+        yield card.name, card.name
+    for name in NETWORKS:
+        minutes = 0.0 if trial else MINUTES
+        yield f"{name}, trained for {minutes * 60:.0f} s", trained(name, minutes)
+
+
+def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
+    """PSNR in dB over all values, the share within `LEVELS`, and the largest difference."""
+    fine, coarse = (
+        enlarge.open_model(model, engine="openvino", precision=precision)
+        for precision in ("f32", "bf16")
+    )
+    total = within = count = worst = 0.0
+    for photo in photos:
+        low = bicubic_pair(photo, fine.card.scale).low.astype(np.float32) / 255
+        error = np.abs(fine.upscale(low).astype(np.float64) - coarse.upscale(low))
+        total += float(np.square(error).sum())
+        within += float((error <= LEVELS / 255).sum())
+        worst = max(worst, float(error.max()))
+        count += error.size
+    return {
+        "psnr": -10 * math.log10(max(total / count, 1e-20)),
+        "share": within / count,
+        "worst": worst * 255,
+    }
+
+
+def page(result: dict[str, Any]) -> str:
+    """The results as a Markdown page."""
+    lines = [
+        "# bf16 against f32",
+        "",
+        signature(result, "closeness"),
+        f"{result['pictures']} photographs of the `valid` part, reduced by the model's factor;",
+        f"OpenVINO on the CPU. The bar: {DECIBELS:.0f} dB, and {SHARE:.1%} of the values within",
+        f"{LEVELS} levels of 255.",
+        "",
+        "| model | PSNR, dB | within 3 levels | largest, levels | holds |",
+        "|---|--:|--:|--:|---|",
+    ]
+    for name, found in result["models"].items():
+        holds = found["psnr"] >= DECIBELS and found["share"] >= SHARE
+        lines.append(
+            f"| {name} | {found['psnr']:.1f} | {found['share']:.4%} | {found['worst']:.1f} "
+            f"| {'yes' if holds else '**no**'} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Compare, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
+    trial = parser.parse_args().trial
+    if not has_bf16():
+        raise SystemExit("this processor does not compute in bf16: there is nothing to compare")
+    photos = list_photos(data() / "photos", ["valid"])[: 1 if trial else PICTURES]
+    found = {}
+    for name, model in models(trial=trial):
+        print(f"{name} …", flush=True)
+        found[name] = compare(model, photos)
+    result = {**stamp(), "pictures": len(photos), "models": found}
+    write("closeness", result, page(result), trial=trial)
+
+
+if __name__ == "__main__":
+    main()

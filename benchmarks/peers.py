@@ -1,0 +1,152 @@
+"""The shipped command's engine against torch eager, as peers run it: `python -m benchmarks.peers`.
+
+Writes docs/speed_peers.json and .md, on an otherwise idle machine. In one run, from the same random
+weights, with two threads, in turns, median of 5: OpenVINO as `enlarge` runs it (8-bit pixels in and
+out; its automatic precision, and f32), our own module in torch eager f32 (NCHW), and spandrel's
+module the same way (attention written out), where it has the network: it lacks EDSR. Needs
+`pip install --no-deps spandrel einops`. `--try`: tiny pictures, nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.others import spandrel_architecture
+from benchmarks.record import signature, stamp, write
+from enlarge.engines import pick_engine
+from enlarge.networks import build
+from enlarge.weights.export import describe, export_onnx
+
+THREADS, TIMES = 2, 5
+TORCH, PEER = "our module in torch", "spandrel's module in torch"
+AUTO, F32 = "enlarge (OpenVINO, auto)", "enlarge (OpenVINO, f32)"
+
+
+class Case(NamedTuple):
+    """A network, the side of its LR picture, the ratio to reach, and spandrel's module of it."""
+
+    network: str
+    side: int
+    bar: float
+    peer: Callable[[dict[str, Any]], nn.Module] | None
+
+
+def _swinir(state: dict[str, Any]) -> nn.Module:
+    network: nn.Module = spandrel_architecture("SwinIR").SwinIR(
+        embed_dim=60,
+        depths=[6] * 4,
+        num_heads=[6] * 4,
+        window_size=8,
+        mlp_ratio=2.0,
+        upscale=4,
+        upsampler="pixelshuffledirect",
+    )
+    network.load_state_dict(state, strict=False)  # it keeps masks and indices as well
+    return network.eval()
+
+
+def _rrdb(state: dict[str, Any]) -> nn.Module:
+    network: nn.Module = spandrel_architecture("ESRGAN").ESRGANArch().load(state).model
+    return network.eval()
+
+
+CASES = {
+    "EDSR-baseline": Case("edsr-baseline", 256, 3.5, None),
+    "SwinIR-light": Case("swinir-light", 128, 4.5, _swinir),
+    "RRDB (ESRGAN)": Case("rrdb", 128, 2.3, _rrdb),
+}
+
+
+def measure(case: Case, side: int, times: int, threads: int) -> dict[str, Any]:
+    """Median milliseconds by contestant, and the precision that `auto` took."""
+    torch.manual_seed(0)
+    network = build(case.network, scale=4).eval()
+    tile = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    batch = (torch.from_numpy(tile).permute(2, 0, 1)[None].float() / 255).contiguous()
+    kind = np.dtype(np.uint8)
+    runs: dict[str, Callable[[], Any]] = {}
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        path = Path(folder) / "model.onnx"
+        card = describe(network, name="model", architecture=case.network, options={})
+        card = card.__class__(**{**vars(card), "precisions": ("f32", "bf16")})
+        export_onnx(network, card, path)
+        engines = {
+            label: pick_engine(path, card, engine="openvino", precision=precision, threads=threads)
+            for label, precision in ((AUTO, "auto"), (F32, "f32"))
+        }
+        for label, engine in engines.items():
+            session = engine.session(side, side, 3, kind, kind)
+            runs[label] = partial(session, tile)
+        runs[TORCH] = lambda: network(batch)
+        if case.peer is not None:
+            peer = case.peer(network.state_dict())
+            assert (peer(batch) - network(batch)).abs().max() < 1e-3
+            runs[PEER] = lambda: peer(batch)
+        seconds: dict[str, list[float]] = {label: [] for label in runs}
+        for turn in range(times + 1):  # the first warms up
+            for label, run in runs.items():
+                begun = time.perf_counter()
+                run()
+                if turn:
+                    seconds[label].append(time.perf_counter() - begun)
+    medians = {label: statistics.median(each) * 1000 for label, each in seconds.items()}
+    return {"side": side, "precision": engines[AUTO].precision, "ms": medians, "bar": case.bar}
+
+
+def page(result: dict[str, Any]) -> str:
+    """The results as a Markdown page."""
+    labels = (AUTO, F32, TORCH, PEER)
+    lines = [
+        "# Speed against what peers run",
+        "",
+        signature(result, "peers"),
+        f"torch {torch.__version__}, eager, f32, NCHW; {THREADS} threads each; the same random",
+        f"weights; in turns, median of {TIMES}; milliseconds. The bar is for `auto` against the",
+        "peer's module (for EDSR, which spandrel lacks, against our own).",
+        "",
+        "| ×4 | " + " | ".join(labels) + " | bar | against the peer | against our module |",
+        "|---|" + "--:|" * (len(labels) + 3),
+    ]
+    for name, found in result["cases"].items():
+        ms = found["ms"]
+        cells = [f"{ms[label]:.0f}" if label in ms else "–" for label in labels]
+        cells[0] += f" ({found['precision']})"
+        against = ms.get(PEER, ms[TORCH]) / ms[AUTO]
+        mark = "" if against >= found["bar"] else " **(missed)**"
+        lines.append(
+            f"| {name}, {found['side']}² | {' | '.join(cells)} | {found['bar']}× "
+            f"| {against:.1f}×{mark} | {ms[TORCH] / ms[AUTO]:.1f}× |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
+    trial = parser.parse_args().trial
+    os.environ.setdefault("ENLARGE_CACHE", tempfile.mkdtemp(prefix="enlarge-peers-"))
+    threads = 1 if trial else THREADS  # on a busy machine torch's two wait for each other
+    torch.set_num_threads(threads)
+    cases = {}
+    for name, case in CASES.items():
+        print(f"{name} …", flush=True)
+        cases[name] = measure(case, 32 if trial else case.side, 1 if trial else TIMES, threads)
+    result = {**stamp(), "cases": cases}
+    write("speed_peers", result, page(result), trial=trial)
+
+
+if __name__ == "__main__":
+    main()

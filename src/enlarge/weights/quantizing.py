@@ -1,0 +1,172 @@
+"""Convolutions in 8-bit integers: an ONNX file, quantised after training.
+
+NNCF runs the network on pictures, notes the range of what flows into each convolution, and puts a
+QuantizeLinear and a DequantizeLinear there (ONNX's "QDQ" form): activations with one range a
+tensor, weights with one a channel. OpenVINO and ONNX Runtime compute in integers what lies between.
+What is not a convolution stays float; so do the first convolution, which sees the picture itself,
+and the last, whose values are pixels: both are a small part of the work, and cost most of the
+accuracy (docs/engines.md).
+
+Pictures are (1, 3, H, W), float32, RGB in [0, 1].
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enlarge.errors import OptionError, WeightsError
+from enlarge.weights.card import Card
+from enlarge.weights.measuring import Picture, Runner
+
+LEAST, GOOD = 40.0, 48.0
+"""PSNR to f32 in dB below which a file is not written, and below which that is warned of."""
+_LEAST_CONVOLUTIONS = 3
+
+
+def check_can_quantize(card: Card) -> None:
+    """Raise `OptionError` for a network with attention."""
+    if card.margin is None:
+        raise OptionError(
+            f"{card.name}: --precision int8 is for convolutional networks; this one, "
+            f"{card.network}, has attention (or sees without bound), and most of its work is in "
+            "products that would stay float. Export it in f32 or f16"
+        )
+
+
+def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> None:
+    """Write the network of `source` (float32 constants) with its convolutions in 8 bits.
+
+    Raises `WeightsError` where there is nothing to quantise, NNCF cannot do it, or is missing.
+    """
+    import onnx
+
+    nncf = need_nncf()
+    model = onnx.load(source)
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    if len(convolutions) < _LEAST_CONVOLUTIONS:
+        raise WeightsError(
+            f"{target.stem}: int8 is for networks with {_LEAST_CONVOLUTIONS} convolutions at "
+            f"least, since the first and the last stay float; this one has {len(convolutions)}"
+        )
+    float_still = nncf.IgnoredScope(
+        names=[convolutions[0], convolutions[-1]],
+        types=sorted({node.op_type for node in model.graph.node} - {"Conv"}),
+        validate=False,
+    )
+    data = nncf.Dataset(list(pictures), lambda picture: {"image": picture})
+    try:
+        with _in_silence():
+            quantized = nncf.quantize(
+                model,
+                data,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(pictures),
+                ignored_scope=float_still,
+            )
+    except Exception as error:  # whatever NNCF, ONNX and ONNX Runtime raise
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise WeightsError(f"{target.stem}: NNCF cannot quantise it: {reason}") from error
+    _make_unsigned(quantized)
+    onnx.save(quantized, target)
+
+
+def agreement(exact: Path, quantized: Path, pictures: Sequence[Picture]) -> float:
+    """PSNR in dB of the quantised file's results to the float file's, both clamped to [0, 1] and
+    computed by OpenVINO, over all values of all pictures.
+    """
+    first, second = Runner(exact), Runner(quantized)
+    total = count = 0.0
+    for picture in pictures:
+        fine, coarse = (np.clip(run(picture), 0.0, 1.0) for run in (first, second))
+        if not np.isfinite(coarse).all():
+            return -math.inf
+        total += float(np.square(fine.astype(np.float64) - coarse).sum())
+        count += fine.size
+    return -10.0 * math.log10(max(total / count, 1e-20))
+
+
+def check_agreement(name: str, decibels: float) -> None:
+    """Raise `WeightsError` below `LEAST`; warn below `GOOD`."""
+    if decibels < LEAST:
+        raise WeightsError(
+            f"{name}: in int8 its pictures are only {decibels:.1f} dB close to those in f32, "
+            f"expected {LEAST:.0f} at least; not written. Calibrate on more pictures of the kind "
+            "that will be enlarged, or export in f16"
+        )
+    if decibels < GOOD:
+        warnings.warn(
+            f"{name}: in int8 its pictures are {decibels:.1f} dB close to those in f32; from "
+            f"{GOOD:.0f} on the difference is not seen",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def to_pictures(crops: Sequence[Any]) -> list[Picture]:
+    """uint8 h×w×3 → pictures."""
+    return [
+        np.ascontiguousarray((crop.astype(np.float32) / 255.0).transpose(2, 0, 1)[None])
+        for crop in crops
+    ]
+
+
+def need_nncf() -> Any:
+    """The package; raises `WeightsError` with its install command where it is missing.
+
+    NNCF sends statistics of its use to Google Analytics unless NNCF_CI is set as it is imported.
+    """
+    before = os.environ.get("NNCF_CI")
+    os.environ["NNCF_CI"] = "1"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import nncf
+    except ImportError as error:
+        raise WeightsError(
+            f'--precision int8 needs {error.name}; install it: pip install "enlarge[int8]"'
+        ) from error
+    finally:
+        if before is None:
+            del os.environ["NNCF_CI"]
+        else:
+            os.environ["NNCF_CI"] = before
+    return nncf
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep NNCF's progress bars and its notes to itself."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _make_unsigned(model: Any) -> None:
+    """Turn 8-bit activations from signed to unsigned, which changes no value: the zero points grow
+    by 128. OpenVINO 2026.4 computes wrongly with signed ones in an ONNX file (30 dB instead of 51).
+    """
+    from onnx import numpy_helper
+
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    activations = (node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    for name in {node.input[2] for node in activations}:
+        point = numpy_helper.to_array(constants[name])
+        if point.dtype == np.int8:
+            moved = (point.astype(np.int16) + 128).astype(np.uint8)
+            constants[name].CopyFrom(numpy_helper.from_array(moved, name))
