@@ -31,6 +31,8 @@ def s3_server() -> Iterator[Any]:
             client = boto3.client("s3")
             for bucket in BUCKETS:
                 client.create_bucket(Bucket=bucket)
+                for key in objects(client, bucket):  # moto remembers those of an earlier server
+                    client.delete_object(Bucket=bucket, Key=key)
             try:
                 yield client
             finally:
