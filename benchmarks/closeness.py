@@ -1,10 +1,10 @@
-"""bf16 against f32 with trained weights: `python -m benchmarks.closeness`.
+"""bf16 against f32 with trained weights: `python -m benchmarks.closeness [FILE…]`.
 
 Writes docs/closeness.json and .md: the shipped models, and networks trained for 90 seconds each
-(see `brief`), on photographs of the `valid` part reduced by the model's factor; floats in and out,
-clamped. The bar: PSNR of at least 48 dB, and 99.9 % of the values within 3 levels of 255. Nothing
-here depends on speed, but for how far the brief training comes. `--try`: two steps, one picture,
-nothing is written.
+(see `brief`) or, instead of these, the model files that are given; on photographs of the `valid`
+part reduced by the model's factor; floats in and out, clamped. The bar: PSNR of at least 48 dB, and
+99.9 % of the values within 3 levels of 255. Nothing here depends on speed, but for how far the
+brief training comes. `--try`: two steps, one picture, nothing is written.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from benchmarks.brief import NETWORKS, data, trained
 from benchmarks.record import signature, stamp, write
 from enlarge.data.photos import bicubic_pair, list_photos
 from enlarge.engines.openvino import has_bf16
+from enlarge.weights.catalog import find_weights
 
 PICTURES, MINUTES = 8, 1.5
 DECIBELS, SHARE, LEVELS = 48.0, 0.999, 3
 
 
-def models(*, trial: bool) -> Iterator[tuple[str, str | Path]]:
+def models(files: list[Path], *, trial: bool) -> Iterator[tuple[str, str | Path]]:
     """What is compared: names for the table, and what `open_model` takes."""
     for card in enlarge.models():
         yield card.name, card.name
+    for file in files:
+        yield f"{file.stem} ({find_weights(file).card.data})", file
+    if files:
+        return
     for name in NETWORKS:
         minutes = 0.0 if trial else MINUTES
         yield f"{name}, trained for {minutes * 60:.0f} s", trained(name, minutes)
@@ -83,12 +88,14 @@ def main() -> None:
     """Compare, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
-    trial = parser.parse_args().trial
+    parser.add_argument("files", nargs="*", type=Path, help="models, instead of training some")
+    told = parser.parse_args()
+    trial = told.trial
     if not has_bf16():
         raise SystemExit("this processor does not compute in bf16: there is nothing to compare")
     photos = list_photos(data() / "photos", ["valid"])[: 1 if trial else PICTURES]
     found = {}
-    for name, model in models(trial=trial):
+    for name, model in models(told.files, trial=trial):
         print(f"{name} …", flush=True)
         found[name] = compare(model, photos)
     result = {**stamp(), "pictures": len(photos), "models": found}

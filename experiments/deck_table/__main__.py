@@ -15,7 +15,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULTS, MODELS = HERE / "results", HERE / "models"
 CITY = Path("real/city100")
+
+
+KEPT = "-1"
+"""How the names of the cells end whose models are kept."""
 
 
 def config_of(name: str, cell: Cell, phase: int, minutes: float) -> Config:
@@ -128,11 +134,15 @@ def record(
 ) -> None:
     """Export the trained network, judge it, and write the cell's JSON."""
     round_to_half(network)
-    MODELS.mkdir(exist_ok=True)
     card = replace(card, name=f"deck-{name}", recipe="experiments/deck_table")
-    model = MODELS / f"{name}.onnx"
-    export_onnx(network, card, model, half=True)
-    with_card(model, card)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / f"{name}.onnx"
+        export_onnx(network, card, model, half=True)
+        with_card(model, card)
+        scores = judge(Weights(model, card))
+        if name.endswith(KEPT):
+            MODELS.mkdir(exist_ok=True)
+            shutil.copyfile(model, MODELS / model.name)
     found = {
         "cell": name,
         "network": cell.network,
@@ -143,7 +153,7 @@ def record(
         "flops": card.flops,
         "machine": machine,
         "phases": phases,
-        "scores": judge(Weights(model, card)),
+        "scores": scores,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -34,7 +34,7 @@ def page(cells: Sequence[dict[str, Any]]) -> str:
         "",
         "The deck's three models with every width and every number of layers divided by 4, trained "
         "on the 18 pairs of City100's `train.csv` (© 2019 Chang Chen, MIT) in 64² grid patches: "
-        f"phase 1 with 8 : 2, phase 2 on all with flips, {minutes:g} minutes each on "
+        f"phase 1 with 8 : 2, phase 2 on all with flips, {told(minutes)} each on "
         f"{cells[0]['machine']}, judged on the 4 pairs of `valid.csv`, by which nothing was "
         "chosen. "
         "The deck's own numbers stand beside as context: other pictures, not comparable.",
@@ -55,8 +55,23 @@ def page(cells: Sequence[dict[str, Any]]) -> str:
             f"{steps} | {scores['loss']:.4f} | {_score(scores['model y'])} | "
             f"{scores['model rgb']['psnr']:.2f} | {DECK[kind]:.2f} |"
         )
-    lines += ["", "![PSNR against minutes and against steps](deck_table.svg)", ""]
+    lines += [
+        "",
+        "![PSNR against time and against steps](deck_table.svg)",
+        "",
+        "What it says: [experiments/deck_table](../experiments/deck_table/README.md).",
+        "",
+    ]
     return "\n".join(lines)
+
+
+def told(minutes: float) -> str:
+    """Ten minutes, or seconds where it was a lent GPU's."""
+    return f"{minutes:g} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _score(score: dict[str, float]) -> str:
@@ -64,7 +79,7 @@ def _score(score: dict[str, float]) -> str:
 
 
 def curve(cell: dict[str, Any], by: str) -> list[tuple[float, float]]:
-    """(minutes or steps, PSNR in dB), phase 2 behind phase 1."""
+    """(minutes, seconds or steps, PSNR in dB), phase 2 behind phase 1."""
     points, before = [], 0.0
     for phase in cell["phases"]:
         points += [(before + line[by], line[PART]) for line in phase["curve"] if PART in line]
@@ -73,9 +88,11 @@ def curve(cell: dict[str, Any], by: str) -> list[tuple[float, float]]:
 
 
 def chart(cells: Sequence[dict[str, Any]]) -> str:
-    """Two panels as SVG: against minutes, and against steps."""
+    """Two panels as SVG: against time, and against steps."""
+    brief = cells[0]["phases"][0]["minutes"] < 1
+    time = ("seconds", "seconds") if brief else ("minutes", "minutes")
     panels = []
-    for number, (by, label) in enumerate((("minutes", "minutes"), ("step", "steps"))):
+    for number, (by, label) in enumerate((time, ("step", "steps"))):
         panels.append(_panel(cells, by, label, number * (_WIDTH + 30)))
     key = "".join(
         f'<text x="{_LEFT + 150 * i}" y="14" fill="{COLOURS[kind]}">{escape(name)}</text>'
@@ -114,7 +131,7 @@ def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> s
         )
         x, y = place(right * i / 4, bottom)
         parts.append(
-            f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{right * i / 4:,.3g}</text>'
+            f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{_number(right * i / 4)}</text>'
         )
     for name, points in curves.items():
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)

@@ -3,7 +3,8 @@
     python -m experiments.gpu.ship FOLDER NAME… [--take STATE]
 
 FOLDER holds the files that the calls left in $OUT. Afterwards `python -m benchmarks.score NAME`
-writes the scores. `--take` ships another of the states under the one NAME (photo-sharp@3, quality-2).
+writes the scores. `--take` ships another of the states under the one NAME (photo-sharp@3,
+quality-2).
 """
 
 from __future__ import annotations
