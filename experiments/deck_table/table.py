@@ -131,7 +131,8 @@ def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> s
         )
         x, y = place(right * i / 4, bottom)
         parts.append(
-            f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{_number(right * i / 4)}</text>'
+            f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">'
+            f"{_number(right * i / 4)}</text>"
         )
     for name, points in curves.items():
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)
