@@ -16,6 +16,7 @@ from benchmarks.sets import ROOT, bicubic_sets, photographed
 from enlarge.metrics.evaluation import Method, bicubic, evaluate, json_safe, lanczos, model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
+from enlarge.weights.card import Card
 from enlarge.weights.catalog import list_weights
 
 JSON, MARKDOWN, README = (ROOT / n for n in ("docs/results.json", "docs/results.md", "README.md"))
@@ -44,7 +45,25 @@ def measured() -> dict[str, Any]:
             title = "Photographed pairs (City100, four pairs that nothing is trained on)"
             real = [photographed()]
             tables.append(judged(title, factor, real, methods, Protocol("rgb"), parameters))
-    return {"date": date.today().isoformat(), "commit": _commit(), "tables": tables}
+    return {
+        "date": date.today().isoformat(),
+        "commit": _commit(),
+        "models": [described(weights.card) for weights in bundled],
+        "tables": tables,
+    }
+
+
+def described(card: Card) -> dict[str, Any]:
+    """What a card says beside its scores."""
+    ensemble = card.scores.get("ensemble", {})
+    return {
+        "model": card.name,
+        "scale": card.scale,
+        "parameters": card.parameters,
+        "flops": card.flops,
+        "hours": card.hours,
+        "ensemble": {name: ensemble[name] for name in ("Set5", "Set14") if name in ensemble},
+    }
 
 
 def judged(
@@ -107,7 +126,27 @@ def markdown(document: dict[str, Any]) -> str:
         if "Set14" in table["sets"]:
             lines += ["", _GRAY]
             lines += ["", "`valid` and `detail` are what choices were made on; Set5 and Set14 not."]
+    lines += ["", "## The models", "", *_models(document["models"])]
     return "\n".join(lines) + "\n"
+
+
+def _models(models: Sequence[dict[str, Any]]) -> list[str]:
+    """What each costs, and what the self-ensemble (×8 the work) brings it to."""
+    lines = [
+        "Minutes: of one H200, those of the model it began from included. `--ensemble`: PSNR in dB "
+        "/ SSIM of the mean over eight orientations, as above. Seconds: [speed.md](speed.md).",
+        "",
+        "| model | parameters | kFLOP an output pixel | minutes | Set5, `--ensemble` | Set14 |",
+        "|---|--:|--:|--:|---|---|",
+    ]
+    for model in sorted(models, key=lambda model: (-model["scale"], model["flops"])):
+        cells = [f"{s['psnr']:.2f} / {s['ssim']:.3f}" for s in model["ensemble"].values()]
+        size = f"{model['parameters'] / 1000:,.0f} K | {model['flops'] / 1e3:.0f}"
+        lines.append(
+            f"| {model['model']} | {size} "
+            f"| {model['hours'] * 60:.1f} | {' | '.join(cells or ['', ''])} |"
+        )
+    return lines
 
 
 def readme_table(document: dict[str, Any]) -> str:

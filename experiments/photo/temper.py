@@ -21,16 +21,17 @@ from enlarge.weights.mixing import checked_strength, mixed_onnx, mixed_safetenso
 def main() -> None:
     """Mix and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("share", type=checked_strength)
+    parser.add_argument("share", type=float)
     parser.add_argument("--out", type=Path, required=True)
     told = parser.parse_args()
+    share = checked_strength(told.share)
     plain, sharp = find_weights("photo"), find_weights("photo-sharp")
-    data = f"{sharp.card.data}; {told.share:g} of the way from photo"
+    data = f"{sharp.card.data}; {share:g} of the way from photo"
     card = replace(sharp.card, data=data, scores={})
     told.out.mkdir(parents=True, exist_ok=True)
     for mix, suffix in ((mixed_onnx, ".onnx"), (mixed_safetensors, ".safetensors")):
-        files = [weights.path.with_suffix(suffix).read_bytes() for weights in (plain, sharp)]
-        (told.out / sharp.path.with_suffix(suffix).name).write_bytes(mix(*files, told.share, card))
+        first, second = (w.path.with_suffix(suffix).read_bytes() for w in (plain, sharp))
+        (told.out / f"photo-sharp{suffix}").write_bytes(mix(first, second, share, card))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,15 @@ def example() -> dict[str, Any]:
         "sets": {"Set5": 5, "Set14": 14},
         "rows": [row("bicubic", None, 28.4249), row("fast", 185_360, 31.5051)],
     }
-    return {"date": "2026-11-23", "commit": "abc", "tables": [table]}
+    scores = {"psnr": 31.71234, "ssim": 0.8888}
+    model = {"model": "fast", "scale": 4, "parameters": 185_360, "flops": 23_100.0, "hours": 0.07}
+    model["ensemble"] = {"Set5": scores, "Set14": scores}
+    return {"date": "2026-11-23", "commit": "abc", "models": [model], "tables": [table]}
+
+
+def test_what_a_model_costs() -> None:
+    told = "| fast | 185 K | 23 | 4.2 | 31.71 / 0.889 | 31.71 / 0.889 |"
+    assert told in markdown(example()).splitlines()
 
 
 def test_ours_stand_among_the_others_by_psnr() -> None:
