@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ import pytest
 # Before torch is loaded, and for every process that a test begins. Torch's threads wait for each
 # other by spinning: with two workers on two cores that takes four times as long as it does alone.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell lets what it begins in the background ignore Ctrl-C, and so would every process of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Begin = Callable[..., "subprocess.Popen[str]"]
 """Begins a process: a command, and what `subprocess.Popen` takes."""

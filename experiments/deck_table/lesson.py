@@ -43,8 +43,10 @@ def child(model: str, batch: int, patch: int, accumulate: int, limit: int) -> No
     from enlarge.data.datasets import Batch
     from enlarge.memory import peak
     from enlarge.networks import build
+    from enlarge.training.fit import keep_freed_memory
     from enlarge.training.learner import Learner
 
+    keep_freed_memory()  # as `enlarge train` does
     config = config_of(model, batch, patch)
     network = build(config.model.network, **config.model.options)
     learner: Any = Learner(config, network, steps=2)
