@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import pyvips
 import torch
 
 import enlarge
+from benchmarks.record import stamp
 from enlarge.engines import pick_engine
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.export import load_network
@@ -308,26 +308,19 @@ def page(result: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Measure, and write the page."""
-    text = Path("/proc/cpuinfo").read_text()
-    processors = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
-    git = ["git", "describe", "--always", "--dirty"]
-    stamp = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
-    }
+    told = stamp()
     known = ROOT / "docs" / "speed.json"
     if arguments == ["models"]:
         result = json.loads(known.read_text())
     else:
         result = {
-            **stamp,
-            "machine": f"{processors[0]}, {len(processors)} cores",
+            **told,
             "engines": engines(),
             "process": whole_process(),
             "matmul": matmul_peak(),
             "starting": starting(),
         }
-    result["models"] = {**stamp, "rows": models()}
+    result["models"] = {**told, "rows": models()}
     known.write_text(json.dumps(result, indent=1) + "\n")
     (ROOT / "docs" / "speed.md").write_text(page(result))
     print(page(result))

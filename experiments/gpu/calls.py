@@ -26,13 +26,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from enlarge.data.pairs import split
+from enlarge.data.patches import cut
 from enlarge.networks import build, resolve
-from experiments.gpu.deck import CITY_PART, as_tensors, city_pairs, deck_jobs, grid_patches
+from experiments.gpu.deck import CITY_PART, city_pairs, deck_jobs
 from experiments.gpu.learn import Job, Run, clean_pool, run
-from experiments.gpu.pictures import Pool, Tile, degrade, degraded_pairs, read
+from experiments.gpu.pictures import Pool, Tile, as_tensors, degrade, degraded_pairs, read
 
 KEPT = Path(os.environ.get("KEPT", "/tmp/kept"))
 RESULTS = KEPT / "results"
@@ -322,13 +324,18 @@ def peers(seconds: float) -> None:
 
 def deck(seconds: float) -> None:
     """The cells of the deck's table whose names begin with one of $CELLS, SECONDS a phase."""
-    pairs = city_pairs([PACKS / "one"])
+    pairs = city_pairs(PACKS / "one")
     for job in deck_jobs(seconds, os.environ.get("CELLS", ""), small=SMALL):
         told = pairs["train"]
         if job.turned == "none":
             told = [told[i] for i in split(len(told), (0.8, 0.2), 0)[0]]
-        pool = Pool([(low, high, 1.0) for low, high in grid_patches(told, 64)], 4, DEVICE)
-        judges = {CITY_PART: [as_tensors(pair, DEVICE) for pair in pairs["valid"]]}
+        patches = [
+            (np.ascontiguousarray(patch.low), np.ascontiguousarray(patch.high), 1.0)
+            for pair in told
+            for patch in cut(pair, 64)
+        ]
+        pool = Pool(patches, 4, DEVICE)
+        judges = {CITY_PART: [as_tensors(p.low, p.high, DEVICE) for p in pairs["valid"]]}
         Run(job, pool, RESULTS).train(judges, RESULTS)
 
 

@@ -1,60 +1,33 @@
-"""The deck's table on a GPU: City100's pairs, the grid of patches, and the cells as jobs."""
+"""The deck's table on a GPU: City100's pairs, and the cells as jobs."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from enlarge.data.patches import grid
+from enlarge.data.photos import Pair
 from experiments.deck_table.cells import CELLS
 from experiments.gpu.learn import Job
-from experiments.gpu.pictures import Pixels, decode_rgb
+from experiments.gpu.pictures import decode_rgb, packed
 
 CITY_PART = "city100/valid"
 PHASES = (1, 2)
 
 
-def city_pairs(folders: Sequence[Path]) -> dict[str, list[tuple[Pixels, Pixels]]]:
-    """The photographed pairs of the packs, by part (`train`, `valid`), in the lists' order."""
-    found: dict[str, Pixels] = {}
-    for folder in folders:
-        data = (folder / "pictures.bin").read_bytes()
-        start = 0
-        for name, size in json.loads((folder / "pictures.json").read_text()):
-            if name.startswith("city-"):
-                found[name] = decode_rgb(data[start : start + size])
-            start += size
-    pairs: dict[str, list[tuple[Pixels, Pixels]]] = {"train": [], "valid": []}
+def city_pairs(folder: Path) -> dict[str, list[Pair]]:
+    """The photographed pairs of a pack, by part (`train`, `valid`), in the lists' order."""
+    found = {n: decode_rgb(data) for n, data in packed(folder) if n.startswith("city-")}
+    pairs: dict[str, list[Pair]] = {"train": [], "valid": []}
     for part, sides in (("train", "city-low"), ("valid", "city-valid-low")):
         count = sum(name.startswith(f"{sides}/") for name in found)
         for number in range(count):
             low = found[f"{sides}/{number}"]
             high = found[f"{sides.replace('low', 'high')}/{number}"]
-            pairs[part].append((low, high[: 4 * low.shape[0], : 4 * low.shape[1]]))
+            high = np.ascontiguousarray(high[: 4 * low.shape[0], : 4 * low.shape[1]])
+            pairs[part].append(Pair(f"{part}-{number}", low, high))
     return pairs
-
-
-def grid_patches(
-    pairs: Sequence[tuple[Pixels, Pixels]], patch: int
-) -> Iterator[tuple[Pixels, Pixels]]:
-    """The patches of the deck's grid, LR and HR: the last row and column lie flush."""
-    for low, high in pairs:
-        for y, x in grid(low.shape[0], low.shape[1], patch):
-            yield (
-                np.ascontiguousarray(low[y : y + patch, x : x + patch]),
-                np.ascontiguousarray(high[4 * y : 4 * (y + patch), 4 * x : 4 * (x + patch)]),
-            )
-
-
-def as_tensors(pair: tuple[Pixels, Pixels], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Both sides as (3, H, W), uint8."""
-    low, high = (torch.from_numpy(s.transpose(2, 0, 1).copy()).to(device) for s in pair)
-    return low, high
 
 
 def deck_jobs(seconds: float, cells: str, *, small: bool) -> Iterator[Job]:

@@ -26,7 +26,7 @@ from enlarge.networks.discriminators import UNetDiscriminator
 from enlarge.training.losses import beyond_range
 from enlarge.training.muon import orthogonalise
 from enlarge.training.optimizers import split_parameters
-from experiments.gpu.pictures import Pool, Tile
+from experiments.gpu.pictures import Pool, Tile, as_tensors
 
 LUMA = (65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0)
 
@@ -375,10 +375,7 @@ def judges_of(tiles: Sequence[Tile], scale: int, device: torch.device) -> dict[s
     for tile in tiles:
         part = tile.name.split("/")[0]
         if part in ("valid", "detail"):
-            pair = (tile.low[scale], tile.high)
-            found.setdefault(part, []).append(
-                tuple(torch.from_numpy(side).permute(2, 0, 1).to(device) for side in pair)  # type: ignore[arg-type]
-            )
+            found.setdefault(part, []).append(as_tensors(tile.low[scale], tile.high, device))
     return found
 
 

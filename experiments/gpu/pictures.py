@@ -6,7 +6,7 @@ import functools
 import io
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +55,26 @@ def _decode(item: tuple[str, bytes, float], scales: Sequence[int]) -> Tile:
     return Tile(name, high, {s: imresize(high, height // s, width // s) for s in scales})
 
 
+def packed(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The names and files of a pack, as `pack.write` left them."""
+    data = (folder / "pictures.bin").read_bytes()
+    start = 0
+    for name, size in json.loads((folder / "pictures.json").read_text()):
+        yield name, data[start : start + size]
+        start += size
+
+
+def as_tensors(low: Pixels, high: Pixels, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A pair to judge by, (3, H, W) and uint8 each, on the device."""
+    lows, highs = (torch.from_numpy(side).permute(2, 0, 1).to(device) for side in (low, high))
+    return lows, highs
+
+
 def read(
     folder: Path, *, smaller: Sequence[float], scales: Sequence[int], workers: int, first: int = 0
 ) -> list[Tile]:
     """Every picture of a pack, training tiles of 384 and more also reduced to each `smaller`."""
-    items: list[tuple[str, bytes, float]] = []
-    data = (folder / "pictures.bin").read_bytes()
-    start = 0
-    for name, size in json.loads((folder / "pictures.json").read_text()):
-        items.append((name, data[start : start + size], 1.0))
-        start += size
+    items = [(name, data, 1.0) for name, data in packed(folder)]
     items = items[:first] if first else items
     decode = functools.partial(_decode, scales=scales)
     with ProcessPoolExecutor(workers) as pool:
