@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,23 @@ def pillow(path: Path) -> NDArray[Any]:
 def read(path: Path) -> NDArray[Any]:
     with open_picture(path) as picture:
         return picture.rows().read(10_000)
+
+
+def test_nothing_of_a_picture_outlives_it(tmp_path: Path) -> None:
+    """Not even until Python's collector comes by: of a batch that would be many pictures."""
+    gc.disable()
+    try:
+        for stopped in (False, True):
+            image = random(3, np.uint8)
+            alive = weakref.ref(image)
+            with begin(tmp_path / f"{stopped}.png", image, "png") as sink:
+                sink.write(image, copy=False)
+                if not stopped:
+                    sink.finish()
+            del image
+            assert alive() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("band", [1, 16, 100])

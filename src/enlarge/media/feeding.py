@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 _STRIP_ROWS = 16
 _SHORT, _LONG, _LONG8 = 3, 4, 16
+_NOTHING = memoryview(b"")
 
 
 def tiff_header(width: int, height: int, channels: int, dtype: np.dtype[Any]) -> bytes:
@@ -83,7 +84,7 @@ class Feed:
         self._at = 0  # where libvips reads next
         self._given = len(self._header)  # how far the pixels were handed out
         self._waiting: memoryview | None = None
-        self._current = memoryview(b"")
+        self._current = _NOTHING
         self._open = True
         self._changed = threading.Condition()
 
@@ -116,7 +117,7 @@ class Feed:
         """Nothing more is given or taken: `put` returns False, libvips reads the end of a file."""
         with self._changed:
             self._open = False
-            self._waiting = None
+            self._waiting, self._current = None, _NOTHING
             self._changed.notify_all()
 
     def _read(self, size: int) -> bytes | memoryview:
@@ -142,7 +143,10 @@ class Feed:
                     return b""
                 self._current, self._waiting = self._waiting, None
                 self._changed.notify_all()
-        piece, self._current = self._current[:size], self._current[size:]
+        piece, rest = self._current[:size], self._current[size:]
+        # An empty piece of a band would keep the band, for as long as pyvips and this object, which
+        # know each other, wait for the collector.
+        self._current = rest or _NOTHING
         self._given += len(piece)
         return piece
 
