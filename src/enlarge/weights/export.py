@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxscript import optimizer
+from onnxscript import ir, optimizer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -140,11 +140,13 @@ def export_onnx(
     `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
     fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
     network does on one picture for what it always does; that is right for code that changes its
-    own parameters as it runs, which crashes the newer one. Raises `WeightsError` where the network
-    cannot be exported, or ONNX and torch differ by more than 1e-4.
+    own parameters as it runs, which crashes the newer one. Networks of windows, which have no
+    margin, are traced too: over their symbolic sizes the newer one takes minutes. Raises
+    `WeightsError` where the network cannot be exported, or ONNX and torch differ by more than 1e-4.
     """
     network = network.eval()
-    model = _tidied((_traced if traced else _exported)(network, card), card)
+    old = traced or card.margin is None
+    model = _tidied((_traced if old else _exported)(network, card), card)
     if half:
         _store_as_half(model)
     temporary = _temporary(path)
@@ -222,10 +224,19 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
                 input_names=["image"],
                 output_names=["enlarged"],
                 opset_version=_OPSET,
+                do_constant_folding=False,  # biases of attention would be stored by pairs of pixels
             )
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_export(card, error) from error
-    return onnx.load_model_from_string(file.getvalue())
+    program = ir.serde.deserialize_model(onnx.load_model_from_string(file.getvalue()))
+    optimizer.optimize_ir(program, input_size_limit=_FOLDED)
+    model = ir.serde.serialize_model(program)
+    for node in model.graph.node:
+        if node.op_type == "Reshape":  # a picture of one window has no inner windows: a side of 0
+            others = [one for one in node.attribute if one.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
+    return model
 
 
 def _no_export(card: Card, error: Exception) -> WeightsError:
