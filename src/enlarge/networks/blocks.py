@@ -206,9 +206,8 @@ class WindowAttention(nn.Module):
 
     def attend(self, x: Tensor, bias: Tensor) -> Tensor:
         """Windows (n, N, C) → (n, N, C)."""
-        if (
-            torch.compiler.is_exporting() or torch.jit.is_tracing()
-        ):  # written out: the kernel's decomposition is a tangle
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # Written out: the kernel's decomposition is a tangle.
             q, k, v = self.queries_keys_values(x)
             out = torch.softmax(q @ k + bias[None], dim=-1) @ v
         else:
@@ -235,29 +234,39 @@ class WindowAttention(nn.Module):
 
         def along(rows: Tensor, bias: Tensor) -> Tensor:
             inner, around = self.parted(rows, 2)
-            return self.joined(self.inside(inner, bias), self.inside(around, bias + across), axis=2)
+            inner, around = self.inside(inner, bias), self.inside(around, bias + across)
+            return self.joined(inner, around, rows.shape[2], axis=2)
 
         inner, around = self.parted(x, 1)
-        return self.joined(along(inner, bias), along(around, bias + down), axis=1)
+        return self.joined(along(inner, bias), along(around, bias + down), x.shape[1], axis=1)
 
     def parted(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """Along an axis: the windows within the picture, and the one around its border."""
-        first, last = self.shift, self.window - self.shift
-        size = x.shape[axis]
-        start, inner, end = (
-            x.narrow(axis, begin, length)
-            for begin, length in (
-                (0, first),
-                (first, size - self.window),
-                (size - last, last),
-            )
-        )
-        return inner, torch.cat([end, start], dim=axis)
+        """Along an axis: the windows within the picture, and the one around its border.
 
-    def joined(self, inner: Tensor, around: Tensor, *, axis: int) -> Tensor:
+        A picture of one window has none within it; since OpenVINO cannot count to 0, there is then
+        one, which `joined` drops.
+        """
+        size, window, shift = x.shape[axis], self.window, self.shift
+        within = size - window
+        inner = x.narrow(axis, smaller(within, shift), larger(within, window))
+        end = x.narrow(axis, size - window + shift, window - shift)
+        return inner, torch.cat([end, x.narrow(axis, 0, shift)], dim=axis)
+
+    def joined(self, inner: Tensor, around: Tensor, size: int, *, axis: int) -> Tensor:
         """What `parted` took apart."""
         end, start = around.split([self.window - self.shift, self.shift], dim=axis)
-        return torch.cat([start, inner, end], dim=axis)
+        within = inner.narrow(axis, 0, size - self.window)
+        return torch.cat([start, within, end], dim=axis)
+
+
+def smaller(a: int, b: int) -> int:
+    """The smaller of two lengths; a tensor where `torch.jit.trace` made one of a length."""
+    return torch.clamp(a, max=b) if isinstance(a, Tensor) else torch.sym_min(a, b)
+
+
+def larger(a: int, b: int) -> int:
+    """The larger, likewise."""
+    return torch.clamp(a, min=b) if isinstance(a, Tensor) else torch.sym_max(a, b)
 
 
 class Mlp(nn.Module):

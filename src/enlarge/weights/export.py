@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxscript import ir, optimizer
+from onnxscript import optimizer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -228,14 +228,29 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
             )
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_export(card, error) from error
-    program = ir.serde.deserialize_model(onnx.load_model_from_string(file.getvalue()))
-    optimizer.optimize_ir(program, input_size_limit=_FOLDED)
-    model = ir.serde.serialize_model(program)
+    model = onnx.load_model_from_string(file.getvalue())
     for node in model.graph.node:
-        if node.op_type == "Reshape":  # a picture of one window has no inner windows: a side of 0
+        if node.op_type == "Reshape":  # an empty part of a picture has a side of 0
             others = [one for one in node.attribute if one.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
+    return _briefly_named(model)
+
+
+def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With numbers for names of what is computed: those of thousands of nodes are half a megabyte.
+    A graph that holds others keeps its own.
+    """
+    graph = model.graph
+    if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
+        return model
+    kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    made = [name for node in graph.node for name in node.output if name and name not in kept]
+    brief = {name: f"v{number}" for number, name in enumerate(made)}
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [brief.get(name, name) for name in names]
     return model
 
 
