@@ -54,11 +54,16 @@ def write_scores(path: Path) -> Card:
     """Measure a model file and write the scores into its card, and into its sibling's."""
     weights = find_weights(str(path.resolve()))
     card = replace(weights.card, scores=scores(weights, bicubic_sets(weights.card.scale)))
+    put_cards(path, card)
+    return card
+
+
+def put_cards(path: Path, card: Card) -> None:
+    """Replace the card of a model file, and of its sibling."""
     with_card(path, card)
     sibling = path.with_suffix(".safetensors")
     if sibling.exists():
         _with_card_in_safetensors(sibling, card)
-    return card
 
 
 def _with_card_in_safetensors(path: Path, card: Card) -> None:

@@ -17,7 +17,7 @@ import torch
 from enlarge.memory import format_size
 from enlarge.networks import build
 from enlarge.training.config import load_config
-from enlarge.training.footprint import fitted, measure_in_child
+from enlarge.training.footprint import measure, measure_in_child
 from enlarge.training.watching import LAST, LOG
 from enlarge.weights.export import describe, export_onnx, with_card
 from enlarge.weights.measuring import working_sets
@@ -32,12 +32,15 @@ _STEPS = 100
 def estimate_holds() -> Result:
     """The peak of a step on a whole 512² picture: extrapolated from 256² and below, measured."""
     told, worst = [], 0.0
-    for name in ("toy_edsr", "toy_swinir"):
-        config = load_config(ROOT / f"recipes/{name}.yaml", [])
-        estimate = fitted(measure_in_child(config, _LIMIT, (64, 128, 256))).of(1, 512)
-        ((_, peak),) = measure_in_child(config, _LIMIT, (512,))
+    for name, more in (("toy_edsr", []), ("toy_swinir", ["train.checkpointing=true"])):
+        config = load_config(ROOT / f"recipes/{name}.yaml", more)
+        footprint, peak = measure(config, _LIMIT), measure_in_child(config, 512)
+        if footprint is None or peak is None:
+            raise RuntimeError(f"{name}: a step could not be measured")
+        estimate = footprint.of(1, 512)
         worst = max(worst, abs(estimate / peak - 1.0))
-        told.append(f"{name}: estimated {format_size(estimate)}, measured {format_size(peak)}")
+        words = " ".join([name, *more])
+        told.append(f"{words}: estimated {format_size(estimate)}, measured {format_size(peak)}")
     claim = "the estimated peak of a training step on a whole 512² picture is within 20 %"
     return Result(claim, "; ".join(told), worst <= 0.2)
 
@@ -101,7 +104,9 @@ def deck_preset() -> Result:
     with tempfile.TemporaryDirectory() as name:
         model = Path(name) / "deck.onnx"
         config = load_config(ROOT / "recipes/deck_hybrid.yaml", ["train.batch=1"])
-        ((pixels, step),) = measure_in_child(config, _LIMIT, (64,))
+        step = measure_in_child(config, 64)
+        if step is None:
+            raise RuntimeError("a step of training did not come to an end")
         network = build("edswin-deck-64").eval()
         card = describe(
             network, name="deck", architecture=config.model.network, options={}, precisions=("f32",)
@@ -118,7 +123,7 @@ def deck_preset() -> Result:
         f"{card.parameters:,} parameters; peak of the training process {format_size(step)}; "
         f"{_SIDE}² → {done['width']}² in {done['seconds']:.0f} s, peak "
         f"{format_size(done['peak_memory'])}",
-        right and pixels == 64 * 64 and card.parameters > 80e6,
+        right and card.parameters > 80e6,
     )
 
 

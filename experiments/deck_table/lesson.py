@@ -41,9 +41,8 @@ def child(model: str, batch: int, patch: int, accumulate: int, limit: int) -> No
     import torch
 
     from enlarge.data.datasets import Batch
-    from enlarge.memory import peak
+    from enlarge.memory import keep_freed_memory, peak
     from enlarge.networks import build
-    from enlarge.training.fit import keep_freed_memory
     from enlarge.training.learner import Learner
 
     keep_freed_memory()  # as `enlarge train` does

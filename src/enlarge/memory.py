@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _FALLBACK_RESIDENT = 300_000_000
 _UNLIMITED = 2**62
 _OWN_GROUPS = Path("/proc/self/cgroup")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt
+_MOST = 2**31 - 1
 
 
 def parse_size(text: str) -> int:
@@ -54,6 +57,28 @@ def peak() -> int:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep what is freed: a step of training frees and takes the same hundreds of
+    megabytes, and handing them back each time costs a sixth of it in page faults (95 ms against
+    80).
+    """
+    _tell_glibc(_TRIM_THRESHOLD, _MOST)
+    _tell_glibc(_MMAP_THRESHOLD, _MOST)
+
+
+def return_freed_memory() -> None:
+    """Ask glibc to hand what is large back as soon as it is freed: otherwise the bands of pictures
+    side by side leave holes in its heaps, and the process grows by a third over a batch.
+    """
+    _tell_glibc(_MMAP_THRESHOLD, 2**20)
+
+
+def _tell_glibc(option: int, value: int) -> None:
+    """`mallopt`, where there is one."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(option, value)
 
 
 def _status(key: str) -> int:

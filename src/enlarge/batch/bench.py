@@ -29,7 +29,7 @@ from enlarge.cache import cache_folder
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
-from enlarge.memory import default_budget, parse_size, resident
+from enlarge.memory import default_budget, parse_size, resident, return_freed_memory
 from enlarge.picture import Layout, RowRunner, Stages
 from enlarge.upscaler import Done, Upscaler, forecast
 from enlarge.weights.card import Card
@@ -91,6 +91,7 @@ class Bench:
     def open(self, files: Mapping[str, bytes]) -> str | Exception:
         """Open the model, given its files by name: this machine's name, or why it cannot help."""
         setup = self._setup
+        return_freed_memory()
         try:
             if setup.version != __version__:
                 raise EngineError(

@@ -38,7 +38,7 @@ from enlarge.errors import (
 )
 from enlarge.media.parts import count_parts, parts_folder, sweep_parts
 from enlarge.media.temporary import sweep, temporary_name
-from enlarge.memory import default_budget, parse_size, resident
+from enlarge.memory import default_budget, parse_size, resident, return_freed_memory
 from enlarge.picture import Watcher
 from enlarge.upscaler import Done, Upscaler
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights
@@ -57,6 +57,7 @@ def enlarge_all(request: Request) -> int:
 
     Whatever can be refused is refused before any work, with an `EnlargeError`.
     """
+    return_freed_memory()
     if request.output is not None:
         request = replace(request, output=as_path(request.output))
     kind = checked_format(request)

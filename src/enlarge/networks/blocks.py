@@ -138,10 +138,10 @@ class WindowAttention(nn.Module):
 
     tokens (B, H, W, C) → (B, H, W, C); H and W are multiples of `window`.
 
-    With `shift` the picture is first rolled up and left by that many pixels. Then only the windows
-    of the last row and of the last column hold pixels that do not belong together. They are the
-    four groups inner / last column / last row / corner, attended to one after the other, each
-    with a mask that is the same at every picture size.
+    With `shift` the windows begin that many pixels further down and right, and those of the last
+    row and of the last column go on at the other side of the picture. They are the four groups
+    inner / last column / last row / corner, attended to one after the other, each with a mask that
+    is the same at every picture size; where a window goes around, its pixels do not see across.
     """
 
     position: Tensor
@@ -174,7 +174,7 @@ class WindowAttention(nn.Module):
         return bias.view(pixels, pixels, self.heads).permute(2, 0, 1)
 
     def masks(self) -> tuple[Tensor, Tensor]:
-        """(N, N) each: −100 between pixels that rolling brought together, across and down."""
+        """(N, N) each: −100 between pixels from two sides of the picture, across and down."""
         window = self.window
         right = self.wrapped.expand(window, window).flatten()
         below = self.wrapped[:, None].expand(window, window).flatten()
@@ -184,50 +184,89 @@ class WindowAttention(nn.Module):
         )
         return across, down
 
-    def attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """(3, B, rows, columns, heads, N, d) → (B, rows, columns, heads, N, d)."""
-        if torch.compiler.is_exporting():  # written out: the kernel's decomposition is a tangle
-            q, k, v = qkv.unbind(0)
-            logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias
-            return torch.softmax(logits, dim=-1) @ v
-        q, k, v = qkv.flatten(1, 3).unbind(0)  # (B·rows·columns, heads, N, d) each
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-        return out.view(qkv.shape[1:])
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (n, N, C) → (n, heads, N, d) three times, the keys as (n, heads, d, N).
+
+        Written as OpenVINO fuses it with what follows (its attention has 4 axes), and so that it
+        copies little: three products instead of one that is cut, queries scaled by their weights.
+        """
+        pixels, dim = x.shape[1:]
+        heads, scale = self.heads, (dim // self.heads) ** -0.5
+        (q, k, v), (q_bias, k_bias, v_bias) = (
+            t.unflatten(0, (3, dim)).unbind(0) for t in (self.qkv.weight, self.qkv.bias)
+        )
+        queries = F.linear(x, q * scale, q_bias * scale).view(-1, pixels, heads, dim // heads)
+        keys = F.linear(x, k, k_bias).transpose(1, 2)
+        values = F.linear(x, v, v_bias).view(-1, pixels, heads, dim // heads)
+        return (
+            queries.transpose(1, 2),
+            keys.view(-1, heads, dim // heads, pixels),
+            values.transpose(1, 2),
+        )
+
+    def attend(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Windows (n, N, C) → (n, N, C)."""
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # Written out: the kernel's decomposition is a tangle.
+            q, k, v = self.queries_keys_values(x)
+            out = torch.softmax(q @ k + bias[None], dim=-1) @ v
+        else:
+            q, k, v = (
+                t.transpose(1, 2) for t in self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
+            )
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
+
+    def inside(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(B, H, W, C) → (B, H, W, C): windows that begin at the upper left corner."""
+        batch, height, width, dim = x.shape
+        window = self.window
+        cells = (batch, height // window, width // window, window, window, dim)
+        x = x.view(batch, cells[1], window, cells[2], window, dim).transpose(2, 3)
+        x = self.attend(x.reshape(-1, window * window, dim), bias)
+        return x.view(cells).transpose(2, 3).reshape(batch, height, width, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, height, width, dim = x.shape
-        window, heads, shift = self.window, self.heads, self.shift
-        rows, columns = height // window, width // window
-        if shift:
-            x = torch.roll(x, (-shift, -shift), (1, 2))
-        x = x.view(batch, rows, window, columns, window, dim).transpose(2, 3)
-        x = x.reshape(batch, rows, columns, window * window, dim)
-        qkv = self.qkv(x).unflatten(-1, (3, heads, dim // heads))
-        qkv = qkv.permute(4, 0, 1, 2, 5, 3, 6)  # (3, B, rows, columns, heads, N, d)
         bias = self.bias()
-        if shift:
-            across, down = self.masks()
-            inner, last = qkv[:, :, :-1], qkv[:, :, -1:]
-            upper = torch.cat(
-                [
-                    self.attend(inner[:, :, :, :-1], bias),
-                    self.attend(inner[:, :, :, -1:], bias + across),
-                ],
-                dim=2,
-            )
-            lower = torch.cat(
-                [
-                    self.attend(last[:, :, :, :-1], bias + down),
-                    self.attend(last[:, :, :, -1:], bias + across + down),
-                ],
-                dim=2,
-            )
-            x = torch.cat([upper, lower], dim=1)
-        else:
-            x = self.attend(qkv, bias)
-        x = x.transpose(3, 4).reshape(batch, rows, columns, window, window, dim)
-        x = self.proj(x).transpose(2, 3).reshape(batch, height, width, dim)
-        return torch.roll(x, (shift, shift), (1, 2)) if shift else x
+        if not self.shift:
+            return self.inside(x, bias)
+        across, down = self.masks()
+
+        def along(rows: Tensor, bias: Tensor) -> Tensor:
+            inner, around = self.parted(rows, 2)
+            inner, around = self.inside(inner, bias), self.inside(around, bias + across)
+            return self.joined(inner, around, rows.shape[2], axis=2)
+
+        inner, around = self.parted(x, 1)
+        return self.joined(along(inner, bias), along(around, bias + down), x.shape[1], axis=1)
+
+    def parted(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        """Along an axis: the windows within the picture, and the one around its border.
+
+        A picture of one window has none within it; since OpenVINO cannot count to 0, there is then
+        one, which `joined` drops.
+        """
+        size, window, shift = x.shape[axis], self.window, self.shift
+        within = size - window
+        inner = x.narrow(axis, smaller(within, shift), larger(within, window))
+        end = x.narrow(axis, size - window + shift, window - shift)
+        return inner, torch.cat([end, x.narrow(axis, 0, shift)], dim=axis)
+
+    def joined(self, inner: Tensor, around: Tensor, size: int, *, axis: int) -> Tensor:
+        """What `parted` took apart."""
+        end, start = around.split([self.window - self.shift, self.shift], dim=axis)
+        within = inner.narrow(axis, 0, size - self.window)
+        return torch.cat([start, within, end], dim=axis)
+
+
+def smaller(a: int, b: int) -> int:
+    """The smaller of two lengths; a tensor where `torch.jit.trace` made one of a length."""
+    return torch.clamp(a, max=b) if isinstance(a, Tensor) else torch.sym_min(a, b)
+
+
+def larger(a: int, b: int) -> int:
+    """The larger, likewise."""
+    return torch.clamp(a, min=b) if isinstance(a, Tensor) else torch.sym_max(a, b)
 
 
 class Mlp(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import math
@@ -29,6 +28,7 @@ from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
 from enlarge.data.patches import Patches
 from enlarge.errors import OptionError, WeightsError
+from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
 from enlarge.training.config import Config
 from enlarge.training.learner import STATE, AdversarialLearner, Learner
@@ -253,15 +253,6 @@ def network_of(checkpoint: Path, which: str) -> dict[str, Tensor]:
         for key, value in state.items()
         if key.startswith(f"{which}.")
     }
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc to keep what is freed: a step frees and takes the same hundreds of megabytes, and
-    handing them back each time costs a sixth of the step in page faults (95 ms against 80).
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            libc.mallopt(option, 2**31 - 1)
 
 
 @contextlib.contextmanager

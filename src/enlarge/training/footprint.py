@@ -1,7 +1,7 @@
 """How much memory a training step takes, known before it is taken.
 
 On a CPU running out raises nothing: the process is killed. So the steps of one patch of 64², 128²
-and 256² are measured in a child process, smallest first, and the peak at the recipe's size is
+and 256² are measured, each in a child process, smallest first, and the peak at the recipe's size is
 extrapolated: what a step remembers grows with the pixels, and nothing else does.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,8 +28,7 @@ _MEASURE = """
 import json, sys
 from enlarge.training.footprint import measure_here
 told = json.loads(sys.stdin.read())
-for point in measure_here(told["config"], told["limit"], told["sides"]):
-    print(json.dumps(point), flush=True)
+print(measure_here(told["config"], told["side"]))
 """
 
 
@@ -45,33 +44,22 @@ class Footprint:
         return round(self.base + self.per_pixel * batch * patch * patch)
 
 
-def measure_here(
-    config: dict[str, Any], limit: int, sides: Sequence[int] = SIDES
-) -> Iterator[tuple[int, int]]:
-    """LR pixels of one patch, and the peak bytes of this process after two steps on it.
-
-    The largest side is left out where the smaller ones say that it takes half of `limit`.
-    """
+def measure_here(config: dict[str, Any], side: int) -> int:
+    """The peak bytes of this process after two steps on one patch of `side`²."""
     import torch
 
-    from enlarge.memory import peak
+    from enlarge.memory import keep_freed_memory, peak
     from enlarge.networks import build
-    from enlarge.training.fit import keep_freed_memory
     from enlarge.training.learner import AdversarialLearner, Learner
 
     told = from_dict(config)
     keep_freed_memory()
-    found: list[tuple[int, int]] = []
-    for side in sides:
-        if len(found) > 1 and fitted(found).of(1, side) > limit / 2:
-            return
-        train = replace(told.train, patch=side, accumulate=1, ignore_border=0)
-        torch.manual_seed(0)
-        network = build(told.model.network, **told.model.options)
-        kind = AdversarialLearner if told.adversarial.weight else Learner
-        _take_steps(kind(replace(told, train=train), network, steps=2), side)
-        found.append((side * side, peak()))
-        yield found[-1]
+    train = replace(told.train, patch=side, accumulate=1, ignore_border=0)
+    torch.manual_seed(0)
+    network = build(told.model.network, **told.model.options)
+    kind = AdversarialLearner if told.adversarial.weight else Learner
+    _take_steps(kind(replace(told, train=train), network, steps=2), side)
+    return peak()
 
 
 def _take_steps(learner: Any, side: int) -> None:
@@ -100,19 +88,30 @@ def fitted(points: Sequence[tuple[int, int]]) -> Footprint:
 
 
 def measure(config: Config, limit: int) -> Footprint | None:
-    """The footprint of a recipe's step; None where the child could not measure two sizes."""
-    points = measure_in_child(config, limit, SIDES)
+    """The footprint of a recipe's step; None where the children could not measure two sizes.
+
+    The largest side is left out where the smaller ones say that it takes half of `limit`.
+    """
+    points: list[tuple[int, int]] = []
+    for side in SIDES:
+        if len(points) > 1 and fitted(points).of(1, side) > limit / 2:
+            break
+        most = measure_in_child(config, side)
+        if most is None:
+            break
+        points.append((side * side, most))
     return fitted(points) if len(points) > 1 else None
 
 
-def measure_in_child(config: Config, limit: int, sides: Sequence[int]) -> list[tuple[int, int]]:
-    """`measure_here`, in a process of its own: what it got to before it was done, or killed."""
-    told = json.dumps({"config": asdict(config), "limit": limit, "sides": list(sides)})
+def measure_in_child(config: Config, side: int) -> int | None:
+    """`measure_here` in a process of its own, where no size before it has left holes in the heap;
+    None where that did not come to an end.
+    """
+    told = json.dumps({"config": asdict(config), "side": side})
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE], input=told, capture_output=True, text=True, check=False
     )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
-    return [(int(pixels), int(peak)) for pixels, peak in map(json.loads, lines)]
+    return int(done.stdout.split()[-1]) if done.returncode == 0 else None
 
 
 def check_memory(config: Config) -> str:

@@ -22,8 +22,9 @@ class Card:
     must be multiples of it. `tiles`: side of a tile → measured working set in bytes, f32.
     `fixed`: the one side that the file's input may have (0: any). `precisions`: those in which the
     scores hold. `flops`: per output pixel. `scores`: by protocol, as measured on the shipped file.
-    `hours`: of training. `strength`: of a mixture of two models (see `mixing`), how much of the
-    second.
+    `hours`: of training. `tiling`: what tiles cost, as measured on the shipped file ("tile", its
+    side; "psnr", in dB in f32, against the whole picture; "throughput", times the network's own).
+    `strength`: of a mixture of two models (see `mixing`), how much of the second.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Card:
     recipe: str = ""
     hours: float = 0.0
     scores: dict[str, Any] = field(default_factory=dict)
+    tiling: dict[str, float] = field(default_factory=dict)
     version: str = ""
     strength: float | None = None
 

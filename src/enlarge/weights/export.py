@@ -140,11 +140,13 @@ def export_onnx(
     `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
     fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
     network does on one picture for what it always does; that is right for code that changes its
-    own parameters as it runs, which crashes the newer one. Raises `WeightsError` where the network
-    cannot be exported, or ONNX and torch differ by more than 1e-4.
+    own parameters as it runs, which crashes the newer one. Networks of windows, which have no
+    margin, are traced too: over their symbolic sizes the newer one takes minutes. Raises
+    `WeightsError` where the network cannot be exported, or ONNX and torch differ by more than 1e-4.
     """
     network = network.eval()
-    model = _tidied((_traced if traced else _exported)(network, card), card)
+    old = traced or card.margin is None
+    model = _tidied((_traced if old else _exported)(network, card), card)
     if half:
         _store_as_half(model)
     temporary = _temporary(path)
@@ -222,10 +224,34 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
                 input_names=["image"],
                 output_names=["enlarged"],
                 opset_version=_OPSET,
+                do_constant_folding=False,  # biases of attention would be stored by pairs of pixels
             )
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_export(card, error) from error
-    return onnx.load_model_from_string(file.getvalue())
+    model = onnx.load_model_from_string(file.getvalue())
+    for node in model.graph.node:
+        if node.op_type == "Reshape":  # an empty part of a picture has a side of 0
+            others = [one for one in node.attribute if one.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
+    return _briefly_named(model)
+
+
+def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With numbers for names of what is computed: those of thousands of nodes are half a megabyte.
+    A graph that holds others keeps its own.
+    """
+    graph = model.graph
+    if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
+        return model
+    kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    made = [name for node in graph.node for name in node.output if name and name not in kept]
+    brief = {name: f"v{number}" for number, name in enumerate(made)}
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [brief.get(name, name) for name in names]
+    return model
 
 
 def _no_export(card: Card, error: Exception) -> WeightsError:
