@@ -206,7 +206,8 @@ class WindowAttention(nn.Module):
 
     def attend(self, x: Tensor, bias: Tensor) -> Tensor:
         """Windows (n, N, C) → (n, N, C)."""
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if traced or torch.compiler.is_exporting():
             # Written out: the kernel's decomposition is a tangle.
             q, k, v = self.queries_keys_values(x)
             out = torch.softmax(q @ k + bias[None], dim=-1) @ v
