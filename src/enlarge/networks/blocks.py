@@ -244,8 +244,8 @@ class WindowAttention(nn.Module):
     def parted(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         """Along an axis: the windows within the picture, and the one around its border.
 
-        A picture of one window has none within it; since OpenVINO cannot count to 0, there is then
-        one, which `joined` drops.
+        A picture of one window has none within it. OpenVINO fails on empty tensors, so there is
+        then a window nevertheless, which `joined` drops.
         """
         size, window, shift = x.shape[axis], self.window, self.shift
         within = size - window
