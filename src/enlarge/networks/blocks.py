@@ -206,7 +206,8 @@ class WindowAttention(nn.Module):
 
     def attend(self, x: Tensor, bias: Tensor) -> Tensor:
         """Windows (n, N, C) → (n, N, C)."""
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if traced or torch.compiler.is_exporting():
             # Written out: the kernel's decomposition is a tangle.
             q, k, v = self.queries_keys_values(x)
             out = torch.softmax(q @ k + bias[None], dim=-1) @ v
@@ -243,8 +244,8 @@ class WindowAttention(nn.Module):
     def parted(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         """Along an axis: the windows within the picture, and the one around its border.
 
-        A picture of one window has none within it; since OpenVINO cannot count to 0, there is then
-        one, which `joined` drops.
+        A picture of one window has none within it. OpenVINO fails on empty tensors, so there is
+        then a window nevertheless, which `joined` drops.
         """
         size, window, shift = x.shape[axis], self.window, self.shift
         within = size - window
