@@ -245,9 +245,7 @@ def _halo_page(rrdb: dict[str, Any]) -> list[str]:
         "",
         f"{shares}.",
         *(
-            [
-                f"Tiled with that halo, no value of a photograph is off by more than {check:.0f} levels."
-            ]
+            [f"Tiled with that halo, a photograph is off by {check:.0f} levels at most."]
             if check is not None
             else []
         ),
