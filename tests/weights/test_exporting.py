@@ -146,3 +146,25 @@ def test_weights_beyond_fp16(tmp_path: Path) -> None:
         next(network.parameters()).fill_(7e4)
     with pytest.raises(WeightsError, match=r"body\.0\.weight holds 7e\+04, beyond fp16's 65504"):
         round_to_half(network)
+
+
+class Grouped(nn.Module):
+    """Other people's network with a group norm, whose export writes 0 for "as it is" in a shape."""
+
+    scale, multiple, margin = 2, 1, None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv2d(3, 12, 3, padding=1), nn.GroupNorm(3, 12), nn.PixelShuffle(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convs(x)
+
+
+def test_a_traced_group_norm(tmp_path: Path) -> None:
+    """`export_onnx` compares it with torch, at two sizes."""
+    card = describe(Grouped().eval(), name="grouped", architecture="spandrel:x", options={})
+    export_onnx(Grouped(), card, tmp_path / "model.onnx", traced=True)
+    assert read_card(tmp_path / "model.onnx") == card

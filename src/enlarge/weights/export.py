@@ -229,12 +229,23 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_export(card, error) from error
     model = onnx.load_model_from_string(file.getvalue())
+    _allow_empty(model)
+    return _briefly_named(model)
+
+
+def _allow_empty(model: onnx.ModelProto) -> None:
+    """Let a side of 0, of an empty part of a picture, be one where a shape is computed. In a shape
+    that is written down (as of group norm) 0 means that the side stays as it is.
+    """
+    written = {
+        name for node in model.graph.node if node.op_type == "Constant" for name in node.output
+    }
+    written |= {constant.name for constant in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Reshape":  # an empty part of a picture has a side of 0
+        if node.op_type == "Reshape" and node.input[1] not in written:
             others = [one for one in node.attribute if one.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
-    return _briefly_named(model)
 
 
 def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
