@@ -1,7 +1,7 @@
 """The deck's table, one cell at a time.
 
     python -m experiments.deck_table hybrid-1         train and judge one cell (about 20 minutes)
-    python -m experiments.deck_table                  say which cells are done
+    python -m experiments.deck_table                  say which cells are done here
     python -m experiments.deck_table table            write docs/deck_table.md and its chart
     python -m experiments.deck_table adopt FOLDER MACHINE     cells that a lent GPU trained
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -50,8 +49,10 @@ RESULTS, MODELS = HERE / "results", HERE / "models"
 CITY = Path("real/city100")
 
 
+OWN, LENT = "cpu", "gpu"
+"""The folders of results: of this machine's cores, and of a lent GPU."""
 KEPT = "-1"
-"""How the names of the cells end whose models are kept."""
+"""How the names of the cells end whose models are kept, where this machine trained them."""
 
 
 def config_of(name: str, cell: Cell, phase: int, minutes: float) -> Config:
@@ -70,7 +71,7 @@ def config_of(name: str, cell: Cell, phase: int, minutes: float) -> Config:
             f"train.seed={cell.seed}",
             "train.epochs=0",
             f"train.minutes={minutes}",
-            "train.check_every=100",
+            f"train.check_every={cell.check_every}",
             "train.keep=last",
             *cell.overrides,
         ],
@@ -91,11 +92,11 @@ def run(name: str, cell: Cell, minutes: float) -> None:
         phases.append({"minutes": minutes, "steps": lines[-1]["step"], "curve": lines})
     write_model(config, folder)
     network, card = load_network(folder / "model.safetensors")
-    record(name, cell, network, card, phases, f"{platform.machine()}, {os.cpu_count()} cores")
+    record(name, cell, network, card, phases, OWN, f"{os.cpu_count()} CPU cores")
 
 
 def adopt(folder: Path, machine: str) -> None:
-    """Take over the files and the log that `experiments.gpu.calls deck` left on a lent machine."""
+    """Take over the files and the log that `experiments.gpu.calls deck` left on a lent GPU."""
     states = read(folder)
     logs = json.loads((folder / "logs.json").read_text())
     for name, cell in CELLS.items():
@@ -121,7 +122,7 @@ def adopt(folder: Path, machine: str) -> None:
             hours=round(sum(phase["minutes"] for phase in phases) / 60, 4),
             scores={},
         )
-        record(name, cell, network.eval(), card, phases, machine)
+        record(name, cell, network.eval(), card, phases, LENT, machine)
 
 
 def record(
@@ -130,6 +131,7 @@ def record(
     network: nn.Module,
     card: Card,
     phases: list[dict[str, Any]],
+    place: str,
     machine: str,
 ) -> None:
     """Export the trained network, judge it, and write the cell's JSON."""
@@ -140,7 +142,7 @@ def record(
         export_onnx(network, card, model, half=True)
         with_card(model, card)
         scores = judge(Weights(model, card))
-        if name.endswith(KEPT):
+        if place == OWN and name.endswith(KEPT):
             MODELS.mkdir(exist_ok=True)
             shutil.copyfile(model, MODELS / model.name)
     found = {
@@ -155,9 +157,10 @@ def record(
         "phases": phases,
         "scores": scores,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"{RESULTS / name}.json: {found['scores']}")
+    written = RESULTS / place / f"{name}.json"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"{written}: {scores}")
 
 
 def judge(weights: Weights) -> dict[str, Any]:
@@ -204,7 +207,8 @@ def main(arguments: list[str]) -> None:
             raise SystemExit(f"no cell {argument!r}; there are: {', '.join(CELLS)}, and table")
     if not arguments:
         for name in CELLS:
-            print(f"{'done' if (RESULTS / f'{name}.json').exists() else 'to do':6} {name}")
+            done = (RESULTS / OWN / f"{name}.json").exists()
+            print(f"{'done' if done else 'to do':6} {name}")
 
 
 if __name__ == "__main__":

@@ -10,51 +10,51 @@ from typing import Any
 
 PART = "city100/valid"
 NAMES = {"edsr": "toy EDSR", "swinir": "toy SwinIR", "hybrid": "EDSR + SwinIR"}
+PLACES = ("cpu", "gpu")
+"""The folders of results, as the table and the rows of the chart name them."""
 DECK = {"edsr": 22.7684, "swinir": 21.1658, "hybrid": 23.1245}
 COLOURS = {"edsr": "#2563c9", "swinir": "#15803d", "hybrid": "#c2410c"}
 _WIDTH, _HEIGHT, _LEFT, _TOP = 460, 300, 52, 28
 
 
+Cells = Sequence[dict[str, Any]]
+
+
 def write(results: Path, docs: Path) -> None:
     """Write deck_table.md and deck_table.svg from what cells there are."""
-    cells = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    if not cells:
+    places = [
+        [json.loads(path.read_text()) for path in sorted((results / place).glob("*.json"))]
+        for place in PLACES
+    ]
+    places = [cells for cells in places if cells]
+    if not places:
         raise SystemExit(f"no results in {results}; run a cell first")
-    (docs / "deck_table.md").write_text(page(cells), encoding="utf-8")
-    (docs / "deck_table.svg").write_text(chart(cells), encoding="utf-8")
-    print(f"{docs}/deck_table.md: {len(cells)} cells")
+    (docs / "deck_table.md").write_text(page(places), encoding="utf-8")
+    (docs / "deck_table.svg").write_text(chart(places), encoding="utf-8")
+    print(f"{docs}/deck_table.md: {' and '.join(str(len(cells)) for cells in places)} cells")
 
 
-def page(cells: Sequence[dict[str, Any]]) -> str:
-    """The page in Markdown: a row for each cell, bicubic first."""
-    plain = cells[0]["scores"]
-    minutes = cells[0]["phases"][0]["minutes"]
+def page(places: Sequence[Cells]) -> str:
+    """The page in Markdown: bicubic first, then a row for each cell of each machine."""
+    plain = places[0][0]["scores"]
     lines = [
         "# The deck's table, on photographed pairs",
         "",
         "The deck's three models with every width and every number of layers divided by 4, trained "
         "on the 18 pairs of City100's `train.csv` (© 2019 Chang Chen, MIT) in 64² grid patches: "
-        f"phase 1 with 8 : 2, phase 2 on all with flips, {told(minutes)} each on "
-        f"{cells[0]['machine']}, judged on the 4 pairs of `valid.csv`, by which nothing was "
-        "chosen. "
+        "phase 1 with 8 : 2, phase 2 on all with flips, each as long as the table says, judged on "
+        "the 4 pairs of `valid.csv`, by which nothing was chosen. "
         "The deck's own numbers stand beside as context: other pictures, not comparable.",
         "",
         "`python -m experiments.deck_table CELL` runs a cell, `… table` writes this page.",
         "",
-        "| model | recipe | seed | parameters | steps | loss | PSNR Y / SSIM | RGB | the deck |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
-        f"| bicubic | | | | | | {_score(plain['bicubic y'])} | "
+        "| model | recipe | on | seed | parameters | steps | loss | PSNR Y / SSIM | RGB "
+        "| the deck |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        f"| bicubic | | | | | | | {_score(plain['bicubic y'])} | "
         f"{plain['bicubic rgb']['psnr']:.2f} | |",
     ]
-    for cell in cells:
-        kind = cell["cell"].partition("-")[0]
-        steps = " + ".join(f"{phase['steps']:,}" for phase in cell["phases"])
-        scores = cell["scores"]
-        lines.append(
-            f"| {NAMES[kind]} | {cell['recipe']} | {cell['seed']} | {cell['parameters']:,} | "
-            f"{steps} | {scores['loss']:.4f} | {_score(scores['model y'])} | "
-            f"{scores['model rgb']['psnr']:.2f} | {DECK[kind]:.2f} |"
-        )
+    lines += [row(cell) for cells in places for cell in cells]
     lines += [
         "",
         "![PSNR against time and against steps](deck_table.svg)",
@@ -63,6 +63,19 @@ def page(cells: Sequence[dict[str, Any]]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def row(cell: dict[str, Any]) -> str:
+    """A cell's row of the table."""
+    kind = cell["cell"].partition("-")[0]
+    steps = " + ".join(f"{phase['steps']:,}" for phase in cell["phases"])
+    scores = cell["scores"]
+    return (
+        f"| {NAMES[kind]} | {cell['recipe']} | {cell['machine']}, "
+        f"2 × {told(cell['phases'][0]['minutes'])} | {cell['seed']} | {cell['parameters']:,} | "
+        f"{steps} | {scores['loss']:.4f} | {_score(scores['model y'])} | "
+        f"{scores['model rgb']['psnr']:.2f} | {DECK[kind]:.2f} |"
+    )
 
 
 def told(minutes: float) -> str:
@@ -87,26 +100,31 @@ def curve(cell: dict[str, Any], by: str) -> list[tuple[float, float]]:
     return points
 
 
-def chart(cells: Sequence[dict[str, Any]]) -> str:
-    """Two panels as SVG: against time, and against steps."""
-    brief = cells[0]["phases"][0]["minutes"] < 1
-    time = ("seconds", "seconds") if brief else ("minutes", "minutes")
+def chart(places: Sequence[Cells]) -> str:
+    """Two panels for each machine as SVG: against time, and against steps."""
     panels = []
-    for number, (by, label) in enumerate((time, ("step", "steps"))):
-        panels.append(_panel(cells, by, label, number * (_WIDTH + 30)))
+    for row, cells in enumerate(places):
+        time = "seconds" if cells[0]["phases"][0]["minutes"] < 1 else "minutes"
+        for column, by in enumerate((time, "step")):
+            label = f"{by.removesuffix('s')}s on {cells[0]['machine']}"
+            panels.append(
+                f'<g transform="translate({column * (_WIDTH + 30)} {row * (_HEIGHT + 60)})">'
+                f"{_panel(cells, by, label)}</g>"
+            )
     key = "".join(
         f'<text x="{_LEFT + 150 * i}" y="14" fill="{COLOURS[kind]}">{escape(name)}</text>'
         for i, (kind, name) in enumerate(NAMES.items())
     )
+    height = len(places) * (_HEIGHT + 60)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 30} {_HEIGHT + 50}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 30} {height}" '
         'font-family="system-ui, sans-serif" font-size="13" fill="#4b5563">'
         '<rect width="100%" height="100%" fill="#fff"/>'
         f"{key}{''.join(panels)}</svg>\n"
     )
 
 
-def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> str:
+def _panel(cells: Cells, by: str, label: str) -> str:
     curves = {cell["cell"]: curve(cell, by) for cell in cells}
     every = [point for points in curves.values() for point in points]
     right = max(x for x, _ in every) or 1.0
@@ -116,7 +134,7 @@ def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> s
     top, bottom = top + 0.05, bottom - 0.05
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = left + _LEFT + (_WIDTH - _LEFT - 10) * x / right
+        across = _LEFT + (_WIDTH - _LEFT - 10) * x / right
         down = _TOP + (_HEIGHT - _TOP) * (top - max(y, bottom)) / (top - bottom)
         return across, down
 
@@ -125,7 +143,7 @@ def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> s
         value = bottom + (top - bottom) * i / 4
         x, y = place(0, value)
         parts.append(
-            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{left + _WIDTH - 10}" y2="{y:.1f}" '
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{_WIDTH - 10}" y2="{y:.1f}" '
             f'stroke="#e5e8ec"/><text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">'
             f"{value:.2f}</text>"
         )
@@ -143,7 +161,7 @@ def _panel(cells: Sequence[dict[str, Any]], by: str, label: str, left: int) -> s
             f"<title>{escape(name)}</title></polyline>"
         )
     parts.append(
-        f'<text x="{left + _WIDTH / 2:.0f}" y="{_HEIGHT + 38}" text-anchor="middle">'
+        f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT + 38}" text-anchor="middle">'
         f"PSNR Y on valid.csv (dB) against {label}; dashed: Muon</text>"
     )
     return "".join(parts)
