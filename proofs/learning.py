@@ -33,7 +33,7 @@ def estimate_holds() -> Result:
     """The peak of a step on a whole 512² picture: extrapolated from 256² and below, measured."""
     told, worst = [], 0.0
     for name, more in (("toy_edsr", []), ("toy_swinir", ["train.checkpointing=true"])):
-        config = load_config(ROOT / f"recipes/{name}.yaml", more)
+        config = load_config(ROOT / f"recipes/{name}.yaml", ["train.patch=512", *more])
         footprint, peak = measure(config, _LIMIT), measure_in_child(config, 512)
         if footprint is None or peak is None:
             raise RuntimeError(f"{name}: a step could not be measured")

@@ -73,7 +73,7 @@ def main() -> None:
     limit = parse_size(os.environ.get("LIMIT", "6GB"))
     rows = []
     for model in ("edsr", "swinir"):
-        footprint = measure(config_of(model, 1, 64), limit)
+        footprint = measure(config_of(model, 1, 512), limit)
         for name, (batch, patch, accumulate) in SIZES.items():
             estimate = footprint.of(batch, patch) if footprint else 0
             arguments = [model, *map(str, (batch, patch, accumulate, limit))]

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from enlarge.data.photos import Pair, list_photos, load_pairs
 from enlarge.metrics import luma, psnr
 from enlarge.metrics.pictures import write_pixels
-from enlarge.networks import build
 from enlarge.training.config import data_root, load_config
-from enlarge.training.fit import fit, network_of
+from enlarge.training.fit import fit
+from experiments.pictures import enlarged
 
 HERE = Path(__file__).parent
 SHEET, SIDE = HERE.parents[1] / "docs/srgan.png", 192
@@ -65,19 +64,6 @@ def rings(picture: NDArray[Any]) -> NDArray[np.float64]:
     return 10.0 * np.log10(np.asarray(found) + 1e-3)
 
 
-def enlarge(run: Path, options: dict[str, Any], pairs: list[Pair]) -> list[NDArray[np.uint8]]:
-    """The pictures as the run's averaged network makes them."""
-    network = build("srresnet", **options).eval()
-    network.load_state_dict(network_of(run / "last.ckpt", "average"))
-    made = []
-    with torch.inference_mode():
-        for pair in pairs:
-            low = torch.from_numpy(pair.low.transpose(2, 0, 1)[None] / np.float32(255))
-            out = network(low)[0].clamp(0, 1).mul(255).round().byte()
-            made.append(out.permute(1, 2, 0).numpy())
-    return made
-
-
 def judge(made: list[NDArray[np.uint8]], pairs: list[Pair]) -> dict[str, float]:
     """Means over the pictures: error of the spectrum and PSNR in dB, and by how many of 256 levels
     the mean of a channel is off where it is most.
@@ -112,7 +98,7 @@ def main() -> None:
             run = fit(load_config(recipe, [*base, *told, *more]))
             lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
             row["finite"] &= bool(all(np.isfinite(v) for line in lines for v in line.values()))
-            made = enlarge(run, dict(first.model.options), pairs)
+            made = enlarged(first, run, pairs)
             row[name] = judge(made, pairs)
             sheets.append(made[0])
         row["lower by"] = round(1.0 - row["srgan"]["spectrum"] / row["l1"]["spectrum"], 3)

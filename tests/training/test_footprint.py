@@ -15,6 +15,15 @@ def test_a_line_is_found() -> None:
     assert found.of(2, 100) == pytest.approx(1_000_040 + 200_000, rel=1e-3)
 
 
+def test_pixels_beyond_the_measured_ones_cost_less_and_room_is_the_inverse() -> None:
+    found = Footprint(1e9, 20_000, measured=10_000, beyond=10_000)
+    assert found.of(1, 100) == 1_200_000_000
+    assert found.of(2, 100) == 1_300_000_000
+    assert found.room(1.1e9) == pytest.approx(5_000)
+    assert found.room(1.3e9) == pytest.approx(20_000)
+    assert found.room(0.9e9) < 0
+
+
 def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(RECIPES / "edsr_baseline.yaml", ["train.device=cpu"])
     monkeypatch.setattr(footprint, "measure", lambda *_: Footprint(5e8, 200_000))
@@ -37,8 +46,11 @@ def test_a_smaller_patch_is_proposed_for_one_whole_picture() -> None:
 def test_a_step_is_measured_in_a_child() -> None:
     """Features of 16 channels at HR size cost at least their own bytes."""
     overrides = ["model.network=edsr", "model.options={features: 16, blocks: 1}"]
-    config = load_config(RECIPES / "edsr_baseline.yaml", [*overrides, "train.precision=f32"])
+    overrides += ["train.precision=f32", "train.batch=1", "train.patch=512"]
+    config = load_config(RECIPES / "edsr_baseline.yaml", overrides)
     found = footprint.measure(config, 64 * 10**9)
     assert found is not None
+    assert found.measured == 256 * 256
+    assert 16 * 16 * 4 < found.beyond <= found.per_pixel
     assert 16 * 16 * 4 < found.per_pixel < 100 * 16 * 16 * 4
     assert 50e6 < found.base < 2e9

@@ -3,11 +3,16 @@
 On a CPU running out raises nothing: the process is killed. So the steps of one patch of 64², 128²
 and 256² are measured, each in a child process, smallest first, and the peak at the recipe's size is
 extrapolated: what a step remembers grows with the pixels, and nothing else does.
+
+A part of the peak are holes in the heap, which a training process keeps (`keep_freed_memory`): two
+thirds more than what lives at a time for EDSR on 256², half more on 512². They grow with the pixels
+where they were measured; beyond, half as fast. What lives is measured where nothing freed is kept.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,32 +33,52 @@ _MEASURE = """
 import json, sys
 from enlarge.training.footprint import measure_here
 told = json.loads(sys.stdin.read())
-print(measure_here(told["config"], told["side"]))
+print(measure_here(told["config"], told["side"], holes=told["holes"]))
 """
+_ABOVE = 2**17
+"""Bytes of a block above which it is returned once freed, where holes are not wanted."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Peak bytes of a process that trains: `base` + `per_pixel` × LR pixels of a batch."""
+    """Peak bytes of a process that trains: `base` + `per_pixel` × LR pixels of a batch, as far as
+    `measured` pixels; those beyond take `beyond` bytes each.
+    """
 
     base: float
     per_pixel: float
+    measured: float = math.inf
+    beyond: float = 1.0
 
     def of(self, batch: int, patch: int) -> int:
         """The peak with a batch of `batch` patches of `patch`²."""
-        return round(self.base + self.per_pixel * batch * patch * patch)
+        pixels = batch * patch * patch
+        within = min(pixels, self.measured)
+        return round(self.base + self.per_pixel * within + self.beyond * (pixels - within))
+
+    def room(self, limit: float) -> float:
+        """The LR pixels of a batch whose peak is `limit` bytes; negative where none is."""
+        pixels = (limit - self.base) / self.per_pixel
+        if pixels <= self.measured:
+            return pixels
+        return self.measured + (pixels - self.measured) * self.per_pixel / self.beyond
 
 
-def measure_here(config: dict[str, Any], side: int) -> int:
-    """The peak bytes of this process after two steps on one patch of `side`²."""
+def measure_here(config: dict[str, Any], side: int, *, holes: bool) -> int:
+    """The peak bytes of this process after two steps on one patch of `side`², with the `holes` of a
+    heap that is kept, or without.
+    """
     import torch
 
-    from enlarge.memory import keep_freed_memory, peak
+    from enlarge.memory import keep_freed_memory, peak, return_freed_memory
     from enlarge.networks import build
     from enlarge.training.learner import AdversarialLearner, Learner
 
     told = from_dict(config)
-    keep_freed_memory()
+    if holes:
+        keep_freed_memory()
+    else:
+        return_freed_memory(_ABOVE)
     train = replace(told.train, patch=side, accumulate=1, ignore_border=0)
     torch.manual_seed(0)
     network = build(told.model.network, **told.model.options)
@@ -100,14 +125,24 @@ def measure(config: Config, limit: int) -> Footprint | None:
         if most is None:
             break
         points.append((side * side, most))
-    return fitted(points) if len(points) > 1 else None
+    if len(points) < 2:
+        return None
+    found = fitted(points)
+    measured = points[-1][0]
+    if config.train.batch * config.train.patch**2 <= measured:
+        return found
+    living = [(s * s, measure_in_child(config, s, holes=False)) for s in SIDES[:2]]
+    peaks = [(pixels, most) for pixels, most in living if most is not None]
+    least = fitted(peaks).per_pixel if len(peaks) > 1 else found.per_pixel
+    beyond = min(found.per_pixel, (found.per_pixel + least) / 2)
+    return replace(found, measured=measured, beyond=beyond)
 
 
-def measure_in_child(config: Config, side: int) -> int | None:
+def measure_in_child(config: Config, side: int, *, holes: bool = True) -> int | None:
     """`measure_here` in a process of its own, where no size before it has left holes in the heap;
     None where that did not come to an end.
     """
-    told = json.dumps({"config": asdict(config), "side": side})
+    told = json.dumps({"config": asdict(config), "side": side, "holes": holes})
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE], input=told, capture_output=True, text=True, check=False
     )
@@ -140,7 +175,7 @@ def propose(config: Config, footprint: Footprint, limit: float) -> str:
     """What would fit into `limit` bytes: accumulation first, then a smaller patch."""
     t = config.train
     ways = []
-    room = (0.9 * limit - footprint.base) / footprint.per_pixel
+    room = footprint.room(0.9 * limit)
     fits = [b for b in range(1, t.batch) if t.batch % b == 0 and b * t.patch**2 <= room]
     if fits:
         more = t.accumulate * t.batch // fits[-1]
