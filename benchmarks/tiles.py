@@ -23,8 +23,8 @@ import argparse
 import json
 import math
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+import timeit
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,10 @@ def throughput(weights: Weights, side: int, tile: int, times: int) -> dict[str, 
     image = random.integers(0, 256, (side, side, 3), np.uint8)
     session = pick_engine(weights.path, card, engine="openvino").session(tile, tile, 3, kind, kind)
     model = Upscaler(weights, engine="openvino")
-    model.upscale(image[:tile, :tile], tile=tile)  # compiles
-    alone = _best(lambda: session(image[:tile, :tile]), 2 * times + 1) / tile**2
-    seconds = _best(lambda: model.upscale(image, tile=tile), times)
+    one = image[:tile, :tile]
+    model.upscale(one, tile=tile)  # compiles
+    alone = min(timeit.repeat(lambda: session(one), number=1, repeat=2 * times + 1)) / tile**2
+    seconds = min(timeit.repeat(lambda: model.upscale(image, tile=tile), number=1, repeat=times))
     plan = make_plan(side, side, ladder=(tile,), halo=card.halo, multiple=card.multiple)
     assert plan is not None
     return {
@@ -84,16 +85,6 @@ def throughput(weights: Weights, side: int, tile: int, times: int) -> dict[str, 
         "ratio": alone * side * side / seconds,
         "pixels": side * side / plan.computed,
     }
-
-
-def _best(run: Callable[[], Any], times: int) -> float:
-    """Seconds of the fastest of so many."""
-    seconds = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
 
 
 def tiled_is_whole(weights: Weights, tile: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import timeit
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,10 @@ def throughput_ratio() -> Result:
     tile = random.integers(0, 256, (512, 512, 3), np.uint8)
     kind = np.dtype(np.uint8)
     session = pick_engine(find_weights("fast").path, card).session(512, 512, 3, kind, kind)
-    alone = _best(lambda: session(tile), 9) / 512**2
+    alone = min(timeit.repeat(lambda: session(tile), number=1, repeat=10)) / 512**2
     for side in (600, 1000, 4288):
         image = random.integers(0, 256, (side, side, 3), np.uint8)
-        seconds = _best(lambda image=image: engine.upscale(image))
+        seconds = min(timeit.repeat(partial(engine.upscale, image), number=1, repeat=4))
         plan = make_plan(side, side, ladder=tuple(card.tiles), halo=card.halo)
         assert plan is not None
         ratios[side] = (alone * side * side / seconds, side * side / plan.computed)
@@ -93,15 +94,6 @@ def throughput_ratio() -> Result:
     return Result(
         "tiled throughput ≥ 0.6 of the network's own on 600² and 1000², ≥ 0.8 on 4288²", text, good
     )
-
-
-def _best(run: object, times: int = 3) -> float:
-    seconds = []
-    for _ in range(times + 1):  # the first compiles
-        begun = time.perf_counter()
-        run()  # type: ignore[operator]
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
 
 
 PROOFS: dict[str, Proof] = {
