@@ -4,6 +4,7 @@
     ├── InputError        a picture that cannot be read, or is not what it claims to be
     ├── OutputError       a place or a format that cannot take the result
     ├── OptionError       an option, or a combination of options, that makes no sense
+    │   └── CompleteError       a training run that was to go on has come to its end
     ├── BudgetError       the memory budget is too small; names the smallest that works
     ├── WeightsError      a model that is unknown, or a weight file that cannot be used
     ├── EngineError       an engine that is missing or failed
@@ -30,6 +31,10 @@ class OutputError(EnlargeError):
 
 class OptionError(EnlargeError):
     """An option, or a combination of options, that makes no sense."""
+
+
+class CompleteError(OptionError):
+    """A training run that was to go on has come to its end."""
 
 
 class BudgetError(EnlargeError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from enlarge.cli import run
 from enlarge.data import degradations as d
-from enlarge.errors import OptionError
+from enlarge.errors import OptionError, OutputError
 from tests.data.conftest import noise
 
 
@@ -189,3 +190,24 @@ def test_degrade_writes_pairs_that_evaluate_reads(
     assert run(["degrade", *args]) == 0
     assert (alone / "LR/b.png").read_bytes() == before
     assert run(["degrade", str(source), "-o", str(out), "--chain", "fog"]) == 2
+
+
+def test_what_was_not_begun_is_left_when_degrade_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk, or Ctrl-C: the other pictures are not made first."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(200):
+        (source / f"{number:03}.png").touch()
+    made = []
+
+    def make(path: Path, *_: object) -> None:
+        made.append(path)
+        time.sleep(0.01)
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("enlarge.cli.degrade._make", make)
+    assert run(["degrade", str(source), "-o", str(tmp_path / "out")]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert len(made) < 50

@@ -27,6 +27,13 @@ from tests.training.conftest import RECIPES
         ("train.ignore_border=40", "leaves nothing of train.patch"),
         ("adversarial.weight=1", "adversarial.weight and train.optimizer muon"),
         ("model=x", "must be a table"),
+        ("name=.", "name is that of a folder in runs/, got '.'"),
+        ("name=../other", "name is that of a folder in runs/"),
+        ("name=/tmp/other", "name is that of a folder in runs/"),
+        ("train.minutes=-1", "train.minutes must be 0 or more, got -1"),
+        ("train.ema=1.5", "train.ema must lie between 0 and 1, got 1.5"),
+        ("data.share=12", "data.share must lie between 0 and 1, got 12"),
+        ("train.device=gpu", "train.device is one of auto, cpu, cuda, mps, got 'gpu'"),
     ],
 )
 def test_a_wrong_key_is_named(override: str, message: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 import enlarge
 from enlarge.cli import run as command
-from enlarge.errors import DataError, OptionError, WeightsError
+from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.training.config import load_config
 from enlarge.training.fit import fit, load_start, network_of
 from enlarge.training.learner import STATE, Learner, remember_less
@@ -40,13 +40,13 @@ def log_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
     """Interrupt a run during a step, as Ctrl-C does."""
     took = Learner.took_a_step
 
     def took_a_step(self: Learner) -> None:
         if self.taken + 1 == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         took(self)
 
     monkeypatch.setattr(Learner, "took_a_step", took_a_step)
@@ -117,6 +117,122 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert log_of(parts)[2]["loss"] == pytest.approx(log_of(whole)[2]["loss"], rel=1e-6)
     with pytest.raises(OptionError, match="is complete: 6 steps"):
         fit(config, resume=True)
+
+
+def test_a_terminated_run_is_saved_too(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM: during a step of two batches, and while pictures are judged."""
+    config = load_config(recipe, ["train.accumulate=2", "name=a"])
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config)
+    assert torch.load("runs/a/last.ckpt", weights_only=True)[STATE]["taken"] == 3
+    judge = Learner.validation_step
+
+    def judged(self: Learner, *arguments: Any) -> None:
+        if self.taken == 4 and not self.asked:  # a second one stops at once
+            os.kill(os.getpid(), signal.SIGTERM)
+        judge(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "validation_step", judged)
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as caught:
+            fit(load_config(recipe, ["name=b"]))
+    assert caught.type is KeyboardInterrupt
+    assert torch.load("runs/b/last.ckpt", weights_only=True)[STATE]["taken"] == 5
+
+
+def test_a_resumed_run_learns_at_the_rate_that_it_is_told(recipe: Path) -> None:
+    fit(load_config(recipe, ["train.steps=2"]))
+    run = fit(load_config(recipe, ["train.steps=3", "train.lr=0.005"]), resume=True)
+    saved = torch.load(run / "last.ckpt", weights_only=True)["optimizer_states"]
+    assert saved[0]["param_groups"][0]["initial_lr"] == 0.005
+
+
+def test_a_complete_run_by_epochs_ends_and_its_model_is_written_later(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    overrides = ["train.steps=0", "train.epochs=0.5", "data.crops=grid"]
+    run = fit(load_config(recipe, overrides))
+    with pytest.raises(CompleteError, match="is complete: 3 steps"):
+        fit(load_config(recipe, overrides), resume=True)
+    told = ["train", str(recipe), *overrides, "--resume"]
+    assert command(told) == 0
+    assert (run / "model.onnx").is_file()
+    assert command(told) == 2
+    assert "is complete: 3 steps" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_what_it_began_with(recipe: Path) -> None:
+    fit(load_config(recipe, ["train.steps=2"]))
+    for key, value in (("model.options.channels", "9"), ("train.optimizer", "adam")):
+        config = load_config(recipe, ["train.steps=3", f"{key}={value}"])
+        with pytest.raises(OptionError, match=f"was trained with {key.rpartition('.')[0]}"):
+            fit(config, resume=True)
+    Path("runs/tiny/last.ckpt").write_bytes(b"")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        fit(load_config(recipe, ["train.steps=3"]), resume=True)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        fit(load_config(recipe, ["name=other", "model.start=runs/tiny/last.ckpt"]))
+
+
+def test_overwriting_begins_once_all_else_is_right(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit(load_config(recipe, ["train.steps=2"]))
+    before = (run / "last.ckpt").read_bytes()
+    told = ["train", str(recipe), "--overwrite"]
+    assert command([*told, "data.photos=typo"]) == 1
+    assert command([*told, "--fast-dev-run"]) == 2
+    assert command([*told, "model.start=runs/tiny/last.ckpt"]) == 2
+    assert "give it another name=" in capsys.readouterr().err
+    assert (run / "last.ckpt").read_bytes() == before
+    fit(load_config(recipe, ["train.steps=4"]), overwrite=True)
+    assert [line["step"] for line in log_of(run)] == [0, 2, 4]
+
+
+def test_statistics_of_batches_are_kept_where_nothing_is_judged(recipe: Path) -> None:
+    network = ["model.network=srresnet", "model.options={features: 8, blocks: 1}"]
+    run = fit(load_config(recipe, [*network, "data.valid=[]", "train.steps=3"]))
+    own, average = (network_of(run / "last.ckpt", which) for which in ("network", "average"))
+    means = [key for key in own if key.endswith("running_mean")]
+    assert means
+    for key in means:
+        assert own[key].abs().max() > 0
+        assert torch.equal(own[key], average[key])
+
+
+def test_the_bar_does_not_talk_to_other_processes(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a terminal the first process alone has a bar; the others would wait for its question."""
+    asked = []
+    progress = Learner.progress
+
+    def counted(self: Learner) -> float:
+        asked.append(self.taken)
+        return progress(self)
+
+    monkeypatch.setattr(Learner, "progress", counted)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    fit(load_config(recipe, []))
+    assert asked == list(range(6))
+
+
+def test_another_process_makes_the_same_batches(recipe: Path) -> None:
+    """Also by a chain, which libvips computes."""
+    overrides = ["data.chain={real: 1, old: 1}", "train.steps=3", "train.precision=f32"]
+    one = fit(load_config(recipe, [*overrides, "name=one"]))
+    two = fit(load_config(recipe, [*overrides, "name=two", "data.workers=1"]))
+    a, b = (network_of(run / "last.ckpt", "network") for run in (one, two))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_named(recipe: Path) -> None:
+    with pytest.raises(OptionError, match=r"train\.device=cuda .* cannot be had here"):
+        fit(load_config(recipe, ["train.device=cuda"]))
 
 
 def test_accumulated_batches_are_one_large_batch(recipe: Path) -> None:

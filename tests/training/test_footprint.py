@@ -4,7 +4,7 @@ import pytest
 
 from enlarge.errors import BudgetError
 from enlarge.training import footprint
-from enlarge.training.config import load_config
+from enlarge.training.config import Config, load_config
 from enlarge.training.footprint import Footprint, check_memory, fitted, propose
 from tests.training.conftest import RECIPES
 
@@ -26,7 +26,11 @@ def test_pixels_beyond_the_measured_ones_cost_less_and_room_is_the_inverse() -> 
 
 def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(RECIPES / "edsr_baseline.yaml", ["train.device=cpu"])
-    monkeypatch.setattr(footprint, "measure", lambda *_: Footprint(5e8, 200_000))
+
+    def measured(config: Config, limit: int) -> Footprint:
+        return Footprint(5e8, 50_000 if config.train.checkpointing else 200_000)
+
+    monkeypatch.setattr(footprint, "measure", measured)
     monkeypatch.setattr(footprint, "default_budget", lambda: 2_000_000_000)
     with pytest.raises(BudgetError) as caught:
         check_memory(config)
@@ -39,8 +43,26 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
 
 
 def test_a_smaller_patch_is_proposed_for_one_whole_picture() -> None:
-    config = load_config(RECIPES / "toy_edsr.yaml", ["train.patch=512"])
+    config = load_config(RECIPES / "toy_edsr.yaml", ["train.patch=512", "train.checkpointing=true"])
     assert "train.batch=1 train.patch=328" in propose(config, Footprint(5e8, 20_000), 3e9)
+
+
+def test_what_does_not_help_is_not_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "measure", lambda *_: Footprint(5e8, 200_000))
+    config = load_config(RECIPES / "srgan.yaml", [])
+    told = propose(config, Footprint(5e8, 200_000), 1e9)
+    assert "checkpointing" not in told
+    assert "accumulate" not in told
+    assert "train.batch=2" in told
+
+
+def test_the_discriminator_of_srgan_is_measured_at_its_own_patch() -> None:
+    config = load_config(RECIPES / "srgan.yaml", [])
+    assert footprint.shapes(config) == [(7, 24), (28, 24), (113, 24)]
+    config = load_config(RECIPES / "srgan.yaml", ["train.patch=256"])
+    assert footprint.shapes(config) == [(1, 256), (2, 256)]
+    config = load_config(RECIPES / "esrgan.yaml", [])
+    assert footprint.shapes(config) == [(1, 64), (1, 128), (1, 256)]
 
 
 def test_a_step_is_measured_in_a_child() -> None:

@@ -79,16 +79,20 @@ def degrade(
         ThreadPoolExecutor(threads_for(len(pictures))) as pool,
     ):
         made = [pool.submit(_make, path, output, chain_of(chain), scale, seed) for path in pictures]
-        for done, (path, future) in enumerate(zip(pictures, made, strict=True), 1):
-            try:
-                future.result()
-                if verbose:
-                    say(str(output / "LR" / f"{path.stem}.png"))
-            except (DataError, InputError) as error:
-                failed += 1
-                say(f"enlarge: {error}", sys.stderr)
-            if watch is not None:
-                watch(done, len(pictures))
+        try:
+            for done, (path, future) in enumerate(zip(pictures, made, strict=True), 1):
+                try:
+                    future.result()
+                    if verbose:
+                        say(str(output / "LR" / f"{path.stem}.png"))
+                except (DataError, InputError) as error:
+                    failed += 1
+                    say(f"enlarge: {error}", sys.stderr)
+                if watch is not None:
+                    watch(done, len(pictures))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C, a full disk: what was not begun is not
+            raise
     if not quiet:
         say(f"{output}: {len(pictures) - failed} pairs by {chain}, ×{scale}, seed {seed}")
     return 0 if not failed else FAILED if failed == len(pictures) else SOME_FAILED

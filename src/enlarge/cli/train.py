@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
-from enlarge.errors import EngineError, OptionError
+from enlarge.errors import CompleteError, EngineError, OptionError
 
 if TYPE_CHECKING:
     from enlarge.training.config import Config
@@ -52,14 +51,15 @@ def train(
     from enlarge.cli.progress import counting
 
     refuse_both(quiet, verbose)
-    if resume and (overwrite or fast_dev_run):
-        other = "--overwrite" if overwrite else "--fast-dev-run"
-        raise OptionError(f"--resume and {other} contradict each other; give one of them")
+    given = {"--resume": resume, "--overwrite": overwrite, "--fast-dev-run": fast_dev_run}
+    several = [name for name, wanted in given.items() if wanted]
+    if len(several) > 1:
+        raise OptionError(f"{' and '.join(several)} contradict each other; give one of them")
     try:
         from enlarge.training.config import fast_dev_run as shortened
         from enlarge.training.config import load_config
         from enlarge.training.fit import RUNS, check_run, fit, is_helper
-        from enlarge.training.result import write_model
+        from enlarge.training.result import has_model, write_model
         from enlarge.training.watching import LAST
     except ImportError as error:
         if (error.name or "enlarge").partition(".")[0] == "enlarge":
@@ -72,19 +72,21 @@ def train(
         config = shortened(config)
     if verbose:
         say(str(config))
-    if overwrite and not is_helper():
-        shutil.rmtree(RUNS / config.name, ignore_errors=True)
     with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
-        if not fast_dev_run and not is_helper():
-            check_run(config, RUNS / config.name, resume)
-            _check_memory(config)
-        with counting("check", shown=not quiet) as watch:
-            try:
-                run = fit(config, resume=resume, trial=fast_dev_run, watch=watch)
-            except KeyboardInterrupt:
-                if (RUNS / config.name / LAST).is_file() and not fast_dev_run:
-                    say(f"enlarge train {recipe} … --resume goes on", sys.stderr)
-                raise
+        run = RUNS / config.name
+        try:
+            if not fast_dev_run and not is_helper():
+                check_run(config, run, resume, overwrite)
+                _check_memory(config)
+            with counting("check", shown=not quiet) as watch:
+                fit(config, resume=resume, overwrite=overwrite, trial=fast_dev_run, watch=watch)
+        except CompleteError:
+            if is_helper() or has_model(run):
+                raise  # trained and written; else it was stopped in between
+        except KeyboardInterrupt:
+            if (run / LAST).is_file() and not fast_dev_run:
+                say(f"enlarge train {recipe} … --resume goes on", sys.stderr)
+            raise
         if fast_dev_run:
             say(f"{recipe}: two steps were taken and judged; nothing was kept")
         elif not is_helper():

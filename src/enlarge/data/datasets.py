@@ -76,12 +76,18 @@ class Judges(Dataset[Judged]):
 def train_loader(
     patches: Patches, size: int, stretch: Callable[[], range], workers: int
 ) -> DataLoader[Batch]:
-    """Batches in the order of `stretch`, made by `workers` processes (0: in this one)."""
+    """Batches in the order of `stretch`, made by `workers` processes (0: in this one).
+
+    The processes are not forks: libvips counts threads that a fork does not have, and waits for
+    them. They get the pairs once, and stay.
+    """
     return DataLoader(
         Batches(patches, size),
         batch_size=None,
         sampler=Numbers(stretch),
         num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
     )
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -416,9 +417,18 @@ def mixture(shares: Mapping[str, float]) -> Chain:
         return chains[0]
     if not chains or min(shares.values()) < 0.0 or not sum(shares.values()) > 0.0:
         raise OptionError(f"a mixture of chains needs shares above 0, got {dict(shares)}")
-    chances = np.array(list(shares.values())) / sum(shares.values())
+    total = sum(shares.values())
+    return Mixture(tuple(chains), tuple(share / total for share in shares.values()))
 
-    def mixed(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
-        return chains[int(random.choice(len(chains), p=chances))](high, scale, random)
 
-    return mixed
+@dataclass(frozen=True)
+class Mixture:
+    """A chain that is one of several, each with its chance: a class, so that it can be pickled."""
+
+    chains: tuple[Chain, ...]
+    chances: tuple[float, ...]
+
+    def __call__(self, high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
+        """LR and HR of a picture, by one of the chains."""
+        which = int(random.choice(len(self.chains), p=self.chances))
+        return self.chains[which](high, scale, random)

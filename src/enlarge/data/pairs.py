@@ -8,6 +8,7 @@ alone, whose LR pictures are then made. All pairs are checked and every offender
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -194,6 +195,15 @@ def refuse(offenders: Iterable[Offender], total: int) -> None:
         raise DataError(
             f"{len(found)} of {total} pairs cannot be used; mend or leave them out:{lines}"
         )
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex. Raises `DataError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def load_pair(files: PairFiles, scale: int) -> Pair:

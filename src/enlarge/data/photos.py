@@ -91,11 +91,23 @@ def crop_to_multiple(high: Pixels, factor: int) -> Pixels:
     return high[:height, :width]
 
 
+def to_degrade(name: str, high: Pixels, scale: int, chain: Chain) -> Pair:
+    """The pair of a high-resolution picture whose low-resolution patches a chain makes."""
+    sides = (high.shape[0] // scale, high.shape[1] // scale, 3)
+    return Pair(name, np.broadcast_to(np.uint8(0), sides), high, chain)
+
+
 def bicubic_pair(path: Path, scale: int) -> Pair:
     """The pair that the field trains on: HR as it is, LR by MATLAB's bicubic."""
     high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
     height, width = high.shape[:2]
     return Pair(path.stem, imresize(high, height // scale, width // scale), high)
+
+
+def chained_pair(path: Path, scale: int, chain: Chain) -> Pair:
+    """The pair of a picture whose low-resolution patches a chain makes."""
+    high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
+    return to_degrade(path.stem, high, scale, chain)
 
 
 def load_pairs(paths: Sequence[Path], scale: int, threads: int = 2) -> list[Pair]:

@@ -1,12 +1,12 @@
 """A store: pairs decoded once, lying raw in two files that many workers and machines map.
 
-    STORE/store.json    {"format": 1, "scale": 4}
-    STORE/index.jsonl   a line for each pair, in order: name, heights and widths, byte offsets, and
-                        the size and time of the files that it was decoded from
+    STORE/store.json    {"format": 2, "scale": 4, "pairs": 1640}
+    STORE/index.jsonl   a line for each pair, in order: name, heights and widths, byte offsets, the
+                        size and time of the files that it was decoded from, and HR's SHA-256
     STORE/low.bin, STORE/high.bin    uint8 RGB rows, one picture after the other
 
 A pair counts once its line is in the index, which is written last: a run that was killed goes on
-behind the last whole pair.
+behind the last whole pair. One process at a time writes, which holds a lock on store.json.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import overload
@@ -23,19 +24,23 @@ from typing import overload
 import numpy as np
 import pyvips
 
-from enlarge.data.pairs import PairFiles, Watch, load_pair, threads_for
+from enlarge.data.degradations import Chain
+from enlarge.data.pairs import PairFiles, Watch, digest_of, load_pair, threads_for
 from enlarge.data.patches import grid
-from enlarge.data.photos import Pair, Pixels
+from enlarge.data.photos import Pair, Pixels, to_degrade
 from enlarge.errors import DataError
 from enlarge.media.libvips import explain
+from enlarge.media.temporary import take_lock
 
 HEAD, INDEX, LOW, HIGH = "store.json", "index.jsonl", "low.bin", "high.bin"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A pair in the store: sizes (height, width), first bytes, and the stamp of its sources."""
+    """A pair in the store: sizes (height, width), first bytes, the stamp of its sources, and what
+    tells its HR file from others, whatever its name.
+    """
 
     name: str
     low: tuple[int, int]
@@ -43,6 +48,7 @@ class Entry:
     low_at: int
     high_at: int
     stamp: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,17 @@ def write_store(
     """Decode pairs into a store, which is made, or gone on with where its pairs are these ones.
 
     Returns how many were decoded now. Raises `DataError` where the folder holds something else,
-    where the disk is too small, or where a picture cannot be decoded.
+    where another process is writing it, where the disk is too small, or where a picture cannot be
+    decoded.
     """
+    _make(store, scale, len(pairs))
+    with (store / HEAD).open("r+b") as head:
+        if not take_lock(head):
+            raise DataError(f"another process is writing {store}; wait for it")
+        return _write(pairs, store, scale, watch)
+
+
+def _write(pairs: Sequence[PairFiles], store: Path, scale: int, watch: Watch | None) -> int:
     done = _prepare(pairs, store, scale)
     need = estimate(pairs[done:], scale, 1).bytes
     free = shutil.disk_usage(store).free
@@ -101,7 +116,7 @@ def write_store(
         (store / HIGH).open("ab") as high,
         (store / INDEX).open("a", encoding="utf-8") as index,
     ):
-        for number, pair in enumerate(_decoded(pairs[done:], scale), done):
+        for number, (pair, digest) in enumerate(_decoded(pairs[done:], scale), done):
             files = pairs[number]
             entry = Entry(
                 files.name,
@@ -110,6 +125,7 @@ def write_store(
                 low.tell(),
                 high.tell(),
                 _stamp(files),
+                digest,
             )
             low.write(np.ascontiguousarray(pair.low).data)
             high.write(np.ascontiguousarray(pair.high).data)
@@ -123,20 +139,48 @@ def write_store(
     return len(pairs) - done
 
 
-def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
-    """Make the folder, or cut what is there back to whole pairs; how many of them there are."""
-    head = {"format": _FORMAT, "scale": scale}
+def _make(store: Path, scale: int, pairs: int) -> None:
+    """Make the folder where there is none."""
+    if is_store(store):
+        return
+    if store.exists() and (not store.is_dir() or any(store.iterdir())):
+        raise DataError(f"{store} is there and is no store; choose a new folder with -o")
+    store.mkdir(parents=True, exist_ok=True)
+    for name in (LOW, HIGH, INDEX):
+        (store / name).touch()
+    _write_head(store, scale, pairs)
+
+
+def _write_head(store: Path, scale: int, pairs: int) -> None:
+    """In place: the lock is on the file."""
+    head = {"format": _FORMAT, "scale": scale, "pairs": pairs}
+    (store / HEAD).write_text(json.dumps(head) + "\n", encoding="utf-8")
+
+
+def _read_head(store: Path) -> dict[str, int]:
+    """What store.json says. Raises `DataError` where this is no store, or of another format."""
     if not is_store(store):
-        if store.exists() and (not store.is_dir() or any(store.iterdir())):
-            raise DataError(f"{store} is there and is no store; choose a new folder with -o")
-        store.mkdir(parents=True, exist_ok=True)
-        for name in (LOW, HIGH, INDEX):
-            (store / name).touch()
-        (store / HEAD).write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return 0
-    found = json.loads((store / HEAD).read_text(encoding="utf-8"))
-    if found != head:
-        raise DataError(f"{store} is a store of {found}, expected {head}; choose a new folder")
+        raise DataError(f"{store} is no store; `enlarge prepare SRC -o {store}` makes one")
+    try:
+        found = json.loads((store / HEAD).read_text(encoding="utf-8"))
+        head = {key: int(found[key]) for key in ("format", "scale", "pairs")}
+    except (OSError, ValueError, KeyError, TypeError):
+        head = {"format": 0}
+    if head["format"] != _FORMAT:
+        raise DataError(
+            f"{store / HEAD} is not of format {_FORMAT}, which this version of enlarge reads; "
+            "delete the store and prepare it again"
+        )
+    return head
+
+
+def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
+    """Cut what is there back to whole pairs; how many of them there are."""
+    head = _read_head(store)
+    if head["scale"] != scale:
+        raise DataError(
+            f"{store} is a store of ×{head['scale']}, not ×{scale}; choose a new folder"
+        )
     entries = _entries(store)
     same = [(entry.name, entry.stamp) for entry in entries]
     if same != [(pair.name, _stamp(pair)) for pair in pairs[: len(entries)]]:
@@ -144,6 +188,7 @@ def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
             f"{store} holds other pairs, or these before they were changed; "
             "choose a new folder, or delete it"
         )
+    _write_head(store, scale, len(pairs))
     text = "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries)
     (store / INDEX).write_text(text, encoding="utf-8")
     ends = [0, 0]
@@ -158,13 +203,13 @@ def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
     return len(entries)
 
 
-def _decoded(pairs: Sequence[PairFiles], scale: int) -> Iterator[Pair]:
-    """The pairs in order, a few decoded ahead."""
+def _decoded(pairs: Sequence[PairFiles], scale: int) -> Iterator[tuple[Pair, str]]:
+    """The pairs and the digests of their HR in order, a few decoded ahead."""
     ahead = threads_for(len(pairs))
     with ThreadPoolExecutor(ahead) as pool:
         for first in range(0, len(pairs), 2 * ahead):
             part = pairs[first : first + 2 * ahead]
-            yield from pool.map(lambda pair: load_pair(pair, scale), part)
+            yield from pool.map(lambda pair: (load_pair(pair, scale), digest_of(pair.high)), part)
 
 
 def _entries(store: Path) -> list[Entry]:
@@ -194,17 +239,30 @@ def _stamp(pair: PairFiles) -> str:
 
 
 class StoredPairs(Sequence[Pair]):
-    """The pairs of a store, as views of the mapped files. Copies to other processes map anew."""
+    """The pairs of a store, as views of the mapped files. Copies to other processes map anew.
+
+    `scale`: LR to HR. `entries`: what is known of each pair. Raises `DataError` where the folder
+    is no store, or one that is not complete.
+    """
 
     def __init__(self, store: Path) -> None:
-        if not is_store(store):
-            raise DataError(f"{store} is no store; `enlarge prepare SRC -o {store}` makes one")
-        self.store = store
-        self.scale = int(json.loads((store / HEAD).read_text(encoding="utf-8"))["scale"])
+        head = _read_head(store)
+        self.store, self.scale = store, head["scale"]
         self.entries = _entries(store)
-        if not self.entries:
-            raise DataError(f"{store} holds no pairs; run `enlarge prepare` again")
+        if not self.entries or len(self.entries) < head["pairs"]:
+            raise DataError(
+                f"{store} holds {len(self.entries)} of {head['pairs']} pairs; "
+                "run `enlarge prepare` again, which goes on"
+            )
+        self.chain: Chain | None = None
         self._map()
+
+    def chosen(self, numbers: Sequence[int], chain: Chain | None = None) -> StoredPairs:
+        """Some of the pairs, by number; with a `chain`, their HR alone, LR made on the fly."""
+        found = copy(self)
+        found.entries = [self.entries[i] for i in numbers]
+        found.chain = chain
+        return found
 
     def _map(self) -> None:
         self._low = np.memmap(self.store / LOW, np.uint8, "r")
@@ -228,11 +286,10 @@ class StoredPairs(Sequence[Pair]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         entry = self.entries[index]
-        return Pair(
-            entry.name,
-            _view(self._low, entry.low_at, entry.low),
-            _view(self._high, entry.high_at, entry.high),
-        )
+        high = _view(self._high, entry.high_at, entry.high)
+        if self.chain is not None:
+            return to_degrade(entry.name, high, self.scale, self.chain)
+        return Pair(entry.name, _view(self._low, entry.low_at, entry.low), high)
 
 
 def _view(pixels: Pixels, at: int, sides: tuple[int, int]) -> Pixels:

@@ -22,7 +22,8 @@ class Data:
     (default `[free]`). `chain`: the degradation that makes their LR, on the fly unless it is
     bicubic; a name, or names with their shares. `pairs`: photographed pairs: a csv with LR,HR, a
     folder with LR and HR, two folders as {lr: FOLDER, hr: FOLDER}, or a store of
-    `enlarge prepare`. `share`: of random crops that come
+    `enlarge prepare`; where there is no LR the chain makes it, a store's is taken as it is. (As
+    one of `photos` a store gives its HR, and the chain the LR.) `share`: of random crops that come
     from the pairs where there are photos too (0: by area).
     `valid`: what is judged by: parts of the first folder's manifest, or sources as `pairs` takes
     them (a folder with a slash, ./valid, to tell it from a part). `split`: shares of the pairs for
@@ -73,7 +74,7 @@ class Train:
     `flat`: the share of patches of one colour; `flat_weight`: what each counts.
     `keep`: the checkpoint that becomes the model, best by PSNR or last. `checkpointing`: blocks
     are computed twice instead of remembered. `devices`, `nodes`: processes on each machine, and
-    machines; `device`: auto, cpu or cuda.
+    machines; `device`: auto, cpu, cuda or mps.
     """
 
     steps: int = 0
@@ -100,7 +101,7 @@ class Train:
     check_every: int = 1000
     keep: Literal["best", "last"] = "best"
     checkpointing: bool = False
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     nodes: int = 1
 
@@ -220,6 +221,16 @@ def from_dict(values: dict[str, Any]) -> Config:
 def _check(config: Config) -> None:
     """Raise `OptionError` for values that cannot be, or that contradict each other."""
     train, adversarial = config.train, config.adversarial
+    parts = Path(config.name).parts
+    if not parts or Path(config.name).is_absolute() or {"..", "."} & set(parts):
+        raise OptionError(f"name is that of a folder in runs/, got {config.name!r}")
+    for key in ("steps", "epochs", "minutes", "lr", "lr_rest", "weight_decay"):
+        if getattr(train, key) < 0:
+            raise OptionError(f"train.{key} must be 0 or more, got {getattr(train, key)}")
+    shares = {"train.decay": train.decay, "train.ema": train.ema, "train.flat": train.flat}
+    for key, share in {**shares, "data.share": config.data.share}.items():
+        if not 0.0 <= share <= 1.0:
+            raise OptionError(f"{key} must lie between 0 and 1, got {share}")
     if not (train.steps or train.epochs or train.minutes):
         raise OptionError("a run needs an end: give train.steps, train.epochs or train.minutes")
     for key in ("batch", "accumulate", "patch", "check_every", "devices", "nodes"):

@@ -6,6 +6,8 @@ import contextlib
 import json
 import logging
 import math
+import pickle
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,14 +22,16 @@ from typing import Any
 import safetensors.torch
 import torch
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
 from enlarge.data.patches import Patches
-from enlarge.errors import OptionError, WeightsError
+from enlarge.errors import CompleteError, OptionError, WeightsError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
 from enlarge.training.config import Config
@@ -37,22 +41,39 @@ from enlarge.training.watching import LAST, LOG, Bar, Interrupted, Record
 from enlarge.weights.catalog import find_weights
 
 RUNS = Path("runs")
+_KEPT_KEYS = (
+    ("model", "network"),
+    ("model", "options"),
+    ("train", "optimizer"),
+    ("adversarial", "discriminator"),
+    ("adversarial", "options"),
+)
+"""What a resumed run cannot change: its checkpoint would not fit."""
+_UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError,
+               safetensors.SafetensorError)  # fmt: skip
+"""What reading something else as a checkpoint raises."""
 
 
 def fit(
-    config: Config, *, resume: bool = False, trial: bool = False, watch: Watch | None = None
+    config: Config,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    trial: bool = False,
+    watch: Watch | None = None,
 ) -> Path:
     """Train as the config says; returns the run's folder with its checkpoints and log.
 
-    `resume`: go on from the run's `last.ckpt`. `trial`: keep nothing (the folder returned is gone)
-    and judge one crop. `watch` is called while pairs are checked.
+    `resume`: go on from the run's `last.ckpt`. `overwrite`: delete what an earlier run left, once
+    all else is found right. `trial`: keep nothing (the folder returned is gone) and judge one crop.
+    `watch` is called while pairs are checked.
     Raises `OptionError`, `DataError` or `WeightsError`, before anything is trained where that can
     be known, and `KeyboardInterrupt` where the run was stopped and saved.
     """
     if trial:
         with tempfile.TemporaryDirectory() as folder:
             return _fit(config, Path(folder), trial=True, watch=watch)
-    return _fit(config, RUNS / config.name, resume=resume, watch=watch)
+    return _fit(config, RUNS / config.name, resume=resume, overwrite=overwrite, watch=watch)
 
 
 def _fit(
@@ -60,10 +81,11 @@ def _fit(
     run: Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     trial: bool = False,
     watch: Watch | None = None,
 ) -> Path:
-    check_run(config, run, resume)
+    check_run(config, run, resume, overwrite)
     keep_freed_memory()
     torch.manual_seed(config.train.seed)
     network = build(config.model.network, **config.model.options)
@@ -73,14 +95,19 @@ def _fit(
     material = gather(config, scale, watch=watch)
     patches = make_patches(config, material, scale)
     learner = make_learner(config, network, patches)
+    if resume:
+        refuse_complete(run, learner.steps, config.train.minutes)
     valid = first_crop(material.valid, scale) if trial else dict(material.valid)
     with _quiet():
         trainer = _trainer(config, run, trial, judged=bool(valid) and not resume)
+        if overwrite and not is_helper():
+            shutil.rmtree(run, ignore_errors=True)
+        run.mkdir(parents=True, exist_ok=True)
         if trainer.is_global_zero:
             _write_down(config, run, material, resume)
         loader = train_loader(patches, config.train.batch, learner.stretch, config.data.workers)
         judges = judge_loader(valid, trainer.global_rank, trainer.world_size) if valid else None
-        with _stopped_gently(learner):
+        with _stopped_gently(trainer, learner):
             try:
                 trainer.fit(
                     learner,
@@ -131,11 +158,14 @@ def steps_of(config: Config, patches: int) -> int:
     return min(ends, default=0)
 
 
-def check_run(config: Config, run: Path, resume: bool) -> None:
+def check_run(config: Config, run: Path, resume: bool, overwrite: bool = False) -> None:
     """Raise `OptionError` where a run may not begin, or cannot go on."""
     last = run / LAST
     if not resume:
-        if last.exists() and not is_helper():
+        start = config.model.start
+        if start and start_file(start).resolve().parent == run.resolve():
+            raise OptionError(f"model.start {start} is of this very run; give it another name=")
+        if last.exists() and not overwrite and not is_helper():
             raise OptionError(
                 f"{last} exists; --resume goes on from it, --overwrite begins anew, "
                 "name=OTHER keeps both"
@@ -143,18 +173,35 @@ def check_run(config: Config, run: Path, resume: bool) -> None:
         return
     if not last.is_file():
         raise OptionError(f"there is no {last} to resume from")
-    state = torch.load(last, map_location="cpu", weights_only=True)[STATE]
-    t, before = config.train, state["config"]
-    if before["model"]["network"] != config.model.network:
-        raise OptionError(
-            f"{last} is of a {before['model']['network']}, the recipe of a {config.model.network}"
-        )
-    ended = t.steps and state["taken"] >= t.steps
-    if ended or (t.minutes and state["spent"] >= 60.0 * t.minutes):
-        raise OptionError(
+    before, now = _state_of(run)["config"], asdict(config)
+    for table, key in _KEPT_KEYS:
+        if before[table][key] != now[table][key]:
+            raise OptionError(
+                f"{last} was trained with {table}.{key} {before[table][key]}, the recipe has "
+                f"{now[table][key]}; go on with the first, or begin a run of another name="
+            )
+    refuse_complete(run, config.train.steps, config.train.minutes)
+
+
+def refuse_complete(run: Path, steps: int, minutes: float) -> None:
+    """Raise `CompleteError` where a run has come to its end (0: no end of that kind)."""
+    state = _state_of(run)
+    if (steps and state["taken"] >= steps) or (minutes and state["spent"] >= 60.0 * minutes):
+        raise CompleteError(
             f"{run} is complete: {state['taken']} steps, {state['spent'] / 60:.1f} minutes; "
-            "a larger train.steps or train.minutes goes on"
+            "a larger train.steps, train.epochs or train.minutes goes on"
         )
+
+
+def _state_of(run: Path) -> dict[str, Any]:
+    """Where a run stands. Raises `WeightsError` where its checkpoint cannot be read."""
+    try:
+        state = torch.load(run / LAST, map_location="cpu", weights_only=True)[STATE]
+    except _UNREADABLE as error:
+        raise WeightsError(
+            f"{run / LAST} cannot be read ({error}); --overwrite begins anew"
+        ) from error
+    return dict(state)
 
 
 def is_helper() -> bool:
@@ -172,7 +219,17 @@ def _trainer(config: Config, run: Path, trial: bool, *, judged: bool) -> Trainer
     if many:
         # Each backward pass of adversarial training reaches one of the two networks.
         strategy = "ddp_find_unused_parameters_true" if config.adversarial.weight else "ddp"
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        return _lightning(config, run, trial, judged, strategy)
+    except (MisconfigurationException, ValueError) as error:
+        raise OptionError(
+            f"train.device={t.device} with train.devices={t.devices} cannot be had here: {error}; "
+            "train.device=cpu always can"
+        ) from error
+
+
+def _lightning(config: Config, run: Path, trial: bool, judged: bool, strategy: str) -> Trainer:
+    t = config.train
     return Trainer(
         accelerator={"cuda": "gpu"}.get(t.device, t.device),
         devices=t.devices,
@@ -201,6 +258,9 @@ def _write_down(config: Config, run: Path, material: Material, resume: bool) -> 
     parts = {name: len(pairs) for name, pairs in material.valid.items()}
     judged = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "nothing"
     print(f"{config.name}: {len(material.train)} pictures, judged by {judged}", flush=True)
+    small = [pair.name for pair in material.train if min(pair.low.shape[:2]) < config.train.patch]
+    if small:
+        print(f"{len(small)} are smaller than a patch and left out, first {small[0]}", flush=True)
 
 
 def _start_from(network: nn.Module, start: str) -> None:
@@ -232,7 +292,7 @@ def load_start(start: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         return network_of(path, "network")
-    except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(
             f"model.start {path} cannot be read ({error}); expected last.ckpt or best.ckpt of a "
             "run, or a .safetensors file of ours"
@@ -275,8 +335,11 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_gently(learner: Learner) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the step end and the run be saved; a second one stops at once."""
+def _stopped_gently(trainer: Trainer, learner: Learner) -> Iterator[None]:
+    """Ctrl-C and SIGTERM let the step end and the run be saved; a second one stops at once.
+
+    Lightning answers SIGTERM by leaving at once, unsaved: ours is set again over its own.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -289,8 +352,13 @@ def _stopped_gently(learner: Learner) -> Iterator[None]:
             signal.signal(each, handler)
         print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
 
+    def again(*_: object) -> None:
+        if not learner.asked:
+            signal.signal(signal.SIGTERM, stop)
+
     for number in numbers:
         signal.signal(number, stop)
+    trainer.callbacks.append(LambdaCallback(on_sanity_check_start=again, on_train_start=again))  # type: ignore[attr-defined]
     try:
         yield
     finally:

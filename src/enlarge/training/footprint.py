@@ -33,7 +33,7 @@ _MEASURE = """
 import json, sys
 from enlarge.training.footprint import measure_here
 told = json.loads(sys.stdin.read())
-print(measure_here(told["config"], told["side"], holes=told["holes"]))
+print(measure_here(told["config"], told["batch"], told["patch"], holes=told["holes"]))
 """
 _ABOVE = 2**17
 """Bytes of a block above which it is returned once freed, where holes are not wanted."""
@@ -64,9 +64,9 @@ class Footprint:
         return self.measured + (pixels - self.measured) * self.per_pixel / self.beyond
 
 
-def measure_here(config: dict[str, Any], side: int, *, holes: bool) -> int:
-    """The peak bytes of this process after two steps on one patch of `side`², with the `holes` of a
-    heap that is kept, or without.
+def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool) -> int:
+    """The peak bytes of this process after two steps on `batch` patches of `patch`², with the
+    `holes` of a heap that is kept, or without.
     """
     import torch
 
@@ -79,16 +79,16 @@ def measure_here(config: dict[str, Any], side: int, *, holes: bool) -> int:
         keep_freed_memory()
     else:
         return_freed_memory(_ABOVE)
-    train = replace(told.train, patch=side, accumulate=1, ignore_border=0)
+    train = replace(told.train, patch=patch, accumulate=1, ignore_border=0)
     torch.manual_seed(0)
     network = build(told.model.network, **told.model.options)
     kind = AdversarialLearner if told.adversarial.weight else Learner
-    _take_steps(kind(replace(told, train=train), network, steps=2), side)
+    _take_steps(kind(replace(told, train=train), network, steps=2), batch, patch)
     return peak()
 
 
-def _take_steps(learner: Any, side: int) -> None:
-    """Two steps on a patch of noise, without a trainer."""
+def _take_steps(learner: Any, batch: int, patch: int) -> None:
+    """Two steps on patches of noise, without a trainer."""
     import torch
 
     from enlarge.data.datasets import Batch
@@ -97,8 +97,8 @@ def _take_steps(learner: Any, side: int) -> None:
     learner.manual_backward = lambda loss: loss.backward()
     learner.own_optimizers = lambda: list(optimizers)
     low, high = (
-        torch.randint(0, 256, (1, s, s, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-        for s in (side, side * learner.scale)
+        torch.randint(0, 256, (batch, s, s, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+        for s in (patch, patch * learner.scale)
     )
     for _ in range(2):
         learner.took_a_step = lambda: setattr(learner, "micro", 0)
@@ -118,31 +118,46 @@ def measure(config: Config, limit: int) -> Footprint | None:
     The largest side is left out where the smaller ones say that it takes half of `limit`.
     """
     points: list[tuple[int, int]] = []
-    for side in SIDES:
-        if len(points) > 1 and fitted(points).of(1, side) > limit / 2:
+    for batch, patch in shapes(config):
+        if len(points) > 1 and fitted(points).of(batch, patch) > limit / 2:
             break
-        most = measure_in_child(config, side)
+        most = measure_in_child(config, patch, batch=batch)
         if most is None:
             break
-        points.append((side * side, most))
+        points.append((batch * patch * patch, most))
     if len(points) < 2:
         return None
     found = fitted(points)
     measured = points[-1][0]
     if config.train.batch * config.train.patch**2 <= measured:
         return found
-    living = [(s * s, measure_in_child(config, s, holes=False)) for s in SIDES[:2]]
-    peaks = [(pixels, most) for pixels, most in living if most is not None]
+    peaks: list[tuple[int, int]] = []
+    for batch, patch in shapes(config)[:2]:
+        if (living := measure_in_child(config, patch, batch=batch, holes=False)) is not None:
+            peaks.append((batch * patch * patch, living))
     least = fitted(peaks).per_pixel if len(peaks) > 1 else found.per_pixel
     beyond = min(found.per_pixel, (found.per_pixel + least) / 2)
     return replace(found, measured=measured, beyond=beyond)
 
 
-def measure_in_child(config: Config, side: int, *, holes: bool = True) -> int | None:
+def shapes(config: Config) -> list[tuple[int, int]]:
+    """Batches and patches to measure: one patch of each side. SRGAN's discriminator has weights for
+    every pixel of a patch: beside it patches keep their size, and there are more of them.
+    """
+    if not (config.adversarial.weight and config.adversarial.discriminator == "srgan"):
+        return [(1, side) for side in SIDES]
+    patch = config.train.patch
+    counts = sorted({max(1, side * side // (patch * patch)) for side in SIDES})
+    return [(count, patch) for count in (counts if len(counts) > 1 else [1, 2])]
+
+
+def measure_in_child(
+    config: Config, patch: int, *, batch: int = 1, holes: bool = True
+) -> int | None:
     """`measure_here` in a process of its own, where no size before it has left holes in the heap;
     None where that did not come to an end.
     """
-    told = json.dumps({"config": asdict(config), "side": side, "holes": holes})
+    told = json.dumps({"config": asdict(config), "batch": batch, "patch": patch, "holes": holes})
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE], input=told, capture_output=True, text=True, check=False
     )
@@ -177,14 +192,18 @@ def propose(config: Config, footprint: Footprint, limit: float) -> str:
     ways = []
     room = footprint.room(0.9 * limit)
     fits = [b for b in range(1, t.batch) if t.batch % b == 0 and b * t.patch**2 <= room]
-    if fits:
+    if fits and config.adversarial.weight:  # the two networks take turns on a batch
+        ways.append(f"train.batch={fits[-1]}")
+    elif fits:
         more = t.accumulate * t.batch // fits[-1]
         ways.append(f"train.batch={fits[-1]} train.accumulate={more} (the same steps)")
     side = int(max(room, 0.0) ** 0.5) // 8 * 8
     if side >= 16 and side < t.patch:
         ways.append(f"train.batch=1 train.patch={side}")
     if not t.checkpointing:
-        ways.append("train.checkpointing=true (blocks are computed twice, and remembered less)")
+        less = measure(replace(config, train=replace(t, checkpointing=True)), round(limit))
+        if less is not None and less.of(t.batch, t.patch) <= limit:
+            ways.append("train.checkpointing=true (blocks are computed twice, remembered less)")
     return "try " + ", or ".join(ways) if ways else "choose a smaller network"
 
 

@@ -95,10 +95,14 @@ class Learner(LightningModule):
         """Seconds of this run, those before it was resumed included."""
         return self.spent + (time.monotonic() - self.begun if self.begun is not None else 0.0)
 
-    def progress(self) -> float:
-        """The share of the run that is behind it, by steps or by time, on every process alike."""
+    def own_progress(self) -> float:
+        """The share of the run that is behind this process, by steps or by its own clock."""
         by_time = self.seconds() / 60.0 / self.told.minutes if self.told.minutes else 0.0
-        found = max(self.taken / self.steps if self.steps else 0.0, by_time)
+        return max(self.taken / self.steps if self.steps else 0.0, by_time)
+
+    def progress(self) -> float:
+        """The same on every process: a conversation, which all of them must begin."""
+        found = self.own_progress()
         if self._trainer is not None and self.trainer.world_size > 1:
             shared = torch.tensor([found, float(self.asked)], device=self.device)
             torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
@@ -115,8 +119,14 @@ class Learner(LightningModule):
         return range(first * world + rank, last * world + rank, world)
 
     def on_train_start(self) -> None:
-        """The clock starts."""
+        """The clock starts. What a checkpoint brings back of the optimisers is their memory; rates
+        and decays are those of the recipe, which may have been changed.
+        """
         self.criterion.to(self.device)
+        told = self.configure_optimizers()
+        for optimizer, fresh in zip(self.own_optimizers(), told, strict=True):
+            for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+                group.update({key: value for key, value in new.items() if key != "params"})
         self.begun = time.monotonic()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -187,11 +197,15 @@ class Learner(LightningModule):
 
     @torch.no_grad()
     def took_a_step(self) -> None:
-        """Follow with the running average, count, and end where the end is reached."""
+        """Follow with the running average (statistics of batches are the network's), count, and end
+        where the end is reached.
+        """
         averaged: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.network.parameters())
         keeping = min(self.told.ema, (self.taken + 1) / (self.taken + 10))
         torch._foreach_lerp_(averaged, weights, 1.0 - keeping)
+        for own, other in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            own.copy_(other)
         self.taken += 1
         self.micro = 0
         if self.trainer.world_size == 1:
@@ -227,9 +241,7 @@ class Learner(LightningModule):
     # Judging -----------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        """Batch statistics are those of the network; scores begin anew."""
-        for own, other in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            own.copy_(other)
+        """Scores begin anew."""
         self.means, self.sheets = {}, {}
         judges = self.trainer.val_dataloaders
         assert judges is not None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from enlarge.data.degradations import mixture
 from enlarge.data.pairs import (
     Found,
+    Offender,
+    PairFiles,
     Watch,
     check_pairs,
+    digest_of,
     find_pairs,
     load_files,
     refuse,
@@ -25,14 +27,16 @@ from enlarge.data.pairs import (
 from enlarge.data.photos import (
     MANIFEST,
     Pair,
-    crop_to_multiple,
+    bicubic_pair,
+    chained_pair,
     list_photos,
-    load_pairs,
-    read_rgb,
 )
-from enlarge.data.store import StoredPairs, is_store
-from enlarge.errors import DataError, OptionError
+from enlarge.data.store import StoredPairs, estimate, is_store
+from enlarge.errors import BudgetError, DataError, OptionError
+from enlarge.memory import default_budget, format_size
 from enlarge.training.config import Config, data_root
+
+_BICUBIC: Mapping[str, float] = {"bicubic": 1.0}
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,13 @@ class Material:
 
 @dataclass(frozen=True)
 class _Part:
-    """Pairs not yet in memory: what they are called, what tells them apart, and how to get them."""
+    """Pairs not yet in memory: what they are called, what tells them apart, how to get them, and
+    the bytes that they then take.
+    """
 
     names: list[tuple[str, str]]
     load: Callable[[list[int]], Sequence[Pair]]
+    weigh: Callable[[list[int]], int]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,14 +68,15 @@ class _Part:
 def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Material:
     """All that a run needs, in memory or mapped.
 
-    Raises `DataError` naming every pair that cannot be used, and where training and validation
-    share a picture; `OptionError` where keys contradict each other.
+    Raises `DataError` naming every picture that cannot be used, and where training and validation
+    share one; `BudgetError` where they do not fit into memory; `OptionError` where keys contradict
+    each other.
     """
     data = config.data
     least = config.train.patch
-    pairs = [_pairs(_found_source(source), scale, least, watch) for source in data.pairs]
-    chosen, held = _split(pairs, config)
-    photos, folders = _photos(config, scale)
+    pairs = [_pairs(_found_source(s), scale, least, watch, data.chain) for s in data.pairs]
+    chosen, held, kept = _split(pairs, config)
+    photos, folders = _photos(config, scale, watch)
     valid = dict(_valid(config, folders, scale, watch))
     if held:
         valid["split"] = held
@@ -78,11 +86,13 @@ def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Materia
     lists = {"train": _listed(trained)}
     lists |= {f"valid: {name}": _listed(parts) for name, parts in valid.items()}
     _refuse_shared(lists)
-    loaded_pairs = _load(chosen)
-    loaded = [*loaded_pairs, *_load(photos)]
+    if kept:
+        lists["test"] = _listed(kept)  # neither trained on nor judged by here
+    _refuse_too_much([*trained, *(part for parts in valid.values() for part in parts)], config)
+    first = _load(chosen)
     return Material(
-        loaded,
-        len(loaded_pairs),
+        Joined([first, _load(photos)]),
+        len(first),
         {name: found for name, parts in valid.items() if (found := _load(parts))},
         lists,
     )
@@ -96,8 +106,51 @@ def _listed(parts: Iterable[_Chosen]) -> list[tuple[str, str]]:
     return [part.names[i] for part, numbers in parts for i in numbers]
 
 
-def _load(parts: Iterable[_Chosen]) -> list[Pair]:
-    return [pair for part, numbers in parts if numbers for pair in part.load(numbers)]
+def _load(parts: Iterable[_Chosen]) -> Sequence[Pair]:
+    return Joined([part.load(numbers) for part, numbers in parts if numbers])
+
+
+class Joined(Sequence[Pair]):
+    """Several sequences of pairs as one; what is mapped stays mapped."""
+
+    def __init__(self, parts: Sequence[Sequence[Pair]]) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts], dtype=int)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        part = int(np.searchsorted(self.ends, index, "right"))
+        return self.parts[part][index - int(self.ends[part]) + len(self.parts[part])]
+
+
+def _refuse_too_much(parts: Iterable[_Chosen], config: Config) -> None:
+    """Raise `BudgetError` where the decoded pictures do not fit into this machine's memory."""
+    processes, limit = config.train.devices, 2 * default_budget()
+    need = processes * sum(part.weigh(numbers) for part, numbers in parts if numbers)
+    if need > limit:
+        each = f" in {processes} processes" if processes > 1 else ""
+        raise BudgetError(
+            f"the pictures take {format_size(need)} in memory{each}, this machine has "
+            f"{format_size(limit)}; `enlarge prepare SRC -o STORE` lays them out on the disk, then "
+            "data.pairs=STORE or data.photos=STORE"
+        )
+
+
+def _weight(files: Sequence[PairFiles], scale: int) -> int:
+    """Bytes of the pairs once decoded; 0 where a header cannot be read, which loading will say."""
+    try:
+        return estimate(files, scale, 1).bytes
+    except DataError:
+        return 0
 
 
 def _found_source(source: Any) -> Any:
@@ -114,42 +167,68 @@ def _found_source(source: Any) -> Any:
     return below if below.exists() else path
 
 
-def _pairs(source: Any, scale: int, least: int, watch: Watch | None) -> _Part:
-    """The pairs of one source, checked."""
+def _pairs(
+    source: Any, scale: int, least: int, watch: Watch | None, chain: Mapping[str, float]
+) -> _Part:
+    """The pairs of one source, checked. Where it has no LR, the chain makes it."""
     if not isinstance(source, Mapping) and is_store(source):
-        stored = StoredPairs(source)
-        if stored.scale != scale:
-            raise DataError(f"{source} is a store of ×{stored.scale}, the network is ×{scale}")
-        names = [(f"{source}/{entry.name}", entry.stamp) for entry in stored.entries]
-        return _Part(names, lambda numbers: [stored[i] for i in numbers])
+        return _stored(source, scale)
     found: Found = find_pairs(source)
     offenders = check_pairs(found.pairs, scale, least=least, watch=watch)
     refuse([*found.orphans, *offenders], len(found.pairs) + len(found.orphans))
     files = found.pairs
+    if all(pair.low is None for pair in files):
+        return _originals([pair.high for pair in files], scale, chain, watch)
     names = list(zip((str(f.high) for f in files), _digests([f.high for f in files]), strict=True))
-    return _Part(names, lambda numbers: load_files([files[i] for i in numbers], scale))
+    return _Part(
+        names,
+        lambda numbers: load_files([files[i] for i in numbers], scale),
+        lambda numbers: _weight([files[i] for i in numbers], scale),
+    )
 
 
-def _split(parts: Sequence[_Part], config: Config) -> tuple[list[_Chosen], list[_Chosen]]:
-    """What of the pairs is trained on, and what is held back to judge by."""
+def _stored(store: Path, scale: int, chain: Mapping[str, float] = _BICUBIC) -> _Part:
+    """The pairs of a store, mapped; with another chain than bicubic their HR, and LR by that."""
+    stored = StoredPairs(store)
+    if stored.scale != scale:
+        raise DataError(f"{store} is a store of ×{stored.scale}, the network is ×{scale}")
+    made = None if _is_bicubic(chain) else mixture(chain)
+    names = [(f"{store}/{entry.name}", entry.digest) for entry in stored.entries]
+    return _Part(names, lambda numbers: stored.chosen(numbers, made), lambda numbers: 0)
+
+
+def _is_bicubic(chain: Mapping[str, float]) -> bool:
+    return set(chain) == set(_BICUBIC)
+
+
+def _split(
+    parts: Sequence[_Part], config: Config
+) -> tuple[list[_Chosen], list[_Chosen], list[_Chosen]]:
+    """What of the pairs is trained on, what is held back to judge by, and what for a test."""
     shares = config.data.split
     if not shares:
-        return [(part, list(range(len(part)))) for part in parts], []
+        return [(part, list(range(len(part)))) for part in parts], [], []
     if not parts:
         raise OptionError("data.split divides data.pairs, which is empty")
     if not 2 <= len(shares) <= 3:
         raise OptionError(
             f"data.split has two or three shares (train, valid, test), got {len(shares)}"
         )
-    chosen, held = [], []
+    dealt: tuple[list[_Chosen], ...] = ([], [], [])
     for part in parts:
-        numbers = split(len(part), shares, config.data.split_seed)
-        chosen.append((part, numbers[0]))
-        held.append((part, numbers[1]))
-    return chosen, held if any(numbers for _, numbers in held) else []
+        for share, numbers in zip(
+            dealt, split(len(part), shares, config.data.split_seed), strict=False
+        ):
+            share.append((part, numbers))
+    chosen, held, kept = dealt
+    return chosen, _if_any(held), _if_any(kept)
 
 
-def _photos(config: Config, scale: int) -> tuple[list[_Chosen], list[Path]]:
+def _if_any(parts: list[_Chosen]) -> list[_Chosen]:
+    return parts if any(numbers for _, numbers in parts) else []
+
+
+def _photos(config: Config, scale: int, watch: Watch | None) -> tuple[list[_Chosen], list[Path]]:
     """The high-resolution pictures, and their folders."""
     data = config.data
     if not data.photos and data.pairs:
@@ -158,31 +237,45 @@ def _photos(config: Config, scale: int) -> tuple[list[_Chosen], list[Path]]:
     chosen = []
     for folder in folders:
         if is_store(folder):
-            part = _pairs(folder, scale, config.train.patch, None)
+            part = _stored(folder, scale, data.chain)
         else:
-            part = _originals(list_photos(folder, data.parts), scale, data.chain)
+            part = _originals(list_photos(folder, data.parts), scale, data.chain, watch)
         chosen.append((part, list(range(len(part)))))
     return chosen, folders
 
 
-def _originals(paths: Sequence[Path], scale: int, chain: Mapping[str, float]) -> _Part:
+def _originals(
+    paths: Sequence[Path], scale: int, chain: Mapping[str, float], watch: Watch | None
+) -> _Part:
     """High-resolution pictures whose LR is bicubic, made now, or a chain's, made on the fly."""
     made = mixture(chain)
     names = list(zip(map(str, paths), _digests(paths), strict=True))
 
-    def lazy(path: Path) -> Pair:
-        high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
-        sides = (high.shape[0] // scale, high.shape[1] // scale, 3)
-        return Pair(path.stem, np.broadcast_to(np.uint8(0), sides), high, made)
+    def one(path: Path) -> Pair | Offender:
+        try:
+            if _is_bicubic(chain):
+                return bicubic_pair(path, scale)
+            return chained_pair(path, scale, made)
+        except DataError as error:
+            return Offender(path.stem, str(error))
 
     def load(numbers: list[int]) -> Sequence[Pair]:
-        chosen = [paths[i] for i in numbers]
-        if set(chain) == {"bicubic"}:
-            return load_pairs(chosen, scale)
-        with ThreadPoolExecutor(threads_for(len(chosen))) as pool:
-            return list(pool.map(lazy, chosen))
+        pairs, offenders = [], []
+        with ThreadPoolExecutor(threads_for(len(numbers))) as pool:
+            for done, got in enumerate(pool.map(one, [paths[i] for i in numbers]), 1):
+                if isinstance(got, Pair):
+                    pairs.append(got)
+                else:
+                    offenders.append(got)
+                if watch is not None:
+                    watch(done, len(numbers))
+        refuse(offenders, len(numbers))
+        return pairs
 
-    return _Part(names, load)
+    def weigh(numbers: list[int]) -> int:
+        return _weight([PairFiles(paths[i].stem, None, paths[i]) for i in numbers], scale)
+
+    return _Part(names, load, weigh)
 
 
 def _valid(
@@ -192,11 +285,11 @@ def _valid(
     for wish in config.data.valid:
         if isinstance(wish, Mapping) or "/" in str(wish) or str(wish).endswith(".csv"):
             source = _found_source(wish)
-            part = _pairs(source, scale, 3, watch)
+            part = _pairs(source, scale, 3, watch, _BICUBIC)
             path = Path(source["hr"]) if isinstance(source, Mapping) else source
             name = f"{path.resolve().parent.name}/{path.stem}"
         elif folders and (folders[0] / MANIFEST).is_file():
-            part = _originals(list_photos(folders[0], [str(wish)]), scale, {"bicubic": 1.0})
+            part = _originals(list_photos(folders[0], [str(wish)]), scale, _BICUBIC, watch)
             name = str(wish)
         else:
             continue  # a plain folder of pictures has no parts
@@ -205,15 +298,7 @@ def _valid(
 
 def _digests(paths: Sequence[Path]) -> list[str]:
     with ThreadPoolExecutor(threads_for(len(paths))) as pool:
-        return list(pool.map(_digest, paths))
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        return list(pool.map(digest_of, paths))
 
 
 def _refuse_shared(lists: Mapping[str, list[tuple[str, str]]]) -> None:

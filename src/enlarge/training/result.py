@@ -79,6 +79,12 @@ def write_model(config: Config, run: Path) -> Path:
     return model
 
 
+def has_model(run: Path) -> bool:
+    """Whether the model of a run was written after its last checkpoint."""
+    written = run / "model.safetensors"  # the last of the files
+    return written.is_file() and written.stat().st_mtime >= (run / LAST).stat().st_mtime
+
+
 def write_files(network: nn.Module, card: Card, model: Path, *, half: bool = False) -> Card:
     """Write a network as `model`, an ONNX file, and as safetensors beside it. Returns the card,
     completed by what running the file told. `half`: for a network of `round_to_half`.

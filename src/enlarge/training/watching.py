@@ -139,7 +139,7 @@ class Bar(Callback):
         )
         self._bar.add_task("", total=1.0, step=learner.taken, loss="–", left="")
         self._bar.start()
-        self._first = (time.monotonic(), learner.progress())
+        self._first = (time.monotonic(), learner.own_progress())
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -150,9 +150,7 @@ class Bar(Callback):
             return
         self._shown = now
         learner = _learner(module)
-        # Not learner.progress(): that is a conversation between processes.
-        by_time = learner.seconds() / 60.0 / learner.told.minutes if learner.told.minutes else 0.0
-        done = max(learner.taken / learner.steps if learner.steps else 0.0, by_time)
+        done = learner.own_progress()
         begun, before = self._first
         count = learner.recent.get("batches", 0.0)
         loss = f"{learner.recent['loss'] / count:.4f}" if count else "–"
