@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -21,14 +22,12 @@ def cache_folder() -> Path:
 
 
 def trim_cache(folder: Path, limit: int) -> None:
-    """Delete the files that were used longest ago until those in the folder hold at most `limit`
-    bytes. Folders inside it are left alone.
+    """Delete the compiled networks (`*.blob`, as OpenVINO calls them) that were used longest ago
+    until those in the folder hold at most `limit` bytes. Whatever else lies there is left alone.
     """
     files = []
-    for path in folder.glob("*"):
+    for path in folder.glob("*.blob"):
         try:
-            if path.is_dir():
-                continue
             status = path.stat()
         except OSError:
             continue  # another process trimmed it first
@@ -37,5 +36,6 @@ def trim_cache(folder: Path, limit: int) -> None:
     for _, size, path in sorted(files):
         if total <= limit:
             return
-        path.unlink(missing_ok=True)
-        total -= size
+        with contextlib.suppress(OSError):  # somebody else's, in a folder that is shared
+            path.unlink(missing_ok=True)
+            total -= size

@@ -76,6 +76,17 @@ def test_sets_of_one_name_are_told_apart(pairs: list[str], capsys: Said) -> None
     assert {path.name for path in Path().iterdir()} == {"Set", "one", "two", "work"}
 
 
+def test_sets_of_the_same_originals_are_two(pairs: list[str], capsys: Said) -> None:
+    """Clean and compressed LR of one HR, for example."""
+    for name in ("clean", "jpeg"):
+        shutil.copytree("Set/x4/LR", f"{name}/LR")
+        rows = [f"LR/{picture}.png,../Set/x4/HR/{picture}.png" for picture in "ab"]
+        Path(name, "set.csv").write_text("\n".join(["LR,HR", *rows]))
+    assert run(["evaluate", "--data", "clean/set.csv", "jpeg/set.csv", "--json"]) == 0
+    names = [r["data"] for r in json.loads(capsys.readouterr().out)["results"]]
+    assert names == ["clean/set"] * 3 + ["jpeg/set"] * 3
+
+
 def test_three_protocols_are_labelled(pairs: list[str], capsys: Said) -> None:
     heads = []
     for options in (["--colour", "rgb", "--border", "0"], ["--colour", "full-y"], []):

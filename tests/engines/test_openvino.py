@@ -119,13 +119,14 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_bounded_oldest_out_first(tmp_path: Path) -> None:
-    for age, name in enumerate(("new", "old", "oldest")):
+    for age, name in enumerate(("new.blob", "old.blob", "oldest.blob", "letter.txt")):
         (tmp_path / name).write_bytes(bytes(100))
         os.utime(tmp_path / name, (1e9 - age * 1000,) * 2)
     trim_cache(tmp_path, 250)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "old"]
+    left = ["letter.txt", "new.blob", "old.blob"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == left
     trim_cache(tmp_path, 0)
-    assert not list(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]  # whoever put it there
 
 
 def test_a_compiled_model_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

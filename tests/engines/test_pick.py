@@ -10,7 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from enlarge.cli.options import EngineWish, PrecisionWish
 from enlarge.engines import Place, find_place, pick, pick_engine
@@ -92,6 +94,23 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch: Patch, tmp_path: Path) -
     found = pick_engine(alone, FAST.card)
     assert (found.name, found.device, found.precision) == ("OnnxRuntimeEngine", "cuda", "f16")
     assert pick_engine(alone, FAST.card, device="cuda:1").device == "cuda:1"
+
+
+@pytest.mark.parametrize("beside", ["foreign", "another", "int8"])
+def test_what_lies_beside_a_model_is_not_always_its_network(
+    monkeypatch: Patch, tmp_path: Path, beside: str
+) -> None:
+    with_gpus(monkeypatch)
+    model, card = tmp_path / "fast.onnx", FAST.card
+    model.write_bytes(FAST.path.read_bytes())
+    parameters = FAST.path.with_suffix(".safetensors")
+    if beside == "foreign":
+        save_file({"x": np.zeros(3, np.float32)}, model.with_suffix(".safetensors"))
+    else:
+        model.with_suffix(".safetensors").write_bytes(parameters.read_bytes())
+        wide = replace(card, options={**card.options, "channels": 64})
+        card = wide if beside == "another" else replace(card, precisions=("int8",))
+    assert pick_engine(model, card).name == "OnnxRuntimeEngine"
 
 
 def test_onnx_runtime_where_torch_has_no_gpu(monkeypatch: Patch) -> None:

@@ -110,6 +110,26 @@ def test_originals_alone(tmp_path: Path) -> None:
     assert load(found.pairs[0], 2).digest == digest  # the factor is a part of the key elsewhere
 
 
+def test_originals_that_nothing_can_be_made_of_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "HR/large.png", 33, 26)
+    picture(tmp_path / "HR/thin.png", 33, 3)
+    with pytest.raises(DataError, match=r"1 originals of .* less than 4 pixels.*first .*thin\.png"):
+        find_set(tmp_path / "HR", 4)
+    (tmp_path / "x.csv").write_text("HR\nHR/large.png\ngone.png\n")
+    with pytest.raises(DataError, match=r"gone\.png"):
+        find_set(tmp_path / "x.csv", 4)
+    found = find_set(tmp_path / "HR", 3)
+    (tmp_path / "HR/thin.png").unlink()
+    with pytest.raises(DataError, match=r"thin\.png: cannot be read"):
+        load(found.pairs[1], 3)
+
+
+def test_what_was_saved_beside_originals_is_no_set(tmp_path: Path) -> None:
+    picture(tmp_path / "photos/1.png", 32, 24)
+    picture(tmp_path / "photos/x4/bicubic/1.png", 32, 24)
+    assert [pair.high.name for pair in find_set(tmp_path / "photos", 4).pairs] == ["1.png"]
+
+
 def test_missing_partners_are_named(tmp_path: Path) -> None:
     root = benchmark(tmp_path / "x4")
     (root / "LR/a.png").unlink()

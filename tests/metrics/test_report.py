@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -10,12 +11,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from enlarge.metrics.evaluation import ImageScore, Result, bicubic, evaluate, to_document
 from enlarge.metrics.pairs import find_set
 from enlarge.metrics.protocol import Protocol
-from enlarge.metrics.worst import worst_crops
+from enlarge.metrics.worst import _png, worst_crops
 from enlarge.report import evaluation_page
 from tests.metrics.test_pairs import benchmark
 
@@ -37,6 +40,12 @@ def page(tmp_path: Path) -> str:
     results = [result("bicubic", 28.0, 0.01), result("a-model-of-some-long-name", 31.5, 3.0)]
     results += [result("perfect", float("inf"), 250.0), *real]
     return evaluation_page(to_document(Protocol(), results), crops)
+
+
+def test_crops_of_floats_are_clipped() -> None:
+    pixels = np.array([[[-0.01, 0.0, 0.5], [1.0, 1.01, 2.0]]], np.float32)
+    with Image.open(io.BytesIO(_png(pixels))) as image:
+        assert np.asarray(image).tolist() == [[[0, 0, 128], [255, 255, 255]]]
 
 
 class Reader(HTMLParser):

@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import enlarge
 from enlarge.errors import EnlargeError, WeightsError
 from enlarge.weights import export
+from enlarge.weights.catalog import find_weights
 from enlarge.weights.export import describe, export_onnx, load_network, round_to_half
 from enlarge.weights.files import read_card
 from enlarge.weights.preparing import export_model
@@ -127,6 +129,47 @@ def test_an_onnx_file_tells_no_parameters(tmp_path: Path, cache: Path) -> None:
         export_model(str(tmp_path / "a.onnx"), tmp_path / "b.onnx")
     with pytest.raises(EnlargeError, match="is the input itself"):
         export_model(str(tmp_path / "a.onnx"), tmp_path / "a.onnx", overwrite=True)
+
+
+def test_a_graph_of_others_with_their_parameters_beside_it(tmp_path: Path, cache: Path) -> None:
+    network = tiny("srvgg")
+    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    export_onnx(network, card, tmp_path / "a.onnx")
+    proto = onnx.load(tmp_path / "a.onnx")
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "a.onnx")
+    save_file(network.state_dict(), tmp_path / "a.safetensors")
+    export_model(str(tmp_path / "a.onnx"), tmp_path / "b.safetensors", quiet=True)
+    kept, found = load_network(tmp_path / "b.safetensors")
+    assert found.network == "srvgg"
+    assert np.abs(in_torch(kept, picture()) - in_torch(network, picture())).max() < 1e-6
+
+
+def test_a_name_behind_which_there_is_a_graph_alone(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tiny("srvgg")
+    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    export_onnx(network, card, tmp_path / "mine.onnx")
+    monkeypatch.setenv("ENLARGE_MODELS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"an \.onnx file alone .* mine\.safetensors"):
+        export_model("mine", tmp_path / "b.onnx")
+
+
+def test_what_cannot_be_measured_leaves_the_old_file(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    target = tmp_path / "tile.onnx"
+    target.write_bytes(b"old")
+    find_weights(checkpoint, quiet=True)  # prepared, as this needs measuring, too
+    monkeypatch.setattr("enlarge.weights.measuring.measured", broken)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(str(checkpoint), target, tile=64, overwrite=True, quiet=True)
+    assert target.read_bytes() == b"old"
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_file_that_differs_is_not_written(

@@ -292,3 +292,14 @@ def test_a_near_miss_says_what_is_missing(change: dict[str, Tensor | None], mess
     state = {**tiny("rrdb").state_dict(), **change}
     with pytest.raises(WeightsError, match=message):
         deduce({key: value for key, value in state.items() if value is not None})
+
+
+@pytest.mark.parametrize("kind", ["numbers", "itself"])
+def test_odd_dicts_are_refused(tmp_path: Path, kind: str) -> None:
+    odd: dict[Any, Any] = {0: torch.zeros(3)}
+    if kind == "itself":
+        odd = {}
+        odd["params"] = odd
+    torch.save(odd, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match=r"unknown architecture: keys (none|params);"):
+        deduce(read_checkpoint(tmp_path / "odd.pth"))

@@ -211,6 +211,15 @@ def test_a_cache_that_cannot_be_written(
     assert find_weights(tmp_path / "a.pth").path == weights.path
 
 
+def test_a_damaged_model_is_prepared_again(cache: Path, tmp_path: Path) -> None:
+    torch.save(tiny("srvgg").state_dict(), tmp_path / "a.pth")
+    model = find_weights(tmp_path / "a.pth", quiet=True).path
+    whole = model.read_bytes()
+    model.write_bytes(whole[:10])
+    assert find_weights(tmp_path / "a.pth", quiet=True).path == model
+    assert len(model.read_bytes()) == len(whole)
+
+
 def test_the_models_used_longest_ago_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,7 @@ def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
 
     known: dict[tuple[object, ...], tuple[Path, DataSet]] = {}
     for text, data in found.items():
-        pictures = (pair.high.resolve() for pair in data.pairs)
+        pictures = ((p.high.resolve(), p.low and p.low.resolve()) for p in data.pairs)
         known.setdefault((data.factor, *pictures), (Path(text).resolve(), data))
     names = [data.name for _, data in known.values()]
     sets = []

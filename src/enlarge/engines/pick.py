@@ -86,7 +86,7 @@ def pick_engine(
 def find_place(model: Path, card: Card, *, engine: str = "auto", device: str = "auto") -> Place:
     """Where `pick_engine` would run the model. Raises `OptionError` or `EngineError`."""
     _check_words(engine, device, "auto", 0)
-    place = _place(model, engine, device)
+    place = _place(model, card, engine, device)
     if "int8" in card.precisions and place.engine != "torch":  # it is in the file, or it is not
         place = place._replace(precisions=("int8",))
     return place
@@ -108,7 +108,7 @@ def _check_words(engine: str, device: str, precision: str, threads: int) -> None
         )
 
 
-def _place(model: Path, engine: str, device: str) -> Place:
+def _place(model: Path, card: Card, engine: str, device: str) -> Place:
     if engine != "auto":
         return _on(engine, device)
     if device == "cpu":
@@ -117,7 +117,7 @@ def _place(model: Path, engine: str, device: str) -> Place:
         for name in _GPU_ENGINES if _has_gpu() else ():
             if _has_gpu_build(name):
                 try:
-                    place = _on_gpu(name, model, device)
+                    place = _on_gpu(name, model, card, device)
                 except EngineError:
                     continue  # what was installed for a GPU does not find one
                 return place
@@ -125,7 +125,7 @@ def _place(model: Path, engine: str, device: str) -> Place:
     refusals = []
     for name in _GPU_ENGINES:
         try:
-            return _on_gpu(name, model, device)
+            return _on_gpu(name, model, card, device)
         except EngineError as error:
             refusals.append(str(error))
     raise EngineError(
@@ -133,16 +133,19 @@ def _place(model: Path, engine: str, device: str) -> Place:
     )
 
 
-def _on_gpu(engine: str, model: Path, device: str) -> Place:
+def _on_gpu(engine: str, model: Path, card: Card, device: str) -> Place:
     """The engine on that GPU, or on any where `device` is auto. Raises `EngineError`."""
     place = _on(engine, device)
     if place.device == "cpu":
         raise EngineError(f"{_TITLES[engine]} finds no GPU")
     if engine == "torch":
-        from enlarge.engines.torch import parameters_of
+        from enlarge.engines.torch import has_network, parameters_of
 
-        if not parameters_of(model).is_file():
-            raise EngineError(f"torch needs {parameters_of(model)}, which is not there")
+        if not has_network(model, card):
+            raise EngineError(
+                f"torch needs the network of {model.name} in {parameters_of(model)}, "
+                "which is not there"
+            )
     return place
 
 

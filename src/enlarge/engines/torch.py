@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from enlarge.engines.protocol import LEVELS, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
 from enlarge.networks import build
+from enlarge.weights.card import Card
 from enlarge.weights.files import read_card
 
 _TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
@@ -59,6 +60,19 @@ def precisions(device: str) -> tuple[str, ...]:
 def parameters_of(model: Path) -> Path:
     """The file that holds a model's network for torch: the model itself, or the one beside it."""
     return model.with_suffix(".safetensors")
+
+
+def has_network(model: Path, card: Card) -> bool:
+    """Whether what lies beside a model is its network, in the same numbers."""
+    beside = parameters_of(model)
+    try:
+        theirs = read_card(beside) if beside.is_file() else None
+    except WeightsError:
+        return False
+    if theirs is None or "int8" in card.precisions:
+        return False
+    ours = (card.network, card.options, card.scale)
+    return (theirs.network, theirs.options, theirs.scale) == ours
 
 
 class TorchEngine:

@@ -81,8 +81,8 @@ def originals(name: str, paths: Sequence[Path], scale: int) -> DataSet:
 
 
 def load(pair: Pair, factor: int) -> Loaded:
-    """The pixels of a pair. Raises `InputError`."""
-    content = pair.high.read_bytes()
+    """The pixels of a pair. Raises `InputError`, or `DataError` where a file cannot be opened."""
+    content = _content(pair.high)
     digest = hashlib.sha256(content)
     high = read_pixels(content, str(pair.high))
     if pair.low is None:
@@ -91,7 +91,7 @@ def load(pair: Pair, factor: int) -> Loaded:
         low = imresize(high, height, width)
         digest.update(b"bicubic")
     else:
-        content = pair.low.read_bytes()
+        content = _content(pair.low)
         digest.update(content)
         low = read_pixels(content, str(pair.low))
         height, width = (
@@ -99,6 +99,13 @@ def load(pair: Pair, factor: int) -> Loaded:
         )
         high = high[: height * factor, : width * factor]
     return Loaded(low, high, digest.hexdigest())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _from_csv(path: Path) -> list[Pair]:
@@ -140,7 +147,7 @@ def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
     inside = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
     if "hr" in inside and "lr" in inside:
         return f"{here.parent.name}/{here.name}", _matched(inside["hr"], inside["lr"])
-    scales = {key[1:]: p for key, p in inside.items() if key[:1] == "x" and key[1:].isdigit()}
+    scales = {key[1:]: p for key, p in inside.items() if _is_factor(key, p)}
     if scales:
         chosen = _chosen(folder, scales, scale)
         return _from_folder(chosen, None)
@@ -160,6 +167,12 @@ def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
         return _from_folder(high[0], scale)
     label = f"{here.name}/x{scale}" if scale else here.name
     return label, [Pair(p.stem, p) for p in _pictures(folder)]
+
+
+def _is_factor(name: str, folder: Path) -> bool:
+    """Whether a folder holds a factor's pairs, x4/HR and x4/LR. (`--save` writes x4/METHOD.)"""
+    inside = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
+    return name[:1] == "x" and name[1:].isdigit() and {"hr", "lr"} <= inside
 
 
 def _chosen(folder: Path, scales: dict[str, Path], scale: int | None) -> Path:
@@ -200,6 +213,12 @@ def _factor(path: Path, pairs: Sequence[Pair], scale: int | None, modcrop: bool)
         if scale is None:
             raise DataError(
                 f"{path} has originals only; --scale N makes their low-resolution pictures"
+            )
+        small = [pair.high for pair in pairs if min(_size(pair.high)) < scale]
+        if small:
+            raise DataError(
+                f"{len(small)} originals of {path} have a side of less than {scale} pixels, which "
+                f"leaves nothing at 1/{scale}, first {small[0]}; take them out"
             )
         return scale
     factor, wrong, cropped = scale, [], False

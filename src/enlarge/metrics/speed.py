@@ -26,6 +26,7 @@ import numpy as np
 from enlarge.engines import Place
 from enlarge.errors import EngineError
 from enlarge.memory import peak
+from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights
 
 _LEAST_SECONDS, _LEAST_CALLS, _MOST_CALLS = 1.0, 3, 50
@@ -125,7 +126,7 @@ def measure(
     finds no compiled model, the second does. Raises `EngineError` where they fail.
     """
     with tempfile.TemporaryDirectory(prefix="enlarge-") as cache:
-        job = [str(weights.path), place.engine, place.device, precision]
+        job = [str(weights.path), weights.card.to_json(), place.engine, place.device, precision]
         job += [str(width), str(height), str(threads)]
         cold = _child([*job, "first"], cache)
         warm = _child([*job, "all"], cache)
@@ -164,7 +165,7 @@ def _child(arguments: Sequence[str], cache: str) -> dict[str, Any]:
         if done.returncode == -signal.SIGKILL:
             silent = "its process was killed, as the system does where memory runs out"
         reason = (done.stderr.strip().splitlines() or [silent])[-1]
-        path, engine, device, precision, width, height, *_ = arguments
+        path, _, engine, device, precision, width, height, *_ = arguments
         raise EngineError(
             f"{Path(path).stem} in {engine} on {device} in {precision} at {width}×{height} could "
             f"not be measured: {reason}"
@@ -176,6 +177,7 @@ def _child(arguments: Sequence[str], cache: str) -> dict[str, Any]:
 def _run(
     spawned: str,
     path: str,
+    card: str,
     engine: str,
     device: str,
     precision: str,
@@ -185,10 +187,10 @@ def _run(
     calls: str,
 ) -> None:
     """What a child process does: a first call, then more until a second has passed."""
-    from enlarge.upscaler import open_model
+    from enlarge.upscaler import Upscaler
 
-    model = open_model(
-        Path(path).resolve(),
+    model = Upscaler(
+        Weights(Path(path).resolve(), Card.from_json(card, path)),
         engine=engine,
         device=device,
         precision=precision,

@@ -50,6 +50,6 @@ def _part(pixels: NDArray[Any], place: Place) -> NDArray[Any]:
 def _png(pixels: NDArray[Any]) -> bytes:
     stream = io.BytesIO()
     if pixels.dtype == np.float32:
-        pixels = np.rint(pixels * 255.0).astype(np.uint8)
+        pixels = np.rint(pixels.clip(0.0, 1.0) * 255.0).astype(np.uint8)
     write_pixels(pixels, stream)
     return stream.getvalue()

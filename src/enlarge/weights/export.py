@@ -324,13 +324,18 @@ def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
 
 
 def with_card(model: Path, card: Card) -> None:
-    """Replace the card inside an ONNX file (atomically)."""
+    """Replace the card inside an ONNX file (atomically). Raises `WeightsError`."""
     proto = onnx.load(model)
     del proto.metadata_props[:]
     proto.metadata_props.add(key=KEY, value=card.to_json())
     temporary = _temporary(model)
-    onnx.save(proto, temporary)
-    temporary.replace(model)
+    try:
+        onnx.save(proto, temporary)
+        temporary.replace(model)
+    except OSError as error:
+        raise WeightsError(f"{model}: cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def fix_sides(model: Path, card: Card) -> None:

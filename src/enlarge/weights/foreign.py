@@ -36,6 +36,8 @@ Options = dict[str, Any]
 
 WRAPPERS = ("params_ema", "ema", "params", "state_dict", "model_state_dict", "raw", "model")
 """Keys under which others nest the state dict; the averaged weights first."""
+_DEEPEST = 8
+"""Wrappers inside wrappers, at most: a file may hold a dict that holds itself."""
 PREFIXES = ("module.", "model.", "network.", "net_g.", "generator.", "net.", "_orig_mod.")
 
 
@@ -107,9 +109,16 @@ def deduce(checkpoint: Mapping[str, Any]) -> tuple[str, Options, State]:
 def peeled(checkpoint: Mapping[str, Any]) -> Iterator[State]:
     """The state dict inside the wrappers, then the same without each prefix that all keys share."""
     inner: Mapping[str, Any] = checkpoint
-    while nested := [key for key in WRAPPERS if isinstance(inner.get(key), Mapping)]:
+    for _ in range(_DEEPEST):
+        nested = [key for key in WRAPPERS if isinstance(inner.get(key), Mapping)]
+        if not nested:
+            break
         inner = inner[nested[0]]
-    state = {key: value for key, value in inner.items() if isinstance(value, Tensor)}
+    state = {
+        key: value
+        for key, value in inner.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if state:
         yield state
     while state:

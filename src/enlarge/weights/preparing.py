@@ -27,7 +27,7 @@ from enlarge.cache import cache_folder
 from enlarge.errors import OptionError, OutputError, WeightsError
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights, find_weights
-from enlarge.weights.files import read_card
+from enlarge.weights.files import PICKLES, read_card
 
 CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
 """Given a network's scale and multiple: LR crops, uint8 h×w×3, to calibrate and to verify on."""
@@ -74,6 +74,8 @@ def made_once(name: str, path: Path, make: Callable[[Path], None]) -> Weights:
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
         try:
             make(new)
+            if _kept(folder / name, path) is None:  # what lies there is damaged
+                shutil.rmtree(folder / name, ignore_errors=True)
             with contextlib.suppress(OSError):  # another process was faster
                 new.rename(folder / name)
         finally:
@@ -107,12 +109,15 @@ def export_model(
     if int8 is not None:
         check_int8(target, half=half)
     weights = find_weights(model, quiet=quiet)
+    source = _parameters_of(model, weights)
+    if weights.card.network == "onnx":  # a graph tells nothing of its network
+        weights = find_weights(str(source), quiet=quiet)
     with needing_torch(Path(model)):
-        from enlarge.weights.export import export_onnx, round_to_half, save_network, with_card
+        from enlarge.weights.export import export_onnx, put, round_to_half, save_network, with_card
         from enlarge.weights.measuring import measured
         from enlarge.weights.opening import SPANDREL, open_network
 
-        network = open_network(_parameters_of(model, weights))[0]
+        network = open_network(source)[0]
     card = replace(weights.card, name=target.stem)
     if target.suffix.lower() == ".safetensors" and card.network.startswith(SPANDREL):
         raise WeightsError(
@@ -129,10 +134,13 @@ def export_model(
     if target.suffix.lower() == ".safetensors":
         save_network(network, card, target, half=half)
         return card
-    export_onnx(network, card, target, half=half, traced=card.network.startswith(SPANDREL))
-    if not card.tiles:
-        card = measured(target, card, ladder)
-        with_card(target, card)
+    with tempfile.TemporaryDirectory(prefix="enlarge-export-") as folder:
+        whole = Path(folder) / f"{target.stem}.onnx"
+        export_onnx(network, card, whole, half=half, traced=card.network.startswith(SPANDREL))
+        if not card.tiles:
+            card = measured(whole, card, ladder)
+            with_card(whole, card)
+        put(whole, target)
     return card
 
 
@@ -186,7 +194,7 @@ def _parameters_of(model: str, weights: Weights) -> Path:
     beside = weights.path.with_suffix(".safetensors")
     if beside.is_file():
         return beside
-    if weights.path.suffix.lower() == Path(model).suffix.lower():  # an ONNX file alone
+    if Path(model).suffix.lower() not in (".safetensors", *PICKLES):  # an ONNX file alone
         raise WeightsError(
             f"{model}: export needs a network's parameters, which an .onnx file alone does not "
             f"tell; expected a checkpoint, or {beside.name} beside it"
