@@ -21,6 +21,7 @@ from enlarge.errors import (
 )
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
+from enlarge.memory import resident
 from enlarge.upscaler import target_size
 
 
@@ -228,6 +229,19 @@ def test_a_budget_that_is_too_small_names_the_smallest_that_works() -> None:
     image = np.zeros((2000, 300, 3), np.uint8)
     with pytest.raises(BudgetError, match=r"the smallest that works is [\d.]+ [MG]B"):
         enlarge.upscale(image, memory="100MB")
+
+
+def test_what_cannot_be_decoded_within_the_budget_is_refused_before(tmp_path: Path) -> None:
+    """WebP comes all at once: 8 bytes a pixel."""
+    path = tmp_path / "a.webp"
+    Image.new("RGB", (4000, 2500), "teal").save(path, quality=1)
+    before = resident()
+    with pytest.raises(BudgetError, match=r"decoding 4,000×2,500 pixels of WEBP, .* give it"):
+        enlarge.upscale(path, memory="60MB")
+    with pytest.raises(BudgetError, match="decoding"):
+        enlarge.upscale(path, output=tmp_path / "b.png", memory="60MB")
+    assert resident() - before < 30_000_000
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_unknown_models(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge import __version__
-from enlarge.budget import Pass, best_bytes, chain, plan_passes
+from enlarge.budget import USABLE, Pass, best_bytes, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
 from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
@@ -27,7 +27,7 @@ from enlarge.media.parts import parts_bytes
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
 from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
-from enlarge.memory import default_budget, format_size, parse_size, peak
+from enlarge.memory import default_budget, format_size, parse_size, peak, resident
 from enlarge.picture import EnlargedRows, Spread, Stages, Watcher
 from enlarge.resuming import (
     can_resume,
@@ -262,6 +262,7 @@ class Upscaler:
         if isinstance(image, str | Path):
             with open_picture(Path(image), memory=_budget(memory) // 4) as picture:
                 held = _held_by_reading(picture)
+                _refuse_decoding(picture, _budget(memory))
                 return self._to_array(picture.rows(), held=held, **options)
         if isinstance(image, np.ndarray):
             if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
@@ -553,6 +554,7 @@ class Upscaler:
                     bands_needed = max(plan.parts_bytes - parts_bytes(target), 0)
                     kept = [(target.parent, bands_needed)]
             check_disk(needs, kept)
+            _refuse_decoding(picture, budget)
             rows = self._prepared(prefetched(picture.rows(), _READ_AHEAD), crop)
             try:
                 about = None
@@ -649,6 +651,20 @@ def _held_by_reading(picture: Picture) -> int:
     """Bytes that the open picture holds: nothing to speak of where it is streamed."""
     held = {"stream": 0, "memory": picture.facts.memory_bytes, "file": picture.facts.decode_bytes}
     return held[picture.held()]
+
+
+def _refuse_decoding(picture: Picture, budget: int) -> None:
+    """Raise `BudgetError` where the decoder alone takes more than there is, before it begins."""
+    if picture.held() == "stream":
+        return
+    facts = picture.facts
+    if facts.decode_bytes > budget * USABLE:
+        least = int((facts.decode_bytes + resident()) / USABLE)
+        raise BudgetError(
+            f"a memory budget of {format_size(budget)} is too small for this picture: decoding "
+            f"{facts.width:,}×{facts.height:,} pixels of {facts.format.upper()}, which come all at "
+            f"once, takes {format_size(facts.decode_bytes)}; give it {format_size(least)} or more"
+        )
 
 
 def _held_by_encoder(kind: str, width: int, height: int, pixel: int, pyramid: bool = False) -> int:

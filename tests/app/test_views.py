@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from enlarge.app.frame import sample
+from enlarge.app.viewer import _is_shown
 from enlarge.app.views import Box, Canvas, bicubic, data_url, read_part, read_reduced, shown
 from enlarge.media.resample import imresize
 from enlarge.picture import Progress
@@ -89,3 +90,18 @@ def test_tiles_appear_where_they_belong(tmp_path: Path, width: int, height: int)
     assert canvas.pixels[0, -1, 0] == 2
     assert canvas.pixels[-1, 0, 0] == 3
     assert canvas.pixels[-1, -1, 0] == 4
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (Box(0, 0, 2000, 2000), True),
+        (Box(3000, 3000, 1000, 1000), True),
+        (Box(3001, 3000, 1000, 1000), False),
+        (Box(-1, 0, 10, 10), False),
+        (Box(0, 0, 4000, 4000), False),
+        (Box(0, 0, 0, 10), False),
+    ],
+)
+def test_a_browser_gets_no_more_than_a_screen_shows(box: Box, expected: bool) -> None:
+    assert _is_shown(box, 4000, 4000) is expected

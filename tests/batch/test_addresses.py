@@ -221,6 +221,8 @@ def test_a_picture_from_the_web(
         assert "1 of 1 were done already" in capsys.readouterr().err
         assert run([f"{url}/gone.png", "-o", "web/"]) == 1
         assert "gone.png: there is no such file" in capsys.readouterr().err
+        assert run([f"{url}/p0001.png", "--width", "64"]) == 2
+        assert "a picture behind a URL needs a place; name it with -o" in capsys.readouterr().err
         web.shutdown()
     assert run([f"{url}/p0001.png", "-o", "web/"]) == 1
     assert "cannot be read: " in capsys.readouterr().err

@@ -243,3 +243,14 @@ def test_digests_of_inputs(tmp_path: Path, folder: Path) -> None:
     for read in (stamp_of, digest_of):
         with pytest.raises(InputError, match=r"a\.png: cannot be read: No such file"):
             read(job)
+
+
+def test_others_are_those_who_live(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as one:
+        assert not one.others()
+        (one.path.parent / "host-1-dead.lock").touch()
+        assert not one.others()
+        with Ledger(tmp_path) as two:
+            assert one.others()
+            assert two.others()
+        assert not one.others()

@@ -275,3 +275,19 @@ def test_a_disk_that_fills_up(
     capsys.readouterr()
     assert run(["in", "-o", "disk/deeper"]) == 1
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_another_picture_of_the_same_name_is_refused(here: Path, capsys: Said) -> None:
+    """Two cameras number their pictures alike. Moved or renamed, a picture stays the same."""
+    for card, seed in (("a", 1), ("b", 2)):
+        fill(here / card, 1, seed=seed)
+    assert run(["a", "-o", "out", "--quiet"]) == 0
+    before = contents(here / "out")
+    assert run(["b", "-o", "out"]) == 1
+    said = capsys.readouterr().err
+    assert "out/deep/er/p0000.png was made of a/deep/er/p0000.png, not of b/deep/er" in said
+    assert contents(here / "out") == before
+    (here / "a").rename("moved")
+    assert run(["moved", "-o", "out", "--scale", "2", "--quiet"]) == 0
+    assert run(["b", "-o", "out", "--overwrite", "--quiet"]) == 0
+    assert contents(here / "out") != before

@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from PIL import Image
+
 from enlarge.batch.watching import QUIET, Watch
 from tests.batch.conftest import Start, contents, fill
 
@@ -96,3 +98,20 @@ def test_a_watch_with_one_folder_for_both(tmp_path: Path, start: Start) -> None:
     ]
     assert len(out.splitlines()) == 2
     assert said.count("broken.png") == 1
+
+
+def test_two_pictures_that_would_get_one_name(tmp_path: Path, start: Start) -> None:
+    """The first is made, the second is told."""
+    inbox = tmp_path / "in"
+    fill(inbox, 1)
+    one = inbox / "deep/er/p0000.png"
+    with Image.open(one) as image:
+        image.convert("RGB").rotate(180).save(one.with_suffix(".tif"))
+    process = start("--watch", "in", "-o", "out", cwd=tmp_path)
+    wait_for(tmp_path / "out", 1)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert list(contents(tmp_path / "out")) == ["deep/er/p0000.png"]
+    assert said.count("would both become") == 1

@@ -240,3 +240,27 @@ def test_a_full_log_stops_nothing_but_a_document_for_programs(
     assert len(quick) == 4
     line = "enlarge: standard output: cannot be written: No space left on device\n"
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("more", [["-o", "a.dzi"], ["-o", "a.tif", "--pyramid"]])
+def test_a_dry_run_of_what_goes_to_no_stream(
+    more: list[str], picture: Make, here: Path, capsys: Said
+) -> None:
+    picture("photo.png")
+    before = tree(here)
+    assert run(["photo.png", *more, "--dry-run"]) == 0, capsys.readouterr().err
+    assert "1 picture to enlarge" in capsys.readouterr().out
+    assert tree(here) == before
+
+
+def test_one_picture_that_a_size_does_not_suit(picture: Make, here: Path, capsys: Said) -> None:
+    picture("in/small.png")
+    picture("in/large.png", 64, 48)
+    assert run(["in", "-o", "out", "--width", "40", "--json"]) == 3
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert [result["input"] for result in document["results"]] == ["in/small.png"]
+    assert [failure["input"] for failure in document["failed"]] == ["in/large.png"]
+    assert run(["in/large.png", "-o", "out", "--width", "40"]) == 2
+    assert run(["in", "-o", "none", "--width", "4"]) == 2
+    assert not Path("none").exists()

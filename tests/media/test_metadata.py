@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from enlarge.media.exif import for_result, has_gps, orientation_of
 from enlarge.media.metadata import Keep, Metadata, xmp_for_result
@@ -183,15 +184,18 @@ def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
     assert sink.notes == ["the colour profile does not fit the picture's channels and is left out"]
 
 
-def test_exif_that_is_too_long_for_jpeg_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "words"), [("jpeg", "64 KB"), ("avif", "too long for AVIF")])
+def test_exif_that_is_too_long_is_said(tmp_path: Path, form: str, words: str) -> None:
     metadata = Metadata(exif=exif_block() + bytes(70_000))
     with create_picture(
-        tmp_path / "a.jpg", format="jpeg", width=40, height=24, channels=3, dtype=RGB.dtype,
+        tmp_path / f"a.{form}", format=form, width=40, height=24, channels=3, dtype=RGB.dtype,
         metadata=metadata,
     ) as sink:  # fmt: skip
         sink.write(RGB)
         sink.finish()
-    assert "64 KB" in sink.notes[0]
+    assert words in sink.notes[0]
+    with open_picture(tmp_path / f"a.{form}") as picture:
+        assert picture.metadata.exif is None
 
 
 def test_gps_is_gone_from_the_block() -> None:
@@ -236,3 +240,36 @@ def test_xmp_places_go_in_every_spelling() -> None:
     )
     assert xmp_for_result(packet, 1, 1, gps=False) == b"<a b='4'></a>"
     assert xmp_for_result(packet, 1, 1) == packet
+
+
+def test_texts_of_a_png_are_read_as_its_specification_says(tmp_path: Path) -> None:
+    """tEXt and zTXt in Latin-1, keys too, iTXt in UTF-8."""
+    about = PngInfo()
+    about.add(b"tEXt", b"Author\0Jos\xe9")
+    about.add(b"tEXt", b"Aut\xe9ur\0Jose")
+    about.add_text("Title", "Caf\u00e9", zip=True)
+    about.add_itxt("Place", "\uc11c\uc6b8", zip=True)
+    about.add(b"zTXt", b"Broken\0\0no deflate")
+    Image.fromarray(RGB).save(tmp_path / "a.png", pnginfo=about)
+    with open_picture(tmp_path / "a.png") as picture:
+        assert picture.metadata.text == (
+            ("Author", "Jos\u00e9"),
+            ("Aut\u00e9ur", "Jose"),
+            ("Title", "Caf\u00e9"),
+            ("Place", "\uc11c\uc6b8"),
+        )
+        assert np.array_equal(picture.rows().read(RGB.shape[0]), RGB)
+    enlarged = tmp_path / "b.png"
+    with (
+        open_picture(tmp_path / "a.png") as picture,
+        create_picture(
+            enlarged, format="png", width=RGB.shape[1], height=RGB.shape[0], channels=3,
+            dtype=RGB.dtype, metadata=picture.metadata,
+        ) as sink,
+    ):  # fmt: skip
+        sink.write(RGB)
+        sink.finish()
+    with Image.open(enlarged) as image:
+        image.load()
+        assert image.info["Author"] == "Jos\u00e9"
+        assert image.info["Aut\u00e9ur"] == "Jose"

@@ -28,3 +28,36 @@ def test_plugin_formats(tmp_path: Path, suffix: str, plugin: str) -> None:
     with open_picture(path) as picture:
         assert picture.facts.format == suffix
         assert np.array_equal(picture.rows().read(40), wanted)
+
+
+def test_a_jpeg_xl_is_turned_once(tmp_path: Path) -> None:
+    """Its header says how it stands; EXIF's orientation is only a copy of that."""
+    pytest.importorskip("pillow_jxl", reason='pip install "enlarge[formats]"')
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.jxl", exif=exif.tobytes(), lossless=True)
+    with open_picture(tmp_path / "a.jxl") as picture:
+        assert picture.facts.orientation == 1
+        assert np.array_equal(picture.rows().read(40), pixels)
+
+
+def test_floats_of_a_jpeg_xl(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_jxl", reason='pip install "enlarge[formats]"')
+    values = np.linspace(0.0, 1.0, 40 * 56, dtype=np.float32).reshape(40, 56)
+    Image.fromarray(values).save(tmp_path / "a.jxl", lossless=True)
+    with open_picture(tmp_path / "a.jxl") as picture:
+        assert picture.facts.dtype == np.float32
+        assert picture.facts.notes == ("float values are taken as 0 to 1, and clamped to that",)
+        assert np.abs(picture.rows().read(40)[..., 0] - values).max() < 1e-3
+
+
+def test_what_a_deep_heic_loses_is_told(tmp_path: Path) -> None:
+    module = pytest.importorskip("pillow_heif", reason='pip install "enlarge[formats]"')
+    deep = np.random.default_rng(0).integers(0, 2**16, (40, 56, 3), np.uint16)
+    module.encode("RGB;16", (56, 40), deep.tobytes(), str(tmp_path / "a.heic"), quality=90)
+    with open_picture(tmp_path / "a.heic") as picture:
+        assert picture.facts.dtype == np.uint8
+        (note,) = picture.facts.notes
+        assert note.startswith("HEIC of 1")
+        assert note.endswith("bits is read as 8")

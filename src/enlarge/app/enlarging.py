@@ -276,7 +276,7 @@ def _collect(page: Page, items: Sequence[Item]) -> None:
     elif len(done) > 1:
         st.download_button(
             page.say("download_all", count=len(done)),
-            data=lambda: page.visit.zip(done).read_bytes(),
+            data=lambda: page.visit.zip(done),
             file_name="enlarged.zip",
             mime="application/zip",
             on_click="ignore",

@@ -15,6 +15,9 @@ import streamlit as st
 
 from enlarge.app.views import Box
 
+MOST_SHOWN = 4_000_000
+"""Pixels of a part that is shown in full, as viewer.js asks for."""
+
 _FRONT = Path(__file__).parent / "front"
 
 
@@ -75,7 +78,14 @@ def viewer(
         "texts": dict(texts),
     }
     found = _component("viewer")(key=key, data=data, on_region_change=_nothing)
-    return Box(*(int(value) for value in found.region)) if found.get("region") else None
+    wanted = Box(*(int(value) for value in found.region)) if found.get("region") else None
+    return wanted if wanted is not None and _is_shown(wanted, width, height) else None
+
+
+def _is_shown(box: Box, width: int, height: int) -> bool:
+    """Whether a part that the browser asks for lies inside, and is one that a screen shows."""
+    inside = min(box.x, box.y) >= 0 and box.x + box.width <= width and box.y + box.height <= height
+    return inside and min(box.width, box.height) > 0 and box.width * box.height <= MOST_SHOWN
 
 
 def picker(

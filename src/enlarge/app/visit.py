@@ -7,6 +7,7 @@ folder is removed.
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import tempfile
@@ -118,13 +119,13 @@ class Visit:
         item.job = Job(self.owner, work, watch=item.canvas.paste)
         self._queue.add(item.job)
 
-    def zip(self, items: Sequence[Item]) -> Path:
+    def zip(self, items: Sequence[Item]) -> bytes:
         """All results in one archive, stored (pictures are compressed already)."""
-        path = self.folder / f"{uuid4().hex}.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        whole = io.BytesIO()  # in memory it ends anyway, where downloads are served from
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
             for name, item in unique_names(items).items():
                 archive.write(item.target, name)
-        return path
+        return whole.getvalue()
 
     def stay(self) -> None:
         """The visitor is there (again)."""

@@ -158,7 +158,8 @@ class Remote:
 
     def _named(self, found: list[str]) -> list[str]:
         files = _files(self.protocol)
-        return sorted(files.unstrip_protocol(name) for name in found)
+        bare = (files.unstrip_protocol(name).partition("://")[2] for name in found)
+        return sorted(f"{self.protocol}://{name}" for name in bare)  # s3a:// stays s3a://
 
 
 class Download:

@@ -150,6 +150,11 @@ class Ledger:
             for path in self.path.parent.glob(f"{self.path.name}*"):
                 path.unlink(missing_ok=True)
 
+    def others(self) -> bool:
+        """Whether another process that lives has it open."""
+        locks = [path for path in self.path.parent.glob("*.lock") if path.name != self._owner]
+        return any(not _remove_if_dead(path) for path in locks)
+
     def close(self) -> None:
         """Close it, and give back what was being done. Does nothing the second time."""
         if self._lock_file.closed:
@@ -217,6 +222,7 @@ class Ledger:
                 "state = 'doing', owner = excluded.owner, source = excluded.source, "
                 "input = excluded.input, stamp = excluded.stamp, model = excluded.model, "
                 "settings = excluded.settings, problem = NULL, sealed = NULL, "
+                "width = NULL, height = NULL, tile = NULL, seconds = NULL, "
                 "digest = excluded.digest",  # what is there stays known as ours
                 (as_text(output), self._owner, *map(as_text, values), digest),
             )

@@ -17,6 +17,7 @@ from enlarge.cli.outputs import is_archive
 from enlarge.cli.planning import Plan, Planned, band_needs, file_needs
 from enlarge.cli.request import Request
 from enlarge.errors import InputError, OutputError
+from enlarge.media.formats import ZOOMS
 from enlarge.memory import format_size
 from enlarge.upscaler import Upscaler
 
@@ -124,6 +125,8 @@ def _pace(planned: Planned, upscaler: Upscaler, recipe: Recipe) -> float:
         "scale": max(1.0, scale**0.5),
         "width": None,
         "height": None,
+        "pyramid": False,  # neither goes to a stream
+        "format": "png" if recipe.options["format"] in ZOOMS else recipe.options["format"],
     }
     member = planned.job.member
     passed, made = 0.0, 1

@@ -31,6 +31,7 @@ from enlarge.cli.summary import Summary, source_name
 from enlarge.engines import find_place
 from enlarge.errors import (
     EngineError,
+    EngineMemoryError,
     EnlargeError,
     OptionError,
     OutputError,
@@ -76,8 +77,9 @@ def enlarge_all(request: Request) -> int:
 
         return watch(request, kind, upscaler, recipe)
     plan = make_plan(request, kind, upscaler, recipe)
-    for place in {path.parent for job in plan.jobs() if (path := job.path) is not None}:
-        sweep_parts(place)
+    if not request.dry_run:
+        for place in {path.parent for job in plan.jobs() if (path := job.path) is not None}:
+            sweep_parts(place)
     if request.dry_run:
         from enlarge.cli.dry_run import foretell
 
@@ -299,7 +301,8 @@ def _tell(
     elif isinstance(result, Kept):
         summary.kept(planned, result)
     else:
-        if not summary.made and isinstance(result, OptionError | WeightsError | EngineError):
+        common = isinstance(result, OptionError | WeightsError | EngineError)
+        if common and not summary.works and not isinstance(result, EngineMemoryError):
             raise result  # it would be the same for every picture
         line = _line(result, planned.job, verbose=request.verbose)
         summary.failed(Failure(planned.job.source, line))
@@ -312,7 +315,9 @@ def _make_archive(
     ledger: Ledger,
     make_folder: Callable[[Path], None],
 ) -> None:
-    """Put what was made into the zip, and remove its parts where nothing is missing."""
+    """Put what was made into the zip, and remove its parts where nothing is missing and nobody else
+    works with them.
+    """
     from enlarge.batch.archive import remove_staging, write_archive
 
     jobs = [job for job in plan.jobs() if (path := job.path) is not None and path.is_file()]
@@ -328,7 +333,7 @@ def _make_archive(
 
     write_archive(target, [(job.name, Path(job.target)) for job in jobs], seal=seal)
     summary.archived(target, len(jobs), parts=ledger.folder)
-    if not summary.failures:
+    if not summary.failures and not ledger.others():
         ledger.close()
         remove_staging(ledger.folder, [Path(job.target) for job in jobs])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Job, file_digest
 from enlarge.batch.lanes import LANES
-from enlarge.batch.record import LEDGER, State, as_text, compare
+from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, compare
 from enlarge.batch.worker import Kept, Recipe, wish_of
 from enlarge.cli import STREAM
 from enlarge.cli.inputs import Found, find_inputs
@@ -159,6 +159,7 @@ def _looked_at(
 ) -> Plan:
     """The plan so far as each input's header tells."""
     plan, ours = Plan(), 0
+    unsuited: list[OptionError] = []
     extension = WRITABLE[kind].suffixes[0]
     for item in found:
         if item.problem:
@@ -172,16 +173,22 @@ def _looked_at(
         except InputError as error:
             plan.failed.append(Failure(item.path, str(error)))
             continue
+        except OptionError as error:
+            unsuited.append(error)
+            plan.failed.append(Failure(item.path, str(error)))
+            continue
         if looked is None and not _is_read_later(item):
             ours += 1
             continue
         facts, outlook = looked or (None, None)
         suffix = request.suffix or ""
-        if request.output is None and item.path != STREAM:
+        if request.output is None and not _is_read_later(item):
             size = (outlook.width, outlook.height) if outlook else None
             suffix = default_suffix(request, size, factor)
         job = name_output(item, request.output, suffix=suffix, extension=extension)
         plan.todo.append(Planned(job, facts, outlook))
+    if unsuited and not plan.todo:
+        raise unsuited[0]  # an option that suits no picture is a wrong one
     if ours and not plan.todo and not plan.failed:
         where = ", ".join(request.inputs)
         line = f"{where}: no pictures in this folder but {ours} that enlarge made"
@@ -198,7 +205,8 @@ def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts,
     """What the header tells; None for what is read when its turn comes, and for what a scan found
     and enlarge made.
 
-    Raises `InputError`; or what refuses the whole invocation, naming the picture.
+    Raises `InputError`, `OptionError` where a size or a crop does not suit the picture, or
+    `OutputError`, which refuses the whole invocation; each names the picture.
     """
     if _is_read_later(item):
         return None
@@ -245,16 +253,31 @@ def _compared(plan: Plan, ledger: Ledger, upscaler: Upscaler, recipe: Recipe) ->
         state = compare(row, wish, target)
         if state is State.CURRENT and not ledger.is_busy(row):
             done = replace(planned, job=replace(job, replace=True))
-            after.kept.append((done, Kept(job.target, row.width or 0, row.height or 0)))
+            size = (row.width or 0, row.height or 0)
+            if planned.outlook is not None:  # a row of before a kill may not know it
+                size = (planned.outlook.width, planned.outlook.height)
+            after.kept.append((done, Kept(job.target, *size)))
             continue
         if state is State.ALTERED and not (recipe.overwrite or ledger.is_busy(row)):
             raise OutputError(
                 f"{target} was changed since enlarge made it; --overwrite replaces it, "
                 "-o names another place"
             )
+        if state is State.STALE and not (recipe.overwrite or ledger.is_busy(row)):
+            _refuse_other(row, wish, job)
         may = state in (State.STALE, State.CURRENT) or ledger.is_busy(row)
         after.todo.append(replace(planned, job=replace(job, replace=may)))
     return after
+
+
+def _refuse_other(row: Row, wish: Wish | None, job: Job) -> None:
+    """Raise `OutputError` where an output of ours was made of another picture than this one."""
+    moved = wish is not None and wish.input == row.input
+    if not moved and _known_as(row.source) != _known_as(as_text(job.source)):
+        raise OutputError(
+            f"{job.target} was made of {row.source}, not of {job.source}; --overwrite replaces it, "
+            "-o names another place"
+        )
 
 
 def _check_archive(

@@ -28,9 +28,12 @@ SCREEN = 20
 
 
 class Summary:
-    """Collects what became of each input, and says it at once and at the end."""
+    """Collects what became of each input, and says it at once and at the end. `works`: this process
+    has made something before, so an error now is not one of all pictures.
+    """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, works: bool = False) -> None:
+        self._works = works
         self.failures: list[Failure] = []
         self._request = request
         self._done: list[tuple[Job, Done]] = []
@@ -42,6 +45,11 @@ class Summary:
     def made(self) -> int:
         """Outputs that are there, made now or before."""
         return len(self._done) + len(self._kept)
+
+    @property
+    def works(self) -> bool:
+        """Whether anything was made, here or before."""
+        return self._works or self.made > 0
 
     @property
     def targets(self) -> list[str]:

@@ -28,20 +28,21 @@ def watch(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe) -> in
     """
     from enlarge.cli.job import folders_made, open_for, run
 
-    seen = Watch()
+    seen, works = Watch(), False
     watched = " and ".join(request.inputs)
     if not request.quiet:
         say(f"enlarge: watching {watched}; interrupt (Ctrl-C) to end", sys.stderr)
     while True:
         plan = _next(request, kind, upscaler, recipe, seen)
         if plan.todo or plan.failed:
-            summary = Summary(request)
+            summary = Summary(request, works=works)
             summary.begin(plan)
             with contextlib.ExitStack() as stack:
                 make_folder = stack.enter_context(folders_made())
                 ledger = open_for(plan, request, make_folder, stack)
                 if plan.todo:
                     run(plan, upscaler, recipe, request, summary, ledger, make_folder)
+            works = summary.works
             summary.end(FAILED, SOME_FAILED)
         time.sleep(INTERVAL)
 
@@ -62,6 +63,7 @@ def _next(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe, seen:
     try:
         plan = make_plan(request, kind, upscaler, recipe, accept=accept)
     except EnlargeError:  # one of them refuses all: each for itself tells which
+        taken: dict[str, str] = {}
         for path in ready:
             try:
                 accept_one = partial(_is_at, path)
@@ -69,7 +71,13 @@ def _next(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe, seen:
             except EnlargeError as error:
                 plan.failed.append(Failure(path, str(error)))
             else:
-                plan.todo.extend(part.todo)
+                for planned in part.todo:
+                    if other := taken.get(planned.job.target):
+                        line = f"{path}: {other} and this would both become {planned.job.target}"
+                        plan.failed.append(Failure(path, f"{line}; rename one of them"))
+                    else:
+                        taken[planned.job.target] = path
+                        plan.todo.append(planned)
                 plan.failed.extend(_told(part))
         return plan
     return replace(plan, ours=0, kept=[], failed=_told(plan))

@@ -17,6 +17,8 @@ from enlarge.media.rows import Rows
 
 RADIUS = 24
 _RADII = (1, 3, 7, 15, RADIUS)
+_PIECE = 64
+"""Rows that are filled at a time: the sums take many times their bytes."""
 
 
 def _window_sums(values: NDArray[Any], size: int, axis: int) -> NDArray[Any]:
@@ -118,7 +120,15 @@ class FillTransparent:
         """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
         if self.channels not in (2, 4):
             return self._rows.read(count)
-        start, stop = self._next, min(self._next + count, self.height)
+        count = min(count, self.height - self._next)
+        band = np.empty((count, self.width, self.channels), self.dtype)
+        for first in range(0, count, _PIECE):
+            part = band[first : first + _PIECE]
+            part[:] = self._filled(len(part))
+        return band
+
+    def _filled(self, count: int) -> NDArray[Any]:
+        start, stop = self._next, self._next + count
         have = self._top + len(self._ring)
         need = min(stop + RADIUS, self.height)
         if need > have:

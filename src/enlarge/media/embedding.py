@@ -7,8 +7,10 @@ the colour profile and the density. AVIF and TIFF are left to libvips (`with_fie
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from typing import BinaryIO
 
 import pyvips
 
@@ -16,6 +18,9 @@ from enlarge.media.metadata import Metadata
 
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _MOST_SEGMENT = 65_533
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_MOST_TEXT = 1 << 22
+"""Bytes of a text that is kept."""
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -37,6 +42,48 @@ def png_insert(metadata: Metadata) -> bytes:
     if metadata.exif:
         out += png_chunk(b"eXIf", metadata.exif)
     return out
+
+
+def png_texts(file: BinaryIO) -> list[tuple[str, str]]:
+    """The texts of a PNG (section 11.3.3 of its specification), by their keys and in their order,
+    without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays.
+    """
+    before = file.tell()
+    found: list[tuple[str, str]] = []
+    file.seek(8)
+    try:
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind in _TEXTS and length <= _MOST_TEXT:
+                key, _, rest = file.read(length).partition(b"\0")
+                text = _text_of(kind, rest)
+                if text is not None and key != b"XML:com.adobe.xmp":
+                    found.append((key.decode("latin-1"), text))
+                file.seek(4, os.SEEK_CUR)
+            elif kind == b"IEND":
+                break
+            else:
+                file.seek(length + 4, os.SEEK_CUR)
+    finally:
+        file.seek(before)
+    return found
+
+
+def _text_of(kind: bytes, rest: bytes) -> str | None:
+    """What stands behind a chunk's key; None where it is damaged, or too long once unpacked."""
+    if kind == b"tEXt":
+        return rest.decode("latin-1")
+    packed = kind == b"zTXt" or rest[:1] == b"\1"
+    text = rest[1:] if kind == b"zTXt" else b"\0".join(rest[2:].split(b"\0", 2)[2:])
+    if packed:
+        unpacking = zlib.decompressobj()
+        try:
+            text = unpacking.decompress(text, _MOST_TEXT)
+        except zlib.error:
+            return None
+        if unpacking.unconsumed_tail:
+            return None
+    return text.decode("latin-1" if kind == b"zTXt" else "utf-8", "replace")
 
 
 def jpeg_insert(metadata: Metadata, notes: list[str]) -> bytes:
@@ -90,6 +137,11 @@ def webp_with(data: bytes, metadata: Metadata, width: int, height: int, *, alpha
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
+def fits_a_segment(exif: bytes) -> bool:
+    """Whether EXIF data fit into a segment of a JPEG, which libvips makes its tags from."""
+    return len(exif) < _MOST_SEGMENT - 6
+
+
 def with_fields(image: pyvips.Image, metadata: Metadata, *, exif: bool) -> pyvips.Image:
     """The image with the fields from which libvips writes profile, density, XMP and IPTC.
 
@@ -106,7 +158,7 @@ def with_fields(image: pyvips.Image, metadata: Metadata, *, exif: bool) -> pyvip
     ):
         if value:
             image.set_type(blob, name, value)
-    if exif and metadata.exif and len(metadata.exif) < _MOST_SEGMENT - 6:
+    if exif and metadata.exif and fits_a_segment(metadata.exif):
         plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
         carrier = plain[:2] + jpeg_insert(Metadata(exif=metadata.exif), []) + plain[2:]
         fields = pyvips.Image.jpegload_buffer(carrier)

@@ -19,6 +19,7 @@ INSTALL = 'pip install "enlarge[formats]"'
 _PLUGINS = {"heic": "pillow_heif", "jxl": "pillow_jxl", "jp2": "PIL.Jpeg2KImagePlugin"}
 _NAMES = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000"}
 INSTALLED_BY_EXTRA = frozenset(_PLUGINS)
+_NAMES_OF = {"HEIF": "HEIC", "JXL": "JPEG XL", "JPEG2000": "JPEG 2000"}
 _MODES = {"1": "L", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
 
 
@@ -47,8 +48,8 @@ def shape_of(image: Any) -> tuple[int, np.dtype[Any]]:
     """Channels and dtype that `pixels` will give."""
     mode = _MODES.get(image.mode, image.mode)
     channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}.get(mode, 1)
-    deep = mode.startswith("I")
-    return channels, np.dtype(np.uint16 if deep else np.uint8)
+    deep = {"I": np.uint16, "F": np.float32}
+    return channels, np.dtype(deep.get(mode[:1], np.uint8))
 
 
 def pixels(image: Any) -> NDArray[Any]:
@@ -59,7 +60,19 @@ def pixels(image: Any) -> NDArray[Any]:
         array: NDArray[Any] = np.asarray(image.convert(mode) if mode != image.mode else image)
     except Exception as error:  # decoders raise whatever they like
         raise InputError(f"this picture cannot be decoded ({error}); copy it again") from error
+    if dtype == np.float32:
+        array = np.nan_to_num(array).clip(0.0, 1.0)
     return array.astype(dtype).reshape(image.height, image.width, channels)
+
+
+def notes_of(image: Any) -> list[str]:
+    """What is lost of it, in words."""
+    bits = image.info.get("bit_depth", 8)
+    if bits > 8 and shape_of(image)[1] == np.uint8:
+        return [f"{_NAMES_OF.get(image.format, image.format)} of {bits} bits is read as 8"]
+    if image.mode == "F":
+        return ["float values are taken as 0 to 1, and clamped to that"]
+    return []
 
 
 def metadata_of(image: Any) -> tuple[Metadata, int]:
@@ -69,6 +82,8 @@ def metadata_of(image: Any) -> tuple[Metadata, int]:
     packet = image.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode()
-    # pillow-heif turns the picture itself; the others give it as it is stored.
-    orientation = 1 if image.format == "HEIF" or not block else orientation_of(block)
+    # HEIF and JPEG XL say in their own header how a picture stands, and their decoders turn it;
+    # EXIF's word is not to be applied again. A JPEG inside a JPEG XL is given as it is stored.
+    upright = image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", 0))
+    orientation = 1 if upright or not block else orientation_of(block)
     return Metadata(icc=image.info.get("icc_profile"), exif=block, xmp=packet), orientation

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import stat
 import struct
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, InputError
 from enlarge.media import bmp, plugins
+from enlarge.media.embedding import png_texts
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats import PIXELS_PER_BYTE, READABLE, sniff, what_it_is
 from enlarge.media.libvips import FileSource, explain, prepare
@@ -330,8 +331,8 @@ def _open_vips(
         image, source = _load(file, form)
         _check_claim(image.width, image.height, form, size)
         orientation = _orientation(image, form)
-        metadata = _metadata(image)
         notes: list[str] = []
+        metadata = _metadata(image, _texts(image, form, file, notes))
         kind, pages = _kind(image), _pages(image)
         if pages > 1:
             unit = "frame" if form in ("gif", "webp", "avif") else "page"
@@ -391,15 +392,22 @@ def _orientation(image: pyvips.Image, form: str) -> int:
     return found if found in range(1, 9) else 1
 
 
-def _metadata(image: pyvips.Image) -> Metadata:
+def _texts(
+    image: pyvips.Image, form: str, file: BinaryIO, notes: list[str]
+) -> list[tuple[str, str]]:
+    """The texts, by their keys."""
+    if form == "png":
+        return png_texts(file)  # libvips takes what is in Latin-1 for broken UTF-8
+    try:
+        description = _get(image, "image-description")
+    except UnicodeDecodeError:
+        notes.append("a description that is not in UTF-8 is left out")
+        return []
+    return [("Description", str(description))] if description else []
+
+
+def _metadata(image: pyvips.Image, text: Sequence[tuple[str, str]]) -> Metadata:
     block = _get(image, "exif-data")
-    text = []
-    for field in image.get_fields():
-        match = re.fullmatch(r"png-comment-\d+-(.*)", field, re.DOTALL)
-        if match:
-            text.append((match[1], str(image.get(field))))
-    if description := _get(image, "image-description"):
-        text.append(("Description", str(description)))
     density = (image.xres, image.yres)
     return Metadata(
         icc=_get(image, "icc-profile-data"),
@@ -537,9 +545,8 @@ def _open_plugin(
     stored = _PluginRows(image, name, file)
     metadata, orientation = plugins.metadata_of(image)
     pixels = stored.width * stored.height * stored.channels * stored.dtype.itemsize
-    facts = _facts(
-        form, stored, orientation, image.mode, metadata, 1, True, 3 * pixels + (32 << 20), []
-    )
+    decode, notes = 3 * pixels + (32 << 20), plugins.notes_of(image)
+    facts = _facts(form, stored, orientation, image.mode, metadata, 1, True, decode, notes)
     return Picture(name, facts, metadata, stored, True, memory, scratch)
 
 

@@ -74,7 +74,8 @@ class ArrayRows:
 class CropRows:
     """The rectangle `width` × `height` at (`x`, `y`) of other rows, which it owns.
 
-    Rows above it are read and dropped, `skip` at a time; those below are never read.
+    Rows are read `skip` at a time, as they are wider than the rectangle; those above it are
+    dropped, those below are never read.
     """
 
     def __init__(self, rows: Rows, x: int, y: int, width: int, height: int, skip: int = 64) -> None:
@@ -97,7 +98,11 @@ class CropRows:
             self._above -= len(self._rows.read(min(self._above, self._skip)))
         count = min(count, self._left)
         self._left -= count
-        return self._rows.read(count)[:, self._x : self._x + self.width]
+        band = np.empty((count, self.width, self.channels), self.dtype)
+        for first in range(0, count, self._skip):
+            part = band[first : first + self._skip]
+            part[:] = self._rows.read(len(part))[:, self._x : self._x + self.width]
+        return band
 
     def close(self) -> None:
         """Close the rows underneath."""

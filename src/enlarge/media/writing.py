@@ -332,6 +332,10 @@ class Sink:
             case "avif":
                 # Asked to keep EXIF, libvips invents some where there is none.
                 kept = ["icc", *sorted({"exif", "xmp"} & self._metadata.names())]
+                if self._metadata.exif and not embedding.fits_a_segment(self._metadata.exif):
+                    kept.remove("exif")
+                    size = f"{len(self._metadata.exif):,} bytes"
+                    self.notes.append(f"the EXIF data ({size}) are too long for AVIF, and left out")
                 image.heifsave_target(
                     target,
                     compression="av1",
