@@ -117,7 +117,7 @@ def chart(places: Sequence[Cells]) -> str:
     )
     height = len(places) * (_HEIGHT + 60)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 30} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 50} {height}" '
         'font-family="system-ui, sans-serif" font-size="13" fill="#4b5563">'
         '<rect width="100%" height="100%" fill="#fff"/>'
         f"{key}{''.join(panels)}</svg>\n"
@@ -162,6 +162,6 @@ def _panel(cells: Cells, by: str, label: str) -> str:
         )
     parts.append(
         f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT + 38}" text-anchor="middle">'
-        f"PSNR Y on valid.csv (dB) against {label}; dashed: Muon</text>"
+        f"PSNR Y (dB) against {label}; dashed: Muon</text>"
     )
     return "".join(parts)
