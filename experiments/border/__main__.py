@@ -26,7 +26,7 @@ from experiments.pictures import enlarged
 
 HERE = Path(__file__).parent
 BORDERS = (0, 4, 8, 16)
-STEPS = int(os.environ.get("STEPS", "1500"))
+STEPS = int(os.environ.get("STEPS", "1000"))
 _EDGE, _INSIDE = 16, 64
 """HR pixels: of the frame that is judged as the edge, and left out of what is inside."""
 
