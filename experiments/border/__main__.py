@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.data.photos import Pair, list_photos, load_pairs
+from enlarge.data.photos import Pair, bicubic_pair, list_photos
 from enlarge.metrics import luma
 from enlarge.training.config import data_root, load_config
 from enlarge.training.fit import fit
@@ -47,7 +47,7 @@ def judge(made: list[NDArray[np.uint8]], pairs: list[Pair]) -> dict[str, float]:
 def main() -> None:
     """One run for each border."""
     recipe = HERE.parents[1] / "recipes/fast.yaml"
-    pairs = load_pairs(list_photos(data_root() / "photos", ["valid"]), 4)
+    pairs = [bicubic_pair(path, 4) for path in list_photos(data_root() / "photos", ["valid"])]
     rows: list[dict[str, Any]] = []
     for border in BORDERS:
         config = load_config(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.data.photos import Pair, list_photos, load_pairs
+from enlarge.data.photos import Pair, bicubic_pair, list_photos
 from enlarge.metrics import luma, psnr
 from enlarge.metrics.pictures import write_pixels
 from enlarge.training.config import data_root, load_config
@@ -83,7 +83,7 @@ def judge(made: list[NDArray[np.uint8]], pairs: list[Pair]) -> dict[str, float]:
 def main() -> None:
     """Three seeds."""
     recipe = HERE.parents[1] / "recipes/srgan.yaml"
-    pairs = load_pairs(list_photos(data_root() / "photos", ["detail"]), 4)
+    pairs = [bicubic_pair(path, 4) for path in list_photos(data_root() / "photos", ["detail"])]
     rows = []
     for seed in SEEDS:
         base = [*NETWORK, f"train.seed={seed}"]

@@ -144,9 +144,9 @@ class Ledger:
         with self._lock, explained(self.path):
             query = "SELECT count(*) FROM pictures WHERE state = 'done' OR sealed IS NOT NULL"
             (count,) = self._base.execute(query).fetchone()
-        others = [path for path in self.path.parent.glob("*.lock") if path.name != self._owner]
+        shared = self.others()
         self.close()
-        if not count and not others:
+        if not count and not shared:
             for path in self.path.parent.glob(f"{self.path.name}*"):
                 path.unlink(missing_ok=True)
 

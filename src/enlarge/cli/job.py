@@ -77,13 +77,12 @@ def enlarge_all(request: Request) -> int:
 
         return watch(request, kind, upscaler, recipe)
     plan = make_plan(request, kind, upscaler, recipe)
-    if not request.dry_run:
-        for place in {path.parent for job in plan.jobs() if (path := job.path) is not None}:
-            sweep_parts(place)
     if request.dry_run:
         from enlarge.cli.dry_run import foretell
 
         return foretell(request, plan, upscaler, recipe)
+    for place in {path.parent for job in plan.jobs() if (path := job.path) is not None}:
+        sweep_parts(place)
     summary = Summary(request)
     summary.begin(plan)
     with contextlib.ExitStack() as stack:

@@ -115,7 +115,7 @@ def check_outputs(
                 f"the output {path} is the input {sources[inode]}; "
                 "name another place with -o, or another name with --suffix"
             )
-        _check_alone(job, taken.setdefault(_place(path), job))
+        check_alone(job, taken)
         if inode is not None and (there is None or path in there):
             check_existing(path, overwrite=overwrite or job.replace)
     for folder in {path.parent for job in jobs if (path := job.path) is not None}:
@@ -133,14 +133,17 @@ def _check_remote(
     """The same for an output behind a URL."""
     if job.target in inputs:
         raise OutputError(f"the output {job.target} is an input; name another place with -o")
-    _check_alone(job, taken.setdefault(job.target, job))
+    check_alone(job, taken)
     exists = Remote(job.target).exists() if there is None else job.target in there
     if exists and not (overwrite or job.replace):
         raise OutputError(f"{job.target} exists; --overwrite replaces it, -o names another place")
 
 
-def _check_alone(job: Job, other: Job) -> None:
-    """Refuse one output for two inputs."""
+def check_alone(job: Job, taken: dict[Path | str, Job]) -> None:
+    """Refuse one output for two inputs, with `OutputError`. `taken`: the jobs before this one, by
+    their places; it is added.
+    """
+    other = taken.setdefault(job.target if job.path is None else _place(job.path), job)
     if other is not job:
         raise OutputError(
             f"{other.source} and {job.source} would both become {job.target}; enlarge them into "

@@ -9,10 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from enlarge.batch.jobs import Job
 from enlarge.batch.watching import INTERVAL, Watch
 from enlarge.batch.worker import Recipe
 from enlarge.cli import FAILED, SOME_FAILED, say
 from enlarge.cli.inputs import Found
+from enlarge.cli.outputs import check_alone
 from enlarge.cli.planning import Failure, Plan, make_plan
 from enlarge.cli.request import Request
 from enlarge.cli.summary import Summary
@@ -63,21 +65,17 @@ def _next(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe, seen:
     try:
         plan = make_plan(request, kind, upscaler, recipe, accept=accept)
     except EnlargeError:  # one of them refuses all: each for itself tells which
-        taken: dict[str, str] = {}
+        taken: dict[Path | str, Job] = {}
         for path in ready:
             try:
                 accept_one = partial(_is_at, path)
                 part = make_plan(request, kind, upscaler, recipe, accept=accept_one)
+                for planned in part.todo:
+                    check_alone(planned.job, taken)
             except EnlargeError as error:
                 plan.failed.append(Failure(path, str(error)))
             else:
-                for planned in part.todo:
-                    if other := taken.get(planned.job.target):
-                        line = f"{path}: {other} and this would both become {planned.job.target}"
-                        plan.failed.append(Failure(path, f"{line}; rename one of them"))
-                    else:
-                        taken[planned.job.target] = path
-                        plan.todo.append(planned)
+                plan.todo.extend(part.todo)
                 plan.failed.extend(_told(part))
         return plan
     return replace(plan, ours=0, kept=[], failed=_told(plan))

@@ -6,10 +6,11 @@ The low-resolution picture is made from the high-resolution one by MATLAB's bicu
 from __future__ import annotations
 
 import csv
+from abc import abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyvips
@@ -36,6 +37,23 @@ class Pair:
     low: Pixels
     high: Pixels
     chain: Chain | None = None
+
+
+class Pairs(Sequence[Pair]):
+    """Pairs that are made, or looked up, when they are asked for: by `at`."""
+
+    @abstractmethod
+    def at(self, index: int) -> Pair:
+        """The pair of a number from 0 to the length."""
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self.at(i) for i in range(*index.indices(len(self)))]
+        return self.at(range(len(self))[index])
 
 
 def list_photos(folder: Path, parts: Sequence[str] | None) -> list[Path]:
@@ -108,9 +126,3 @@ def chained_pair(path: Path, scale: int, chain: Chain) -> Pair:
     """The pair of a picture whose low-resolution patches a chain makes."""
     high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
     return to_degrade(path.stem, high, scale, chain)
-
-
-def load_pairs(paths: Sequence[Path], scale: int, threads: int = 2) -> list[Pair]:
-    """`bicubic_pair` of every path, in order."""
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda path: bicubic_pair(path, scale), paths))

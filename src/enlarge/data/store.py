@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import pyvips
@@ -27,7 +26,7 @@ import pyvips
 from enlarge.data.degradations import Chain
 from enlarge.data.pairs import PairFiles, Watch, digest_of, load_pair, threads_for
 from enlarge.data.patches import grid
-from enlarge.data.photos import Pair, Pixels, to_degrade
+from enlarge.data.photos import Pair, Pairs, Pixels, to_degrade
 from enlarge.errors import DataError
 from enlarge.media.libvips import explain
 from enlarge.media.temporary import take_lock
@@ -238,7 +237,7 @@ def _stamp(pair: PairFiles) -> str:
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
 
-class StoredPairs(Sequence[Pair]):
+class StoredPairs(Pairs):
     """The pairs of a store, as views of the mapped files. Copies to other processes map anew.
 
     `scale`: LR to HR. `entries`: what is known of each pair. Raises `DataError` where the folder
@@ -278,13 +277,8 @@ class StoredPairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def at(self, index: int) -> Pair:
+        """Views of one."""
         entry = self.entries[index]
         high = _view(self._high, entry.high_at, entry.high)
         if self.chain is not None:

@@ -19,7 +19,6 @@ INSTALL = 'pip install "enlarge[formats]"'
 _PLUGINS = {"heic": "pillow_heif", "jxl": "pillow_jxl", "jp2": "PIL.Jpeg2KImagePlugin"}
 _NAMES = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000"}
 INSTALLED_BY_EXTRA = frozenset(_PLUGINS)
-_NAMES_OF = {"HEIF": "HEIC", "JXL": "JPEG XL", "JPEG2000": "JPEG 2000"}
 _MODES = {"1": "L", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
 
 
@@ -65,11 +64,11 @@ def pixels(image: Any) -> NDArray[Any]:
     return array.astype(dtype).reshape(image.height, image.width, channels)
 
 
-def notes_of(image: Any) -> list[str]:
+def notes_of(image: Any, format: str) -> list[str]:  # noqa: A002
     """What is lost of it, in words."""
     bits = image.info.get("bit_depth", 8)
     if bits > 8 and shape_of(image)[1] == np.uint8:
-        return [f"{_NAMES_OF.get(image.format, image.format)} of {bits} bits is read as 8"]
+        return [f"{_NAMES[format]} of {bits} bits is read as 8"]
     if image.mode == "F":
         return ["float values are taken as 0 to 1, and clamped to that"]
     return []

@@ -545,7 +545,7 @@ def _open_plugin(
     stored = _PluginRows(image, name, file)
     metadata, orientation = plugins.metadata_of(image)
     pixels = stored.width * stored.height * stored.channels * stored.dtype.itemsize
-    decode, notes = 3 * pixels + (32 << 20), plugins.notes_of(image)
+    decode, notes = 3 * pixels + (32 << 20), plugins.notes_of(image, form)
     facts = _facts(form, stored, orientation, image.mode, metadata, 1, True, decode, notes)
     return Picture(name, facts, metadata, stored, True, memory, scratch)
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -85,7 +85,7 @@ def _fit(
     trial: bool = False,
     watch: Watch | None = None,
 ) -> Path:
-    check_run(config, run, resume, overwrite)
+    before = check_run(config, run, resume, overwrite)
     keep_freed_memory()
     torch.manual_seed(config.train.seed)
     network = build(config.model.network, **config.model.options)
@@ -95,8 +95,8 @@ def _fit(
     material = gather(config, scale, watch=watch)
     patches = make_patches(config, material, scale)
     learner = make_learner(config, network, patches)
-    if resume:
-        refuse_complete(run, learner.steps, config.train.minutes)
+    if before is not None:  # now the end is known of a run by epochs, too
+        _refuse_complete(run, before, learner.steps, config.train.minutes)
     valid = first_crop(material.valid, scale) if trial else dict(material.valid)
     with _quiet():
         trainer = _trainer(config, run, trial, judged=bool(valid) and not resume)
@@ -158,8 +158,12 @@ def steps_of(config: Config, patches: int) -> int:
     return min(ends, default=0)
 
 
-def check_run(config: Config, run: Path, resume: bool, overwrite: bool = False) -> None:
-    """Raise `OptionError` where a run may not begin, or cannot go on."""
+def check_run(
+    config: Config, run: Path, resume: bool, overwrite: bool = False
+) -> dict[str, Any] | None:
+    """Where the run stands that is to go on. Raises `OptionError` where a run may not begin, or
+    cannot go on.
+    """
     last = run / LAST
     if not resume:
         start = config.model.start
@@ -170,22 +174,23 @@ def check_run(config: Config, run: Path, resume: bool, overwrite: bool = False) 
                 f"{last} exists; --resume goes on from it, --overwrite begins anew, "
                 "name=OTHER keeps both"
             )
-        return
+        return None
     if not last.is_file():
         raise OptionError(f"there is no {last} to resume from")
-    before, now = _state_of(run)["config"], asdict(config)
+    state = _state_of(run)
+    before, now = state["config"], asdict(config)
     for table, key in _KEPT_KEYS:
         if before[table][key] != now[table][key]:
             raise OptionError(
                 f"{last} was trained with {table}.{key} {before[table][key]}, the recipe has "
                 f"{now[table][key]}; go on with the first, or begin a run of another name="
             )
-    refuse_complete(run, config.train.steps, config.train.minutes)
+    _refuse_complete(run, state, config.train.steps, config.train.minutes)
+    return state
 
 
-def refuse_complete(run: Path, steps: int, minutes: float) -> None:
+def _refuse_complete(run: Path, state: Mapping[str, Any], steps: int, minutes: float) -> None:
     """Raise `CompleteError` where a run has come to its end (0: no end of that kind)."""
-    state = _state_of(run)
     if (steps and state["taken"] >= steps) or (minutes and state["spent"] >= 60.0 * minutes):
         raise CompleteError(
             f"{run} is complete: {state['taken']} steps, {state['spent'] / 60:.1f} minutes; "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from enlarge.data.pairs import (
 from enlarge.data.photos import (
     MANIFEST,
     Pair,
+    Pairs,
     bicubic_pair,
     chained_pair,
     list_photos,
@@ -110,7 +111,7 @@ def _load(parts: Iterable[_Chosen]) -> Sequence[Pair]:
     return Joined([part.load(numbers) for part, numbers in parts if numbers])
 
 
-class Joined(Sequence[Pair]):
+class Joined(Pairs):
     """Several sequences of pairs as one; what is mapped stays mapped."""
 
     def __init__(self, parts: Sequence[Sequence[Pair]]) -> None:
@@ -120,14 +121,8 @@ class Joined(Sequence[Pair]):
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
+    def at(self, index: int) -> Pair:
+        """That of the part in which it lies."""
         part = int(np.searchsorted(self.ends, index, "right"))
         return self.parts[part][index - int(self.ends[part]) + len(self.parts[part])]
 

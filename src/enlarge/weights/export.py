@@ -116,19 +116,24 @@ def save_network(network: nn.Module, card: Card, path: Path, *, half: bool = Fal
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     if half:
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-    temporary = _temporary(path)
-    try:
+    with _whole(path) as temporary:
         save_file(tensors, temporary, metadata={KEY: card.to_json()})
         temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary name for a file that gets its own when the block ends well. Raises
+    `WeightsError` where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def export_onnx(
@@ -149,15 +154,9 @@ def export_onnx(
     model = _tidied((_traced if old else _exported)(network, card), card)
     if half:
         _store_as_half(model)
-    temporary = _temporary(path)
-    try:
+    with _whole(path) as temporary:
         onnx.save(model, temporary)
         _verify(network, temporary, _examples(card))
-        temporary.replace(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _examples(card: Card) -> list[Tensor]:
@@ -328,14 +327,8 @@ def with_card(model: Path, card: Card) -> None:
     proto = onnx.load(model)
     del proto.metadata_props[:]
     proto.metadata_props.add(key=KEY, value=card.to_json())
-    temporary = _temporary(model)
-    try:
+    with _whole(model) as temporary:
         onnx.save(proto, temporary)
-        temporary.replace(model)
-    except OSError as error:
-        raise WeightsError(f"{model}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def fix_sides(model: Path, card: Card) -> None:
@@ -352,11 +345,5 @@ def fix_sides(model: Path, card: Card) -> None:
 
 def put(source: Path, target: Path) -> None:
     """Copy a finished file to its place (atomically). Raises `WeightsError` where it cannot be."""
-    temporary = _temporary(target)
-    try:
+    with _whole(target) as temporary:
         shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        raise WeightsError(f"{target}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
