@@ -1,10 +1,11 @@
 """What a Ray cluster costs, on an otherwise idle machine: `python -m benchmarks.cluster`.
 
-The same batch by one process with all cores, and by 1, 2 and 4 workers of one core each on this
-machine (a node each, `ray.cluster_utils`). Prints JSON; `--write` puts it into docs/cluster.json
-and its table between the marks of docs/cluster.md. The overhead is in core-seconds: wall clock ×
-the cores that the workers can have, against wall clock × cores of the local run; whole, and without
-the time until the first picture (Ray's start of the workers), which does not grow with the batch.
+The same batch by one process with all cores, and by 1, 2 and 4 workers that Ray counts as one core
+each on this machine (a node each, `ray.cluster_utils`). Prints JSON; `--write` puts it into
+docs/cluster.json and its table between the marks of docs/cluster.md. The overhead is in
+core-seconds: wall clock × the cores that the workers can have, against wall clock × cores of the
+local run; whole, and without the time until the first picture (Ray's start of the workers), which
+does not grow with the batch.
 """
 
 from __future__ import annotations
@@ -141,8 +142,9 @@ def table(result: dict[str, Any]) -> str:
     batch, local = result["batch"], result["local"]
     lines = [
         f"{batch['pictures']} pictures of {batch['side']}² with `{batch['model']}`, on "
-        f"{result['machine']}, commit {result['commit']}, {result['date']}; workers of one core "
-        "each on this machine. Overhead: core-seconds against the local run; the last column "
+        f"{result['machine']}, commit {result['commit']}, {result['date']}; workers that Ray "
+        "counts as one core each, on this machine (nothing holds them to it: one takes some of "
+        "the other core, too). Overhead: core-seconds against the local run; the last column "
         "without the time until the first result. The results were equal, byte for byte.",
         "",
         "| | seconds | until the first | overhead | without the start |",

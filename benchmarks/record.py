@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,17 @@ def signature(result: dict[str, Any], module: str) -> str:
         f"Written by `python -m benchmarks.{module}` on {result['date']}, commit "
         f"{result['commit']}; {result['machine']}."
     )
+
+
+def keep(folder: Path, rows: list[dict[str, Any]], settings: Mapping[str, float]) -> None:
+    """FOLDER/results.json of an experiment: its rows, under what they were measured with. Nothing
+    is written where one of the settings came from the environment, as a trial's do.
+    """
+    if tried := [name for name in settings if name.upper() in os.environ]:
+        print(f"(a trial, by {', '.join(tried)}: results.json stays as it was)")
+        return
+    text = json.dumps({**stamp(), **settings, "rows": rows}, ensure_ascii=False, indent=1)
+    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
 
 
 def write(name: str, result: dict[str, Any], page: str, *, trial: bool) -> None:

@@ -112,7 +112,7 @@ def engines() -> dict[str, float]:
         found["torch channels-last f32"] = median_ms(lambda: network(batch))
         with torch.autocast("cpu", torch.bfloat16):
             found["torch channels-last bf16"] = median_ms(lambda: network(batch))
-    found |= onnx_runtime(weights.path, batch.numpy())
+    found |= onnx_runtime(weights.path, np.ascontiguousarray(batch.numpy()))
     found |= ncnn(weights.path, tile, wanted)
     return found
 

@@ -59,8 +59,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
     lines = [
         "# Proofs",
         "",
-        "Written by `make proof`; each has a small version in `make test`. `make proof` runs all",
-        "of them (hours on two cores), `.venv/bin/python -m proofs NAME` one.",
+        "Written by `make proof`, which runs all of them (hours on two cores);",
+        "`.venv/bin/python -m proofs NAME` runs one. Most have a small version in `make test`.",
         "Peaks are of the whole process (VmHWM), as the command itself reports them.",
         "",
         "| proof | claim | measured | holds | date, commit |",
@@ -74,6 +74,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
                 f"| {name} | {r['claim']} | {r['measured']} | {holds} "
                 f"| {r['date']}, {r['commit']} |"
             )
+        else:
+            lines.append(f"| {name} | | not run yet | | |")
     machines = sorted({str(r["machine"]) for r in results.values()})
     return "\n".join([*lines, "", *(f"Machine: {machine}." for machine in machines), ""])
 

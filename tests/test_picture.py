@@ -360,9 +360,18 @@ def test_exact_takes_the_whole_margin_of_a_deep_network(
     model = Upscaler(Weights(path, card), precision="f32")
     image = photograph(*size)
     wanted = np.rint(plain(image, Weights(path, card)).clip(0, 1) * 255)
-    exact = np.abs(model.upscale(image, tile=224, exact=True) - wanted)
+    wishes: list[dict[str, Any]] = [{"tile": 224}, {}]
+    for wish in wishes:
+        exact = np.abs(model.upscale(image, exact=True, **wish) - wanted)
+        assert exact.max() <= 1
+        assert np.mean(exact > 0) <= 0.001
+    shallow = Upscaler(Weights(path, replace(card, tiles={64: 10**7})), precision="f32")
+    seen: list[int] = []
+    exact = np.abs(
+        shallow.upscale(image, exact=True, progress=lambda done: seen.append(done.total)) - wanted
+    )
     assert exact.max() <= 1
-    assert np.mean(exact > 0) <= 0.001
+    assert seen[-1] > 1
     assert np.abs(model.upscale(image, tile=64) - wanted).max() > 1
 
 

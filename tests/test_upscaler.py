@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import enlarge
 from enlarge.budget import Pass, working_set
@@ -287,3 +287,59 @@ def test_out_of_memory_takes_the_next_rung_down(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(engine, "most", 10)
     with pytest.raises(BudgetError, match="smallest tiles"):
         enlarge.upscale(image)
+
+
+def test_the_output_is_never_the_input(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(source)
+    before = source.read_bytes()
+    (tmp_path / "link.png").symlink_to(source)
+    for target in (source, tmp_path / "link.png"):
+        with pytest.raises(OutputError, match="is the input; name another place"):
+            enlarge.upscale(source, output=target, overwrite=True)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"metadata": None}, "metadata is one of keep, no-gps, none, got None"),
+        ({"metadata": "None"}, "got 'None'"),
+        ({"quality": 50}, "quality 50 and png contradict each other"),
+    ],
+)
+def test_options_of_a_file_are_checked(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(source)
+    with pytest.raises(OptionError, match=said):
+        enlarge.upscale(source, output=target, **options)
+    assert not target.exists()
+
+
+def test_no_model_is_the_default_one() -> None:
+    image = np.random.default_rng(8).integers(0, 256, (9, 8, 3), np.uint8)
+    assert np.array_equal(enlarge.upscale(image, model=None), enlarge.upscale(image))
+
+
+def test_a_result_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    wide = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (500_000, 500_000, 3))
+    with pytest.raises(BudgetError, match=r"8,000,000×8,000,000 pixels, takes 192 TB"):
+        enlarge.upscale(wide, scale=16)
+
+
+def test_floats_of_another_range_are_refused() -> None:
+    with pytest.raises(InputError, match=r"in \[0, 1\], got up to 200; divide them"):
+        enlarge.upscale(np.full((8, 8, 3), 200, np.float32))
+    assert enlarge.upscale(np.full((8, 8, 3), 1.1, np.float32)).max() == 1
+
+
+def test_pillow_keeps_a_profile_only_where_it_fits() -> None:
+    """A CMYK picture goes through its profile, as a file does; a gray one's is none of RGB's."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
+    plain.info["icc_profile"] = srgb
+    assert enlarge.upscale(plain).info["icc_profile"] == srgb
+    for profile in (srgb[:16] + b"GRAY" + srgb[20:], srgb[:16] + b"CMYK" + srgb[20:]):
+        for image in (plain.copy(), plain.convert("CMYK")):
+            image.info["icc_profile"] = profile
+            assert "icc_profile" not in enlarge.upscale(image).info

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from enlarge.data.photos import list_photos, read_rgb
+from enlarge.training.config import data_root
 
 LOSSLESS = 100
 FIRST = 0.06
@@ -66,11 +67,12 @@ def main() -> None:
     """Write the three packs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gathered", type=Path, nargs="+", required=True)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, help="default: ENLARGE_DATA, ../shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--begin", type=Path)
     told = parser.parse_args()
-    photos = told.data / "photos"
+    data = told.data or data_root()
+    photos = data / "photos"
     tiles = list_photos(photos, ["free"])
     for folder in told.gathered:
         tiles += list_photos(folder, None)
@@ -81,7 +83,7 @@ def main() -> None:
         for part in ("valid", "detail")
         for path in list_photos(photos, [part])
     ]
-    city = told.data / "real" / "city100"
+    city = data / "real" / "city100"
     pairs = [*city100(city / "train.csv", "city"), *city100(city / "valid.csv", "city-valid")]
     # The first also carries judges, pairs and wheels.
     ends = [round(len(train) * share) for share in (FIRST, (1 + FIRST) / 2)]

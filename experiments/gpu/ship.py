@@ -2,7 +2,7 @@
 
     python -m experiments.gpu.ship FOLDER NAME… [--take STATE]
 
-FOLDER holds the files that the calls left in $OUT. Afterwards `python -m benchmarks.score NAME`
+FOLDER holds the files that the calls left in $OUT. Afterwards `python -m benchmarks.score FILE…`
 writes the scores. `--take` ships another of the states under the one NAME (photo-sharp@3,
 quality-2).
 """
@@ -82,7 +82,7 @@ def ship(name: str, state: dict[str, torch.Tensor]) -> None:
         data=PICTURES + SECOND.get(name, FIRST) + (CHAINS if photo else "; LR by MATLAB's bicubic"),
         licence=LICENCE + (CITY if photo else ""),
         recipe=f"recipes/{name}.yaml",
-        hours=round(HOURS[name], 3),
+        hours=round(HOURS[name], 4),
         scores={},
     )
     card = write_files(network, card, SHIPPED / f"{name}.onnx", half=half)

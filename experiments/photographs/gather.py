@@ -383,7 +383,7 @@ def main() -> None:
     parser.add_argument(
         "--shared",
         type=Path,
-        default=HERE.parents[2] / "shared" / "data",
+        default=os.environ.get("ENLARGE_DATA", HERE.parents[2] / "shared" / "data"),
         help="data folder whose photos and benchmarks are not to be repeated",
     )
     parser.add_argument(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.record import keep
 from numpy.typing import NDArray
 
 from enlarge.data.photos import Pair, bicubic_pair, list_photos
@@ -31,6 +32,7 @@ HERE = Path(__file__).parent
 SHEET, SIDE = HERE.parents[1] / "docs/srgan.png", 192
 """The sample sheet, and the side in HR pixels of its crops."""
 SEEDS = (1, 2, 3)
+FOLDER = "srgan-trial" if {"START", "STEPS"} & os.environ.keys() else "srgan"
 START, STEPS = int(os.environ.get("START", "800")), int(os.environ.get("STEPS", "200"))
 NETWORK = [
     "model.options={features: 24, blocks: 4, batch_norm: false}",
@@ -87,15 +89,15 @@ def main() -> None:
     rows = []
     for seed in SEEDS:
         base = [*NETWORK, f"train.seed={seed}"]
-        name = f"name=srgan/start-{seed}"
+        name = f"name={FOLDER}/start-{seed}"
         first = load_config(recipe, [*base, *L1, *MUON, name, f"train.steps={START}"])
-        start = fit(first)
+        start = fit(first, overwrite=True)
         row: dict[str, Any] = {"seed": seed, "finite": True}
         sheets = []
         for name, more in FOLLOWERS.items():
-            told = [f"name=srgan/{name}-{seed}", f"train.steps={STEPS}"]
+            told = [f"name={FOLDER}/{name}-{seed}", f"train.steps={STEPS}"]
             told += [f"model.start={start}/last.ckpt", "train.ema=0"]
-            run = fit(load_config(recipe, [*base, *told, *more]))
+            run = fit(load_config(recipe, [*base, *told, *more]), overwrite=True)
             lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
             row["finite"] &= bool(all(np.isfinite(v) for line in lines for v in line.values()))
             made = enlarged(first, run, pairs)
@@ -107,8 +109,9 @@ def main() -> None:
         if seed == SEEDS[0]:
             crops = [picture[:SIDE, :SIDE] for picture in (*sheets, pairs[0].high)]
             sheet = np.repeat(np.repeat(np.concatenate(crops, axis=1), 2, axis=0), 2, axis=1)
-            write_pixels(sheet, SHEET)
-    (HERE / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+            if FOLDER == "srgan":
+                write_pixels(sheet, SHEET)
+    keep(HERE, rows, {"start": START, "steps": STEPS})
 
 
 if __name__ == "__main__":

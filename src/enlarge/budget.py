@@ -150,6 +150,11 @@ def plan_passes(
     if tile is not None:
         _check_tile(tile, passes, card, exact)
     sides = [side for side in ladder(card, tile) if below is None or side < below]
+    if not sides and tile is not None:
+        raise BudgetError(
+            f"{card.name} runs out of memory with tiles of {tile}; take a smaller --tile, or leave "
+            "it out"
+        )
     if not sides:
         raise BudgetError(
             f"{card.name} runs out of memory even with its smallest tiles; close other programs, "

@@ -18,11 +18,13 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt
 _MOST = 2**31 - 1
 
 
-def parse_size(text: str) -> int:
-    """Bytes of "1.5GB", "600MB", "800 MiB" or a plain number. Raises `OptionError`."""
+def parse_size(text: str, what: str = "memory") -> int:
+    """Bytes of "1.5GB", "600MB", "800 MiB" or a plain number. Raises `OptionError`, which calls it
+    `what`.
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
     if not match or (match[3] and not match[2]):
-        raise OptionError(f"memory must be a size like 1.5GB or 600MB, got {text!r}")
+        raise OptionError(f"{what} must be a size like 1.5GB or 600MB, got {text!r}")
     unit = _UNITS[match[2]]
     if match[3]:
         unit = 2 ** (10 * list(_UNITS).index(match[2]))

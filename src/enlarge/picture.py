@@ -290,8 +290,12 @@ class TileRunner:
         return self._sessions[channels]
 
     def prepare(self) -> None:
-        """Compile the session that every tile needs."""
+        """Compile the session that every tile needs; on a GPU, which may run out of memory when the
+        work is under way, also the one that alpha may need.
+        """
         self._session(self._colours)
+        if self._has_alpha and self._engine.device != "cpu":
+            self._session(1)
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """Enlarge (h, w, channels) to (h·scale, w·scale, channels); valid until the next call."""

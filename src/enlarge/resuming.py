@@ -69,17 +69,19 @@ class _Source:
         self._path = source if isinstance(source, Path) else None
         self._was = self._status()
 
-    def _status(self) -> tuple[int, ...] | None:
+    def _status(self) -> tuple[int, ...]:
         if self._path is None:
-            return None
+            return ()
         try:
             status = self._path.stat()
-        except OSError:
+        except FileNotFoundError:
             return ()
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be read: {error.strerror}") from error
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def check(self) -> None:
-        """Raise `InputError` where it is another by now."""
+        """Raise `InputError` where it is another by now, or out of reach."""
         if self._status() != self._was:
             raise InputError(f"{self._path}: changed while it was read; enlarge it again")
 

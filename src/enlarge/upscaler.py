@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import tempfile
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from enlarge.engines import Engine, pick_engine
 from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
 from enlarge.media.formats import HOARDING, encoder_bytes
+from enlarge.media.metadata import Keep, profile_fits
 from enlarge.media.parts import parts_bytes
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
@@ -43,7 +45,6 @@ from enlarge.weights.catalog import DEFAULT, Weights, find_weights, list_weights
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
-Keep = Literal["keep", "no-gps", "none"]
 MOST = 16
 RESUMABLE = 100_000_000
 """Pixels of a result from which on its finished bands are kept while it is made: `fast` on two
@@ -251,8 +252,9 @@ class Upscaler:
         Arrays are H×W, H×W×3 or H×W×4 (also H×W×1 and H×W×2), RGB order, straight alpha, uint8,
         uint16 or float32 in [0, 1]; an array of the same dtype and channels comes back. A Pillow
         image gives a Pillow image of the same mode where it is L, LA, RGB, RGBA or I;16 (others
-        come back as RGB or RGBA). A path gives an array. `ensemble`: the mean over the eight flips
-        and rotations, eight times slower. Raises `EnlargeError`s.
+        come back as RGB or RGBA; CMYK goes through its profile). A path gives an array.
+        `ensemble`: the mean over the eight flips and rotations, eight times slower. Raises
+        `EnlargeError`s.
         """
         options: dict[str, Any] = {
             "scale": scale, "width": width, "height": height, "crop": crop, "tile": tile,
@@ -265,8 +267,8 @@ class Upscaler:
                 _refuse_decoding(picture, _budget(memory))
                 return self._to_array(picture.rows(), held=held, **options)
         if isinstance(image, np.ndarray):
-            if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
-                raise InputError("expected finite values in [0, 1], got NaN or infinity")
+            if np.issubdtype(image.dtype, np.floating):
+                _refuse_values(image)
             if not image.dtype.isnative:
                 image = image.astype(image.dtype.newbyteorder("="))
             try:
@@ -291,14 +293,17 @@ class Upscaler:
             )
         has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
         kept = image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA")
+        # What Pillow's own methods keep, and save again.
+        info: dict[Any, Any]
+        info = {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
+        if image.mode == "CMYK" and "icc_profile" in info:
+            image = _through_profile(image, info.pop("icc_profile"))
         if has_alpha or not kept:
             image = image.convert("RGBA" if has_alpha else "RGB")
-        pixels = np.asarray(image)
-        large = self.upscale(pixels, **options)
-        result = Image.fromarray(large)
-        for key in ("icc_profile", "exif"):  # what Pillow's own methods keep, and save again
-            if key in image.info:
-                result.info[key] = image.info[key]
+        if not profile_fits(info.get("icc_profile", b""), len(image.getbands())):
+            info.pop("icc_profile", None)
+        result = Image.fromarray(self.upscale(np.asarray(image), **options))
+        result.info |= info
         return result
 
     def _to_array(self, rows: Rows, held: int = 0, **options: Any) -> NDArray[Any]:
@@ -315,7 +320,14 @@ class Upscaler:
         )
         sample = rows.channels * rows.dtype.itemsize
         reading = held + (rows.width * rows.height + target[0] * target[1]) * sample
-        result = np.empty((target[1], target[0], rows.channels), rows.dtype)
+        try:
+            result = np.empty((target[1], target[0], rows.channels), rows.dtype)
+        except MemoryError:
+            raise BudgetError(
+                f"the result, {target[0]:,}×{target[1]:,} pixels, takes "
+                f"{format_size(target[0] * target[1] * sample)}, which this machine does not have; "
+                "write it into a file (output=), or choose a smaller scale"
+            ) from None
         options |= {"memory": memory, "reading": reading, "into": result}
         large, _ = self._enlarged(rows, target, **options)
         for _ in large.bands():
@@ -529,8 +541,13 @@ class Upscaler:
         if isinstance(source, str):
             source = Path(source)
         kind = output_format(target if isinstance(target, Path) else None, format)
-        if isinstance(target, Path) and target.exists() and not overwrite:
-            raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+        if isinstance(target, Path) and target.exists():
+            if isinstance(source, Path) and source.exists() and target.samefile(source):
+                raise OutputError(f"the output {target} is the input; name another place")
+            if not overwrite:
+                raise OutputError(
+                    f"{target} exists; --overwrite replaces it, -o names another place"
+                )
         with open_picture(source, memory=budget // 4) as picture:
             facts = picture.facts
             plan = forecast(
@@ -636,6 +653,35 @@ def _planned(plan: Callable[..., list[Plan]], budget: int, engine: Engine) -> li
     return plan(budget=budget)
 
 
+def _refuse_values(image: NDArray[Any]) -> None:
+    """Raise `InputError` where floats cannot be meant as [0, 1]. What is a little beyond is not
+    refused: filters ring.
+    """
+    if not np.isfinite(image).all():
+        raise InputError("expected finite values in [0, 1], got NaN or infinity")
+    if image.size and image.max() > 2:
+        raise InputError(
+            f"expected values in [0, 1], got up to {image.max():g}; divide them by what white is "
+            "(255, 65535), or give uint8 or uint16"
+        )
+
+
+def _through_profile(image: Pillow.Image, icc: bytes) -> Pillow.Image:
+    """A CMYK picture in sRGB by its own profile, as a file's is; by Pillow's formula where the
+    profile is damaged.
+    """
+    from PIL import ImageCms
+
+    try:
+        converted = ImageCms.profileToProfile(
+            image, io.BytesIO(icc), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except ImageCms.PyCMSError:
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
 def _ratio(size: int, target: int) -> str:
     return f"{target / size:.6g}"
 
@@ -707,7 +753,7 @@ def upscale(
     image: Any,
     *,
     scale: float | None = None,
-    model: str | Path = DEFAULT,
+    model: str | Path | None = None,
     strength: float | None = None,
     output: str | Path | None = None,
     engine: str = "auto",
@@ -722,10 +768,10 @@ def upscale(
     >>> large = enlarge.upscale(pixels, scale=4)              # H×W×3 uint8 → 4H×4W×3 uint8
     >>> enlarge.upscale("photo.jpg", output="large.png")      # → PosixPath('large.png')
 
-    `strength`: see `open_model`. The other options are those of `Upscaler.upscale` and, with
-    `output`, of `Upscaler.upscale_file`.
+    `model`: its name or file (default: `fast`). `strength`: see `open_model`. The other options are
+    those of `Upscaler.upscale` and, with `output`, of `Upscaler.upscale_file`.
     """
-    weights = find_weights(model, scale, strength=strength)
+    weights = find_weights(model or DEFAULT, scale, strength=strength)
     upscaler = Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
     if output is None:
         return upscaler.upscale(image, scale=scale, **options)

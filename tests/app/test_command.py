@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import streamlit.web.cli
 
+import enlarge.engines.pick  # noqa: F401 - before find_spec is replaced
 from enlarge.app.options import VARIABLE, Options
 from enlarge.app.theme import streamlit_options
 from enlarge.cli import run
@@ -49,7 +50,7 @@ def test_streamlit_knows_every_option_of_ours() -> None:
     [
         ("--port 70000", "--port must be a number from 1 to 65535, got 70000"),
         ("--max-upload 10kB", "--max-upload must be at least 1MB, got '10kB'"),
-        ("--max-upload many", "memory must be a size like 1.5GB or 600MB, got 'many'"),
+        ("--max-upload many", "--max-upload must be a size like 1.5GB or 600MB, got 'many'"),
         ("--max-pixels 0", "--max-pixels must be a whole number from 1 on, got '0'"),
         ("--model nothing", "unknown model 'nothing'"),
         ("--quiet --verbose", "--quiet and --verbose contradict each other"),

@@ -88,3 +88,12 @@ def test_what_is_no_original_gets_a_sentence(
     page: Page, item: Item, content: bytes, said: str, tmp_path: Path
 ) -> None:
     assert said in enlarging._measure(page, item, DONE, content, "original.png")
+
+
+def test_a_picture_that_is_too_small_to_measure_gets_a_sentence(page: Page) -> None:
+    tiny = page.visit.add("2", "icon.png", png(smooth(4, 4)))
+    tiny.target.write_bytes(png(smooth(16, 16)))
+    done = Done("", 16, 16, "fast", "openvino", "f32", (4, 4), 1, 1.0)
+    said = enlarging._measure(page, tiny, done, png(smooth(16, 16)), "icon.png")
+    assert isinstance(said, str)
+    assert "11" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +122,12 @@ def test_the_proof_finds_what_the_docs_say(page: AppTest) -> None:
     page.button(key="prove").click()
     run(page)
     (said,) = [message.value for message in page.success]
-    assert "tiles against one" in said
+    found = re.search(
+        r"tiles against one: the largest difference is (\d+) of 255, and (.+) %", said
+    )
+    assert found is not None
+    assert int(found[1]) <= 2
+    assert float(found[2]) > 90
 
 
 def test_settings_reach_the_file(page: AppTest) -> None:
@@ -216,3 +222,27 @@ def test_two_visitors_do_not_see_each_other(monkeypatch: pytest.MonkeyPatch) -> 
     ]  # fmt: skip
     for visit in visits:
         visit.close()
+
+
+@pytest.mark.parametrize("tab", ["tab_plan", "tab_compare"])
+def test_a_picture_that_is_cut_off_gets_a_sentence_in_every_tab(page: AppTest, tab: str) -> None:
+    page.session_state["tab-en"] = text("en", tab)
+    run(page)
+    whole = picture(400, 300)
+    upload(page, ("a_cut.png", whole[: len(whole) // 2]))
+    said = [error.value for error in page.error]
+    assert said
+    assert all(r"a\_cut.png: this PNG is cut off" in sentence for sentence in said)
+    assert "enlarge-app-" not in "".join(said)
+
+
+def test_a_compressed_picture_is_told_of_photo(page: AppTest) -> None:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(picture(64, 64))).save(file, "JPEG", quality=60)
+    run(page)
+    upload(page, ("a.jpg", file.getvalue()))
+    advice = text("en", "coarse", quality=60)
+    assert advice in [caption.value for caption in page.caption]
+    page.selectbox(key="model").set_value("photo")
+    run(page)
+    assert advice not in [caption.value for caption in page.caption]

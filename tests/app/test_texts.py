@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 import enlarge.app
-from enlarge.app.texts import TEXTS, language_of, text
+from enlarge.app.texts import TEXTS, language_of, plain, text
 
 SOURCE = Path(enlarge.app.__file__).parent
 
@@ -40,7 +40,7 @@ def test_every_key_is_used_and_every_used_key_exists() -> None:
     code = code.replace((SOURCE / "texts.py").read_text(encoding="utf-8"), "")
     unused = {key for key in TEXTS if not re.search(f"[\"']{key}[\"']", code)}
     assert not unused
-    for key in re.findall(r'\.say\(\s*"(\w+)"', code):
+    for key in re.findall(r'\.(?:say|marked)\(\s*"(\w+)"', code):
         assert key in TEXTS
 
 
@@ -56,3 +56,10 @@ def test_a_missing_value_is_an_error() -> None:
     assert text("en", "fit") == "Fit"
     with pytest.raises(KeyError):
         text("en", "running")
+
+
+def test_the_words_of_others_are_no_markdown() -> None:
+    assert plain("Angebot $20 bis $30.png") == r"Angebot \$20 bis \$30.png"
+    assert plain("1. cat.png") == r"1\. cat.png"
+    assert plain("a&lt;b.png") == r"a\&lt;b.png"
+    assert plain("![](http://x)*b* :red[c]") == r"\!\[\](http://x)\*b\* :red\[c\]"

@@ -199,3 +199,14 @@ def test_options_travel_through_the_environment(monkeypatch: pytest.MonkeyPatch)
     options = Options(max_pixels=7, memory="1GB", model="fast")
     monkeypatch.setenv(VARIABLE, options.to_json())
     assert from_environment() == options
+
+
+def test_a_full_disk_is_told_once(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    item = visit.add("1", "a.png", picture())
+    assert item.problem == Sentence("no_room", {"name": "a.png"})
+    assert visit.items["1"] is item
+    assert not list(visit.folder.iterdir())

@@ -104,3 +104,21 @@ def test_staging_goes_but_what_is_not_ours_stays(tmp_path: Path) -> None:
         remove_staging(folder, [ours])
         left = sorted(path.name for path in tmp_path.rglob("*"))
         assert left == (["notes.txt", "x.zip.parts"] if foreign else [])
+
+
+def test_archives_of_other_kinds_of_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 100)
+    data = bytearray(path.read_bytes())
+    data[60:200] = bytes(140)
+    path.write_bytes(data)
+    (member,) = list_members(path)
+    assert isinstance(member, Member)
+    with pytest.raises(InputError, match=r"a\.zip/a\.png: is damaged in the archive"):
+        member.open().read()
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 6] = 99  # the version that is needed to extract it
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cannot be read as a zip archive .*version 9.9"):
+        list(list_members(path))

@@ -254,3 +254,13 @@ def test_others_are_those_who_live(tmp_path: Path) -> None:
             assert one.others()
             assert two.others()
         assert not one.others()
+
+
+def test_what_somebody_changes_after_the_plan_is_not_replaced(folder: Path) -> None:
+    anew = Wish("in/a.png", "digest of b", Stamp("b"), "model", "{}")
+    with Ledger(folder) as ledger:
+        make(ledger, "a.png", b"large")
+        (folder / "a.png").write_bytes(b"retouched")
+        with pytest.raises(OutputError, match=r"a\.png was changed since enlarge made it"):
+            ledger.claim("a.png", anew)
+        assert ledger.claim("a.png", anew, overwrite=True) is None

@@ -161,8 +161,8 @@ def test_an_input_that_changes_or_vanishes_meanwhile(
     fill(here / "in", 3)
     real_claim = Ledger.claim
 
-    def claim(self: Ledger, output: str, wish: object) -> object:
-        found = real_claim(self, output, wish)  # type: ignore[arg-type]
+    def claim(self: Ledger, output: str, wish: object, **options: bool) -> object:
+        found = real_claim(self, output, wish, **options)  # type: ignore[arg-type]
         if output == "p0001.png":
             Path("in/p0001.png").write_bytes(Path("in/p0002.png").read_bytes())
         if output == "p0002.png":
@@ -291,3 +291,34 @@ def test_another_picture_of_the_same_name_is_refused(here: Path, capsys: Said) -
     assert run(["moved", "-o", "out", "--scale", "2", "--quiet"]) == 0
     assert run(["b", "-o", "out", "--overwrite", "--quiet"]) == 0
     assert contents(here / "out") != before
+
+
+def test_a_zip_is_not_replaced_by_one_that_holds_less(here: Path, capsys: Said) -> None:
+    """The one that was broken is mended, and given alone."""
+    fill(here / "in", 3)
+    (here / "in/b.png").write_bytes(b"broken")
+    assert run(["in", "-o", "out.zip", "--quiet"]) == 3
+    before = (here / "out.zip").read_bytes()
+    Image.new("RGB", (9, 7)).save(here / "in/b.png")
+    capsys.readouterr()
+    assert run(["in/b.png", "-o", "out.zip", "--quiet"]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (here / "out.zip").read_bytes() == before
+    assert run(["in", "-o", "out.zip", "--quiet"]) == 0
+    with zipfile.ZipFile(here / "out.zip") as archive:
+        assert "b.png" in archive.namelist()
+
+
+def test_results_beside_their_inputs_under_other_endings(here: Path, capsys: Said) -> None:
+    """`-o` names the folder of the inputs: what was made there is no input the next time, and what
+    was there before is never replaced.
+    """
+    fill(here / "in", 3)
+    for path in sorted((here / "in").rglob("*.png")):
+        with Image.open(path) as image:
+            image.convert("RGB").save(path.with_suffix(".jpg"))
+        path.unlink()
+    assert run(["in", "-o", "in", "--quiet"]) == 0
+    made = contents(here / "in")
+    assert run(["in", "-o", "in", "--quiet"]) == 0
+    assert contents(here / "in") == made

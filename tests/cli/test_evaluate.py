@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -178,3 +179,27 @@ def test_refusals(
     assert said.out == ""
     for part in parts:
         assert part in said.err
+
+
+def test_sets_keep_names_of_their_own_whatever_they_are_called(
+    pairs: list[str], here: Path, capsys: Said
+) -> None:
+    """A csv beside a folder of its name, and two folders whose names differ in their ending."""
+    shutil.copytree("Set/x4", "city/valid")
+    (here / "city/valid.csv").write_text("LR,HR\nvalid/LR/a.png,valid/HR/a.png\n")
+    told = ["evaluate", "--json", "--data", "city/valid.csv", "city/valid"]
+    assert run(told) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert len({(result["data"], result["model"]) for result in results}) == 6
+    assert sorted(len(result["images"]) for result in results) == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("report", ["r.json", "r.html"])
+def test_a_name_that_is_no_text_is_reported_by_its_bytes(
+    report: str, pairs: list[str], here: Path
+) -> None:
+    for side in ("HR", "LR"):
+        folder = here / f"Set/x4/{side}"
+        (folder / "a.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    assert run(["evaluate", "--data", "Set/x4", "--report", report, "--quiet"]) == 0
+    assert "caf\\udce9" in (here / report).read_text(encoding="utf-8")

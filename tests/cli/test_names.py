@@ -190,3 +190,15 @@ def test_a_name_that_is_no_text(
         pytest.skip("this file system holds names that are text only")
     assert run([name, "--quiet"]) == 0
     assert quick == [(name, os.fsdecode(b"\xff_x4.png"))]
+
+
+def test_names_that_no_file_can_have_are_inputs_that_are_not_there(
+    picture: Make, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture("a.png")
+    (here / "list.csv").write_text(f"LR\n{'x' * 300}.png\na.png\n")
+    assert run(["list.csv", f"{'y' * 300}.png", "-o", "out/"]) == 3
+    said = capsys.readouterr().err
+    assert "File name too long" in said
+    assert "no such file" in said
+    assert (here / "out/a.png").is_file()

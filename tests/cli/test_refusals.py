@@ -249,3 +249,8 @@ def test_streams(picture: Make, refused: Refused, monkeypatch: pytest.MonkeyPatc
     assert "--json" in refused("-", "--json", status=2)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert "would go to the terminal" in refused("a.png", "-o", "-", status=2)
+
+
+def test_deep_zoom_has_its_tiles_beside_it(picture: Make, refused: Refused) -> None:
+    picture("a.png")
+    assert "take szi" in refused("a.png", "-o", "x.zip", "--format", "dzi", status=2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -211,3 +212,23 @@ def test_what_was_not_begun_is_left_when_degrade_ends(
     assert run(["degrade", str(source), "-o", str(tmp_path / "out")]) == 1
     assert "the disk is full" in capsys.readouterr().err
     assert len(made) < 50
+
+
+def test_degrade_takes_what_is_free_and_turns_it_upright(tmp_path: Path) -> None:
+    source, out = tmp_path / "photos", tmp_path / "photos/out"
+    (source / "deep").mkdir(parents=True)
+    for name in ("free.png", "valid.png"):
+        Image.fromarray(smooth(96)).save(source / name)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth(96)[:64]).save(source / "deep/lying.jpg", exif=exif)
+    told = ["degrade", str(source), "-o", str(out), "--quiet", "--overwrite"]
+    for _ in range(2):  # what it made itself is no source
+        assert run(told) == 0
+        assert sorted(p.stem for p in (out / "HR").iterdir()) == ["free", "lying", "valid"]
+    with Image.open(out / "HR/lying.png") as image:
+        assert image.size == (64, 96)
+    shutil.rmtree(out)
+    (source / "MANIFEST.tsv").write_text("file\tpart\nfree.png\tfree\nvalid.png\tvalid\n")
+    assert run(told) == 0
+    assert [p.stem for p in (out / "HR").iterdir()] == ["free"]

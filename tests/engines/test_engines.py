@@ -22,13 +22,12 @@ from enlarge.engines.torch import TorchEngine, _ieee
 from enlarge.errors import EngineError, EngineMemoryError
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
-from enlarge.weights.files import read_card
 from tests.engines.models import overflowing, vanishing, write
 from tests.networks.tiny import TINY, tiny
 
 Maker = Callable[[Path, str], Engine]
 ENGINES: dict[str, Maker] = {
-    "openvino": lambda path, precision: OpenVinoEngine(path, _scale(path), precision, 1),
+    "openvino": lambda path, precision: OpenVinoEngine(path, precision, 1),
     "onnxruntime": lambda path, precision: OnnxRuntimeEngine(path, "cpu", precision, 1),
     "torch": lambda path, precision: TorchEngine(path, "cpu", precision, 1),
 }
@@ -48,12 +47,6 @@ KINDS = [
     Kind(3, "uint16", "float32"),
     Kind(3, "float32", "float32"),
 ]
-
-
-def _scale(path: Path) -> int:
-    card = read_card(path)
-    assert card is not None
-    return card.scale
 
 
 def tile_of(height: int, width: int, kind: Kind) -> NDArray[Any]:

@@ -49,7 +49,7 @@ def network(path: Path, gain: float, peak: float = 1.0) -> Path:
 
 
 def run(model: Path, tile: np.ndarray, precision: str = "f32", target: Any = None) -> np.ndarray:
-    engine = OpenVinoEngine(model, 1, precision, 0)
+    engine = OpenVinoEngine(model, precision, 0)
     kind = np.dtype(target or tile.dtype)
     session = engine.session(tile.shape[1], tile.shape[0], tile.shape[2], tile.dtype, kind)
     return np.array(session(tile))
@@ -88,7 +88,7 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
     model = network(tmp_path / "m.onnx", 1.0, peak=1.8443e19)
     tile = np.full((4, 4, 3), 255, np.uint8)
     kind = np.dtype(np.uint8)
-    session = OpenVinoEngine(model, 1, "bf16", 0).session(4, 4, 3, kind, kind)
+    session = OpenVinoEngine(model, "bf16", 0).session(4, 4, 3, kind, kind)
     with pytest.warns(RuntimeWarning, match="repeated in f32"):
         assert (session(tile) == 255).all()
     with warnings.catch_warnings():
@@ -100,7 +100,7 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
 @bf16
 def test_every_convolution_of_fast_runs_in_bf16_and_the_tail_in_f32() -> None:
     weights = find_weights("fast")
-    engine = OpenVinoEngine(weights.path, 4, "bf16", 0)
+    engine = OpenVinoEngine(weights.path, "bf16", 0)
     graph = engine._graph(64, 64, 3, "uint8", "uint8", clamped=True, checked=True)
     graph = engine._compile(graph, "bf16")
     kinds = []
@@ -115,7 +115,7 @@ def test_every_convolution_of_fast_runs_in_bf16_and_the_tail_in_f32() -> None:
 def test_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(EngineError, match=r"m\.onnx"):
-        OpenVinoEngine(tmp_path / "m.onnx", 4, "f32", 0)
+        OpenVinoEngine(tmp_path / "m.onnx", "f32", 0)
 
 
 def test_the_cache_is_bounded_oldest_out_first(tmp_path: Path) -> None:
@@ -159,3 +159,20 @@ for thread in threads:
 
 def test_the_first_tiles_of_two_threads_do_not_wait_for_each_other() -> None:
     subprocess.run([sys.executable, "-c", FIRST_TILES], check=True, timeout=60)
+
+
+def test_a_size_that_a_network_cannot_have_is_told_in_our_words(tmp_path: Path) -> None:
+    """A reflection of eighteen pixels needs nineteen."""
+    sides = (1, 3, "height", "width")
+    graph = helper.make_graph(
+        [helper.make_node("Pad", ["image", "widths"], ["enlarged"], mode="reflect")],
+        "test",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, sides)],
+        [helper.make_tensor_value_info("enlarged", TensorProto.FLOAT, (1, 3, "h", "w"))],
+        [helper.make_tensor("widths", TensorProto.INT64, (8,), [0, 0, 18, 18, 0, 0, 18, 18])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    kind = np.dtype(np.uint8)
+    with pytest.raises(EngineError, match="OpenVINO could not prepare, for tiles of 10×10,"):
+        OpenVinoEngine(tmp_path / "m.onnx", "f32", 0).session(10, 10, 3, kind, kind)

@@ -45,6 +45,7 @@ def with_gpus(patch: Patch, torch: bool = True, onnxruntime: bool = True) -> Non
     patch.setattr(pick, "_has_gpu_build", builds.__getitem__)
     cuda = ["cuda:0", "cuda:1"] if torch else []
     patch.setattr(torch_engine, "devices", lambda: [*cuda, "cpu"])
+    patch.setattr(torch_engine, "check_device", lambda device: None)
     patch.setattr(torch_engine, "precisions", lambda device: ("bf16", "f16", "f32"))
     patch.setattr(ort_engine, "devices", lambda: ["cuda", "cpu"] if onnxruntime else ["cpu"])
     for module, name in ((torch_engine, "TorchEngine"), (ort_engine, "OnnxRuntimeEngine")):
@@ -111,6 +112,38 @@ def test_what_lies_beside_a_model_is_not_always_its_network(
         wide = replace(card, options={**card.options, "channels": 64})
         card = wide if beside == "another" else replace(card, precisions=("int8",))
     assert pick_engine(model, card).name == "OnnxRuntimeEngine"
+    kind: type[Exception] = OptionError if beside == "int8" else EngineError
+    said = "int8 and torch" if beside == "int8" else "does not hold the network of fast.onnx"
+    refused(kind, said, model=model, card=card, engine="torch")
+
+
+def test_a_device_is_tried() -> None:
+    torch_engine.check_device("cpu")
+    with pytest.raises(EngineError, match="torch does not compute on cuda:9: "):
+        torch_engine.check_device("cuda:9")
+
+
+def test_a_torch_that_does_not_load_is_as_good_as_none(monkeypatch: Patch) -> None:
+    with_gpus(monkeypatch, onnxruntime=False)
+
+    def broken() -> list[str]:
+        raise OSError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(torch_engine, "devices", broken)
+    assert pick_engine(FAST.path, FAST.card).name == "openvino"
+    refused(EngineError, "libcudart.so.12", 'pip install "enlarge[torch]"', engine="torch")
+
+
+def test_a_gpu_that_torch_was_not_built_for_is_none(monkeypatch: Patch) -> None:
+    """torch counts it; the first sum fails."""
+    with_gpus(monkeypatch)
+
+    def fail(device: str) -> None:
+        raise EngineError(f"torch does not compute on {device}: no kernel image is available")
+
+    monkeypatch.setattr(torch_engine, "check_device", fail)
+    assert pick_engine(FAST.path, FAST.card).name == "OnnxRuntimeEngine"
+    refused(EngineError, "no kernel image", engine="torch", device="cuda:1")
 
 
 def test_onnx_runtime_where_torch_has_no_gpu(monkeypatch: Patch) -> None:

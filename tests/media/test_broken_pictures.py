@@ -46,6 +46,8 @@ NOT_PICTURES = {
     "page": (b"<!DOCTYPE html><html>", "a web page"),
     "document": (b"%PDF-1.7 \xff", "a PDF document"),
     "zeros": (bytes(500), "a file of zeros"),
+    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video; take its pictures out"),
+    "camera film": (b"RIFF\x10\0\0\0AVI LIST" + bytes(40), "ffmpeg -i VIDEO frames/%06d.png"),
     "noise": (bytes(range(128, 228)), "an unknown kind of file"),
     "no width": (png(0, 10), "claims a size of 0×10"),
     "no height": (png(10, 0), "claims a size of 10×0"),
@@ -104,3 +106,13 @@ def test_nothing_leaks_to_stderr(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.startswith(f"{path}: this JPEG is cut off")
+
+
+def test_a_cameras_raw_file_is_no_tiff(tmp_path: Path) -> None:
+    """It begins as one, and its first picture is a thumbnail."""
+    path = tmp_path / "DSC_0001.NEF"
+    path.write_bytes(saved("TIFF"))
+    with pytest.raises(
+        InputError, match=r"DSC_0001\.NEF: is a camera's raw file; develop it first"
+    ):
+        read_all(path)

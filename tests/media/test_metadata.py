@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from enlarge.errors import InputError
+from enlarge.media.embedding import png_chunk
 from enlarge.media.exif import for_result, has_gps, orientation_of
 from enlarge.media.metadata import Keep, Metadata, xmp_for_result
 from enlarge.media.provenance import provenance_of
@@ -273,3 +276,30 @@ def test_texts_of_a_png_are_read_as_its_specification_says(tmp_path: Path) -> No
         image.load()
         assert image.info["Author"] == "Jos\u00e9"
         assert image.info["Aut\u00e9ur"] == "Jose"
+
+
+def test_texts_are_kept_up_to_a_limit_and_bombs_are_refused() -> None:
+    """Texts of 1 MB that are packed to 1 kB each: few are read, many would fill the memory."""
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "PNG")
+    whole = file.getvalue()
+    packed = b"Comment\0\0" + zlib.compress(b"a" * 1_000_000, 9)
+    few, many = (whole[:33] + count * png_chunk(b"zTXt", packed) + whole[33:] for count in (30, 70))
+    with open_picture(few) as picture:
+        assert len(picture.metadata.text) == 4
+        assert "of its texts, those beyond 4 MB are left out" in picture.facts.notes
+        assert picture.rows().read(24).shape == (24, 40, 3)
+    with pytest.raises(InputError, match="texts in this PNG take more than 64 MB"):
+        open_picture(many)
+
+
+def test_no_gps_takes_a_drones_words_too() -> None:
+    packet = (
+        b'<rdf:Description drone-dji:GpsLatitude="+22.57" drone-dji:GpsLongtitude="113.9" '
+        b'drone-dji:RelativeAltitude="+10" dc:title="GPS:1"><Camera:GPSXYAccuracy>1'
+        b"</Camera:GPSXYAccuracy><a:Latitude>22.5</a:Latitude></rdf:Description>"
+    )
+    left = xmp_for_result(packet, 4, 4, gps=False)
+    assert left == (
+        b'<rdf:Description drone-dji:RelativeAltitude="+10" dc:title="GPS:1"></rdf:Description>'
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from enlarge.media.plugins import _depth_in_jxl
 from enlarge.media.reading import open_picture
 
 
@@ -61,3 +62,34 @@ def test_what_a_deep_heic_loses_is_told(tmp_path: Path) -> None:
         (note,) = picture.facts.notes
         assert note.startswith("HEIC of 1")
         assert note.endswith("bits is read as 8")
+
+
+@pytest.mark.parametrize("size", [(40, 56), (37, 300), (8, 8), (600, 1100)])
+@pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, 8), (np.uint16, 16), (np.float32, 32)])
+def test_the_depth_of_a_jpeg_xl_is_read_off_its_header(
+    tmp_path: Path, size: tuple[int, int], dtype: type, bits: int
+) -> None:
+    pytest.importorskip("pillow_jxl", reason='pip install "enlarge[formats]"')
+    Image.fromarray(np.ones(size, dtype)).save(tmp_path / "a.jxl", lossless=True)
+    whole = (tmp_path / "a.jxl").read_bytes()
+    assert _depth_in_jxl(whole) == bits
+    bare = whole[whole.index(b"\xff\x0a") :]
+    boxes = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+    assert _depth_in_jxl(bare) == bits
+    assert _depth_in_jxl(boxes + b"\0\0\0\0jxlc" + bare) == bits
+    assert _depth_in_jxl(boxes + b"\0\0\0\0jxlp\0\0\0\0" + bare) == bits
+    assert [_depth_in_jxl(bare[:n]) for n in (0, 1, 2)] == [8, 8, 8]
+
+
+def test_what_a_deep_jpeg_2000_loses_is_told(tmp_path: Path) -> None:
+    """Pillow gives colours of 16 bits as 8; here the header alone says 16."""
+    path = tmp_path / "a.jp2"
+    Image.fromarray(np.zeros((40, 56, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    with open_picture(path) as picture:
+        assert picture.facts.notes == ()
+    start = content.index(b"\xff\x4f\xff\x51") + 42
+    content[start : start + 9 : 3] = b"\x0f\x0f\x0f"
+    path.write_bytes(content)
+    with open_picture(path) as picture:
+        assert picture.facts.notes == ("JPEG 2000 of 16 bits is read as 8",)

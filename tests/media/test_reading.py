@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 from enlarge.errors import InputError
 from enlarge.media import plugins, turning
 from enlarge.media.reading import describe, open_picture, profile_name
+from enlarge.media.tiff import rows_at_once
 from enlarge.media.turning import turned
 
 RANDOM = np.random.default_rng(7)
@@ -268,3 +270,45 @@ def test_describe_says_it_all() -> None:
     assert facts["dpi"] == [300, 300]
     assert facts["metadata"] == ["density", "exif", "icc"]
     assert "sRGB" in facts["profile"]
+
+
+def tiff_header(order: str, big: bool, **tags: int) -> io.BytesIO:
+    """The header of a TIFF with those tags (by number), and nothing else."""
+    number = "Q" if big else "I"
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
+    head += struct.pack(f"{order}HHQ", 8, 0, 16) if big else struct.pack(f"{order}I", 8)
+    entries = b""
+    for name, value in tags.items():
+        entries += struct.pack(f"{order}HH{number}", int(name[1:]), 4, 1)
+        entries += struct.pack(f"{order}I", value).ljust(8 if big else 4, b"\0")
+    return io.BytesIO(head + struct.pack(f"{order}{'Q' if big else 'H'}", len(tags)) + entries)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_how_many_rows_of_a_tiff_come_at_a_time(order: str, big: bool) -> None:
+    for tags, rows in (
+        ({"t278": 5000}, 1),
+        ({"t278": 500, "t284": 2}, 500),
+        ({"t278": 5000, "t284": 2}, 3000),
+        ({"t262": 6}, 3000),
+        ({"t262": 6, "t323": 256}, 512),
+        ({}, 1),
+    ):
+        file = tiff_header(order, big, **tags)
+        assert rows_at_once(file, 3000) == rows
+        assert file.tell() == 0
+    assert rows_at_once(io.BytesIO(b"II*\0"), 3000) == 1
+
+
+def test_a_tiff_that_comes_all_at_once_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (6000, 4000), (90, 120, 60)).save(path, compression="tiff_lzw")
+    for rows, streams in ((4000, False), (64, True)):
+        monkeypatch.setattr("enlarge.media.reading.rows_at_once", lambda *_, rows=rows: rows)
+        with open_picture(path) as picture:
+            assert picture.facts.in_order == streams
+            assert (picture.facts.decode_bytes >= 72_000_000) != streams
+            assert picture.rows().read(1).shape == (1, 6000, 3)

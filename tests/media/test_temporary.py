@@ -101,3 +101,13 @@ def test_a_sweep_touches_nothing_else(tmp_path: Path) -> None:
     assert sweep(tmp_path) == []
     assert sweep(tmp_path / "none") == []
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system has no such flag")
+def test_a_link_that_somebody_put_there_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    (tmp_path / temporary_name("a.png")).symlink_to(precious)
+    with pytest.raises(OutputError, match=r"a\.png: cannot be written"):
+        TemporaryFile(tmp_path / "a.png")
+    assert precious.read_bytes() == b"mine"

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from enlarge.engines.openvino import has_bf16
 from enlarge.metrics.evaluation import (
     Kept,
     Method,
@@ -197,3 +199,22 @@ def test_a_model(data: Path) -> None:
     assert better.psnr > result.psnr
     assert result.psnr > base.psnr + 4
     assert result.seconds > 0
+
+
+def test_deep_pictures_are_kept_under_what_they_were_computed_in(tmp_path: Path) -> None:
+    """auto computes 16 bits in f32, also where it computes 8 bits in bf16."""
+    deep = np.random.default_rng(5).integers(0, 65536, (48, 64), np.uint16)
+    for name, step in (("HR", 1), ("LR", 4)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(deep[::step, ::step]).save(tmp_path / name / "a.png")
+    found, cache = find_set(tmp_path), Kept(tmp_path / "scores.jsonl")
+    told = []
+    for precision in ("auto", "f32"):
+        method = model_method(find_weights("fast"), precision=precision)
+        (result,) = evaluate([method], found, Protocol(), kept=cache)
+        told.append((result.precision, result.peak_memory > 0))
+    assert told == [("f32", True), ("f32", False)]
+    if has_bf16():
+        method = model_method(find_weights("fast"), precision="bf16")
+        (result,) = evaluate([method], found, Protocol(), kept=cache)
+        assert (result.precision, result.peak_memory > 0) == ("bf16", True)

@@ -178,3 +178,13 @@ def test_one_picture_three_protocols(real: Pair) -> None:
     assert len({str(protocol) for protocol in protocols}) == 3
     assert "16–235" in str(protocols[2])
     assert "a border of as many pixels as the factor cropped" in str(protocols[2])
+
+
+def test_values_that_are_no_picture_are_refused() -> None:
+    gray = np.full((20, 20), 100)
+    for picture, said in (
+        (gray.astype(np.int64), "got int64"),
+        (gray.astype(np.float32), r"floats in \[0, 1\], got values up to 100"),
+    ):
+        with pytest.raises(DataError, match=said):
+            Protocol().measure(picture, picture)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from enlarge.errors import DataError, InputError
 from enlarge.media.resample import imresize
-from enlarge.metrics.pairs import find_set, load
+from enlarge.metrics.pairs import _label, find_set, load
 
 
 def picture(path: Path, width: int, height: int, channels: int = 3) -> Path:
@@ -75,6 +75,11 @@ def test_a_csv(tmp_path: Path) -> None:
     (folder / "wrong.csv").write_text("x,y\n1,2\n")
     with pytest.raises(DataError, match=r"columns LR,HR, got x, y"):
         find_set(folder / "wrong.csv")
+    (folder / "wide.csv").write_text("x,y\n1,2,3\n")
+    with pytest.raises(DataError, match=r"columns LR,HR, got x, y, None"):
+        find_set(folder / "wide.csv")
+    (folder / "spaced.csv").write_text("LR, HR\n./lr/1.png, ./hr/1.png\n")
+    assert find_set(folder / "spaced.csv").pairs == found.pairs
 
 
 def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -172,3 +177,27 @@ def test_what_is_no_data(tmp_path: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:200])
     with pytest.raises(InputError, match=r"x4/HR/a\.png: this PNG is cut off"):
         load(found.pairs[0], 4)
+
+
+def test_a_name_is_never_a_path_to_elsewhere(tmp_path: Path) -> None:
+    """`--save` puts results below it."""
+    assert _label(Path("/data")) == "data"
+    assert _label(Path("/sets/Set5/x4")) == "Set5/x4"
+    assert not any(Path(_label(path)).is_absolute() for path in (Path("/"), Path("/pairs")))
+
+
+def test_pictures_of_one_stem_are_matched_by_their_whole_names(tmp_path: Path) -> None:
+    for suffix in (".bmp", ".png"):
+        picture(tmp_path / f"HR/a{suffix}", 32, 24)
+        picture(tmp_path / f"LR/a{suffix}", 8, 6)
+    found = find_set(tmp_path)
+    assert all(pair.low and pair.low.name == pair.high.name for pair in found.pairs)
+    (tmp_path / "HR/a.bmp").rename(tmp_path / "HR/a.tif")
+    with pytest.raises(DataError, match=r"a\.tif could belong to a\.bmp or a\.png of .*LR"):
+        find_set(tmp_path)
+
+
+def test_what_macos_puts_beside_pictures_is_none(tmp_path: Path) -> None:
+    root = benchmark(tmp_path / "x4")
+    (root / "HR/._a.png").write_bytes(b"a resource fork")
+    assert [pair.name for pair in find_set(root).pairs] == ["a", "나"]

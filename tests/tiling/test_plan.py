@@ -107,3 +107,23 @@ def test_smaller_rungs_where_the_memory_asks_for_them() -> None:
 def test_a_tile_that_is_all_halo_is_refused() -> None:
     with pytest.raises(OptionError, match="at least 41"):
         spans(100, 40, 20)
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_a_halo_beyond_every_rung_gets_tiles_of_three(multiple: int) -> None:
+    plan = make_plan(4000, 3000, ladder=LADDER, halo=349, multiple=multiple)
+    assert plan is not None
+    assert plan.tile_width == plan.tile_height == -(-3 * 349 // multiple) * multiple
+    assert len(plan) > 1
+    small = make_plan(800, 640, ladder=LADDER, halo=349, multiple=multiple)
+    assert small is not None
+    assert (small.tile_width, small.tile_height) == (800, 640)
+
+
+def test_each_reason_has_its_own_words() -> None:
+    with pytest.raises(OptionError, match="sides of 100 must be multiples of 8"):
+        spans(100, 16, 0, 8)
+    with pytest.raises(OptionError, match="take one of 96, or of at least 24"):
+        spans(96, 16, 5, 8)
+    with pytest.raises(OptionError, match=r"take one of 16$"):
+        spans(16, 24, 5, 8)

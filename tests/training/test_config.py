@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from enlarge.errors import OptionError
-from enlarge.training.config import Config, fast_dev_run, from_dict, load_config
+from enlarge.training.config import Config, as_yaml, fast_dev_run, from_dict, load_config
 from tests.training.conftest import RECIPES
 
 
@@ -64,3 +65,36 @@ def test_a_trial_run_is_two_small_steps() -> None:
     assert (train.steps, train.epochs, train.minutes) == (2, 0, 0)
     assert (train.batch, train.accumulate, train.patch) == (1, 1, 32)
     assert Config().train.loss == {"l1": 1.0}
+
+
+def test_what_a_recipe_says_of_its_pictures_holds_for_those_alone() -> None:
+    """A model that somebody trains on their own pictures does not claim ours."""
+    ours = load_config(RECIPES / "fast.yaml", [])
+    assert "photographs" in ours.data.about
+    assert ours.data.licence
+    for override in ("data.photos=mine", "data.pairs=mine.csv"):
+        theirs = load_config(RECIPES / "fast.yaml", [override])
+        assert (theirs.data.about, theirs.data.licence) == ("", "")
+    told = ["data.photos=mine", "data.about=my garden", "data.licence=CC0"]
+    theirs = load_config(RECIPES / "fast.yaml", told)
+    assert (theirs.data.about, theirs.data.licence) == ("my garden", "CC0")
+
+
+def test_our_recipes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("fast", "fast.yaml", "recipes/fast.yaml"):
+        assert load_config(Path(name), []).name == "fast"
+    for name in ("fasst", "elsewhere/fast.yaml"):
+        with pytest.raises(OptionError, match=rf"no recipe at {name}; ours are: .*fast, "):
+            load_config(Path(name), [])
+    (tmp_path / "fast").write_text("name: other\ntrain: {steps: 1}\n")
+    assert load_config(Path("fast"), []).name == "other"
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(OptionError, match=r"must be a table of keys, got \[1\]"):
+        load_config(tmp_path / "list.yaml", ["name=x"])
+
+
+def test_the_whole_of_it_is_a_recipe(tmp_path: Path) -> None:
+    config = load_config(RECIPES / "srgan.yaml", [])
+    (tmp_path / "all.yaml").write_text(as_yaml(config))
+    assert load_config(tmp_path / "all.yaml", []) == config

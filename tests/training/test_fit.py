@@ -20,6 +20,7 @@ from enlarge.training.fit import fit, load_start, network_of
 from enlarge.training.learner import STATE, Learner, remember_less
 from enlarge.training.result import minutes_of, write_model
 from enlarge.weights.export import load_network
+from enlarge.weights.files import read_card
 from tests.networks.tiny import tiny
 
 PART = "pairs/train"
@@ -390,3 +391,41 @@ def test_two_processes_learn_what_one_does_with_two_batches(recipe: Path, here: 
     assert all((a[key] - b[key]).abs().max() < 1e-5 for key in a)
     assert [line["step"] for line in log_of(here / "runs/two")] == [0, 2]
     assert log_of(one)[-1][PART] == pytest.approx(log_of(here / "runs/two")[-1][PART], abs=1e-3)
+
+
+def test_what_was_trained_on_is_never_judged_by_later(recipe: Path, pairs: Path) -> None:
+    """A csv that has grown deals its pairs anew."""
+    told = ["data.photos=[]", f"data.pairs=['{pairs}']", "data.valid=[]", "data.split=[0.6, 0.4]"]
+    run = fit(load_config(recipe, [*told, "train.steps=2"]))
+    first = json.loads((run / "data.json").read_text())
+    with pytest.raises(DataError, match="pictures of valid: split were trained on by runs/tiny"):
+        fit(load_config(recipe, [*told, "train.steps=4", "data.split_seed=3"]), resume=True)
+    assert json.loads((run / "data.json").read_text()) == first
+    start = f"model.start={run}/last.ckpt"
+    with pytest.raises(DataError, match=r"leave data\.pairs, data\.split and data\.split_seed"):
+        fit(load_config(recipe, [*told, "train.steps=4", "data.split_seed=3", "name=next", start]))
+    fit(load_config(recipe, [*told, "train.steps=4"]), resume=True)
+    assert json.loads((run / "data.json").read_text()) == first
+
+
+def test_overwriting_leaves_other_runs_below_it(recipe: Path) -> None:
+    inner = fit(load_config(recipe, ["name=tiny/inner", "train.steps=2"]))
+    run = fit(load_config(recipe, ["train.steps=2"]))
+    (run / "notes.txt").write_text("mine")
+    fit(load_config(recipe, ["train.steps=2"]), overwrite=True)
+    assert (inner / "last.ckpt").is_file()
+    assert (run / "notes.txt").read_text() == "mine"
+    assert [line["step"] for line in log_of(run)] == [0, 2]
+
+
+def test_a_run_that_was_stopped_between_two_checks_becomes_a_model(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    config = load_config(recipe, ["train.steps=2", "data.valid=[]"])
+    run = fit(config)
+    lines = (run / "log.jsonl").read_text().splitlines()
+    (run / "log.jsonl").write_text(lines[0] + "\n")
+    card = read_card(write_model(config, run))
+    assert card is not None
+    assert card.scores == {}

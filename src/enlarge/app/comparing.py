@@ -51,8 +51,12 @@ def _compare(page: Page, item: Item) -> None:
     ]
     facts = item.known()
     box = part_of(item, _SCALE)
-    if "small" not in item.views:
-        item.views["small"] = data_url(read_reduced(item.source, 480_000)[0])
+    try:
+        if "small" not in item.views:
+            item.views["small"] = data_url(read_reduced(item.source, 480_000)[0])
+    except EnlargeError as error:  # cut off behind its header
+        st.error(page.say_error(item, error))
+        return
     part, whole = st.columns([2, 1])
     with whole:
         at = picker(
@@ -62,13 +66,14 @@ def _compare(page: Page, item: Item) -> None:
             box=box,
             at=((facts.width - box[0]) // 2, (facts.height - box[1]) // 2),
             label=page.say("pick"),
+            said=page.say("picked", x="{x}", y="{y}"),
             key=f"compare-pick-{item.key}",
         )
         st.caption(page.say("preview_help"))
     try:
         made = [_made(page, item, way, Box(*at, *box)) for way in chosen]
     except EnlargeError as error:
-        part.error(str(error).replace(str(item.source), item.name))
+        part.error(page.say_error(item, error))
         return
     labels = [way or page.say("bicubic") for way in chosen]
     with part:

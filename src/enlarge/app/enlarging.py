@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, cast
@@ -11,24 +12,33 @@ import numpy as np
 import streamlit as st
 
 from enlarge.app.frame import SAMPLE, Page, button, part_of, sample
+from enlarge.app.texts import plain
 from enlarge.app.viewer import Layer, pasted, picker, viewer
 from enlarge.app.views import Box, Pixels, bicubic, data_url, read_part, read_reduced, shown
 from enlarge.app.visit import Item, unique_names
 from enlarge.app.work import MEGA, Sentence, Wish, spoken_size
 from enlarge.errors import EnlargeError
 from enlarge.media.formats import FORMATS
+from enlarge.media.jpeg import COARSE, quality_of
 from enlarge.media.metadata import Keep
 from enlarge.media.reading import open_picture
 from enlarge.metrics.comparison import difference, heat_map
+from enlarge.metrics.evaluation import in_db
 from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol
 from enlarge.upscaler import Done, Forecast
-from enlarge.weights.catalog import PARTNERS, find_weights, list_weights
+from enlarge.weights.catalog import DEFAULT, PARTNERS, find_weights, list_weights
 
 _KINDS = tuple(
     "jpg jpeg jpe jfif png webp tif tiff avif gif bmp heic heif hif jxl jp2".split()  # noqa: SIM905
 )
-_SCALES = (2.0, 3.0, 4.0, 6.0, 8.0)
+_ABOUT = {
+    "fast": "model_fast",
+    "quality": "model_quality",
+    "photo": "model_photo",
+    "photo-sharp": "model_photo_sharp",
+}
+_SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 _TO_WIDTH = 0.0  # stands for "Width…" among them
 _MOST_PASTED = 12 * MEGA  # base64 of it has to fit into one message
 _MOST_MEASURED = 20 * MEGA
@@ -83,13 +93,13 @@ def _brought(key: str) -> bool:
 
 
 def _take_pasted(page: Page) -> None:
-    found = pasted(min(page.options.max_upload, _MOST_PASTED))
+    found = pasted(min(page.options.max_upload, _MOST_PASTED), page.language)
     if not found or f"paste-{found['id']}" in page.visit.items:
         return
     if "size" in found:
         limit = spoken_size(min(page.options.max_upload, _MOST_PASTED))
         values = {"name": found["name"], "size": spoken_size(int(found["size"])), "limit": limit}
-        st.error(page.say("too_large", **values))
+        st.error(page.marked("too_large", **values))
     elif len(page.visit.items) >= page.options.max_files:
         st.warning(page.say("too_many_files", count=1, limit=page.options.max_files))
     else:
@@ -181,10 +191,10 @@ def _settings(page: Page) -> Wish:
         key="model",
     )
     card = models.get(model) or find_weights(model).card
-    psnr = card.scores.get("Set5", {}).get("psnr")
-    score = page.say("model_score", psnr=f"{psnr:.2f}") if psnr and card.scale == 4 else ""
-    parameters = f"{card.parameters:,}"
-    st.caption(page.say("model_facts", scale=card.scale, parameters=parameters, score=score))
+    about = page.say(
+        _ABOUT.get(model, "model_other"), scale=card.scale, parameters=f"{card.parameters:,}"
+    )
+    st.caption(about)
     strength = _strength(page, model)
     scale, width = _size(page, float(card.scale))
     kind = st.selectbox(
@@ -204,11 +214,11 @@ def _settings(page: Page) -> Wish:
 
 def _strength(page: Page, model: str) -> float | None:
     """Where between a model and its partner; None where it has none."""
-    for plain, sharp in PARTNERS.items():
-        if model in (plain, sharp):
+    for soft, sharp in PARTNERS.items():
+        if model in (soft, sharp):
             value = st.slider(
                 page.say("strength"), 0.0, 1.0, float(model == sharp), 0.1,
-                help=page.say("strength_help", plain=plain, sharp=sharp), key=f"strength-{model}",
+                help=page.say("strength_help", plain=soft, sharp=sharp), key=f"strength-{model}",
             )  # fmt: skip
             return round(value, 1)
     return None
@@ -245,6 +255,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, wish: Wish) -> None:
             sizes = {"width": f"{facts.width:,}", "height": f"{facts.height:,}"}
             sizes |= {"to_width": f"{outlook.width:,}", "to_height": f"{outlook.height:,}"}
             st.caption(page.say("becomes", **sizes))
+        _advise(page, item, wish)
     able = [one for one in good if isinstance(page.outlook(one, wish), Forecast)]
     todo = [one for one in able if not _is_made(one, wish)]
     label = page.say("enlarge")
@@ -256,6 +267,16 @@ def _start(page: Page, items: Sequence[Item], item: Item, wish: Wish) -> None:
                 page.queue.cancel(one.job)
             page.visit.start(one, wish, page.open(wish.weights()))
         st.rerun()
+
+
+def _advise(page: Page, item: Item, wish: Wish) -> None:
+    """Say where another model suits a picture better than the default."""
+    if wish.model == DEFAULT and item.known().format == "jpeg":
+        if "quality" not in item.views:
+            item.views["quality"] = quality_of(item.source)
+        quality = item.views["quality"]
+        if quality is not None and quality <= COARSE:
+            st.caption(page.say("coarse", quality=quality))
 
 
 def _is_made(item: Item, wish: Wish) -> bool:
@@ -307,7 +328,7 @@ def _picture(page: Page, item: Item, wish: Wish) -> None:
     else:
         if job is not None and job.state == "failed":
             reason = job.problem.replace(str(item.source), item.name)
-            st.error(page.say("failed", reason=reason.replace(str(item.target), item.name)))
+            st.error(page.marked("failed", reason=reason.replace(str(item.target), item.name)))
         elif job is not None and job.state == "cancelled":
             st.info(page.say("cancelled"))
         _preview(page, item, wish)
@@ -335,6 +356,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
                 box=box,
                 at=middle,
                 label=page.say("pick"),
+                said=page.say("picked", x="{x}", y="{y}"),
                 key=f"pick-{item.key}",
             )
             st.caption(page.say("preview_help"))
@@ -351,8 +373,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
             seconds = page.say("preview_seconds", seconds=f"{made['seconds']:.2f}")
             st.caption(f"{page.say('evidence')} {seconds}")
     except EnlargeError as error:
-        reason = str(error).replace(str(item.source), item.name)
-        st.error(page.say("unreadable", name=item.name, reason=reason))
+        st.error(page.say_error(item, error))
 
 
 def _part(page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box) -> dict[str, Any]:
@@ -464,9 +485,9 @@ def _result(page: Page, item: Item) -> None:
     about |= {"model": done.model, "precision": done.precision, "size": spoken_size(size)}
     st.caption(page.say("done", seconds=_spoken_time(page, done.seconds), **about))
     for note in done.notes:
-        st.caption(note)
+        st.caption(plain(note))
     st.download_button(
-        page.say("download", name=item.result_name),
+        page.marked("download", name=item.result_name),
         data=lambda: item.target.read_bytes(),
         file_name=next(iter(unique_names([item]))),
         mime=_MIME.get(item.wish.format if item.wish else "", "application/octet-stream"),
@@ -517,18 +538,21 @@ def _judge(page: Page, item: Item, done: Done) -> None:
     if key not in item.views:
         found = _measure(page, item, done, file.getvalue(), file.name)
         item.views[key] = found
+        before = item.views.pop("judged", None)
         if not isinstance(found, str):
             item.views["judged"] = found[1]
+        if before or not isinstance(found, str):
             st.rerun(scope="fragment")
     found = item.views[key]
     if isinstance(found, str):
         st.error(found)
         return
-    (psnr, ssim, plain, white), _ = found
+    (psnr, ssim, bare, white), _ = found
     name, baseline = done.model, page.say("bicubic")
+    better = f"{psnr - bare.psnr:+.2f} dB" if math.isfinite(psnr) else f"{in_db(bare.psnr)} dB"
     columns = st.columns(2)
-    columns[0].metric("PSNR", f"{psnr:.2f} dB", f"{psnr - plain.psnr:+.2f} dB · {baseline}")
-    columns[1].metric("SSIM", f"{ssim:.4f}", f"{ssim - plain.ssim:+.4f} · {baseline}")
+    columns[0].metric("PSNR", f"{in_db(psnr)} dB", f"{better} · {baseline}")
+    columns[1].metric("SSIM", f"{ssim:.4f}", f"{ssim - bare.ssim:+.4f} · {baseline}")
     st.caption(f"{name}: {Protocol()}. {page.say('judge_white', white=f'{white:.0f}')}")
 
 
@@ -545,13 +569,13 @@ def _measure(page: Page, item: Item, done: Done, content: bytes, name: str) -> A
         original = read_pixels(content, name)
         result = read_pixels(item.target)
         low = read_pixels(item.source)
+        factor = max(1, round(done.width / item.known().width))
+        scores = Protocol().measure(result, original, factor=factor)
+        bare = bicubic(shown(low), done.width, done.height)
+        baseline = Protocol().measure(bare, original, factor=factor)
     except EnlargeError as error:
         reason = str(error).replace("picture in memory", name)
-        return page.say("unreadable", name=name, reason=reason)
-    factor = max(1, round(done.width / item.known().width))
-    scores = Protocol().measure(result, original, factor=factor)
-    plain = bicubic(shown(low), done.width, done.height)
-    baseline = Protocol().measure(plain, original, factor=factor)
+        return page.marked("unreadable", name=name, reason=reason)
     heat, white = heat_map(difference(result, original))
     if done.width * done.height > 16 * MEGA:
         return (scores.psnr, scores.ssim, baseline, white), []

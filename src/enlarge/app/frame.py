@@ -11,7 +11,7 @@ import streamlit as st
 
 from enlarge.app.options import Options
 from enlarge.app.queue import Queue
-from enlarge.app.texts import Language, text
+from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
 from enlarge.app.work import Sentence, Wish, refusal
 from enlarge.errors import EnlargeError
@@ -38,9 +38,24 @@ class Page:
         """A sentence in the visitor's language."""
         return text(self.language, key, **values)
 
+    def marked(self, key: str, **values: Any) -> str:
+        """A sentence as Markdown, in which the words of others, names and reasons, stay as they
+        are.
+        """
+        words = {
+            name: plain(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return self.say(key, **words)
+
     def say_sentence(self, sentence: Sentence) -> str:
         """The same for one that was kept."""
-        return self.say(sentence.key, **sentence.values)
+        return self.marked(sentence.key, **sentence.values)
+
+    def say_error(self, item: Item, error: EnlargeError) -> str:
+        """Why a picture cannot be read, by the name that the visitor gave it."""
+        reason = str(error).replace(str(item.source), item.name)
+        return self.marked("unreadable", name=item.name, reason=reason)
 
     def viewer_texts(self) -> dict[str, str]:
         """The labels of the viewer's controls."""

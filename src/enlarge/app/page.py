@@ -11,7 +11,7 @@ from enlarge.app import comparing, enlarging, planning
 from enlarge.app.frame import Page
 from enlarge.app.options import from_environment
 from enlarge.app.queue import Queue
-from enlarge.app.texts import LANGUAGES, Language, language_of, text
+from enlarge.app.texts import LANGUAGES, Language, language_of, plain, text
 from enlarge.app.visit import Item, Visit
 from enlarge.errors import EnlargeError
 
@@ -82,7 +82,7 @@ def page() -> None:
     try:
         _tabs(frame)
     except EnlargeError as error:  # of the model or the engine: the same for every picture
-        st.error(str(error))
+        st.error(plain(str(error)))
 
 
 def _tabs(page: Page) -> None:

@@ -51,13 +51,16 @@ def show(page: Page, item: Item | None) -> None:
     try:
         plan = _plan(page, item, card, side)
     except EnlargeError as error:
-        left.error(page.say("impossible", reason=str(error)))
+        left.error(page.marked("impossible", reason=str(error)))
         return
-    with right:
-        _numbers(page, card, plan)
-        _proof(page, item, model, card)
-    with left:
-        _drawn(page, item, card, plan)
+    try:
+        with right:
+            _numbers(page, card, plan)
+            _proof(page, item, model, card)
+        with left:
+            _drawn(page, item, card, plan)
+    except EnlargeError as error:  # cut off behind its header
+        left.error(page.say_error(item, error))
 
 
 def _plan(page: Page, item: Item, card: Card, side: int | None) -> Plan:
@@ -139,7 +142,12 @@ def _proof(page: Page, item: Item, model: str, card: Card) -> None:
     upscaler = page.open(find_weights(model))
     seen: list[Any] = []
     with st.spinner(page.say("starting")):
-        tiled = upscaler.upscale(pixels, tile=side, progress=lambda tile: seen.append(tile.total))
+        tiled = upscaler.upscale(
+            pixels,
+            tile=side,
+            memory=page.options.memory,
+            progress=lambda tile: seen.append(tile.total),
+        )
         whole = _whole(upscaler, pixels)
     apart = np.abs(tiled.astype(int) - whole.astype(int))
     st.success(

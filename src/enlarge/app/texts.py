@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 Language = Literal["en", "ko"]
@@ -33,8 +34,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "remove": ("Remove this picture", "이 사진 빼기"),
     "promise_lossless": (
-        "**Nothing is lost.** Colour profile, EXIF, transparency and 16 bits stay.",
-        "**잃는 것이 없습니다.** 색 프로파일, EXIF, 투명도, 16비트가 그대로 남습니다.",
+        "**Nothing is lost unsaid.** Colour profile, EXIF, transparency and 16 bits stay; what a "
+        "format cannot hold is named.",
+        "**말없이 잃는 것이 없습니다.** 색 프로파일, EXIF, 투명도, 16비트가 남고, 형식이 담지 "
+        "못하는 것은 알려 줍니다.",
     ),
     "promise_seamless": (
         "**No seams.** Tiles overlap by what the network can see.",
@@ -78,21 +81,47 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} more files were left out: this page takes {limit} at a time.",
         "파일 {count}개는 받지 않았습니다. 이 페이지는 한 번에 {limit}개까지 받습니다.",
     ),
+    "no_room": (
+        "{name} could not be kept: the disk of the machine that serves this page is full. Try "
+        "again later.",
+        "{name}을(를) 저장하지 못했습니다. 이 페이지를 띄운 컴퓨터의 디스크가 가득 찼습니다. "
+        "나중에 다시 해 보세요.",
+    ),
     "unreadable": ("{reason}", "{name}은(는) 사진으로 읽을 수 없습니다. ({reason})"),
     "impossible": ("{reason}", "이 설정으로는 만들 수 없습니다. ({reason})"),
     "failed": ("It did not work: {reason}", "확대하지 못했습니다: {reason}"),
     # Settings
     "model": ("Model", "모델"),
     "model_help": (
-        "The network that draws the detail. Each is described below it; the default suits most "
-        "photographs.",
-        "세부를 그려 넣는 신경망입니다. 설명은 아래에 있고, 기본 모델이 대부분의 사진에 맞습니다.",
+        "The network that draws the detail. fast and quality are for clean pictures, photo and "
+        "photo-sharp for those that were compressed, printed or filmed.",
+        "세부를 그려 넣는 신경망입니다. fast와 quality는 깨끗한 사진에, photo와 photo-sharp는 "
+        "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
-    "model_facts": (
-        "×{scale}, {parameters} parameters{score}",
-        "×{scale}, 매개변수 {parameters}개{score}",
+    "model_fast": (
+        "For clean pictures, and quick. ×{scale}, {parameters} parameters.",
+        "깨끗한 사진에 맞고 빠릅니다. ×{scale}, 매개변수 {parameters}개.",
     ),
-    "model_score": (", Set5 {psnr} dB (bicubic 28.43)", ", Set5 {psnr} dB (바이큐빅 28.43)"),
+    "model_quality": (
+        "For clean pictures, with more detail, and slower. ×{scale}, {parameters} parameters.",
+        "깨끗한 사진을 더 섬세하게, 느리게 확대합니다. ×{scale}, 매개변수 {parameters}개.",
+    ),
+    "model_photo": (
+        "For compressed pictures, old prints, CCTV and cameras: shows what is there, cleaned. "
+        "×{scale}, {parameters} parameters.",
+        "압축된 사진, 오래된 인화지, CCTV, 카메라 사진에 맞습니다. 있는 것을 깨끗하게 보여 줍니다. "
+        "×{scale}, 매개변수 {parameters}개.",
+    ),
+    "model_photo_sharp": (
+        "As photo, with texture that looks right, and is estimated. ×{scale}, {parameters} "
+        "parameters.",
+        "photo와 같되, 그럴듯한 질감을 추정해 더합니다. ×{scale}, 매개변수 {parameters}개.",
+    ),
+    "model_other": ("×{scale}, {parameters} parameters.", "×{scale}, 매개변수 {parameters}개."),
+    "coarse": (
+        "This is a JPEG of quality {quality}: the model photo is made for compressed pictures.",
+        "화질 {quality}의 JPEG입니다. 압축된 사진에는 photo 모델이 맞습니다.",
+    ),
     "strength": ("Strength of texture", "질감의 세기"),
     "strength_help": (
         "0 is {plain}: what is there, cleaned. 1 is {sharp}: with texture that looks right, and is "
@@ -102,8 +131,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "size": ("Size", "크기"),
     "size_help": (
-        "How many times wider and higher, or the width that you need; the shape stays.",
-        "가로세로를 몇 배로 할지, 또는 필요한 너비를 정합니다. 비율은 그대로입니다.",
+        "How many times wider and higher, or the width that you need; the shape stays. ×1 cleans, "
+        "with photo, and keeps the size.",
+        "가로세로를 몇 배로 할지, 또는 필요한 너비를 정합니다. 비율은 그대로입니다. ×1은 크기를 "
+        "두고 (photo 모델로) 깨끗하게만 합니다.",
     ),
     "to_width": ("Width…", "너비…"),
     "width": ("Width in pixels", "너비 (픽셀)"),
@@ -113,8 +144,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "format": ("Format", "형식"),
     "format_help": (
-        "PNG and TIFF lose nothing. JPEG, WebP and AVIF are smaller.",
-        "PNG와 TIFF는 손실이 없고, JPEG, WebP, AVIF는 파일이 작습니다.",
+        "PNG and TIFF keep every pixel. JPEG, WebP and AVIF are smaller.",
+        "PNG와 TIFF는 모든 픽셀을 그대로 담고, JPEG, WebP, AVIF는 파일이 작습니다.",
     ),
     "quality": ("Quality", "화질"),
     "quality_help": (
@@ -147,6 +178,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "pick": (
         "The part that is previewed. Click, drag, or move it with the arrow keys.",
         "미리 볼 부분입니다. 누르거나 끌거나 화살표 키로 옮기세요.",
+    ),
+    "picked": (
+        "{x} pixels from the left, {y} from the top",
+        "왼쪽에서 {x}픽셀, 위에서 {y}픽셀",
     ),
     "preview_seconds": ("This part took {seconds} s.", "이 부분에 {seconds}초 걸렸습니다."),
     "bicubic": ("Bicubic", "바이큐빅"),
@@ -248,9 +283,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "plan_halo": ("Overlap, each side", "겹침 (한쪽)"),
     "plan_more": ("Computed more than once", "겹쳐 계산한 양"),
     "plan_exact": (
-        "The overlap is the network's whole receptive margin: no pixel of the result can tell "
-        "that there were tiles.",
-        "겹침이 신경망의 수용 여백 전체와 같으므로, 결과의 어느 픽셀에도 타일의 흔적이 없습니다.",
+        "The overlap is the network's whole receptive margin: tiles change nothing but how sums "
+        "are rounded.",
+        "겹침이 신경망의 수용 여백 전체와 같으므로, 타일 때문에 달라지는 것은 반올림뿐입니다.",
     ),
     "plan_halo_only": (
         "This network looks farther than the overlap; beyond it no value was seen to change by "
@@ -285,6 +320,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{second}: {second_seconds}초.",
     ),
 }
+
+
+def plain(words: str) -> str:
+    """Words of others, file names and messages, as Markdown that shows them as they are."""
+    words = re.sub(r"([\\`*_\[\]<>$~|#!&])", r"\\\1", words)
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", words)  # a list's first words
 
 
 def language_of(locale: str | None) -> Language:

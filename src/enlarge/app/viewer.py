@@ -96,15 +96,19 @@ def picker(
     box: tuple[int, int],
     at: tuple[int, int],
     label: str,
+    said: str,
     key: str,
 ) -> tuple[int, int]:
     """A picture of `width` × `height` pixels in which a part of size `box` is picked: its corner,
-    which is `at` until the visitor moves it.
+    which is `at` until the visitor moves it. `said`: what is read out then, with {x} and {y}.
     """
     current = st.session_state.get(key)
     if current and current.get("at"):
         at = _inside(current["at"], (width, height), box)
-    data = {"src": src, "width": width, "height": height, "box": box, "at": at, "label": label}
+    data = {
+        "src": src, "width": width, "height": height, "box": box, "at": at, "label": label,
+        "said": said,
+    }  # fmt: skip
     found = _component("picker")(key=key, data=data, on_at_change=_nothing)
     return _inside(found["at"], (width, height), box) if found.get("at") else at
 
@@ -119,10 +123,12 @@ def plan_view(data: Mapping[str, Any], *, key: str) -> None:
     _component("plan")(key=key, data=dict(data))
 
 
-def pasted(most: int) -> Mapping[str, Any] | None:
+def pasted(most: int, language: str) -> Mapping[str, Any] | None:
     """What was pasted since the last run: `name`, `id`, and `content` in base64, or `size` where
-    it has more than `most` bytes.
+    it has more than `most` bytes. The document is marked as being in that language: this part of
+    the page is always there.
     """
-    found = _component("paste")(key="paste", data={"most": most}, on_file_change=_nothing)
+    data = {"most": most, "language": language}
+    found = _component("paste")(key="paste", data=data, on_file_change=_nothing)
     value: Mapping[str, Any] | None = found.get("file")
     return value

@@ -84,11 +84,14 @@ class Visit:
     def add(self, key: str, name: str, content: bytes | memoryview) -> Item:
         """Take a picture; one that this page does not take is kept with its `problem` alone."""
         name = re.sub(r"[\x00-\x1f/\\]", "_", name) or "picture"
-        place = self.folder / uuid4().hex
-        place.mkdir()
-        source = place / "source"
-        source.write_bytes(content)
-        found = look(source, name, self._options)
+        source = self.folder / uuid4().hex / "source"
+        found: Facts | Sentence
+        try:
+            source.parent.mkdir()
+            source.write_bytes(content)
+            found = look(source, name, self._options)
+        except OSError:
+            found = Sentence("no_room", {"name": name})
         item = Item(key, name, source)
         if isinstance(found, Sentence):
             item.problem = found

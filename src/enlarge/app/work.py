@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,13 @@ class Wish:
 
     def weights(self) -> Weights:
         """The model file: as on the command line, a ×2 model of that name for small factors."""
-        return find_weights(self.model, self.scale, strength=self.strength)
+        if self.strength is not None:
+            found = _mixture(self.model, self.strength)
+            if not found.path.exists():  # the cache was trimmed
+                _mixture.cache_clear()
+                found = _mixture(self.model, self.strength)
+            return found
+        return find_weights(self.model, self.scale)
 
     def label(self) -> str:
         """What its results are called beside others."""
@@ -82,6 +88,12 @@ class Wish:
             progress=progress,
             cancel=cancel,
         )
+
+
+@lru_cache(maxsize=64)
+def _mixture(model: str, strength: float) -> Weights:
+    """Found once: every run of the page asks, and each would read and digest both models."""
+    return find_weights(model, strength=strength)
 
 
 @dataclass(frozen=True)

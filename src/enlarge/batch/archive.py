@@ -18,6 +18,10 @@ from enlarge.media.temporary import TemporaryFile
 from enlarge.media.zooming import stored_zip
 
 _ENCRYPTED = 0x1
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
+    *((lzma.LZMAError,) if (lzma := getattr(zipfile, "lzma", None)) else ()),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class MemberStream:
         """The next bytes. Raises `InputError` where the archive is damaged."""
         try:
             return self._file.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise InputError(f"{self.name}: is damaged in the archive: {error}") from error
 
     def close(self) -> None:
@@ -69,7 +73,7 @@ def list_members(path: Path) -> Iterator[Member | str]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be read as a zip archive ({why})") from error
     for info in sorted(archive.infolist(), key=lambda info: info.filename):

@@ -200,10 +200,11 @@ class Ledger:
         return None if found is None else Row(**dict(found))
 
     @_guarded
-    def claim(self, output: str, wish: Wish) -> Row | None:
+    def claim(self, output: str, wish: Wish, *, overwrite: bool = False) -> Row | None:
         """Take an output upon oneself; None: it is this ledger's own to make now.
 
-        A row: another process has made it meanwhile, or is doing so.
+        A row: another process has made it meanwhile, or is doing so. Raises `OutputError` where
+        somebody changed what is there, unless it is to be overwritten.
         """
         with self._transaction():
             row = self._row(output)
@@ -214,6 +215,11 @@ class Ledger:
                 if row is not None and row.state != "done":  # killed between name and word
                     self._finish(output, str(digest), {})
                 return self._row(output)
+            if state is State.ALTERED and not overwrite:
+                raise OutputError(
+                    f"{self.results / output} was changed since enlarge made it; --overwrite "
+                    "replaces it, -o names another place"
+                )
             values = (wish.source, wish.input, wish.stamp.text, wish.model, wish.settings)
             self._base.execute(
                 "INSERT INTO pictures "

@@ -117,7 +117,7 @@ def enlarge_job(
     if ledger is None or job.source == STREAM:
         return make(job, None)
     wish = wish_of(job, ledger.row(job.name), upscaler, settings)
-    while (row := ledger.claim(job.name, wish)) is not None:
+    while (row := ledger.claim(job.name, wish, overwrite=recipe.overwrite)) is not None:
         if row.state == "done":
             return Kept(job.target, row.width or 0, row.height or 0)
         if not wait:

@@ -77,18 +77,20 @@ def app(
     import os
     from importlib.util import find_spec
 
+    from enlarge.engines.pick import find_place
     from enlarge.memory import parse_size
     from enlarge.weights.catalog import DEFAULT, find_weights
 
     refuse_both(quiet, verbose)
     if port > 65_535:
         raise OptionError(f"--port must be a number from 1 to 65535, got {port}")
-    upload = parse_size(max_upload)
+    upload = parse_size(max_upload, "--max-upload")
     if upload < _MEGA:
         raise OptionError(f"--max-upload must be at least 1MB, got {max_upload!r}")
     if memory is not None:
         parse_size(memory)
-    find_weights(model or DEFAULT)
+    weights = find_weights(model or DEFAULT)
+    find_place(weights.path, weights.card, engine=engine, device=device)
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 

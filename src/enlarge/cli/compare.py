@@ -67,6 +67,7 @@ def compare(
     from dataclasses import asdict
 
     from enlarge.cli import say
+    from enlarge.media.temporary import shortened
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.comparison import (
         difference,
@@ -83,7 +84,7 @@ def compare(
     refuse_both(quiet, verbose)
     folder = first.parent if output is None else output
     stem = f"{first.stem}_vs_{second.stem}"
-    targets = [folder / f"{stem}.png", folder / f"{stem}_difference.png"]
+    targets = [folder / shortened(stem, tail) for tail in (".png", "_difference.png")]
     _check_targets(targets, [first, second, against], overwrite)
     names = ["A", "B", *(["HR"] if against else [])]
     paths = [first, second, *([against] if against else [])]

@@ -31,7 +31,7 @@ def degrade(
     Parameters
     ----------
     source
-        A picture, or a folder of pictures.
+        A picture, or a folder of pictures; of one with a MANIFEST.tsv, what is free to train on.
     output
         A folder: HR/NAME.png and LR/NAME.png are written there.
     chain
@@ -59,7 +59,7 @@ def degrade(
     from enlarge.data.photos import find_pictures
 
     refuse_both(quiet, verbose)
-    pictures = find_pictures(source)
+    pictures = find_pictures(source, without=output)
     names = [path.stem for path in pictures]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -69,7 +69,8 @@ def degrade(
         raise OutputError(
             f"{len(there)} outputs exist, first {there[0]}; --overwrite replaces them"
         )
-    if any(path.resolve() in {t.resolve() for t in there} for path in pictures):
+    replaced = {path.resolve() for path in there}
+    if any(path.resolve() in replaced for path in pictures):
         raise OutputError(f"{output} would overwrite its own inputs; choose another folder")
     for folder in ("HR", "LR"):
         (output / folder).mkdir(parents=True, exist_ok=True)

@@ -126,8 +126,9 @@ def _pace(planned: Planned, upscaler: Upscaler, recipe: Recipe) -> float:
         "width": None,
         "height": None,
         "pyramid": False,  # neither goes to a stream
-        "format": "png" if recipe.options["format"] in ZOOMS else recipe.options["format"],
     }
+    if recipe.options["format"] in ZOOMS:
+        options |= {"format": "png", "quality": None}
     member = planned.job.member
     passed, made = 0.0, 1
     for _ in range(2):

@@ -14,10 +14,11 @@ from enlarge.cli.options import (
     Quiet,
     Switch,
     Verbose,
+    check_report,
     refuse_both,
     whole,
 )
-from enlarge.errors import OptionError, OutputError
+from enlarge.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ def evaluate(
     from enlarge.report import PERCEPTUAL
 
     refuse_both(quiet, verbose)
-    _check_report(report)
+    check_report(report)
     protocol = Protocol(colour, border, modcrop)
     sets = _told_apart({path: find_set(path, scale, modcrop=modcrop) for path in data})
     if cache is None and save is not None:
@@ -138,20 +139,9 @@ def evaluate(
         say("\n" + _table([r for r in results if r.data == found.name], most))
 
 
-def _check_report(report: Path | None) -> None:
-    if report is None:
-        return
-    if report.suffix.lower() not in (".json", ".html"):
-        raise OptionError(f"--report writes .json or .html, got {report}")
-    if not report.parent.is_dir():
-        raise OptionError(f"--report {report}: there is no folder {report.parent}")
-    if report.is_dir():
-        raise OptionError(f"--report {report}: this is a folder; name a file")
-
-
 def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
     """The sets, by the paths that they were given by; each once, and those of equal names called by
-    their paths below the common folder.
+    their paths below the common folder, if need be numbered.
     """
     from dataclasses import replace
 
@@ -164,9 +154,13 @@ def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
     for path, data in known.values():
         alike = [other for other, same in known.values() if same.name == data.name]
         below = path.relative_to(os.path.commonpath([*alike, *(p.parent for p in alike)]))
-        longer = below.with_suffix("").as_posix()
+        longer = below.as_posix().removesuffix(".csv")
         sets.append(replace(data, name=longer) if names.count(data.name) > 1 else data)
-    return sets
+    names = [data.name for data in sets]
+    return [
+        replace(data, name=f"{data.name}-{number}") if names.count(data.name) > 1 else data
+        for number, data in enumerate(sets, 1)
+    ]
 
 
 def _write_report(
@@ -189,7 +183,8 @@ def _write_report(
         alike = [found for found in sets if found.factor == factor]
         text = evaluation_page(document, worst_crops(first, alike, results))
     try:
-        report.write_text(text, encoding="utf-8")
+        # A name that is no UTF-8 is shown by its bytes.
+        report.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"{report}: cannot be written: {error.strerror or error}") from error
 

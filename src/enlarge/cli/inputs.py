@@ -6,6 +6,7 @@ import csv
 import glob
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +15,10 @@ from typing import TYPE_CHECKING
 from enlarge.batch.addresses import WEB, Remote, as_path, is_url
 from enlarge.cli import STREAM
 from enlarge.errors import InputError
+from enlarge.media.naming import OUR_MARK, PICTURES, is_ours
 
 if TYPE_CHECKING:
     from enlarge.batch.archive import Member
-
-PICTURES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "avif", "gif", "bmp"),
-        *("heic", "heif", "hif", "jxl", "jp2"),
-    )
-)
-_OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ def find_inputs(
         if is_url(text):
             rooted += [(found, None) for found in _from_url(Remote(text), suffix, remote)]
             continue
-        rooted += _expand(text, lambda path: _is_ours(path, suffix), folder)
+        rooted += _expand(text, lambda path: is_ours(path, suffix), folder)
     common = _common([root for _, root in rooted if root is not None])
     unique: dict[str, Found] = {}
     for found, root in rooted:
@@ -83,26 +76,26 @@ def _expand(
 ) -> Iterator[tuple[Found, Path | None]]:
     """The inputs that one argument names, each with the root of its tree (None: it lies flat)."""
     path = Path(text)
-    kind = path.suffix.lower()
+    kind, mode = path.suffix.lower(), _mode(path)
     if text == STREAM:
         yield Found(text), None
     elif not text:
         yield Found(text, problem="an input is empty text; expected a file, a folder or -"), None
-    elif path.is_dir():
+    elif stat.S_ISDIR(mode):
         root = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are written
         for found in _from_folder(path, is_ours, folder):
             yield found, root
-    elif path.exists() and kind == ".zip":
+    elif mode and kind == ".zip":
         root = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are written
         for found in _from_archive(path):
             yield found, root
-    elif path.exists() and kind == ".csv":
+    elif mode and kind == ".csv":
         for found in _from_csv(path):
             yield found, None
-    elif path.exists() and not path.is_file():
+    elif mode and not stat.S_ISREG(mode):
         line = f"{text}: is a pipe or a device, not a file; give - and redirect it: enlarge - < …"
         yield Found(text, problem=line), None
-    elif path.exists():
+    elif mode:
         yield Found(text), None
     elif glob.has_magic(text):
         yield from _from_glob(text)
@@ -110,14 +103,33 @@ def _expand(
         from enlarge.cli.commands import COMMANDS
 
         hint = f"; a command comes first: enlarge {text}" if text in COMMANDS else ""
-        yield Found(text, problem=f"{text}: no such file or folder{hint}"), None
+        yield Found(text, problem=f"{text}: {_why_not(path)}{hint}"), None
+
+
+def _mode(path: Path) -> int:
+    """The mode of a file, links followed; 0 where there is none, or none that can be reached."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _why_not(path: Path) -> str:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "no such file or folder"
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return "no such file or folder"
 
 
 def _from_glob(text: str) -> Iterator[tuple[Found, Path | None]]:
     parts = Path(text).parts
     plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(os.path.abspath(Path(*parts[:plain])))  # noqa: PTH100 - links stay
-    matches = sorted(name for name in glob.glob(text, recursive=True) if Path(name).is_file())  # noqa: PTH207
+    names = glob.glob(text, recursive=True)  # noqa: PTH207
+    matches = sorted(name for name in names if stat.S_ISREG(_mode(Path(name))))
     if not matches:
         yield Found(text, problem=f"{text}: no file matches"), None
     for name in matches:
@@ -165,7 +177,7 @@ def _from_csv(path: Path) -> Iterator[Found]:
             yield Found(name)
         elif not name:
             yield Found(f"{path}:{number}", problem=f"{path}: line {number} has no LR")
-        elif not (path.parent / name).is_file():
+        elif not stat.S_ISREG(_mode(path.parent / name)):
             problem = f"{path.parent / name}: no such file ({path}, line {number})"
             yield Found(str(path.parent / name), problem=problem)
         else:
@@ -207,15 +219,19 @@ def _listed(
             continue
         if target is not None and url.startswith(f"{target.url}/") and target.url + "/" != root:
             continue
+        inside = url.removeprefix(root)
+        if url.startswith(root) and (inside.startswith("/") or {"..", "."} & {*inside.split("/")}):
+            yield Found(url, problem=f"{found}: its name leads out of the folder, and is not taken")
+            continue
         stem = url.rpartition(".")[0]
-        cuts = [m.start() for m in _OUR_MARK.finditer(stem) if m.end() == len(stem)]
+        cuts = [m.start() for m in OUR_MARK.finditer(stem) if m.end() == len(stem)]
         if suffix and stem.endswith(suffix):
             cuts.append(len(stem) - len(suffix))
         if suffix and any(stem[:cut] in names for cut in cuts):
             ours += 1
             continue
         count += 1
-        below = Path(url.removeprefix(root)).parent if url.startswith(root) else Path()
+        below = Path(inside).parent if url.startswith(root) else Path()
         yield Found(url, below=below, scanned=bool(suffix))
     if not count:
         skipped = f" but {ours} that enlarge made" if ours else ""
@@ -251,7 +267,11 @@ def _from_folder(
         )
         for name in sorted(names):
             path = here / name
-            if path.suffix.lower() not in PICTURES or name.startswith("._") or not path.is_file():
+            if (
+                path.suffix.lower() not in PICTURES
+                or name.startswith("._")
+                or not stat.S_ISREG(_mode(path))
+            ):
                 continue
             if is_ours(path):
                 ours += 1
@@ -262,20 +282,3 @@ def _from_folder(
     if not count and not problems:
         skipped = f" but {ours} that enlarge made" if ours else ""
         yield Found(str(folder), problem=f"{folder}: no pictures in this folder{skipped}")
-
-
-def _is_ours(path: Path, suffix: str) -> bool:
-    """Whether a picture is named as an output of one that lies beside it."""
-    stem = path.stem
-    cuts = [match.start() for match in _OUR_MARK.finditer(stem) if match.end() == len(stem)]
-    if suffix and stem.endswith(suffix):
-        cuts.append(len(stem) - len(suffix))
-    return any(
-        path.with_name(stem[:cut] + other).exists()
-        for cut in cuts
-        if cut
-        for other in PICTURES | {path.suffix, path.suffix.swapcase()} | _UPPER
-    )
-
-
-_UPPER = frozenset(suffix.upper() for suffix in PICTURES)

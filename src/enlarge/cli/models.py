@@ -15,7 +15,7 @@ def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = Fal
     json
         Print the whole cards as JSON.
     verbose
-        Also say where each file lies, its data and its licence.
+        Also say where each file lies, what it was trained on, and the licences of that.
     quiet
         Print the names alone.
 
@@ -50,9 +50,11 @@ def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = Fal
     for row, extra in zip(rows, [None, *found], strict=True):
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if verbose and extra is not None:
-            for key in ("network", "data", "licence", "recipe", "hours"):
-                say(f"    {key.ljust(7)}  {getattr(extra.card, key) or 'not said'}")
-            say(f"    file     {extra.path}")
+            words = {"network": "network", "data": "trained on", "licence": "which are under",
+                     "recipe": "recipe", "hours": "hours"}  # fmt: skip
+            for key, word in words.items():
+                say(f"    {word.ljust(15)}  {getattr(extra.card, key) or 'not said'}")
+            say(f"    {'file'.ljust(15)}  {extra.path}")
 
 
 def _scores(scores: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -21,6 +22,18 @@ def refuse_both(quiet: bool, verbose: bool) -> None:
     """Raise `OptionError` for --quiet with --verbose."""
     if quiet and verbose:
         raise OptionError("--quiet and --verbose contradict each other; give one of them")
+
+
+def check_report(report: Path | None) -> None:
+    """Raise `OptionError` for a --report that cannot be written when the work is done."""
+    if report is None:
+        return
+    if report.suffix.lower() not in (".json", ".html"):
+        raise OptionError(f"--report writes .json or .html, got {report}")
+    if not report.parent.is_dir():
+        raise OptionError(f"--report {report}: there is no folder {report.parent}")
+    if report.is_dir():
+        raise OptionError(f"--report {report}: this is a folder; name a file")
 
 
 def whole(least: int) -> Any:

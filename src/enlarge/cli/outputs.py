@@ -27,7 +27,8 @@ def is_folder(output: str) -> bool:
             output.endswith("/") or not Remote(output).suffix or Remote(output).root.url == output
         )
     path = Path(output)
-    return path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix
+    named = output.endswith(("/", os.sep)) or not path.suffix
+    return named or os.path.isdir(path)  # noqa: PTH112 - also where it cannot be asked
 
 
 def is_archive(output: str) -> bool:
@@ -154,7 +155,7 @@ def check_alone(job: Job, taken: dict[Path | str, Job]) -> None:
 def missing_folders(folder: Path) -> list[Path]:
     """The folders that would have to be made for `folder` to exist, the outermost first."""
     missing: list[Path] = []
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - also no access
         missing.insert(0, folder)
         folder = folder.parent
     return missing

@@ -100,18 +100,25 @@ def make_plan(
     check_wishes(output, suffix=request.suffix, count=len(found), json=request.json)
     with contextlib.ExitStack() as stack:
         ledger = _opened(home, results, stack)
-        plan = _looked_at(found, request, kind, factor, _made(results, ledger))
+        made = _made(results, ledger)
+        plan, ours = _looked_at(found, request, kind, factor, made)
         # Before the ledger is read: what another process makes after this does not count as there.
         there = frozenset(_there(plan))
         ledger = ledger or _opened(home, results, stack)
         if ledger is not None:
             plan = _compared(plan, ledger, upscaler, recipe)
         everything = [*plan.todo, *(planned for planned, _ in plan.kept)]
-        inputs = [str(item.member.archive) if item.member else item.path for item in found]
+        # Those of other rounds and other plans too: no result may replace an input.
+        ours |= {item.path for item in every if item.scanned and _known_as(item.path) in made}
+        inputs = [
+            str(item.member.archive) if item.member else item.path
+            for item in every
+            if item.path not in ours
+        ]
         jobs = [item.job for item in everything]
         check_outputs(jobs, inputs, overwrite=request.overwrite, there=there)
         if output is not None and is_archive(output):
-            _check_archive(Path(output), inputs, ledger, overwrite=request.overwrite)
+            _check_archive(Path(output), jobs, inputs, ledger, overwrite=request.overwrite)
     _check_streams([item.job for item in everything], request)
     _check_disks(plan, output)
     return plan
@@ -156,9 +163,11 @@ def _known_as(name: str) -> str:
 
 def _looked_at(
     found: Sequence[Found], request: Request, kind: str, factor: int, made: frozenset[str]
-) -> Plan:
-    """The plan so far as each input's header tells."""
-    plan, ours = Plan(), 0
+) -> tuple[Plan, set[str]]:
+    """The plan so far as each input's header tells, and the inputs that a scan found and enlarge
+    made.
+    """
+    plan, ours = Plan(), set[str]()
     unsuited: list[OptionError] = []
     extension = WRITABLE[kind].suffixes[0]
     for item in found:
@@ -166,7 +175,7 @@ def _looked_at(
             plan.failed.append(Failure(item.path, item.problem))
             continue
         if item.scanned and _known_as(item.path) in made:
-            ours += 1
+            ours.add(item.path)
             continue
         try:
             looked = _look(item, request, kind, factor)
@@ -178,7 +187,7 @@ def _looked_at(
             plan.failed.append(Failure(item.path, str(error)))
             continue
         if looked is None and not _is_read_later(item):
-            ours += 1
+            ours.add(item.path)
             continue
         facts, outlook = looked or (None, None)
         suffix = request.suffix or ""
@@ -191,9 +200,9 @@ def _looked_at(
         raise unsuited[0]  # an option that suits no picture is a wrong one
     if ours and not plan.todo and not plan.failed:
         where = ", ".join(request.inputs)
-        line = f"{where}: no pictures in this folder but {ours} that enlarge made"
+        line = f"{where}: no pictures in this folder but {len(ours)} that enlarge made"
         plan.failed.append(Failure(where, f"{line}; a glob takes those too"))
-    return replace(plan, ours=ours)
+    return replace(plan, ours=len(ours)), ours
 
 
 def _is_read_later(found: Found) -> bool:
@@ -281,11 +290,22 @@ def _refuse_other(row: Row, wish: Wish | None, job: Job) -> None:
 
 
 def _check_archive(
-    target: Path, inputs: Sequence[str], ledger: Ledger | None, *, overwrite: bool
+    target: Path,
+    jobs: Sequence[Job],
+    inputs: Sequence[str],
+    ledger: Ledger | None,
+    *,
+    overwrite: bool,
 ) -> None:
-    """Refuse a zip that cannot be, with `OutputError`."""
+    """Refuse a zip that cannot be, with `OutputError`. One of ours may be replaced by one that
+    holds as much.
+    """
     ours = None if ledger is None else ledger.archive_digest(target.name)
     is_ours = ours is not None and target.is_file() and file_digest(target) == ours
+    if is_ours and ledger is not None:
+        names = {as_text(job.name) for job in jobs}
+        rows = ledger.rows().items()
+        is_ours = all(name in names for name, row in rows if row.digest or row.sealed)
     check_outputs([Job(target.name, str(target), replace=is_ours)], inputs, overwrite=overwrite)
 
 

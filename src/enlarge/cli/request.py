@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from enlarge.batch.addresses import is_url
 from enlarge.cli import STREAM
+from enlarge.cli.options import check_report
 from enlarge.cli.outputs import (
     check_wishes,
     is_archive,
@@ -84,7 +86,7 @@ def checked_format(request: Request) -> str:
         count=len(request.inputs),
         json=request.json,
     )
-    _check_report(request.report)
+    check_report(request.report)
     if request.watch:
         _check_watch(request)
     if request.cluster is not None:
@@ -99,10 +101,11 @@ def checked_format(request: Request) -> str:
         raise OptionError(
             f"--pyramid and {other} contradict each other: only a .tif file holds one"
         )
-    if kind == "dzi" and request.output is not None and is_archive(request.output):
+    output = request.output
+    if kind == "dzi" and output is not None and (is_archive(output) or is_url(output)):
         raise OptionError(
-            f"--format dzi and -o {request.output} contradict each other: its tiles lie beside it; "
-            "take szi, which holds them"
+            f"--format dzi and -o {output} contradict each other: its tiles lie beside it; take "
+            "szi, which holds them"
         )
     if kind in ZOOMS and request.output == STREAM:
         raise OptionError(f"{kind} is not written to standard output; use -o FILE.{kind}")
@@ -115,15 +118,6 @@ def checked_format(request: Request) -> str:
                 "--quality, or choose jpg, webp or avif with --format or -o"
             )
     return kind
-
-
-def _check_report(report: Path | None) -> None:
-    if report is None:
-        return
-    if report.suffix.lower() not in (".json", ".html"):
-        raise OptionError(f"--report writes .json or .html, got {report}")
-    if not report.parent.is_dir():
-        raise OptionError(f"--report {report}: there is no folder {report.parent}")
 
 
 def _check_watch(request: Request) -> None:

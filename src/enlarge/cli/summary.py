@@ -17,12 +17,10 @@ from enlarge.cli.outputs import is_archive
 from enlarge.cli.planning import Failure, Plan, Planned
 from enlarge.cli.request import Request
 from enlarge.errors import OutputError
-from enlarge.media.jpeg import quality_of
+from enlarge.media.jpeg import COARSE, quality_of
 from enlarge.memory import format_size
 from enlarge.upscaler import Done
 
-COARSE = 85
-"""JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
 SCREEN = 20
 """Inputs of which the lines are still to be seen at the end: beyond, failures are listed again."""
 

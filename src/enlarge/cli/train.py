@@ -56,9 +56,10 @@ def train(
     if len(several) > 1:
         raise OptionError(f"{' and '.join(several)} contradict each other; give one of them")
     try:
+        from enlarge.training.config import as_yaml, load_config
         from enlarge.training.config import fast_dev_run as shortened
-        from enlarge.training.config import load_config
         from enlarge.training.fit import RUNS, check_run, fit, is_helper
+        from enlarge.training.material import check_sources
         from enlarge.training.result import has_model, write_model
         from enlarge.training.watching import LAST
     except ImportError as error:
@@ -71,12 +72,13 @@ def train(
     if fast_dev_run:
         config = shortened(config)
     if verbose:
-        say(str(config))
+        say(as_yaml(config).rstrip())
     with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
         run = RUNS / config.name
         try:
             if not fast_dev_run and not is_helper():
                 check_run(config, run, resume, overwrite)
+                check_sources(config)
                 _check_memory(config)
             with counting("check", shown=not quiet) as watch:
                 fit(config, resume=resume, overwrite=overwrite, trial=fast_dev_run, watch=watch)

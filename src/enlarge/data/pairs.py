@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from enlarge.data.photos import Pair, bicubic_pair, list_photos, read_rgb
+from enlarge.data.photos import Pair, bicubic_pair, list_photos, read_rgb, upright_size
 from enlarge.errors import DataError
 from enlarge.media.formats import FORMATS
 from enlarge.media.libvips import explain
@@ -71,6 +71,11 @@ def find_pairs(source: Source) -> Found:
             )
         found = _matched(Path(source["lr"]), Path(source["hr"]))
     elif Path(source).suffix.lower() == ".csv":
+        if not Path(source).exists():
+            raise DataError(
+                f"{source}: no such csv; name yours, data.pairs=CSV, or only pictures, "
+                "data.photos=FOLDER 'data.pairs=[]'"
+            )
         found = _from_csv(Path(source))
     elif Path(source).is_dir():
         inside = {p.name.lower(): p for p in Path(source).iterdir() if p.is_dir()}
@@ -89,11 +94,11 @@ def find_pairs(source: Source) -> Found:
 def _from_csv(path: Path) -> Found:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a csv ({error})") from error
     if not rows or "HR" not in rows[0]:
-        got = ",".join(rows[0]) if rows else "no rows"
+        got = ",".join(map(str, rows[0])) if rows else "no rows"
         raise DataError(f"{path}: expected a csv with the columns LR,HR, got {got}")
     pairs, orphans = [], []
     for line, row in enumerate(rows, 2):
@@ -169,7 +174,7 @@ def _check(pair: PairFiles, scale: int, least: int) -> str:
 
 
 def _facts(path: Path, *, strict: bool) -> tuple[int, int]:
-    """Width and height, once every pixel was decoded. Raises `DataError`."""
+    """Width and height, upright, once every pixel was decoded. Raises `DataError`."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     try:
@@ -180,7 +185,7 @@ def _facts(path: Path, *, strict: bool) -> tuple[int, int]:
         image.avg()
     except pyvips.Error as error:
         raise DataError(f"{path} cannot be read as a picture: {explain(error)}") from error
-    return image.width, image.height
+    return upright_size(image)
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -6,6 +6,7 @@ The low-resolution picture is made from the high-resolution one by MATLAB's bicu
 from __future__ import annotations
 
 import csv
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge.data.degradations import Chain
 from enlarge.errors import DataError
+from enlarge.media.naming import is_ours
 from enlarge.media.resample import imresize
 
 Pixels = NDArray[np.uint8]
@@ -56,11 +58,15 @@ class Pairs(Sequence[Pair]):
         return self.at(range(len(self))[index])
 
 
-def list_photos(folder: Path, parts: Sequence[str] | None) -> list[Path]:
+def list_photos(
+    folder: Path, parts: Sequence[str] | None, *, without: Path | None = None
+) -> list[Path]:
     """The pictures of a folder; of those in its MANIFEST.tsv, only the named parts.
 
-    With a manifest that has a `part` column, `parts` None means `free`. Raises `DataError` when
-    nothing is left.
+    With a manifest that has a `part` column, `parts` None means `free`. Without one they are all
+    those in it and in the folders in it, but for what enlarge made of one that lies beside it, and
+    for what lies below `without`. Raises `DataError` when nothing is left, and where a folder's
+    name says that it holds low-resolution pictures.
     """
     manifest = folder / MANIFEST
     if manifest.is_file():
@@ -69,38 +75,70 @@ def list_photos(folder: Path, parts: Sequence[str] | None) -> list[Path]:
         wanted = set(parts or ["free"])
         found = [folder / row["file"] for row in rows if row.get("part", "free") in wanted]
     else:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+        found = _scanned(folder, without)
     if not found:
+        if not manifest.is_file():
+            raise DataError(f"no photographs in {folder}; expected {', '.join(_SUFFIXES)}")
+        there = ", ".join(sorted({row.get("part", "free") for row in rows}))
         raise DataError(
-            f"no photographs in {folder}"
-            + (f" whose part is one of {sorted(wanted)}" if manifest.is_file() else "")
-            + "; give data.photos a folder of pictures (and data.parts names of its manifest)"
+            f"no photographs in {folder} whose part is one of {sorted(wanted)}; its manifest has: "
+            f"{there or 'nothing'}"
         )
     return found
 
 
-def find_pictures(source: Path) -> list[Path]:
-    """A picture, or all those of a folder by name, whatever a manifest says. Raises `DataError`."""
+def _scanned(folder: Path, without: Path | None) -> list[Path]:
+    found = []
+    for where, folders, names in os.walk(folder):
+        here = Path(where)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name != ".enlarge"
+            and not name.endswith((".parts", ".part", "_files"))
+            and (without is None or (here / name).resolve() != without.resolve())
+        )
+        for name in folders:
+            if name.lower() == "lr" or "_lr_" in f"{name.lower()}_":
+                raise DataError(
+                    f"{here / name} holds low-resolution pictures by its name; name the folder of "
+                    "the originals, or give both to data.pairs"
+                )
+        for path in map(here.joinpath, sorted(names)):
+            is_picture = path.suffix.lower() in _SUFFIXES and not path.name.startswith("._")
+            if is_picture and not is_ours(path):
+                found.append(path)
+    return sorted(found)
+
+
+def find_pictures(source: Path, *, without: Path | None = None) -> list[Path]:
+    """A picture, or those of a folder as `list_photos` finds them. Raises `DataError`."""
     if source.is_file():
         return [source]
     if not source.is_dir():
         raise DataError(f"{source}: no such picture or folder")
-    found = sorted(p for p in source.iterdir() if p.suffix.lower() in _SUFFIXES)
-    if not found:
-        raise DataError(f"{source} holds no pictures ({', '.join(_SUFFIXES)})")
-    return found
+    return list_photos(source, None, without=without)
 
 
 def read_rgb(path: Path) -> Pixels:
-    """A picture as uint8 H×W×3 sRGB; alpha is dropped. Raises `DataError` naming the file."""
+    """A picture as uint8 H×W×3 sRGB, upright; alpha is dropped. Raises `DataError` naming the
+    file.
+    """
     try:
-        image = pyvips.Image.new_from_file(str(path), fail_on="error").colourspace("srgb")
+        image = pyvips.Image.new_from_file(str(path), fail_on="error").autorot()
+        image = image.colourspace("srgb")
         if image.hasalpha():
             image = image.flatten()
         pixels: Pixels = image.cast("uchar").numpy()
     except pyvips.Error as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
     return pixels
+
+
+def upright_size(image: pyvips.Image) -> tuple[int, int]:
+    """Width and height of a picture once it is turned as its EXIF says."""
+    turned = image.get_typeof("orientation") and 5 <= image.get("orientation") <= 8
+    return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def crop_to_multiple(high: Pixels, factor: int) -> Pixels:
@@ -118,8 +156,10 @@ def to_degrade(name: str, high: Pixels, scale: int, chain: Chain) -> Pair:
 def bicubic_pair(path: Path, scale: int) -> Pair:
     """The pair that the field trains on: HR as it is, LR by MATLAB's bicubic."""
     high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
-    height, width = high.shape[:2]
-    return Pair(path.stem, imresize(high, height // scale, width // scale), high)
+    height, width = (side // scale for side in high.shape[:2])
+    if not height or not width:  # less than a pixel: too small for any patch
+        return Pair(path.stem, np.zeros((height, width, 3), np.uint8), high)
+    return Pair(path.stem, imresize(high, height, width), high)
 
 
 def chained_pair(path: Path, scale: int, chain: Chain) -> Pair:

@@ -26,7 +26,7 @@ import pyvips
 from enlarge.data.degradations import Chain
 from enlarge.data.pairs import PairFiles, Watch, digest_of, load_pair, threads_for
 from enlarge.data.patches import grid
-from enlarge.data.photos import Pair, Pairs, Pixels, to_degrade
+from enlarge.data.photos import Pair, Pairs, Pixels, to_degrade, upright_size
 from enlarge.errors import DataError
 from enlarge.media.libvips import explain
 from enlarge.media.temporary import take_lock
@@ -48,6 +48,11 @@ class Entry:
     high_at: int
     stamp: str
     digest: str
+
+    @property
+    def of_two(self) -> bool:
+        """Whether it was decoded from two files, or LR was made of HR."""
+        return " " in self.stamp
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def _low_size(pair: PairFiles, scale: int) -> tuple[int, int]:
     except pyvips.Error as error:
         raise DataError(f"{path} cannot be read as a picture: {explain(error)}") from error
     shrink = 1 if pair.low else scale
-    return image.height // shrink, image.width // shrink
+    width, height = upright_size(image)
+    return height // shrink, width // shrink
 
 
 def write_store(

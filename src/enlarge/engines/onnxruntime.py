@@ -9,6 +9,7 @@ f16 converts the whole network but not those conversions; f32 on CUDA is IEEE's,
 
 from __future__ import annotations
 
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -23,11 +24,13 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from enlarge.engines.kept import Kept
-from enlarge.engines.protocol import LEVELS, warn_of_overflow
+from enlarge.engines.protocol import LEVELS, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 _TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 _OLDEST, _OPSET, _IR = 13, 18, 9
+_SILENCING = threading.Lock()
+"""What is warned of is the process's: of two that silence it, the second would keep the silence."""
 _SILENT = 4  # only what is fatal is logged: the rest is raised, or falls back on purpose
 _ON_CPU, _ON_GPU = 2.5, 0.3
 """Appetite: measured 1.4 (EDSR) to 2.3 (SwinIR) on a CPU; on a GPU, pixels on their way."""
@@ -98,7 +101,7 @@ def _start(
     settings.enable_mem_pattern = False  # it doubles the memory of some networks, and saves no time
     settings.log_severity_level = _SILENT
     providers = {provider: options, f"CPU{_END}": {}}
-    with warnings.catch_warnings():
+    with _SILENCING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of providers that are not there: said below
         session = ort.InferenceSession(
             content, settings, providers=list(providers.items()), enable_fallback=0
@@ -189,7 +192,7 @@ class OnnxRuntimeEngine:
             return onnx.load(self._path)
         except (DecodeError, OSError, ValueError) as error:
             raise EngineError(
-                f"{self._path}: ONNX Runtime cannot read it ({_first(error)})"
+                f"{self._path}: ONNX Runtime cannot read it ({first_line(error)})"
             ) from error
 
 
@@ -230,7 +233,7 @@ def _with_pixels(
     checked: bool,
 ) -> onnx.ModelProto:
     """The network between pixels: `pixels` (1, h, w, channels) in, `enlarged` out, and where it is
-    `checked` a last output that sums what is unclamped. Needs opset 11, older models are lifted.
+    `checked` a last output that sums what is unclamped. Needs opset 13; older models are lifted.
     """
     if next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0) < _OLDEST:
         model = version_converter.convert_version(model, _OPSET)
@@ -303,7 +306,7 @@ def _in_f16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The network with weights and activations in f16, its input and output as they were."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with warnings.catch_warnings():
+    with _SILENCING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of every weight that f16 cannot hold exactly
         converted: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
     return converted
@@ -316,11 +319,5 @@ def _wrapped(error: Exception, verb: str) -> EngineError:
         words in text
         for words in ("Failed to allocate", "bad_alloc", "out of memory", "OUTOFMEMORY")
     ):
-        return EngineMemoryError(f"ONNX Runtime ran out of memory: {_first(error)}")
-    return EngineError(f"ONNX Runtime could not {verb} the network: {_first(error)}")
-
-
-def _first(error: Exception) -> str:
-    return next(
-        (line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"
-    )
+        return EngineMemoryError(f"ONNX Runtime ran out of memory: {first_line(error)}")
+    return EngineError(f"ONNX Runtime could not {verb} the network: {first_line(error)}")

@@ -55,9 +55,9 @@ class OpenVinoEngine:
 
     name, device, appetite = "openvino", "cpu", 1.0
 
-    def __init__(self, model: Path, scale: int, precision: str, threads: int) -> None:
+    def __init__(self, model: Path, precision: str, threads: int) -> None:
         self.precision = precision
-        self._path, self._scale, self._threads = model, scale, threads
+        self._path, self._threads = model, threads
         self._kept: Kept[ov.CompiledModel] = Kept()
         self._overflowed = False
         self._read()
@@ -80,7 +80,10 @@ class OpenVinoEngine:
                 warn_of_overflow(self.precision)
             key = (width, height, channels, source.name, target.name, clamped)
             compiled = self._kept.get((*key, precision), lambda: self._compiled(*key, precision))
-            return compiled.create_infer_request()
+            try:
+                return compiled.create_infer_request()
+            except RuntimeError as error:
+                raise _wrapped(error, "prepare") from error
 
         return OpenVinoSession(request, self.precision)
 
@@ -100,7 +103,10 @@ class OpenVinoEngine:
     ) -> ov.CompiledModel:
         # NaN and infinity come from low precision; f32 runs are spared the check.
         checked = precision in ("bf16", "f16")
-        graph = self._graph(width, height, channels, source, target, clamped, checked)
+        try:
+            graph = self._graph(width, height, channels, source, target, clamped, checked)
+        except RuntimeError as error:  # shapes that cannot be
+            raise _wrapped(error, f"prepare, for tiles of {width}×{height},") from error
         return self._compile(graph, "f32" if precision == "int8" else precision)
 
     def _read(self) -> ov.Model:

@@ -80,7 +80,7 @@ def pick_engine(
         return OnnxRuntimeEngine(model, device, precision, threads)
     from enlarge.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(model, card.scale, precision, threads)
+    return OpenVinoEngine(model, precision, threads)
 
 
 def find_place(model: Path, card: Card, *, engine: str = "auto", device: str = "auto") -> Place:
@@ -110,7 +110,10 @@ def _check_words(engine: str, device: str, precision: str, threads: int) -> None
 
 def _place(model: Path, card: Card, engine: str, device: str) -> Place:
     if engine != "auto":
-        return _on(engine, device)
+        place = _on(engine, device)
+        if engine == "torch":
+            _check_network(model, card)
+        return place
     if device == "cpu":
         return _on("openvino", device)
     if device == "auto":
@@ -139,14 +142,34 @@ def _on_gpu(engine: str, model: Path, card: Card, device: str) -> Place:
     if place.device == "cpu":
         raise EngineError(f"{_TITLES[engine]} finds no GPU")
     if engine == "torch":
-        from enlarge.engines.torch import has_network, parameters_of
-
-        if not has_network(model, card):
-            raise EngineError(
-                f"torch needs the network of {model.name} in {parameters_of(model)}, "
-                "which is not there"
-            )
+        if "int8" in card.precisions:
+            raise EngineError(f"torch does not compute in int8, as {model.name} does")
+        _check_network(model, card)
     return place
+
+
+def _check_network(model: Path, card: Card) -> None:
+    """Raise `EngineError` where what lies beside a model for torch is not its network, and
+    `OptionError` for a model in int8.
+    """
+    from enlarge.engines.torch import has_network, parameters_of
+
+    beside = parameters_of(model)
+    if "int8" in card.precisions:
+        raise OptionError(
+            f"{model.name} is stored in int8: int8 and torch contradict each other; take "
+            "--engine openvino or onnxruntime"
+        )
+    if not beside.is_file():
+        raise EngineError(
+            f"{beside}: not there; torch reads the network from the .safetensors file beside the "
+            "model. Put it there, or take --engine openvino or onnxruntime"
+        )
+    if not has_network(model, card):
+        raise EngineError(
+            f"{beside} does not hold the network of {model.name}; export both from one model, or "
+            "take --engine openvino or onnxruntime"
+        )
 
 
 def _on(engine: str, device: str) -> Place:
@@ -162,6 +185,10 @@ def _on(engine: str, device: str) -> Place:
             f"{_TITLES[engine]} has no device {device} here; it has: {', '.join(there)}"
         )
     device = matching[0] if matching else device
+    if engine == "torch" and device != "cpu":
+        from enlarge.engines.torch import check_device
+
+        check_device(device)
     return Place(engine, device, _precisions_on(engine, device))
 
 
@@ -177,7 +204,7 @@ def _devices(engine: str) -> list[str]:
 
             return devices()
         import enlarge.engines.openvino  # noqa: F401 - whether it can be imported
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a library of it is missing
         raise EngineError(
             f"{_TITLES[engine]} cannot be imported ({error}); install it: {_INSTALL[engine]}"
         ) from error
@@ -207,8 +234,6 @@ def _precision(place: Place, card: Card, wish: str, deep: bool) -> str:
         raise OptionError(
             f"{card.name} is not stored in int8 (its card lists {', '.join(card.precisions)}); "
             "take a model that is, or another --precision"
-            if "int8" not in card.precisions
-            else "--precision int8 and torch contradict each other; take --engine openvino"
         )
     if wish not in computed and computed == ("int8",):
         raise OptionError(

@@ -66,6 +66,13 @@ class Engine(Protocol):
         """Let go of what is kept in the process's memory; returns whether there was anything."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that says something."""
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"
+    )
+
+
 def warn_of_overflow(precision: str) -> None:
     """Say that a tile had to be repeated."""
     warnings.warn(

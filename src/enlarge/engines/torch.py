@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from enlarge.engines.protocol import LEVELS, warn_of_overflow
+from enlarge.engines.protocol import LEVELS, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
 from enlarge.networks import build
 from enlarge.weights.card import Card
@@ -42,6 +42,16 @@ def devices() -> list[str]:
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return [*(cuda if torch.cuda.is_available() else []), *mps, "cpu"]
+
+
+def check_device(device: str) -> None:
+    """Raise `EngineError` where torch does not compute on a device that it counts: it was not built
+    for that one, or somebody else has it.
+    """
+    try:
+        (torch.zeros(1, device=device) + 1).item()
+    except (RuntimeError, AssertionError) as error:  # the latter from a build without CUDA
+        raise EngineError(f"torch does not compute on {device}: {first_line(error)}") from error
 
 
 def precisions(device: str) -> tuple[str, ...]:
@@ -63,7 +73,7 @@ def parameters_of(model: Path) -> Path:
 
 
 def has_network(model: Path, card: Card) -> bool:
-    """Whether what lies beside a model is its network, in the same numbers."""
+    """Whether what lies beside a model is its network, as far as the cards tell."""
     beside = parameters_of(model)
     try:
         theirs = read_card(beside) if beside.is_file() else None
@@ -162,7 +172,7 @@ def _load(path: Path, device: str) -> nn.Module:
             f"{path}: the network does not fit into the memory of {device}"
         ) from error
     except (OptionError, WeightsError, SafetensorError, OSError, RuntimeError) as error:
-        raise EngineError(f"{path}: torch cannot build the network: {_first(error)}") from error
+        raise EngineError(f"{path}: torch cannot build the network: {first_line(error)}") from error
 
 
 def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
@@ -242,20 +252,14 @@ def _wrapping(device: str) -> Iterator[None]:
             if device.startswith("cuda"):
                 torch.cuda.empty_cache()  # fragments of larger tiles, which smaller ones can use
             raise EngineMemoryError(
-                f"torch ran out of memory on {device}: {_first(error)}"
+                f"torch ran out of memory on {device}: {first_line(error)}"
             ) from error
         raise EngineError(
-            f"torch could not run the network on {device}: {_first(error)}"
+            f"torch could not run the network on {device}: {first_line(error)}"
         ) from error
 
 
 def _tells_of_memory(text: str) -> bool:
     return any(
         words in text for words in ("out of memory", "not enough memory", "t allocate memory")
-    )
-
-
-def _first(error: Exception) -> str:
-    return next(
-        (line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"
     )

@@ -10,17 +10,21 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyvips
 
+from enlarge.errors import InputError
 from enlarge.media.metadata import Metadata
 
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _MOST_SEGMENT = 65_533
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _MOST_TEXT = 1 << 22
-"""Bytes of a text that is kept."""
+"""Bytes, unpacked, of all texts of a picture that are kept."""
+_MOST_UNPACKED = 1 << 26
+"""And that a picture may have: libpng unpacks and holds them all before it gives the first row."""
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -44,46 +48,73 @@ def png_insert(metadata: Metadata) -> bytes:
     return out
 
 
-def png_texts(file: BinaryIO) -> list[tuple[str, str]]:
+def png_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
     """The texts of a PNG (section 11.3.3 of its specification), by their keys and in their order,
-    without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays.
+    without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays. Beyond
+    4 MiB in all they are left out, and the second value is False.
     """
-    before = file.tell()
     found: list[tuple[str, str]] = []
+    left = _MOST_TEXT
+    for kind, key, rest in _text_chunks(file):
+        parts = list(_unpacked(kind, rest)) if key != b"XML:com.adobe.xmp" else []
+        text = b"".join(parts)
+        left -= len(text)
+        if parts and left >= 0:
+            coding = "utf-8" if kind == b"iTXt" else "latin-1"
+            found.append((key.decode("latin-1"), text.decode(coding, "replace")))
+    return found, left >= 0
+
+
+def check_texts(file: BinaryIO) -> None:
+    """Raise `InputError` where the texts of a PNG take more than 64 MiB once they are unpacked."""
+    total = 0
+    for kind, _, rest in _text_chunks(file):
+        for part in _unpacked(kind, rest):
+            total += len(part)
+            if total > _MOST_UNPACKED:
+                raise InputError(
+                    "the texts in this PNG take more than 64 MB; it was made to do harm, or its "
+                    "texts have to be taken out of it"
+                )
+
+
+def _text_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Kind, key and what stands behind it, of every text; the file's position stays."""
+    before = file.tell()
     file.seek(8)
     try:
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            if kind in _TEXTS and length <= _MOST_TEXT:
-                key, _, rest = file.read(length).partition(b"\0")
-                text = _text_of(kind, rest)
-                if text is not None and key != b"XML:com.adobe.xmp":
-                    found.append((key.decode("latin-1"), text))
-                file.seek(4, os.SEEK_CUR)
-            elif kind == b"IEND":
+            if kind == b"IEND":
                 break
-            else:
-                file.seek(length + 4, os.SEEK_CUR)
+            if kind in _TEXTS:
+                key, _, rest = file.read(length).partition(b"\0")
+                yield kind, key, rest
+                length = 0
+            file.seek(length + 4, os.SEEK_CUR)
     finally:
         file.seek(before)
-    return found
 
 
-def _text_of(kind: bytes, rest: bytes) -> str | None:
-    """What stands behind a chunk's key; None where it is damaged, or too long once unpacked."""
-    if kind == b"tEXt":
-        return rest.decode("latin-1")
-    packed = kind == b"zTXt" or rest[:1] == b"\1"
-    text = rest[1:] if kind == b"zTXt" else b"\0".join(rest[2:].split(b"\0", 2)[2:])
-    if packed:
-        unpacking = zlib.decompressobj()
+def _unpacked(kind: bytes, rest: bytes) -> Iterator[bytes]:
+    """What stands behind a chunk's key, in parts of at most 1 MiB where it is packed; where it is
+    damaged, it ends there.
+    """
+    packed = kind == b"zTXt" or (kind == b"iTXt" and rest[:1] == b"\1")
+    if kind == b"zTXt":
+        rest = rest[1:]
+    elif kind == b"iTXt":  # flags, language and the key in that language before it
+        rest = b"\0".join(rest[2:].split(b"\0", 2)[2:])
+    if not packed:
+        yield rest
+        return
+    unpacking = zlib.decompressobj()
+    while rest and not unpacking.eof:
         try:
-            text = unpacking.decompress(text, _MOST_TEXT)
+            yield unpacking.decompress(rest, 1 << 20)
         except zlib.error:
-            return None
-        if unpacking.unconsumed_tail:
-            return None
-    return text.decode("latin-1" if kind == b"zTXt" else "utf-8", "replace")
+            return
+        rest = unpacking.unconsumed_tail
 
 
 def jpeg_insert(metadata: Metadata, notes: list[str]) -> bytes:

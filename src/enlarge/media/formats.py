@@ -106,6 +106,12 @@ _STRANGERS = (
     (b"P6", "a PPM picture"),
     (b"FUJIFILM", "a camera's raw file"),
 )
+_VIDEO = "a video"
+_VIDEOS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1")
+"""Matroska and WebM, MPEG as a stream and bare, Flash."""
+_BRANDS = (b"qt  ", b"iso", b"mp4", b"avc1", b"M4V", b"MSNV", b"3gp", b"3g2", b"dash")
+RAW = frozenset({".nef", ".dng", ".cr2", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq"})
+"""Names of cameras' raw files that begin as a TIFF does, whose first picture is a thumbnail."""
 READABLE = (
     "PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP; HEIC, JPEG XL and JPEG 2000 with enlarge[formats]"
 )
@@ -127,8 +133,22 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
+def refusal(head: bytes) -> str:
+    """What a file that is no picture of ours begins like, and what to do."""
+    if (kind := what_it_is(head)) == _VIDEO:
+        return (
+            "is not a picture but a video; take its pictures out of it first: "
+            "mkdir frames, and ffmpeg -i VIDEO frames/%06d.png"
+        )
+    return f"is not a picture but {kind}; what is read: {READABLE}"
+
+
 def what_it_is(head: bytes) -> str:
     """In words, what a file that is no picture of ours begins like."""
+    if head.startswith(_VIDEOS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return _VIDEO
+    if head[4:8] == b"ftyp" and head[8:12].startswith(_BRANDS):
+        return _VIDEO
     for signature, name in _STRANGERS:
         if head.lstrip().lower().startswith(signature.lower()):
             return name

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from enlarge.errors import OptionError
 from enlarge.media import exif
 
 Keep = Literal["keep", "no-gps", "none"]
@@ -30,11 +31,13 @@ class Metadata:
         return frozenset(name for name in fields if getattr(self, name))
 
 
+# exif:GPSLatitude, and drone-dji:GpsLatitude, or in other drones' files the bare word.
+_PLACE = rb"[\w-]+:(?:(?i:gps)\w+|(?:Latitude|Longitude|LongitudeRef|LatitudeRef)\b)"
 _GPS_XMP = re.compile(
-    rb"""\s+exif:GPS\w+\s*=\s*("[^"]*"|'[^']*')"""
-    rb"|<(exif:GPS\w+)\b[^>]*/>|<(exif:GPS\w+)\b[^>]*>.*?</\3\s*>",
+    rb"""\s+""" + _PLACE + rb"""\s*=\s*("[^"]*"|'[^']*')"""
+    rb"|<(" + _PLACE + rb")\b[^>]*/>|<(" + _PLACE + rb")\b[^>]*>.*?</\3\s*>",
     re.DOTALL,
-)
+)  # fmt: skip
 _THUMBNAILS_XMP = re.compile(rb"<(xmp:Thumbnails|xap:Thumbnails)\b[^>]*>.*?</\1\s*>", re.DOTALL)
 
 
@@ -59,13 +62,24 @@ def xmp_for_result(packet: bytes, width: int, height: int, *, gps: bool = True) 
     return packet if gps else _GPS_XMP.sub(b"", packet)
 
 
+def profile_fits(icc: bytes, channels: int) -> bool:
+    """Whether an ICC profile is of gray (1 or 2 channels) or of RGB (3 or 4), as its header says
+    (ICC.1, 7.2.6).
+    """
+    return icc[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
+
+
 def for_result(
     metadata: Metadata, keep: Keep, width: int, height: int, channels: int
 ) -> tuple[Metadata, list[str]]:
-    """What the result may say, and one line for each thing that had to be left out."""
+    """What the result may say, and one line for each thing that had to be left out. Raises
+    `OptionError` where `keep` is none of the words.
+    """
+    if keep not in get_args(Keep):
+        raise OptionError(f"metadata is one of {', '.join(get_args(Keep))}, got {keep!r}")
     notes: list[str] = []
     icc = metadata.icc
-    if icc is not None and icc[16:20] != (b"GRAY" if channels <= 2 else b"RGB "):
+    if icc is not None and not profile_fits(icc, channels):
         notes.append("the colour profile does not fit the picture's channels and is left out")
         icc = None
     if keep == "none":

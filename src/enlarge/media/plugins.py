@@ -64,14 +64,68 @@ def pixels(image: Any) -> NDArray[Any]:
     return array.astype(dtype).reshape(image.height, image.width, channels)
 
 
-def notes_of(image: Any, format: str) -> list[str]:  # noqa: A002
-    """What is lost of it, in words."""
-    bits = image.info.get("bit_depth", 8)
+def notes_of(image: Any, format: str, head: bytes) -> list[str]:  # noqa: A002
+    """What is lost of it, in words. `head`: the file's first bytes."""
+    depths = {"jxl": _depth_in_jxl, "jp2": _depth_in_jp2}
+    bits = depths[format](head) if format in depths else image.info.get("bit_depth", 8)
     if bits > 8 and shape_of(image)[1] == np.uint8:
         return [f"{_NAMES[format]} of {bits} bits is read as 8"]
     if image.mode == "F":
         return ["float values are taken as 0 to 1, and clamped to that"]
     return []
+
+
+def _depth_in_jp2(head: bytes) -> int:
+    """Bits of a sample, by the codestream's SIZ (ISO/IEC 15444-1, A.5.1); 8 where it is unseen."""
+    at = head.find(b"\xff\x4f\xff\x51") + 42
+    return (head[at] & 127) + 1 if 42 <= at < len(head) else 8
+
+
+def _depth_in_jxl(head: bytes) -> int:
+    """Bits of a sample, by the codestream's headers (ISO/IEC 18181-1, SizeHeader, ImageMetadata);
+    8 where they are not seen.
+    """
+    stream = _codestream_of_jxl(head)
+    bits, at = int.from_bytes(stream[2:66], "little"), 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        return bits >> (at - count) & ((1 << count) - 1)
+
+    def skip_size() -> None:
+        small = take(1)
+        for first in (True, False):
+            if first or not take(3):  # a ratio stands for the width
+                take(5 if small else (9, 13, 18, 30)[take(2)])
+
+    if not stream.startswith(b"\xff\x0a"):
+        return 8
+    skip_size()
+    if take(1):  # all by default
+        return 8
+    if take(1):
+        take(3)  # orientation
+        if take(1):
+            skip_size()
+        if take(1) or take(1):  # a preview or an animation, whose headers come first
+            return 8
+    choices = (32, 16, 24) if take(1) else (8, 10, 12)
+    choice = take(2)
+    return choices[choice] if choice < len(choices) else 1 + take(6)
+
+
+def _codestream_of_jxl(head: bytes) -> bytes:
+    """What a file holds from the codestream's beginning on: bare, or in boxes."""
+    at = 0 if head[4:8] == b"JXL " else len(head)
+    while at + 8 <= len(head):
+        size, kind = int.from_bytes(head[at : at + 4]), head[at + 4 : at + 8]
+        inside = 16 if size == 1 else 8
+        if kind in (b"jxlc", b"jxlp"):
+            return head[at + inside + 4 * (kind == b"jxlp") :]
+        size = int.from_bytes(head[at + 8 : at + 16]) if size == 1 else size
+        at += max(size, 8) if size else len(head)
+    return head
 
 
 def metadata_of(image: Any) -> tuple[Metadata, int]:

@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, InputError
 from enlarge.media import bmp, plugins
-from enlarge.media.embedding import png_texts
+from enlarge.media.embedding import check_texts, png_texts
 from enlarge.media.exif import orientation_of, without_prefix
-from enlarge.media.formats import PIXELS_PER_BYTE, READABLE, sniff, what_it_is
+from enlarge.media.formats import PIXELS_PER_BYTE, RAW, refusal, sniff
 from enlarge.media.libvips import FileSource, explain, prepare
 from enlarge.media.metadata import Metadata
 from enlarge.media.provenance import KEY, provenance_of
 from enlarge.media.rows import ArrayRows, Rows
+from enlarge.media.tiff import rows_at_once
 from enlarge.media.turning import (
     FileRows,
     MirroredRows,
@@ -42,6 +43,8 @@ from enlarge.media.turning import (
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _CHUNK_BYTES = 2 << 20
+_BULKY = 64 << 20
+"""Bytes that a TIFF's rows at a time may take and still count as nothing: the codecs' share."""
 _NAMES = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000", "webp": "WebP"}
 
 
@@ -190,7 +193,7 @@ class _VipsRows:
         except pyvips.Error as error:
             failure = self._source.failure if self._source is not None else None
             if isinstance(failure, OSError):
-                raise InputError(f"{self._name}: cannot be read: {failure.strerror}") from error
+                raise InputError(f"{self._name}: cannot be read: {failure.strerror}") from failure
             raise InputError(
                 f"{self._name}: this {self._what} is cut off or damaged after row {self._next} of "
                 f"{self.height} ({explain(error)}); copy or download it again"
@@ -304,13 +307,16 @@ def _open(file: BinaryIO, name: str, memory: int | None, scratch: Path | None) -
         raise InputError("the file is empty; copy or download it again")
     form = sniff(head)
     if form is None:
-        raise InputError(f"is not a picture but {what_it_is(head)}; what is read: {READABLE}")
+        raise InputError(refusal(head))
+    if form == "tiff" and Path(name).suffix.lower() in RAW:
+        raise InputError("is a camera's raw file; develop it first, into a TIFF of 16 bits")
     if form == "bmp":
         return _open_bmp(file, name, memory, scratch)
     if form in plugins.INSTALLED_BY_EXTRA:
         return _open_plugin(file, name, form, memory, scratch)
     if form == "png":
         _check_png(head)
+        check_texts(file)
     return _open_vips(file, name, form, size, memory, scratch)
 
 
@@ -337,7 +343,7 @@ def _open_vips(
         if pages > 1:
             unit = "frame" if form in ("gif", "webp", "avif") else "page"
             notes.append(f"has {pages} {unit}s: the first is taken")
-        tall = _tile_rows(image, form)
+        tall = max(256, rows_at_once(file, image.height)) if form == "tiff" else 64
         decode = _decoder_bytes(image, form, tall)
         interlaced = bool(_get(image, "interlaced"))
         upright = _converted(image, notes)
@@ -352,6 +358,7 @@ def _open_vips(
         )  # fmt: skip
     stored = _VipsRows(upright, name, what, file, source)
     whole = form in ("webp", "avif", "gif") or (interlaced and form in ("png", "jpeg"))
+    whole |= form == "tiff" and tall > 256 and decode > _BULKY
     facts = _facts(form, stored, orientation, kind, metadata, pages, whole, decode, notes)
     return Picture(name, facts, metadata, stored, whole, memory, scratch)
 
@@ -364,8 +371,9 @@ def _load(file: BinaryIO, form: str) -> tuple[pyvips.Image, FileSource | None]:
         loader = "heifload_source" if form == "avif" else f"{form}load_source"
         return getattr(pyvips.Image, loader)(source, **options), None
     kept = FileSource(file)
-    # `unlimited`: libvips' own limits stop large TIFFs; claims are checked here instead.
-    image = getattr(pyvips.Image, f"{form}load_source")(kept.source, unlimited=True, **options)
+    # libvips' own limits stop large TIFFs, and PNGs with many texts: both are checked here instead.
+    unlimited = form in ("tiff", "png")
+    image = getattr(pyvips.Image, f"{form}load_source")(kept.source, unlimited=unlimited, **options)
     return image, kept
 
 
@@ -397,7 +405,10 @@ def _texts(
 ) -> list[tuple[str, str]]:
     """The texts, by their keys."""
     if form == "png":
-        return png_texts(file)  # libvips takes what is in Latin-1 for broken UTF-8
+        texts, whole = png_texts(file)  # libvips takes what is in Latin-1 for broken UTF-8
+        if not whole:
+            notes.append("of its texts, those beyond 4 MB are left out")
+        return texts
     try:
         description = _get(image, "image-description")
     except UnicodeDecodeError:
@@ -433,11 +444,6 @@ def _kind(image: pyvips.Image) -> str:
         return "1-bit"
     names = {"b-w": "gray", "grey16": "gray", "srgb": "RGB", "rgb16": "RGB", "scrgb": "RGB"}
     return names.get(image.interpretation, str(image.interpretation).upper())
-
-
-def _tile_rows(image: pyvips.Image, form: str) -> int:
-    """Rows that a decoder which streams holds at a time."""
-    return 256 if form == "tiff" else 64
 
 
 def _decoder_bytes(image: pyvips.Image, form: str, rows: int) -> int:
@@ -541,11 +547,13 @@ def _open_bmp(file: BinaryIO, name: str, memory: int | None, scratch: Path | Non
 def _open_plugin(
     file: BinaryIO, name: str, form: str, memory: int | None, scratch: Path | None
 ) -> Picture:
+    head = file.read(1 << 16)
+    file.seek(0)
     image = plugins.open_plugin(file, form)
     stored = _PluginRows(image, name, file)
     metadata, orientation = plugins.metadata_of(image)
     pixels = stored.width * stored.height * stored.channels * stored.dtype.itemsize
-    decode, notes = 3 * pixels + (32 << 20), plugins.notes_of(image, form)
+    decode, notes = 3 * pixels + (32 << 20), plugins.notes_of(image, form, head)
     facts = _facts(form, stored, orientation, image.mode, metadata, 1, True, decode, notes)
     return Picture(name, facts, metadata, stored, True, memory, scratch)
 

@@ -22,6 +22,8 @@ from enlarge.errors import OutputError
 _LONGEST = 255
 """Bytes of a file name, on nearly every file system."""
 _TRIES = 20
+# A link that somebody put there is not followed.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 LOCK = "lock"
 """What the lock of a temporary folder is called, in there."""
 
@@ -87,9 +89,7 @@ class TemporaryFile:
     def _open(self) -> BinaryIO:
         for _ in range(_TRIES):
             try:
-                descriptor = os.open(
-                    self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666
-                )
+                descriptor = os.open(self.path, _FLAGS, 0o666)
             except FileNotFoundError as error:
                 raise OutputError(
                     f"{self.target}: the folder {self.target.parent} does not exist"

@@ -465,6 +465,11 @@ def create_picture(
         raise OptionError(f"unknown format {format!r}: choose one of {', '.join(WRITABLE)}")
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"quality {quality} is not between 1 and 100")
+    if quality is not None and entry.quality is None:
+        raise OptionError(
+            f"quality {quality} and {format} contradict each other: {format} loses nothing; leave "
+            "it out, or take jpeg, webp or avif"
+        )
     if pyramid and (format != "tiff" or not isinstance(target, Path)):
         where = format if isinstance(target, Path) else "a stream"
         raise OptionError(

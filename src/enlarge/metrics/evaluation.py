@@ -34,14 +34,15 @@ Enlarge = Callable[[NDArray[Any], int], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Method:
-    """Something that enlarges: `run` takes (H, W, 3) and a factor. `identity` changes whenever its
-    results may: what is kept of it counts no longer.
+    """Something that enlarges: `run` takes (H, W, 3) and a factor. `precision` says what pictures
+    of a dtype are computed in ("" where that is no question). Whenever its results may change,
+    `identity` or the precision does: what is kept of it counts no longer.
     """
 
     name: str
     identity: str
     run: Enlarge
-    precision: str = ""
+    precision: Callable[[np.dtype[Any]], str] = lambda _: ""
 
 
 class ImageScore(NamedTuple):
@@ -97,22 +98,28 @@ def model_method(
     precision: str = "auto",
     ensemble: bool = False,
 ) -> Method:
-    """A model file as a method; its identity is the file's digest and what it runs on and in.
+    """A model file as a method; its identity is the digest of the file that is read and what it
+    runs on.
 
     `ensemble`: the mean over the eight flips and rotations of the picture, called NAME+.
     """
     upscaler = Upscaler(weights, engine=engine, device=device, precision=precision)
     found = upscaler.engine(np.dtype(np.uint8))
-    digest = hashlib.sha256(weights.path.read_bytes()).hexdigest()
+    file = weights.path
+    if found.name == "torch":
+        from enlarge.engines.torch import parameters_of
+
+        file = parameters_of(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
         return np.asarray(upscaler.upscale(low, scale=factor, ensemble=ensemble))
 
     return Method(
         (name or weights.path.stem) + ("+" if ensemble else ""),
-        f"{digest} {found.name} {found.device} {found.precision}{' ensembled' if ensemble else ''}",
+        f"{digest} {found.name} {found.device}{' ensembled' if ensemble else ''}",
         run,
-        found.precision,
+        lambda dtype: upscaler.engine(dtype).precision,
     )
 
 
@@ -200,17 +207,21 @@ def evaluate(
     results = []
     for method in methods:
         images: list[ImageScore] = []
+        precisions: set[str] = set()
         memory = 0
         for done, pair in enumerate(data.pairs):
             if watch is not None:
                 watch(method.name, data.name, done, len(data.pairs))
             target = save / data.name / method.name / f"{pair.name}.png" if save else None
-            score, used = _judged(method, pair, data.factor, protocol, perceptual, kept, target)
+            score, precision, used = _judged(
+                method, pair, data.factor, protocol, perceptual, kept, target
+            )
             images.append(score)
+            precisions.add(precision)
             memory = max(memory, used)
         if watch is not None:
             watch(method.name, data.name, len(images), len(images))
-        results.append(_summed(method, data, images, memory))
+        results.append(_summed(method.name, data, ", ".join(sorted(precisions)), images, memory))
     return results
 
 
@@ -222,15 +233,18 @@ def _judged(
     perceptual: Perceptual | None,
     kept: Kept,
     target: Path | None,
-) -> tuple[ImageScore, int]:
-    """A picture's score, and the peak memory of enlarging it (0 where that was not needed)."""
+) -> tuple[ImageScore, str, int]:
+    """A picture's score, its precision, and the peak memory of enlarging it (0 where that was not
+    needed).
+    """
     low, high, digest = load(pair, factor)
-    parts = [method.identity, digest, str(factor), repr(protocol), __version__]
+    precision = method.precision(low.dtype)
+    parts = [method.identity, precision, digest, str(factor), repr(protocol), __version__]
     parts += [str(perceptual)] if perceptual else []
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     found = kept.get(key)
     if found is not None and (target is None or kept.has_saved(target, key)):
-        return found._replace(name=pair.name), 0
+        return found._replace(name=pair.name), precision, 0
     _forget_peak()
     begun = time.perf_counter()
     large = method.run(low, factor)
@@ -247,15 +261,17 @@ def _judged(
         raise DataError(f"{pair.high}: {error}") from error
     score = ImageScore(pair.name, *scores, seconds, others)
     kept.put(key, score)
-    return score, memory
+    return score, precision, memory
 
 
-def _summed(method: Method, data: DataSet, images: Sequence[ImageScore], memory: int) -> Result:
+def _summed(
+    model: str, data: DataSet, precision: str, images: Sequence[ImageScore], memory: int
+) -> Result:
     return Result(
-        model=method.name,
+        model=model,
         data=data.name,
         factor=data.factor,
-        precision=method.precision,
+        precision=precision,
         psnr=float(np.mean([image.psnr for image in images])),
         ssim=float(np.mean([image.ssim for image in images])),
         seconds=sum(image.seconds for image in images),

@@ -19,13 +19,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from enlarge.errors import DataError, InputError
-from enlarge.media.formats import FORMATS
+from enlarge.media.naming import PICTURES
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import imresize
 from enlarge.metrics.pictures import read_pixels
-
-_WRITTEN = (suffix for form in FORMATS.values() for suffix in form.suffixes)
-PICTURES = frozenset([*_WRITTEN, ".gif", ".bmp", ".heic", ".heif", ".jxl", ".jp2"])
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def find_set(path: str | Path, scale: int | None = None, *, modcrop: bool = Fals
     """
     path = Path(path)
     if path.suffix.lower() == ".csv":
-        name, pairs = f"{path.resolve().parent.name}/{path.stem}", _from_csv(path)
+        name, pairs = _label(path.resolve().with_suffix("")), _from_csv(path)
     elif path.is_dir():
         name, pairs = _from_folder(path, scale)
     elif path.exists():
@@ -108,14 +105,19 @@ def _content(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def _label(path: Path) -> str:
+    """The last two parts of a path: the name of a set, which is a relative path too."""
+    return "/".join(part for part in (path.parent.name, path.name) if part)
+
+
 def _from_csv(path: Path) -> list[Pair]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a csv ({error})") from error
     if not rows or "HR" not in rows[0]:
-        found = ", ".join(rows[0]) if rows else "no rows"
+        found = ", ".join(map(str, rows[0])) if rows else "no rows"
         raise DataError(f"{path}: expected a csv with the columns LR,HR, got {found}")
     pairs = []
     for number, row in enumerate(rows, 2):
@@ -146,7 +148,7 @@ def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
     here = folder.resolve()
     inside = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
     if "hr" in inside and "lr" in inside:
-        return f"{here.parent.name}/{here.name}", _matched(inside["hr"], inside["lr"])
+        return _label(here), _matched(inside["hr"], inside["lr"])
     scales = {key[1:]: p for key, p in inside.items() if _is_factor(key, p)}
     if scales:
         chosen = _chosen(folder, scales, scale)
@@ -186,18 +188,34 @@ def _chosen(folder: Path, scales: dict[str, Path], scale: int | None) -> Path:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+    """The pictures of a folder, by name, without the forks that macOS puts beside files."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURES and path.is_file() and not path.name.startswith("._")
+    )
 
 
 def _matched(highs: Path, lows: Path) -> list[Pair]:
-    """Pairs by name; DIV2K's LR pictures carry their factor behind it (0801x4)."""
-    by_name = {p.stem: p for p in _pictures(lows)}
+    """Pairs by name, if need be without its ending; DIV2K's LR pictures carry their factor behind
+    it (0801x4).
+    """
+    whole = {path.name: path for path in _pictures(lows)}
+    by_stem: dict[str, list[Path]] = {}
+    for path in whole.values():
+        by_stem.setdefault(path.stem, []).append(path)
     mark = f"x{lows.name[1:]}" if lows.name[:1] in "xX" else ""
     pairs, missing = [], []
     for high in _pictures(highs):
-        low = by_name.get(high.stem) or by_name.get(high.stem + mark)
+        alike = by_stem.get(high.stem) or by_stem.get(high.stem + mark) or []
+        low = whole.get(high.name) or next(iter(alike), None)
         if low is None:
             missing.append(high.name)
+        elif low.name != high.name and len(alike) > 1:
+            raise DataError(
+                f"{high} could belong to {alike[0].name} or {alike[1].name} of {lows}; take one of "
+                "them out"
+            )
         else:
             pairs.append(Pair(high.stem, high, low))
     if missing:

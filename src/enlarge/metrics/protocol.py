@@ -49,7 +49,8 @@ class Protocol:
         """PSNR and SSIM of two pictures of one size, data range 255.
 
         H×W or H×W×3, uint8, uint16 or float in [0, 1]. A gray one counts as R = G = B. `factor`
-        is the border where the protocol has none. Raises `DataError` where the sizes differ.
+        is the border where the protocol has none. Raises `DataError` where the sizes differ, and
+        for other values.
         """
         if enlarged.shape[:2] != original.shape[:2]:
             raise DataError(
@@ -100,9 +101,16 @@ def luma(rgb: NDArray[Any], *, full: bool = False) -> NDArray[np.float64]:
 
 
 def levels(picture: NDArray[Any]) -> float:
-    """The value of white: 255, 65535, or 1 for floats."""
-    integer = np.issubdtype(picture.dtype, np.integer)
-    return float(np.iinfo(picture.dtype).max) if integer else 1.0
+    """The value of white: 255, 65535, or 1 for floats. Raises `DataError` for other dtypes, and for
+    floats that cannot be meant so.
+    """
+    if picture.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(picture.dtype).max)
+    if not np.issubdtype(picture.dtype, np.floating):
+        raise DataError(f"expected uint8, uint16 or floats in [0, 1], got {picture.dtype}")
+    if picture.size and picture.max() > 2:
+        raise DataError(f"expected floats in [0, 1], got values up to {picture.max():g}")
+    return 1.0
 
 
 def to_rgb(picture: NDArray[Any]) -> NDArray[Any]:

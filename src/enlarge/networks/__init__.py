@@ -93,7 +93,7 @@ def resolve(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     )
 
 
-def build(name: str, **options: Any) -> nn.Module:
+def build(name: str, /, **options: Any) -> nn.Module:
     """The network (or preset) of that name with those keyword arguments.
 
     Raises `OptionError` for an unknown name, an unknown option or a value that cannot be.
@@ -108,5 +108,5 @@ def build(name: str, **options: Any) -> nn.Module:
         )
     try:
         return builder(**options)
-    except ValueError as error:
-        raise OptionError(f"{network}: {error}") from error
+    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
+        raise OptionError(f"{network}: {error}; it was built with {options}") from error

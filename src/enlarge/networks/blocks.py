@@ -149,8 +149,10 @@ class WindowAttention(nn.Module):
 
     def __init__(self, dim: int, *, heads: int, window: int, shift: int = 0) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim must be a multiple of heads, got dim={dim}, heads={heads}")
+        if heads < 1 or dim % heads:
+            raise ValueError(f"channels ({dim}) must be a multiple of heads, got {heads} heads")
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
         if not 0 <= shift < window:
             raise ValueError(f"shift must lie in 0..{window - 1}, got {shift}")
         self.heads = heads

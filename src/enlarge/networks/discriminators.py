@@ -9,7 +9,8 @@
     verdict   (B, 1)             the probability of being a photograph
 
 `UNetDiscriminator` (Wang et al., ICCV Workshops 2021, https://arxiv.org/abs/2107.10833), with
-spectral normalisation, keys as in BasicSR (there by the old hook):
+spectral normalisation, layers named as in BasicSR (whose spectral normalisation is the old hook:
+its keys of those layers are others):
 
     image     (B, 3, H, W)       H and W multiples of 8
     down      (B, 8F, H/8, W/8)  3×3; three times 4×4 with stride 2

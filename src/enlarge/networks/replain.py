@@ -79,8 +79,11 @@ class RePlain(nn.Module):
     ) -> None:
         super().__init__()
         self.colours: Tensor
-        if not 1 <= taps <= blocks + 1:
-            raise ValueError(f"taps must lie in 1..{blocks + 1} for {blocks} blocks, got {taps}")
+        least = min(blocks + 1, 2)  # of one, the head's, the blocks would not be seen
+        if not least <= taps <= blocks + 1:
+            raise ValueError(
+                f"taps must lie in {least}..{blocks + 1} for {blocks} blocks, got {taps}"
+            )
         self.scale = scale
         self.tapped = tuple(round(i * blocks / max(taps - 1, 1)) for i in range(taps))
         self.head = nn.Conv2d(3, channels, 3, padding=1)

@@ -31,11 +31,6 @@ class Span:
         """Samples read."""
         return self.stop - self.start
 
-    @property
-    def kept(self) -> slice:
-        """What it contributes, counted from its own start."""
-        return slice(self.keep_start - self.start, self.keep_stop - self.start)
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -98,11 +93,14 @@ def spans(size: int, tile: int, halo: int, multiple: int = 1) -> tuple[Span, ...
     `size` and `tile` must be multiples of `multiple`, and `tile` no larger than `size`; a tile
     that is smaller than the axis must exceed two halos. Raises `OptionError` otherwise.
     """
+    if size % multiple or tile % multiple:
+        raise OptionError(f"tiles of {tile} and sides of {size} must be multiples of {multiple}")
     number = count(size, tile, halo, multiple)
-    if not number or size % multiple or tile % multiple:
+    if not number:
+        least = -(-(2 * halo + multiple) // multiple) * multiple
         raise OptionError(
             f"tiles of {tile} cannot cover {size} with a halo of {halo} in steps of {multiple}; "
-            f"take a tile of at least {2 * halo + multiple} and at most {size}"
+            f"take one of {size}" + (f", or of at least {least}" if least < size else "")
         )
     room = (size - tile) // multiple
     starts = [i * room // max(number - 1, 1) * multiple for i in range(number)]
@@ -124,9 +122,9 @@ def make_plan(
     """The pair of rungs that computes the fewest pixels, among those that `fits` admits.
 
     `ladder` holds the sides a tile may have; a picture smaller than the smallest rung, or than
-    one that exceeds two halos, runs at its own size along that axis. `fits(tile_width,
-    tile_height, band)` says whether such a tile, contributing `band` rows, is affordable. Ties go
-    to the larger tile. None where nothing fits.
+    one that exceeds two halos, runs at its own size along that axis. Where no rung exceeds two
+    halos, tiles have three. `fits(tile_width, tile_height, band)` says whether such a tile,
+    contributing `band` rows, is affordable. Ties go to the larger tile. None where nothing fits.
     """
     best: Plan | None = None
     for tile_height in _rungs(height, ladder, halo, multiple):
@@ -142,4 +140,7 @@ def make_plan(
 
 def _rungs(size: int, ladder: Sequence[int], halo: int, multiple: int) -> list[int]:
     usable = {side for side in ladder if count(size, side, halo, multiple)}
-    return sorted(usable or {size}, reverse=True)
+    own = size
+    if max(ladder) <= 2 * halo:
+        own = min(size, -(-3 * halo // multiple) * multiple)
+    return sorted(usable or {own}, reverse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -186,13 +186,20 @@ def _number(value: Any, key: str) -> float:
 
 
 def load_config(recipe: Path, overrides: list[str]) -> Config:
-    """A recipe file with `key.path=value` overrides (values in YAML). Raises `OptionError`."""
+    """A recipe file, or one of ours by its name, with `key.path=value` overrides (values in YAML).
+
+    What a recipe says of its pictures (`data.about`, `data.licence`) holds for those alone: it is
+    dropped where an override names others. Raises `OptionError`.
+    """
+    recipe = _found_recipe(recipe)
     try:
         values = yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}
     except OSError as error:
-        raise OptionError(f"no recipe at {recipe}: {error.strerror}") from error
+        raise OptionError(f"{recipe} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise OptionError(f"{recipe} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise OptionError(f"{recipe} must be a table of keys, got {values!r}")
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals:
@@ -207,9 +214,33 @@ def load_config(recipe: Path, overrides: list[str]) -> Config:
             table[last] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise OptionError(f"{override!r}: the value is not YAML") from error
+    given = {override.partition("=")[0] for override in overrides}
+    if given & {"data.photos", "data.pairs"} and isinstance(values["data"], dict):
+        for key in ("about", "licence"):
+            if f"data.{key}" not in given:
+                values["data"].pop(key, None)
     config: Config = _build(Config, values, "")
     _check(config)
     return config
+
+
+def _found_recipe(wish: Path) -> Path:
+    """The file itself, or the one of that name among ours. Raises `OptionError`."""
+    ours = Path(__file__).parents[1] / "recipes"  # in the package
+    if not ours.is_dir():
+        ours = Path(__file__).parents[3] / "recipes"  # in the repository
+    found = ours / f"{wish.name.removesuffix('.yaml')}.yaml"
+    if wish.exists() and not wish.is_dir():
+        return wish
+    if wish.parent in (Path(), Path("recipes")) and found.is_file():
+        return found
+    names = ", ".join(sorted(path.stem for path in ours.glob("*.yaml")))
+    raise OptionError(f"no recipe at {wish}; ours are: {names}")
+
+
+def as_yaml(config: Config) -> str:
+    """The whole of it as a recipe."""
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
 def from_dict(values: dict[str, Any]) -> Config:

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import pickle
-import shutil
 import signal
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
@@ -31,13 +29,13 @@ from torch import Tensor, nn
 from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
 from enlarge.data.patches import Patches
-from enlarge.errors import CompleteError, OptionError, WeightsError
+from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
-from enlarge.training.config import Config
+from enlarge.training.config import Config, as_yaml
 from enlarge.training.learner import STATE, AdversarialLearner, Learner
 from enlarge.training.material import Material, first_crop, gather
-from enlarge.training.watching import LAST, LOG, Bar, Interrupted, Record
+from enlarge.training.watching import BEST, DATA, LAST, LOG, Bar, Interrupted, Record
 from enlarge.weights.catalog import find_weights
 
 RUNS = Path("runs")
@@ -93,6 +91,10 @@ def _fit(
         _start_from(network, config.model.start)
     scale = int(network.scale)  # type: ignore[arg-type]
     material = gather(config, scale, watch=watch)
+    if resume:
+        _refuse_seen(material, run)
+    elif config.model.start:
+        _refuse_seen(material, start_file(config.model.start).parent)
     patches = make_patches(config, material, scale)
     learner = make_learner(config, network, patches)
     if before is not None:  # now the end is known of a run by epochs, too
@@ -101,7 +103,7 @@ def _fit(
     with _quiet():
         trainer = _trainer(config, run, trial, judged=bool(valid) and not resume)
         if overwrite and not is_helper():
-            shutil.rmtree(run, ignore_errors=True)
+            _clear(run)
         run.mkdir(parents=True, exist_ok=True)
         if trainer.is_global_zero:
             _write_down(config, run, material, resume)
@@ -189,6 +191,14 @@ def check_run(
     return state
 
 
+def _clear(run: Path) -> None:
+    """Delete what a run left in its folder, and nothing else: other runs may lie below it."""
+    for pattern in (LAST, BEST, LOG, DATA, "config.yaml", "hparams.yaml", "model.*", "*.part",
+                    "events.out.tfevents*"):  # fmt: skip
+        for path in run.glob(pattern):
+            path.unlink()
+
+
 def _refuse_complete(run: Path, state: Mapping[str, Any], steps: int, minutes: float) -> None:
     """Raise `CompleteError` where a run has come to its end (0: no end of that kind)."""
     if (steps and state["taken"] >= steps) or (minutes and state["spent"] >= 60.0 * minutes):
@@ -252,12 +262,38 @@ def _lightning(config: Config, run: Path, trial: bool, judged: bool, strategy: s
     )
 
 
+def _refuse_seen(material: Material, run: Path) -> None:
+    """Raise `DataError` where a picture that is judged by was trained on by the run before."""
+    lists = _lists_of(run)
+    seen = {digest: name for name, digest in lists.get("train", [])}
+    for use, names in material.lists.items():
+        both = [(name, seen[digest]) for name, digest in names if digest in seen]
+        if use != "train" and both:
+            raise DataError(
+                f"{len(both)} pictures of {use} were trained on by {run}, first {both[0][0]} (as "
+                f"{both[0][1]}); leave data.pairs, data.split and data.split_seed as they were, or "
+                "judge by others"
+            )
+
+
+def _lists_of(run: Path) -> dict[str, list[list[str]]]:
+    """What a run wrote down of its pictures; nothing where it did not."""
+    try:
+        found = json.loads((run / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _write_down(config: Config, run: Path, material: Material, resume: bool) -> None:
     """The effective config, and the lists of what is trained on and judged by, with digests."""
-    text = yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
-    (run / "config.yaml").write_text(text, encoding="utf-8")
-    lists = json.dumps(dict(material.lists), ensure_ascii=False, indent=1)
-    (run / "data.json").write_text(lists + "\n", encoding="utf-8")
+    (run / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
+    lists: dict[str, Any] = dict(material.lists)
+    if resume:  # what was trained on stays what was trained on
+        before = [tuple(entry) for entry in _lists_of(run).get("train", [])]
+        lists["train"] = list(dict.fromkeys([*before, *map(tuple, lists["train"])]))
+    text = json.dumps(lists, ensure_ascii=False, indent=1)
+    (run / DATA).write_text(text + "\n", encoding="utf-8")
     if not resume:
         (run / LOG).unlink(missing_ok=True)
     parts = {name: len(pairs) for name, pairs in material.valid.items()}

@@ -26,6 +26,8 @@ from enlarge.memory import default_budget, format_size
 from enlarge.training.config import Config, from_dict
 
 SIDES = (64, 128, 256)
+_SURE = 0.9
+"""Of the machine's memory: estimates were up to 12 % too low (docs/proofs.md)."""
 _SMALL = 64 * 64
 """LR pixels of a batch below which nothing is worth measuring."""
 
@@ -178,7 +180,7 @@ def check_memory(config: Config) -> str:
         return "what a step takes could not be measured beforehand"
     processes = t.devices
     need = footprint.of(t.batch, t.patch) * processes
-    if need <= limit:
+    if need <= _SURE * limit:
         return f"a step takes about {format_size(need)} of {format_size(limit)}"
     raise BudgetError(
         f"a step of {t.batch} patches of {t.patch}² takes about {format_size(need)}, this machine "
@@ -190,7 +192,7 @@ def propose(config: Config, footprint: Footprint, limit: float) -> str:
     """What would fit into `limit` bytes: accumulation first, then a smaller patch."""
     t = config.train
     ways = []
-    room = footprint.room(0.9 * limit)
+    room = footprint.room(_SURE * limit)
     fits = [b for b in range(1, t.batch) if t.batch % b == 0 and b * t.patch**2 <= room]
     if fits and config.adversarial.weight:  # the two networks take turns on a batch
         ways.append(f"train.batch={fits[-1]}")

@@ -33,6 +33,8 @@ from enlarge.training.optimizers import make_optimizers, rate, set_rate
 
 STATE = "enlarge"
 """The key of a checkpoint under which a run's own state lies."""
+JUDGED = 512
+"""LR pixels of a side, of which no more are judged by."""
 _SHEET = 96
 """Side of the crops on a sample sheet, in LR pixels."""
 
@@ -250,19 +252,31 @@ class Learner(LightningModule):
             self.means[part].update(0.0, 0.0)  # a process may have no picture of a part
 
     def validation_step(self, judged: Judged, index: int) -> None:
-        """Luma PSNR in dB of the 8-bit output, `scale` border pixels cropped."""
-        enlarged: Tensor = self.average(to_unit(judged.low))
+        """Luma PSNR in dB of the 8-bit output, `scale` border pixels cropped; of a large picture's
+        middle, which bounds the memory.
+        """
+        low, high = middle(judged.low, judged.high, self.scale)
+        enlarged: Tensor = self.average(to_unit(low))
         pixels = enlarged[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu()
-        high = judged.high[0].permute(1, 2, 0).cpu()
+        high = high[0].permute(1, 2, 0).cpu()
         ours, wanted = luma(pixels.numpy()), luma(high.numpy())
         score = psnr(ours, wanted, data_range=255.0, border=self.scale)
         self.means[judged.part].update(min(score, 100.0))  # equal pictures have no finite PSNR
         if judged.part not in self.sheets:
-            self.sheets[judged.part] = sheet(judged.low[0].cpu(), pixels, high, self.scale)
+            self.sheets[judged.part] = sheet(low[0].cpu(), pixels, high, self.scale)
 
     def on_validation_epoch_end(self) -> None:
         """The mean of every part, over all processes."""
         self.scores = {part: float(mean.compute()) for part, mean in self.means.items()}
+
+
+def middle(low: Tensor, high: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """The middle of a pair (B, 3, h, w), (B, 3, sh, sw), of at most `JUDGED` LR pixels a side."""
+    height, width = (min(side, JUDGED) for side in low.shape[2:])
+    y, x = (low.shape[2] - height) // 2, (low.shape[3] - width) // 2
+    part = low[..., y : y + height, x : x + width]
+    y, x, height, width = (scale * n for n in (y, x, height, width))
+    return part, high[..., y : y + height, x : x + width]
 
 
 def sheet(low: Tensor, enlarged: Tensor, high: Tensor, scale: int) -> Tensor:

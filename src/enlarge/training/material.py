@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from enlarge.data.photos import (
 from enlarge.data.store import StoredPairs, estimate, is_store
 from enlarge.errors import BudgetError, DataError, OptionError
 from enlarge.memory import default_budget, format_size
-from enlarge.training.config import Config, data_root
+from enlarge.training.config import Config, Data, data_root
 
 _BICUBIC: Mapping[str, float] = {"bicubic": 1.0}
 
@@ -99,6 +100,20 @@ def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Materia
     )
 
 
+def check_sources(config: Config) -> None:
+    """Raise `DataError` where a folder, a csv or a store that is trained on or judged by is not
+    there, or holds nothing. No picture is opened.
+    """
+    data = config.data
+    sources = [s for s in data.valid if _is_source(s)] + list(data.pairs)
+    for source in map(_found_source, sources):
+        if isinstance(source, Mapping) or not is_store(source):
+            find_pairs(source)
+    for folder in _folders(config):
+        if not is_store(folder):
+            list_photos(folder, data.parts)
+
+
 _Chosen = tuple[_Part, list[int]]
 """A part and which of its pairs are meant."""
 
@@ -129,10 +144,11 @@ class Joined(Pairs):
 
 def _refuse_too_much(parts: Iterable[_Chosen], config: Config) -> None:
     """Raise `BudgetError` where the decoded pictures do not fit into this machine's memory."""
-    processes, limit = config.train.devices, 2 * default_budget()
-    need = processes * sum(part.weigh(numbers) for part, numbers in parts if numbers)
+    limit, workers = 2 * default_budget(), config.data.workers
+    copies = config.train.devices * (1 + workers + (workers > 0))  # the last: a buffer between them
+    need = copies * sum(part.weigh(numbers) for part, numbers in parts if numbers)
     if need > limit:
-        each = f" in {processes} processes" if processes > 1 else ""
+        each = f" in {copies} copies, for processes and workers" if copies > 1 else ""
         raise BudgetError(
             f"the pictures take {format_size(need)} in memory{each}, this machine has "
             f"{format_size(limit)}; `enlarge prepare SRC -o STORE` lays them out on the disk, then "
@@ -182,12 +198,16 @@ def _pairs(
     )
 
 
-def _stored(store: Path, scale: int, chain: Mapping[str, float] = _BICUBIC) -> _Part:
-    """The pairs of a store, mapped; with another chain than bicubic their HR, and LR by that."""
+def _stored(store: Path, scale: int, chain: Mapping[str, float] | None = None) -> _Part:
+    """The pairs of a store, mapped; with a chain their HR, and LR by that. (That of bicubic lies
+    there already, where the store was made of pictures without a partner.)
+    """
     stored = StoredPairs(store)
     if stored.scale != scale:
         raise DataError(f"{store} is a store of ×{stored.scale}, the network is ×{scale}")
-    made = None if _is_bicubic(chain) else mixture(chain)
+    photographed = any(entry.of_two for entry in stored.entries)
+    as_it_lies = chain is None or (_is_bicubic(chain) and not photographed)
+    made = None if as_it_lies else mixture(chain or {})
     names = [(f"{store}/{entry.name}", entry.digest) for entry in stored.entries]
     return _Part(names, lambda numbers: stored.chosen(numbers, made), lambda numbers: 0)
 
@@ -226,9 +246,7 @@ def _if_any(parts: list[_Chosen]) -> list[_Chosen]:
 def _photos(config: Config, scale: int, watch: Watch | None) -> tuple[list[_Chosen], list[Path]]:
     """The high-resolution pictures, and their folders."""
     data = config.data
-    if not data.photos and data.pairs:
-        return [], []
-    folders = [_found_source(f) for f in data.photos] or [data_root() / "photos"]
+    folders = _folders(config)
     chosen = []
     for folder in folders:
         if is_store(folder):
@@ -237,6 +255,13 @@ def _photos(config: Config, scale: int, watch: Watch | None) -> tuple[list[_Chos
             part = _originals(list_photos(folder, data.parts), scale, data.chain, watch)
         chosen.append((part, list(range(len(part)))))
     return chosen, folders
+
+
+def _folders(config: Config) -> list[Path]:
+    """Of the high-resolution pictures: those of this workplace, where the recipe names nothing."""
+    if not config.data.photos and config.data.pairs:
+        return []
+    return [_found_source(f) for f in config.data.photos] or [data_root() / "photos"]
 
 
 def _originals(
@@ -276,9 +301,12 @@ def _originals(
 def _valid(
     config: Config, folders: Sequence[Path], scale: int, watch: Watch | None
 ) -> Iterable[tuple[str, list[_Chosen]]]:
-    """Validation parts of the first folder's manifest, and sources of pairs."""
+    """Validation parts of the first folder's manifest, and sources of pairs, each under a name of
+    its own.
+    """
+    taken: set[str] = set()
     for wish in config.data.valid:
-        if isinstance(wish, Mapping) or "/" in str(wish) or str(wish).endswith(".csv"):
+        if _is_source(wish):
             source = _found_source(wish)
             part = _pairs(source, scale, 3, watch, _BICUBIC)
             path = Path(source["hr"]) if isinstance(source, Mapping) else source
@@ -286,9 +314,22 @@ def _valid(
         elif folders and (folders[0] / MANIFEST).is_file():
             part = _originals(list_photos(folders[0], [str(wish)]), scale, _BICUBIC, watch)
             name = str(wish)
-        else:
+        elif wish in Data().valid:
             continue  # a plain folder of pictures has no parts
+        else:
+            raise DataError(
+                f"data.valid names {wish}, and no manifest has such a part; a folder is written "
+                f"./{wish}"
+            )
+        numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+        name = next(found for found in numbered if found not in taken)
+        taken.add(name)
         yield name, [(part, list(range(len(part))))]
+
+
+def _is_source(wish: Any) -> bool:
+    """Whether an entry of `data.valid` is a source of pairs, and not a part of a manifest."""
+    return isinstance(wish, Mapping) or "/" in str(wish) or str(wish).endswith(".csv")
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:

@@ -60,7 +60,8 @@ def write_model(config: Config, run: Path) -> Path:
     network.eval()
     taken = torch.load(checkpoint, map_location="cpu", weights_only=True)[STATE]["taken"]
     lines = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
-    (told,) = [line for line in lines if line["step"] == taken][-1:]
+    # A run that was stopped was saved between two checks: nothing was judged at that step.
+    told: dict[str, float] = next((line for line in reversed(lines) if line["step"] == taken), {})
     scores = {k: {"psnr": told[k]} for k in told if k not in UNSCORED}
     card = describe(
         network,

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from enlarge.training.learner import Learner
 
-LAST, BEST, LOG = "last.ckpt", "best.ckpt", "log.jsonl"
+LAST, BEST, LOG, DATA = "last.ckpt", "best.ckpt", "log.jsonl", "data.json"
 _CURVE = 50
 """Steps between two points of the curves."""
 

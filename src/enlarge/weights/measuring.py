@@ -292,7 +292,7 @@ from pathlib import Path
 from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.memory import peak, resident
 side, scale, runs = map(int, sys.argv[2:])
-engine = OpenVinoEngine(Path(sys.argv[1]), scale, "f32", 0)
+engine = OpenVinoEngine(Path(sys.argv[1]), "f32", 0)
 before = resident()
 session = engine.session(side, side, 3, np.dtype("uint8"), np.dtype("uint8"))
 for _ in range(runs):

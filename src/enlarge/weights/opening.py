@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enlarge import __version__
+from enlarge.engines.protocol import first_line
 from enlarge.errors import WeightsError
 from enlarge.networks import build
 from enlarge.weights.card import Card
@@ -64,12 +65,19 @@ class Foreign(nn.Module):
 
     margin = None
 
-    def __init__(self, inner: nn.Module, *, scale: int, multiple: int) -> None:
+    def __init__(
+        self,
+        inner: nn.Module,
+        *,
+        scale: int,
+        multiple: int,
+        call: Callable[[nn.Module, Tensor], Tensor] = lambda inner, image: inner(image),
+    ) -> None:
         super().__init__()
-        self.inner, self.scale, self.multiple = inner, scale, multiple
+        self.inner, self.scale, self.multiple, self.call = inner, scale, multiple, call
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102 - stands at the module
-        return self.inner(image)
+        return self.call(self.inner, image)
 
 
 def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Module, Card] | None:
@@ -101,7 +109,15 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
     needs = model.size_requirements
     multiple = needs.multiple_of * max(1, math.ceil((needs.minimum or 0) / needs.multiple_of))
     inner = model.model.float().eval().requires_grad_(requires_grad=False)
-    network = Foreign(inner, scale=model.scale, multiple=multiple).eval()
+    # Some networks want another range, or further channels: spandrel knows.
+    call = model._call_fn
+    network = Foreign(inner, scale=model.scale, multiple=multiple, call=call).eval()
+    try:
+        flops = _flops(network)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{name}: the {kind} network does not run on a picture alone: {first_line(error)}"
+        ) from error
     card = Card(
         name=name,
         network=SPANDREL + kind,
@@ -111,7 +127,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         halo=0,
         multiple=multiple,
         parameters=sum(p.numel() for p in inner.parameters()),
-        flops=_flops(network),
+        flops=flops,
         version=__version__,
     )
     return network, card

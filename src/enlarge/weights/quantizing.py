@@ -52,6 +52,8 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
 
     nncf = need_nncf()
     model = onnx.load(source)
+    for number, node in enumerate(model.graph.node):  # traced ones have none
+        node.name = node.name or f"node_{number}"
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     if len(convolutions) < _LEAST_CONVOLUTIONS:
         raise WeightsError(

@@ -1,8 +1,9 @@
-// Pictures from the clipboard. data: {most: bytes}. Sends {name, content (base64), id}, or
+// Pictures from the clipboard, and the document's language. data: {most: bytes, language}. Sends {name, content (base64), id}, or
 // {name, size, id} for one that is too large to be sent this way.
 let listening = null;
 
 export default function ({ data, setTriggerValue }) {
+  document.documentElement.lang = data.language;
   const paste = (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     const file = files.find((found) => found.type.startsWith("image/"));

@@ -1,5 +1,6 @@
 // A picture in which a part of fixed size is picked: click, drag, arrow keys.
-// data: {src, width, height, box: [width, height], at: [x, y], label}, in pixels of the picture.
+// data: {src, width, height, box: [width, height], at: [x, y], label, said}, in pixels of the
+// picture; `said` is read out where the part was moved to, with {x} and {y}.
 const pickers = new WeakMap();
 
 export default function ({ parentElement, data, setStateValue }) {
@@ -12,6 +13,9 @@ function build(root) {
   const stage = document.createElement("div");
   const image = document.createElement("img");
   const frame = document.createElement("div");
+  const said = document.createElement("div");
+  said.className = "said";
+  said.setAttribute("aria-live", "polite");
   stage.className = "stage";
   frame.className = "frame";
   stage.tabIndex = 0;
@@ -19,7 +23,7 @@ function build(root) {
   image.alt = "";
   image.draggable = false;
   stage.append(image, frame);
-  root.replaceChildren(stage);
+  root.replaceChildren(stage, said);
   let data, send, at, waiting;
   let held = false;
 
@@ -38,7 +42,10 @@ function build(root) {
   };
   const sendSoon = (delay) => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => { if (String(at) !== String(data.at)) send(at); }, delay);
+    waiting = setTimeout(() => {
+      said.textContent = data.said.replace("{x}", at[0]).replace("{y}", at[1]);
+      if (String(at) !== String(data.at)) send(at);
+    }, delay);
   };
   const point = (event) => {
     const box = stage.getBoundingClientRect();

@@ -1,0 +1,33 @@
+"""What picture files are called, and how a scan of a folder knows those that enlarge made."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PICTURES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "avif", "gif", "bmp"),
+        *("heic", "heif", "hif", "jxl", "jp2"),
+    )
+)
+OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
+"""What is put behind the name of a result that lies beside its input."""
+_UPPER = frozenset(suffix.upper() for suffix in PICTURES)
+
+
+def is_ours(path: Path, suffix: str = "") -> bool:
+    """Whether a picture is named as an output of one that lies beside it. `suffix`: another ending
+    that outputs may have.
+    """
+    stem = path.stem
+    cuts = [match.start() for match in OUR_MARK.finditer(stem) if match.end() == len(stem)]
+    if suffix and stem.endswith(suffix):
+        cuts.append(len(stem) - len(suffix))
+    return any(
+        path.with_name(stem[:cut] + other).exists()
+        for cut in cuts
+        if cut
+        for other in PICTURES | {path.suffix, path.suffix.swapcase()} | _UPPER
+    )
