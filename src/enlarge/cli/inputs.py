@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from enlarge.batch.addresses import WEB, Remote, as_path, is_url
 from enlarge.cli import STREAM
 from enlarge.errors import InputError
-from enlarge.media.naming import OUR_MARK, PICTURES, is_ours
+from enlarge.media.naming import OUR_MARK, PICTURES, holds_no_inputs, is_ours
 
 if TYPE_CHECKING:
     from enlarge.batch.archive import Member
@@ -260,9 +260,7 @@ def _from_folder(
         folders[:] = sorted(
             name
             for name in folders
-            if name != ".enlarge"
-            and not name.endswith((".parts", ".part"))
-            and not (name.endswith("_files") and (here / f"{name[:-6]}.dzi").exists())
+            if not holds_no_inputs(here / name)
             and (forbidden is None or (here / name).resolve() != forbidden)
         )
         for name in sorted(names):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge.data.degradations import Chain
 from enlarge.errors import DataError
-from enlarge.media.naming import is_ours
+from enlarge.media.naming import holds_no_inputs, is_ours
 from enlarge.media.resample import imresize
 
 Pixels = NDArray[np.uint8]
@@ -94,8 +94,7 @@ def _scanned(folder: Path, without: Path | None) -> list[Path]:
         folders[:] = sorted(
             name
             for name in folders
-            if name != ".enlarge"
-            and not name.endswith((".parts", ".part", "_files"))
+            if not holds_no_inputs(here / name)
             and (without is None or (here / name).resolve() != without.resolve())
         )
         for name in folders:

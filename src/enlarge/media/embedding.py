@@ -51,31 +51,29 @@ def png_insert(metadata: Metadata) -> bytes:
 def png_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
     """The texts of a PNG (section 11.3.3 of its specification), by their keys and in their order,
     without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays. Beyond
-    4 MiB in all they are left out, and the second value is False.
+    4 MiB in all they are left out, and the second value is False. Raises `InputError` where all of
+    them, XMP too, take more than 64 MiB once they are unpacked.
     """
     found: list[tuple[str, str]] = []
-    left = _MOST_TEXT
+    total, left = 0, _MOST_TEXT
     for kind, key, rest in _text_chunks(file):
-        parts = list(_unpacked(kind, rest)) if key != b"XML:com.adobe.xmp" else []
-        text = b"".join(parts)
-        left -= len(text)
-        if parts and left >= 0:
-            coding = "utf-8" if kind == b"iTXt" else "latin-1"
-            found.append((key.decode("latin-1"), text.decode(coding, "replace")))
-    return found, left >= 0
-
-
-def check_texts(file: BinaryIO) -> None:
-    """Raise `InputError` where the texts of a PNG take more than 64 MiB once they are unpacked."""
-    total = 0
-    for kind, _, rest in _text_chunks(file):
+        parts = []
         for part in _unpacked(kind, rest):
+            parts.append(part)
             total += len(part)
             if total > _MOST_UNPACKED:
                 raise InputError(
                     "the texts in this PNG take more than 64 MB; it was made to do harm, or its "
                     "texts have to be taken out of it"
                 )
+        if not parts or key == b"XML:com.adobe.xmp":
+            continue
+        text = b"".join(parts)
+        left -= len(text)
+        if left >= 0:
+            coding = "utf-8" if kind == b"iTXt" else "latin-1"
+            found.append((key.decode("latin-1"), text.decode(coding, "replace")))
+    return found, left >= 0
 
 
 def _text_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:

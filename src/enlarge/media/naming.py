@@ -17,6 +17,16 @@ OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)
 
 
+def holds_no_inputs(folder: Path) -> bool:
+    """Whether a scan leaves out a folder: ledgers, what is being written, tiles of DeepZoom."""
+    name = folder.name
+    return (
+        name == ".enlarge"
+        or name.endswith((".parts", ".part"))
+        or (name.endswith("_files") and folder.with_name(f"{name[:-6]}.dzi").exists())
+    )
+
+
 def is_ours(path: Path, suffix: str = "") -> bool:
     """Whether a picture is named as an output of one that lies beside it. `suffix`: another ending
     that outputs may have.

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, InputError
 from enlarge.media import bmp, plugins
-from enlarge.media.embedding import check_texts, png_texts
+from enlarge.media.embedding import png_texts
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats import PIXELS_PER_BYTE, RAW, refusal, sniff
 from enlarge.media.libvips import FileSource, explain, prepare
@@ -316,7 +316,6 @@ def _open(file: BinaryIO, name: str, memory: int | None, scratch: Path | None) -
         return _open_plugin(file, name, form, memory, scratch)
     if form == "png":
         _check_png(head)
-        check_texts(file)
     return _open_vips(file, name, form, size, memory, scratch)
 
 
@@ -333,12 +332,17 @@ def _open_vips(
     file: BinaryIO, name: str, form: str, size: int, memory: int | None, scratch: Path | None
 ) -> Picture:
     what = _NAMES.get(form, form.upper())
+    notes: list[str] = []
+    text: list[tuple[str, str]] = []
+    if form == "png":  # first: libpng unpacks them all
+        text, whole_text = png_texts(file)  # libvips takes what is in Latin-1 for broken UTF-8
+        if not whole_text:
+            notes.append("of its texts, those beyond 4 MB are left out")
     try:
         image, source = _load(file, form)
         _check_claim(image.width, image.height, form, size)
         orientation = _orientation(image, form)
-        notes: list[str] = []
-        metadata = _metadata(image, _texts(image, form, file, notes))
+        metadata = _metadata(image, text if form == "png" else _description(image, notes))
         kind, pages = _kind(image), _pages(image)
         if pages > 1:
             unit = "frame" if form in ("gif", "webp", "avif") else "page"
@@ -400,15 +404,8 @@ def _orientation(image: pyvips.Image, form: str) -> int:
     return found if found in range(1, 9) else 1
 
 
-def _texts(
-    image: pyvips.Image, form: str, file: BinaryIO, notes: list[str]
-) -> list[tuple[str, str]]:
-    """The texts, by their keys."""
-    if form == "png":
-        texts, whole = png_texts(file)  # libvips takes what is in Latin-1 for broken UTF-8
-        if not whole:
-            notes.append("of its texts, those beyond 4 MB are left out")
-        return texts
+def _description(image: pyvips.Image, notes: list[str]) -> list[tuple[str, str]]:
+    """The text that another format than PNG has."""
     try:
         description = _get(image, "image-description")
     except UnicodeDecodeError:

@@ -71,7 +71,7 @@ class Foreign(nn.Module):
         *,
         scale: int,
         multiple: int,
-        call: Callable[[nn.Module, Tensor], Tensor] = lambda inner, image: inner(image),
+        call: Callable[[nn.Module, Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.inner, self.scale, self.multiple, self.call = inner, scale, multiple, call

@@ -1,5 +1,5 @@
-// Pictures from the clipboard, and the document's language. data: {most: bytes, language}. Sends {name, content (base64), id}, or
-// {name, size, id} for one that is too large to be sent this way.
+// Pictures from the clipboard, and the document's language. data: {most: bytes, language}. Sends
+// {name, content (base64), id}, or {name, size, id} for one that is too large to be sent this way.
 let listening = null;
 
 export default function ({ data, setTriggerValue }) {
