@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -129,7 +130,9 @@ def test_what_is_not_there_is_named_before_memory_is_measured(
     def measure(*_: object) -> None:
         raise AssertionError("memory was measured")
 
-    monkeypatch.setattr("enlarge.training.footprint.measure", measure)
+    # Tests of missing packages import the command's parts anew: this is what it will find.
+    footprint = importlib.import_module("enlarge.training.footprint")
+    monkeypatch.setattr(footprint, "measure", measure)
     assert command(["train", str(recipe), "train.patch=128", *told]) == 1
     assert re.search(said, capsys.readouterr().err)
 
