@@ -8,14 +8,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TextIO
 
-FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
-STREAM = "-"
-"""What stands for standard input and output on the command line."""
-_HYPHEN = "\0-"
-"""A lone `-` on its way through the parser, which would take it for an option. No argument can
-hold a zero byte, so nothing else is spelled like this."""
+from enlarge.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    describe_bug,
+    hide_hyphens,
+    quote_hyphens,
+    restore_hyphens,
+    say,
+)
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         result = app(
-            [_HYPHEN if text == STREAM else text for text in arguments],
+            hide_hyphens(arguments),
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -70,53 +73,16 @@ def run(arguments: Sequence[str]) -> int:
         say(f"enlarge: {_plain(error)} (see enlarge --help){_hint(arguments)}", sys.stderr)
         return USAGE
     except OptionError as error:
-        say(f"enlarge: {_with_stream(str(error))}", sys.stderr)
+        say(f"enlarge: {quote_hyphens(str(error))}", sys.stderr)
         return USAGE
     except EnlargeError as error:
-        say(f"enlarge: {_with_stream(str(error))}", sys.stderr)
+        say(f"enlarge: {quote_hyphens(str(error))}", sys.stderr)
         return FAILED
     except Exception as error:
-        say(f"enlarge: {bug(error, verbose='-v' in options or '--verbose' in options)}", sys.stderr)
+        verbose = "-v" in options or "--verbose" in options
+        say(f"enlarge: {describe_bug(error, verbose=verbose)}", sys.stderr)
         return FAILED
     return result if isinstance(result, int) else 0
-
-
-def say(text: str, stream: TextIO | None = None) -> OSError | None:
-    """Print a line at once. Work goes on in silence where nobody reads any more (`| head`) or a log
-    is full: why is returned, for those to whom it matters.
-    """
-    stream = sys.stdout if stream is None else stream
-    try:
-        print(text, file=stream, flush=True)
-    except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-        return error
-    return None
-
-
-def words(texts: Sequence[str]) -> list[str]:
-    """Arguments as they were written, back from the parser."""
-    return [STREAM if text == _HYPHEN else text for text in texts]
-
-
-def _with_stream(text: str) -> str:
-    """A message with its lone hyphens as they were written."""
-    return text.replace(_HYPHEN, STREAM).replace(repr(_HYPHEN)[1:-1], STREAM)
-
-
-def bug(error: Exception, *, verbose: bool) -> str:
-    """The line about an exception that nobody foresaw; with `verbose`, its traceback follows."""
-    import traceback
-
-    (frame,) = traceback.extract_tb(error.__traceback__, limit=-1)
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - as text
-    line = f"this is a bug in enlarge, please report it: {what} ({place})"
-    if verbose:
-        return line + "\n" + "".join(traceback.format_exception(error)).rstrip()
-    return line + "; -v shows where"
 
 
 def _plain(error: Exception) -> str:
@@ -124,8 +90,8 @@ def _plain(error: Exception) -> str:
 
     unused = getattr(error, "unused_tokens", None)
     if isinstance(error, UnusedCliTokensError) and unused:
-        return f"unexpected {' '.join(words(unused))!r}"
-    text = " ".join(str(error).split()).rstrip(".").replace(_HYPHEN, STREAM)
+        return f"unexpected {' '.join(restore_hyphens(unused))!r}"
+    text = quote_hyphens(" ".join(str(error).split()).rstrip("."))
     return text[:1].lower() + text[1:]
 
 

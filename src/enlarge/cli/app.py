@@ -95,7 +95,7 @@ def app(
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 
     from enlarge.app.options import VARIABLE, Options
-    from enlarge.cli import say
+    from enlarge.cli.console import say
 
     options = Options(
         max_upload=upload,

@@ -71,7 +71,7 @@ def benchmark(
     """
     import json as js
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.metrics.speed import describe_machine, measure, to_document
     from enlarge.weights.catalog import find_weights, list_weights
 

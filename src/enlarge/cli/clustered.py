@@ -18,7 +18,7 @@ from enlarge.batch.cluster import ClusterRows, Pool
 from enlarge.batch.jobs import Job
 from enlarge.batch.lanes import LANES
 from enlarge.batch.worker import Busy, Kept, Recipe, Seal, enlarge_job, make_here
-from enlarge.cli import say
+from enlarge.cli.console import say
 from enlarge.cli.job import consume, settings_of, sweep_targets, weight
 from enlarge.cli.planning import Plan, Planned
 from enlarge.cli.progress import bar, counting

@@ -66,7 +66,7 @@ def compare(
     import json as js
     from dataclasses import asdict
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.media.temporary import shortened
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.comparison import (
@@ -162,9 +162,9 @@ def _check_sizes(paths: list[Path], pictures: list[NDArray[Any]]) -> None:
 
 
 def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:
-    from enlarge.cli import STREAM, words
+    from enlarge.cli.console import STREAM, restore_hyphens
 
-    if STREAM in words([str(path) for path in inputs]):
+    if STREAM in restore_hyphens([str(path) for path in inputs]):
         raise OptionError("compare reads picture files, and not standard input (-)")
     taken = {path.resolve() for path in inputs if path is not None}
     for target in targets:

@@ -52,7 +52,7 @@ def degrade(
     import sys
     from concurrent.futures import ThreadPoolExecutor
 
-    from enlarge.cli import FAILED, SOME_FAILED, say
+    from enlarge.cli.console import FAILED, SOME_FAILED, say
     from enlarge.cli.progress import counting
     from enlarge.data.degradations import chain_of
     from enlarge.data.pairs import threads_for

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from enlarge.batch.worker import Recipe
-from enlarge.cli import FAILED, SOME_FAILED, say
+from enlarge.cli.console import FAILED, SOME_FAILED, say
 from enlarge.cli.outputs import is_archive
 from enlarge.cli.planning import Plan, Planned, band_needs, file_needs
 from enlarge.cli.request import Request

@@ -107,7 +107,7 @@ def evaluate(
     """
     import json as js
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.evaluation import to_document
     from enlarge.metrics.pairs import find_set

@@ -56,7 +56,7 @@ def export(
     from dataclasses import asdict
     from json import dumps
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.weights.preparing import check_target, export_model
 
     refuse_both(quiet, verbose)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enlarge.batch.addresses import WEB, Remote, as_path, is_url
-from enlarge.cli import STREAM
+from enlarge.cli.console import STREAM
 from enlarge.errors import InputError
 from enlarge.media.naming import OUR_MARK, PICTURES, holds_no_inputs, is_ours
 

@@ -30,7 +30,7 @@ def inspect(
     """
     from json import dumps
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
 
     refuse_both(quiet, verbose)
     facts = _facts(file)

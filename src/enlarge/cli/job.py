@@ -17,7 +17,7 @@ from enlarge.batch.lanes import Room, side_by_side
 from enlarge.batch.record import LEDGER
 from enlarge.batch.worker import Busy, Kept, Recipe, enlarge_job
 from enlarge.budget import USABLE
-from enlarge.cli import FAILED, SOME_FAILED, bug, say
+from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, say
 from enlarge.cli.outputs import (
     is_archive,
     missing_folders,
@@ -385,4 +385,4 @@ def _line(error: Exception, job: Job, *, verbose: bool) -> str:
         return text if name in text or job.target in text else f"{name}: {text}"
     if isinstance(error, MemoryError):
         return f"{name}: the machine's memory is used up; try --memory, or a smaller --tile"
-    return f"{name}: {bug(error, verbose=verbose)}"
+    return f"{name}: {describe_bug(error, verbose=verbose)}"

@@ -23,7 +23,7 @@ def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = Fal
     from dataclasses import asdict
     from json import dumps
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.weights.catalog import DEFAULT, list_weights
 
     refuse_both(quiet, verbose)

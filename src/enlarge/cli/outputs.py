@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Job
-from enlarge.cli import STREAM
+from enlarge.cli.console import STREAM
 from enlarge.cli.inputs import Found
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.zooming import DESCRIPTOR, check_tiles_folder

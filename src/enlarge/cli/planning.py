@@ -15,7 +15,7 @@ from enlarge.batch.jobs import Job, file_digest
 from enlarge.batch.lanes import LANES
 from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, compare
 from enlarge.batch.worker import Kept, Recipe, wish_of
-from enlarge.cli import STREAM
+from enlarge.cli.console import STREAM
 from enlarge.cli.inputs import Found, find_inputs
 from enlarge.cli.outputs import (
     check_outputs,

@@ -46,7 +46,7 @@ def prepare(
         Say nothing but errors.
 
     """
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.cli.progress import counting
     from enlarge.data.pairs import check_pairs, find_pairs, refuse
     from enlarge.data.store import estimate, write_store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enlarge.batch.addresses import is_url
-from enlarge.cli import STREAM
+from enlarge.cli.console import STREAM
 from enlarge.cli.options import check_report
 from enlarge.cli.outputs import (
     check_wishes,

@@ -12,7 +12,7 @@ from typing import Any
 
 from enlarge.batch.jobs import Job
 from enlarge.batch.worker import Kept
-from enlarge.cli import STREAM, say
+from enlarge.cli.console import STREAM, say
 from enlarge.cli.outputs import is_archive
 from enlarge.cli.planning import Failure, Plan, Planned
 from enlarge.cli.request import Request

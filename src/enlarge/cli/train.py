@@ -47,7 +47,7 @@ def train(
     import io
     import sys
 
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.cli.progress import counting
 
     refuse_both(quiet, verbose)
@@ -97,7 +97,7 @@ def train(
 
 def _check_memory(config: Config) -> None:
     """Say what a step will take, and refuse what the machine does not have."""
-    from enlarge.cli import say
+    from enlarge.cli.console import say
     from enlarge.training.footprint import check_memory
 
     if found := check_memory(config):

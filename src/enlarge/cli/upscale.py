@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from enlarge.cli import words
+from enlarge.cli.console import restore_hyphens
 from enlarge.cli.options import (
     EngineWish,
     PrecisionWish,
@@ -172,8 +172,8 @@ def upscale(
     from enlarge.cli.job import Request, enlarge_all
 
     request = Request(
-        inputs=words(inputs),
-        output=None if output is None else words([output])[0],
+        inputs=restore_hyphens(inputs),
+        output=None if output is None else restore_hyphens([output])[0],
         model=model,
         strength=strength,
         scale=scale,

@@ -12,7 +12,7 @@ from pathlib import Path
 from enlarge.batch.jobs import Job
 from enlarge.batch.watching import INTERVAL, Watch
 from enlarge.batch.worker import Recipe
-from enlarge.cli import FAILED, SOME_FAILED, say
+from enlarge.cli.console import FAILED, SOME_FAILED, say
 from enlarge.cli.inputs import Found
 from enlarge.cli.outputs import check_alone
 from enlarge.cli.planning import Failure, Plan, make_plan

@@ -1,0 +1,59 @@
+"""Printing, exit statuses, and the arguments that the parser must not see as options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
+"""Exit statuses; 0 is success."""
+STREAM = "-"
+"""Standard input or output on the command line."""
+_HYPHEN = "\0-"
+"""A lone `-` while the parser handles it, which would take it for an option. No argument can hold a
+zero byte, so nothing else is spelled like this."""
+
+
+def say(text: str, stream: TextIO | None = None) -> OSError | None:
+    """Print a line and flush it. Returns the error where the stream cannot be written (a closed
+    pipe, a full disk); what is printed afterwards is then discarded, and the work continues.
+    """
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return error
+    return None
+
+
+def hide_hyphens(arguments: Sequence[str]) -> list[str]:
+    """Arguments for the parser: a lone `-` replaced by text that it does not take for an option."""
+    return [_HYPHEN if text == STREAM else text for text in arguments]
+
+
+def restore_hyphens(arguments: Sequence[str]) -> list[str]:
+    """Arguments as they were typed, back from the parser."""
+    return [STREAM if text == _HYPHEN else text for text in arguments]
+
+
+def quote_hyphens(message: str) -> str:
+    """A message with its lone hyphens as they were typed."""
+    return message.replace(_HYPHEN, STREAM).replace(repr(_HYPHEN)[1:-1], STREAM)
+
+
+def describe_bug(error: Exception, *, verbose: bool) -> str:
+    """The line about an unexpected exception; with `verbose`, its traceback follows."""
+    import traceback
+
+    (frame,) = traceback.extract_tb(error.__traceback__, limit=-1)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    place = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119 - as text
+    line = f"this is a bug in enlarge, please report it: {what} ({place})"
+    if verbose:
+        return line + "\n" + "".join(traceback.format_exception(error)).rstrip()
+    return line + "; -v shows where"
