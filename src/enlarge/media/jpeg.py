@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 COARSE = 85
-"""JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
+"""JPEGs up to this quality come out better with `photo` (docs/models.md: Set14 at 98 … 60)."""
 _LUMA = 3688
 """The sum of the standard's example table for luminance (ITU-T T.81, table K.1), which the
 Independent JPEG Group's library scales by its quality."""
