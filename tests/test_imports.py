@@ -16,6 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "enlarge"
 ALLOWED = {
     "errors": set(),
     "memory": {"errors"},
+    "settings": {"errors", "memory", "media.formats"},
     "media": {"errors", "media"},
     "tiling": {"errors", "tiling"},
     "weights.card": {"errors"},
@@ -53,7 +54,7 @@ ALLOWED = {
         "app",
     },
     "__main__": {"cli"},
-    "": {"errors", "upscaler", "weights.card"},
+    "": {"errors", "settings", "upscaler", "weights.card"},
 }
 LEARNING = (
     *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),

@@ -17,16 +17,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Card", "EnlargeError", "Upscaler", "models", "open_model", "upscale"]
+__all__ = ["Card", "EnlargeError", "Settings", "Upscaler", "models", "open_model", "upscale"]
 
 if TYPE_CHECKING:
     from enlarge.errors import EnlargeError
+    from enlarge.settings import Settings
     from enlarge.upscaler import Upscaler, models, open_model, upscale
     from enlarge.weights.card import Card
 
 _HOMES = {
     "Card": "enlarge.weights.card",
     "EnlargeError": "enlarge.errors",
+    "Settings": "enlarge.settings",
     "Upscaler": "enlarge.upscaler",
     "models": "enlarge.upscaler",
     "open_model": "enlarge.upscaler",

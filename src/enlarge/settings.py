@@ -1,0 +1,421 @@
+"""Settings: every option about how a picture is enlarged, declared once.
+
+The command line, Python's keyword arguments, the page, the ledger and the provenance are all built
+on this class. To add an option, add a field here and use it where it takes effect.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypedDict, get_args
+
+from enlarge.errors import OptionError
+
+EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
+Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
+Keep = Literal["keep", "no-gps", "none"]
+
+MAX_SCALE = 16
+_RECORDED_ALWAYS = frozenset(
+    {
+        *("scale", "width", "height", "crop", "tile", "exact", "ensemble"),
+        *("format", "quality", "pyramid", "metadata", "provenance"),
+    }
+)
+"""The options that ledgers and kept bands have always recorded. Others are recorded only where they
+differ from their default, so that adding an option does not invalidate what exists."""
+
+Check = Callable[[str, Any], Any]
+"""Given an option's name as on the command line and its value, as text or as a Python value:
+returns the parsed value, or raises `OptionError`."""
+
+
+def about(
+    help: str,  # noqa: A002 - the key that cyclopts reads
+    *,
+    group: str,
+    metavar: str = "",
+    check: Check | None = None,
+    recorded: bool = True,
+) -> dict[str, Any]:
+    """The metadata of a field of `Settings`.
+
+    `group` and `metavar` are for the help. `check` parses and checks the value; without one, the
+    field's type says it all. `recorded`: ledgers record the option, because it can change a
+    result's bytes. On the command line, a switch that is on by default is written `--no-NAME`, and
+    its help describes that form.
+    """
+    return {
+        "help": help,
+        "group": group,
+        "metavar": metavar,
+        "check": check,
+        "recorded": recorded,
+    }
+
+
+def whole_number(least: int, most: int | None = None) -> Check:
+    """A check for whole numbers from `least` to `most`. Neither 1.5 nor 1e3 is rounded."""
+
+    def check(name: str, value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str) else operator.index(value)
+        except (TypeError, ValueError):
+            number = least - 1
+        if number < least:
+            raise OptionError(f"{name} must be a whole number from {least} on, got {value!r}")
+        if most is not None and number > most:
+            raise OptionError(f"{name} must lie between {least} and {most}, got {number}")
+        return number
+
+    return check
+
+
+def number_between(low: float, high: float, words: str = "") -> Check:
+    """A check for numbers from `low` to `high`. `words`: the bounds as the message names them."""
+    words = words or f"{low:g} and {high:g}"
+
+    def check(name: str, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise OptionError(f"{name} must be a number between {words}, got {value!r}") from None
+        if not low <= number <= high:
+            raise OptionError(f"{name} must lie between {words}, got {number:g}")
+        return number
+
+    return check
+
+
+def one_of(choices: Any) -> Check:
+    """A check for the words of a `Literal`."""
+    words = get_args(choices)
+
+    def check(name: str, value: Any) -> Any:
+        if value not in words:
+            raise OptionError(f"{name} is one of {', '.join(words)}, got {value!r}")
+        return value
+
+    return check
+
+
+def rectangle(name: str, value: Any) -> tuple[int, int, int, int]:
+    """A check for a rectangle, as "X,Y,WIDTH,HEIGHT" or as four integers."""
+    try:
+        x, y, width, height = (
+            (int(part) for part in value.split(","))
+            if isinstance(value, str)
+            else (operator.index(part) for part in value)
+        )
+    except (TypeError, ValueError):
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise OptionError(
+            f"{name} must be X,Y,WIDTH,HEIGHT in input pixels, four whole numbers, got {value!r}"
+        )
+    return x, y, width, height
+
+
+def tile_side(name: str, value: Any) -> int | None:
+    """A check for a side in input pixels; "auto" is None."""
+    if value == "auto":
+        return None
+    try:
+        side = int(value) if isinstance(value, str) else operator.index(value)
+    except (TypeError, ValueError):
+        side = 0
+    if side < 1:
+        raise OptionError(f"{name} must be auto or a side in input pixels, got {value!r}")
+    return side
+
+
+def memory_size(name: str, value: Any) -> int:
+    """A check for a size in bytes, or as text such as "1.5GB"."""
+    from enlarge.memory import parse_size
+
+    if isinstance(value, str):
+        return parse_size(value, name)
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise OptionError(f"{name} must be a size like 1.5GB or 600MB, got {value!r}") from None
+
+
+def file_format(name: str, value: Any) -> str:
+    """A check for a format by its name or its extension: "jpg" and ".jpg" are "jpeg"."""
+    from enlarge.media.formats import format_of
+
+    text = str(value)
+    return format_of(text if text.startswith(".") else f".{text}")
+
+
+def model_name(name: str, value: Any) -> str:
+    """A check for a model's name, or the path of its file."""
+    return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How pictures are enlarged: every option by its name, checked when the value is made.
+
+    Raises `OptionError`, which calls an option what the command line calls it. Values may be given
+    as text ("1.5GB", "auto", "0,0,64,64") and are parsed once: `memory` is in bytes (None: half of
+    the machine's), `tile` in input pixels (None: chosen automatically), `format` a name of
+    `media.formats` (None: by the output's extension, else PNG), `crop` (x, y, width, height) in
+    input pixels.
+    """
+
+    scale: float | None = field(
+        default=None,
+        metadata=about(
+            "Factor by which width and height grow (default: the model's own). Beyond the model's "
+            "factor, the network runs twice.",
+            group="Size",
+            metavar="1-16",
+            check=number_between(1, MAX_SCALE),
+        ),
+    )
+    width: int | None = field(
+        default=None,
+        metadata=about(
+            "Width of the result, instead of --scale. Without --height, the proportions are kept.",
+            group="Size",
+            metavar="PIXELS",
+            check=whole_number(1),
+        ),
+    )
+    height: int | None = field(
+        default=None,
+        metadata=about(
+            "Height of the result, instead of --scale. Without --width, the proportions are kept.",
+            group="Size",
+            metavar="PIXELS",
+            check=whole_number(1),
+        ),
+    )
+    crop: tuple[int, int, int, int] | None = field(
+        default=None,
+        metadata=about(
+            "Enlarge only this rectangle, in input pixels.",
+            group="Size",
+            metavar="X,Y,W,H",
+            check=rectangle,
+        ),
+    )
+    format: str | None = field(
+        default=None,
+        metadata=about(
+            "png, jpg, webp, tif, avif, or dzi or szi: DeepZoom tiles for viewers of very large "
+            "pictures (default: the output's extension, else png).",
+            group="Output",
+            metavar="NAME",
+            check=file_format,
+        ),
+    )
+    quality: int | None = field(
+        default=None,
+        metadata=about(
+            "Quality of jpg, webp and avif (default for jpg: 95, with 4:4:4 colour). Below 100, "
+            "DeepZoom tiles are JPEGs.",
+            group="Output",
+            metavar="1-100",
+            check=whole_number(1, 100),
+        ),
+    )
+    pyramid: bool = field(
+        default=False,
+        metadata=about(
+            "Write tif as a tiled BigTIFF with smaller copies inside, for viewers of very large "
+            "pictures.",
+            group="Output",
+        ),
+    )
+    metadata: Keep = field(
+        default="keep",
+        metadata=about(
+            "Keep EXIF and XMP, drop only the position, or drop everything (default: keep). The "
+            "colour profile is always kept.",
+            group="Output",
+            check=one_of(Keep),
+        ),
+    )
+    provenance: bool = field(
+        default=True,
+        metadata=about(
+            "Do not record in the result how it was made: model, version, scale and settings.",
+            group="Output",
+        ),
+    )
+    resume: bool = field(
+        default=True,
+        metadata=about(
+            "Do not keep finished bands of a large result (100 megapixels and more) on disk. They "
+            "let an interrupted run resume when you rerun the command.",
+            group="Output",
+            recorded=False,
+        ),
+    )
+    model: str | None = field(
+        default=None,
+        metadata=about(
+            "A name listed by `enlarge models`, or the path of a model file.",
+            group="Model",
+            metavar="MODEL",
+            check=model_name,
+            recorded=False,
+        ),
+    )
+    strength: float | None = field(
+        default=None,
+        metadata=about(
+            "With --model photo or photo-sharp: a mixture of the two, from 0 (photo) to 1 "
+            "(photo-sharp).",
+            group="Model",
+            metavar="0-1",
+            check=number_between(0, 1, "0 (photo) and 1 (photo-sharp)"),
+            recorded=False,
+        ),
+    )
+    engine: EngineName = field(
+        default="auto",
+        metadata=about(
+            "Engine that runs the network. auto, the default: OpenVINO on a CPU; on a GPU, torch "
+            "or ONNX Runtime, whichever is installed.",
+            group="Model",
+            check=one_of(EngineName),
+            recorded=False,
+        ),
+    )
+    precision: Precision = field(
+        default="auto",
+        metadata=about(
+            "Precision of the computation. auto, the default: bf16 or f16 where the device and the "
+            "model allow it, else f32.",
+            group="Model",
+            check=one_of(Precision),
+            recorded=False,
+        ),
+    )
+    exact: bool = field(
+        default=False,
+        metadata=about(
+            "Overlap tiles by the network's full receptive margin, even where the model's card "
+            "names a smaller one.",
+            group="Model",
+        ),
+    )
+    ensemble: bool = field(
+        default=False,
+        metadata=about(
+            "Average the results of the eight flips and rotations of the picture: slightly better, "
+            "eight times slower.",
+            group="Model",
+        ),
+    )
+    device: str = field(
+        default="auto",
+        metadata=about(
+            "cpu, cuda:0, mps, ... (default: a GPU for which an engine is installed, else the "
+            "CPU).",
+            group="Machine",
+            metavar="NAME",
+            recorded=False,
+        ),
+    )
+    memory: int | None = field(
+        default=None,
+        metadata=about(
+            "Memory limit for this process, for example 1.5GB (default: half of the machine's).",
+            group="Machine",
+            metavar="SIZE",
+            check=memory_size,
+            recorded=False,
+        ),
+    )
+    tile: int | None = field(
+        default=None,
+        metadata=about(
+            "Side of a tile in input pixels (default: auto).",
+            group="Machine",
+            metavar="auto|PIXELS",
+            check=tile_side,
+        ),
+    )
+    threads: int = field(
+        default=0,
+        metadata=about(
+            "Number of CPU threads (default: one per core).",
+            group="Machine",
+            metavar="NUMBER",
+            check=whole_number(0),
+            recorded=False,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            check, value = entry.metadata["check"], getattr(self, entry.name)
+            if check is not None and value is not entry.default:
+                object.__setattr__(self, entry.name, check(f"--{entry.name}", value))
+        if self.scale is not None and (self.width is not None or self.height is not None):
+            given = "--width" if self.width is not None else "--height"
+            raise OptionError(f"--scale and {given} contradict each other; give one of them")
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that can change a result's bytes, by name, as ledgers record them.
+
+        `strength`, `engine`, `device` and `precision` are missing: what was chosen is recorded,
+        not what was asked for.
+        """
+        values = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.metadata["recorded"]
+            and (entry.name in _RECORDED_ALWAYS or getattr(self, entry.name) != entry.default)
+        }
+        return values | {"tile": self.tile_text}
+
+    @property
+    def tile_text(self) -> str:
+        """The tile as people write it: "auto", or its side."""
+        return "auto" if self.tile is None else str(self.tile)
+
+
+class PictureOptions(TypedDict, total=False):
+    """The options of `Settings` that apply to an array or a Pillow image, and the types that they
+    take in Python.
+    """
+
+    scale: float | None
+    width: int | None
+    height: int | None
+    crop: Sequence[int] | None
+    tile: int | Literal["auto"] | None
+    memory: int | str | None
+    exact: bool
+    ensemble: bool
+
+
+class FileOptions(PictureOptions, total=False):
+    """The options of `Settings` that apply to a file."""
+
+    format: str | None
+    quality: int | None
+    pyramid: bool
+    metadata: Keep
+    provenance: bool
+    resume: bool
+
+
+class AllOptions(FileOptions, total=False):
+    """All options of `Settings`."""
+
+    model: str | Path | None
+    strength: float | None
+    engine: EngineName
+    device: str
+    precision: Precision
+    threads: int

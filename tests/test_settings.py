@@ -1,0 +1,100 @@
+"""Settings: what is checked, parsed and recorded."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import fields, replace
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from enlarge.engines import protocol
+from enlarge.errors import OptionError
+from enlarge.media import metadata
+from enlarge.settings import AllOptions, EngineName, Keep, Precision, Settings
+
+NAMES = {entry.name for entry in fields(Settings)}
+
+
+def test_python_and_the_command_line_have_the_same_options() -> None:
+    assert set(get_type_hints(AllOptions)) == NAMES
+
+
+def test_the_words_are_those_of_the_packages_below() -> None:
+    assert get_args(EngineName) == get_args(protocol.EngineName)
+    assert get_args(Precision) == get_args(protocol.Precision)
+    assert get_args(Keep) == get_args(metadata.Keep)
+
+
+def test_every_option_has_its_help() -> None:
+    for entry in fields(Settings):
+        assert entry.metadata["help"].endswith("."), entry.name
+        assert entry.metadata["group"] in ("Size", "Output", "Model", "Machine")
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "value"),
+    [
+        ({"memory": "1.5GB"}, "memory", 1_500_000_000),
+        ({"memory": 64}, "memory", 64),
+        ({"tile": "auto"}, "tile", None),
+        ({"tile": "128"}, "tile", 128),
+        ({"tile": 96}, "tile", 96),
+        ({"crop": "1,2,3,4"}, "crop", (1, 2, 3, 4)),
+        ({"crop": [1, 2, 3, 4]}, "crop", (1, 2, 3, 4)),
+        ({"format": "jpg"}, "format", "jpeg"),
+        ({"format": ".TIF"}, "format", "tiff"),
+        ({"scale": 3}, "scale", 3.0),
+        ({"width": "64"}, "width", 64),
+        ({"threads": "2"}, "threads", 2),
+    ],
+)
+def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) -> None:
+    settings = Settings(**given)
+    assert getattr(settings, name) == value
+    assert settings == Settings(**{name: value})
+    assert replace(settings, ensemble=True) == Settings(**{name: value}, ensemble=True)
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"scale": 17}, ["--scale must lie between 1 and 16, got 17"]),
+        ({"scale": float("nan")}, ["--scale", "got nan"]),
+        ({"scale": "large"}, ["--scale", "number", "'large'"]),
+        ({"scale": 2, "height": 9}, ["--scale and --height contradict each other"]),
+        ({"width": 1.5}, ["--width", "whole number from 1 on", "1.5"]),
+        ({"width": "1e3"}, ["--width", "whole number from 1 on", "'1e3'"]),
+        ({"height": 0}, ["--height", "got 0"]),
+        ({"crop": (1, 2, 3)}, ["--crop must be X,Y,WIDTH,HEIGHT", "(1, 2, 3)"]),
+        ({"crop": (0, 0, 0, 3)}, ["--crop", "(0, 0, 0, 3)"]),
+        ({"crop": 5}, ["--crop", "got 5"]),
+        ({"tile": "big"}, ["--tile must be auto or a side in input pixels, got 'big'"]),
+        ({"tile": 0}, ["--tile", "got 0"]),
+        ({"memory": "much"}, ["--memory must be a size like 1.5GB", "'much'"]),
+        ({"memory": 1.5}, ["--memory", "1.5"]),
+        ({"threads": -1}, ["--threads", "whole number from 0 on", "-1"]),
+        ({"quality": 101}, ["--quality must lie between 1 and 100, got 101"]),
+        ({"format": "psd"}, [".psd", ".png"]),
+        ({"metadata": None}, ["--metadata is one of keep, no-gps, none, got None"]),
+        ({"engine": "abacus"}, ["--engine is one of auto, openvino", "'abacus'"]),
+        ({"precision": "f8"}, ["--precision", "bf16", "'f8'"]),
+        ({"strength": 1.1}, ["--strength must lie between 0 (photo) and 1 (photo-sharp), got 1.1"]),
+    ],
+)
+def test_what_is_refused(given: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(OptionError) as refused:
+        Settings(**given)
+    assert all(part in str(refused.value) for part in parts), refused.value
+
+
+def test_what_is_recorded_is_what_earlier_versions_recorded() -> None:
+    """The text that a ledger of version 0.1.0 holds, but for what is chosen by the engine."""
+    settings = Settings(scale=4.0, format="png", crop=(0, 0, 9, 9), memory=10**9, resume=False)
+    assert json.dumps(settings.recorded(), sort_keys=True) == (
+        '{"crop": [0, 0, 9, 9], "ensemble": false, "exact": false, "format": "png", '
+        '"height": null, "metadata": "keep", "provenance": true, "pyramid": false, '
+        '"quality": null, "scale": 4.0, "tile": "auto", "width": null}'
+    )
