@@ -34,7 +34,7 @@ check: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/test_imports.py
 
 proof: $(VENV)/.dev
-	$(BIN)/python -m proofs
+	$(BIN)/python -m benchmarks.proofs
 
 results: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.results

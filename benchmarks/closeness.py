@@ -1,6 +1,8 @@
 """bf16 against f32 with trained weights: `python -m benchmarks.closeness [FILE…]`.
 
-Writes docs/closeness.json and .md: the shipped models, and networks trained for 90 seconds each
+Writes benchmarks/closeness.json and docs/closeness.md.
+
+Measured are the shipped models, and networks trained for 90 seconds each
 (see `brief`) or, instead of these, the model files that are given; on photographs of the `valid`
 part reduced by the model's factor; floats in and out, clamped. The bar: PSNR of at least 48 dB, and
 99.9 % of the values within 3 levels of 255. Nothing here depends on speed, but for how far the

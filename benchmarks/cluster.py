@@ -2,7 +2,7 @@
 
 The same batch by one process with all cores, and by 1, 2 and 4 workers that Ray counts as one core
 each on this machine (a node each, `ray.cluster_utils`). Prints JSON; `--write` puts it into
-docs/cluster.json and its table between the marks of docs/cluster.md. The overhead is in
+benchmarks/cluster.json and its table between the marks of docs/cluster.md. The overhead is in
 core-seconds: wall clock × the cores that the workers can have, against wall clock × cores of the
 local run; whole, and without the time until the first picture (Ray's start of the workers), which
 does not grow with the batch.
@@ -172,7 +172,7 @@ def main() -> None:
     result = measure(wish.pictures, wish.side, wish.workers, wish.model)
     print(json.dumps(result, indent=1))
     if wish.write:
-        (ROOT / "docs" / "cluster.json").write_text(json.dumps(result, indent=1) + "\n")
+        (ROOT / "benchmarks" / "cluster.json").write_text(json.dumps(result, indent=1) + "\n")
         page = ROOT / "docs" / "cluster.md"
         text = MARKS.sub(lambda found: found[1] + table(result) + found[2], page.read_text())
         page.write_text(text)

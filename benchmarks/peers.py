@@ -1,6 +1,8 @@
 """The shipped command's engine against torch eager, as peers run it: `python -m benchmarks.peers`.
 
-Writes docs/speed_peers.json and .md, on an otherwise idle machine. In one run, from the same random
+Writes benchmarks/speed_peers.json and docs/speed_peers.md, on an otherwise idle machine.
+
+In one run, from the same random
 weights, with two threads, in turns, median of 5: OpenVINO as `enlarge` runs it (8-bit pixels in and
 out; its automatic precision, and f32), our own module in torch eager f32 (NCHW), and spandrel's
 module the same way (attention written out), where it has the network: it lacks EDSR. Needs

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = Path(__file__).parent
+DOCS = RESULTS.parent / "docs"
 
 
 def stamp() -> dict[str, str]:
@@ -34,23 +35,27 @@ def signature(result: dict[str, Any], module: str) -> str:
     )
 
 
-def keep(folder: Path, rows: list[dict[str, Any]], settings: Mapping[str, float]) -> None:
-    """FOLDER/results.json of an experiment: its rows, under what they were measured with. Nothing
-    is written where one of the settings came from the environment, as a trial's do.
+def keep(name: str, rows: list[dict[str, Any]], settings: Mapping[str, float]) -> None:
+    """Write benchmarks/NAME.json: the rows, and the settings that they were measured with.
+
+    Nothing is written where a setting came from the environment: that was a trial.
     """
-    if tried := [name for name in settings if name.upper() in os.environ]:
-        print(f"(a trial, by {', '.join(tried)}: results.json stays as it was)")
+    if tried := [setting for setting in settings if setting.upper() in os.environ]:
+        print(f"(a trial, by {', '.join(tried)}: {name}.json stays as it was)")
         return
-    text = json.dumps({**stamp(), **settings, "rows": rows}, ensure_ascii=False, indent=1)
-    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+    _write_json(name, {**stamp(), **settings, "rows": rows})
 
 
 def write(name: str, result: dict[str, Any], page: str, *, trial: bool) -> None:
-    """docs/NAME.json and docs/NAME.md; a trial is printed and writes nothing."""
+    """Write benchmarks/NAME.json and docs/NAME.md; a trial is printed and writes nothing."""
     print(page)
     if trial:
         print("(a trial: nothing was written, and its numbers mean nothing)")
         return
-    text = json.dumps(result, ensure_ascii=False, indent=1)
-    (DOCS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    _write_json(name, result)
     (DOCS / f"{name}.md").write_text(page, encoding="utf-8")
+
+
+def _write_json(name: str, result: Mapping[str, Any]) -> None:
+    text = json.dumps(result, ensure_ascii=False, indent=1)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -1,5 +1,7 @@
-"""`make results`: judge every bundled model, and write docs/results.json, docs/results.md and the
-table between the markers of README.md. Quality only; seconds live in docs/speed.md.
+"""`make results`: evaluate every bundled model.
+
+Writes benchmarks/results.json, docs/results.md and the table between the markers of README.md.
+Quality only; seconds are in docs/speed.md.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from enlarge.metrics.protocol import Protocol
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import list_weights
 
-JSON, MARKDOWN, README = (ROOT / n for n in ("docs/results.json", "docs/results.md", "README.md"))
+JSON, MARKDOWN = ROOT / "benchmarks" / "results.json", ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 README_ANCHORS = ("FSRCNN", "LapSRN", "EECNet (NTIRE 2025)", "EDSR-baseline", "SwinIR-light")
 _GRAY = (
@@ -30,7 +33,7 @@ _GRAY = (
 
 
 def measured() -> dict[str, Any]:
-    """All results, as docs/results.json holds them."""
+    """All results, as benchmarks/results.json holds them."""
     os.environ.pop("ENLARGE_MODELS", None)  # the bundled models only
     bundled = list_weights()
     tables = []
@@ -202,7 +205,7 @@ def with_table(readme: str, table: str) -> str:
 
 
 def write(document: dict[str, Any]) -> None:
-    """Write docs/results.json, docs/results.md, and the README's table."""
+    """Write benchmarks/results.json, docs/results.md, and the README's table."""
     JSON.parent.mkdir(exist_ok=True)
     JSON.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     MARKDOWN.write_text(markdown(document), encoding="utf-8")

@@ -1,9 +1,9 @@
 """Seconds, measured side by side on an otherwise idle machine: `python -m benchmarks.speed`.
 
-Writes docs/speed.json and docs/speed.md. Everything in one run, so that ratios hold: the command
-from the shell to the file, every bundled model, and the default one in this package's engine
-against what others use on a CPU (torch, ONNX Runtime, ncnn), each from the same weights. ncnn and
-pnnx are optional. `python -m benchmarks.speed models` measures the bundled models only.
+Writes benchmarks/speed.json and docs/speed.md. Everything in one run, so that ratios hold: the
+command from the shell to the file, every bundled model, and the default one in this package's
+engine against what others use on a CPU (torch, ONNX Runtime, ncnn), each from the same weights.
+ncnn and pnnx are optional. `python -m benchmarks.speed models` measures the bundled models only.
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ def page(result: dict[str, Any]) -> str:
 def main(arguments: list[str]) -> None:
     """Measure, and write the page."""
     told = stamp()
-    known = ROOT / "docs" / "speed.json"
+    known = ROOT / "benchmarks" / "speed.json"
     if arguments == ["models"]:
         result = json.loads(known.read_text())
     else:

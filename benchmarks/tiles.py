@@ -1,7 +1,7 @@
 """What tiling costs, and how far RRDB's tiles must overlap: `python -m benchmarks.tiles [RRDB…]`.
 
-Writes docs/tiles.json and .md, and the shipped models' part of it into their cards; on an otherwise
-idle machine.
+Writes benchmarks/tiles.json and docs/tiles.md, and the shipped models' part of it into their
+cards; on an otherwise idle machine.
 
 - Throughput: seconds of the network alone on one 512² tile, scaled to the picture's area, over the
   seconds of the tiled picture. EDSR-baseline (random weights) on 4032², nine 512-tiles a side, and
@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.brief import data, trained
-from benchmarks.record import DOCS, signature, stamp, write
+from benchmarks.record import RESULTS, signature, stamp, write
 from benchmarks.score import put_cards
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.engines import pick_engine
@@ -257,7 +257,7 @@ def main() -> None:
     tile, times = (128, 1) if trial else (TILE, 4)
     found: dict[str, dict[str, Any]] = {}
     if told.models:
-        known = json.loads((DOCS / "tiles.json").read_text())
+        known = json.loads((RESULTS / "tiles.json").read_text())
         row = known["throughput"]["EDSR-baseline"]
         found["EDSR-baseline"] = {"commit": known["commit"], **row}
     else:

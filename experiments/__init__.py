@@ -1,1 +1,1 @@
-"""Experiments: a folder each, with a script, its raw results and a README."""
+"""Scripts that made the shipped weights and their training pictures: one folder each."""

@@ -6,7 +6,6 @@
     python -m experiments.gpu.calls settle:SECONDS      attention against convolution alone, again
     python -m experiments.gpu.calls peers:SECONDS       EDSR, SwinIR and RRDB, briefly
     python -m experiments.gpu.calls speedrun:SECONDS    recipes for fast, one change at a time
-    python -m experiments.gpu.calls deck:SECONDS        the deck's table: every cell, both phases
     python -m experiments.gpu.calls further:SECONDS     quality and fast, from the shipped ones
 
 Packs are read from runs/gpu and kept in $KEPT (default /tmp/kept) for the next call; results go to
@@ -26,15 +25,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from enlarge.data.pairs import split
-from enlarge.data.patches import cut
 from enlarge.networks import build, resolve
-from experiments.gpu.deck import CITY_PART, city_pairs, deck_jobs
-from experiments.gpu.learn import Job, Run, clean_pool, run
-from experiments.gpu.pictures import Pool, Tile, as_tensors, degrade, degraded_pairs, read
+from experiments.gpu.learn import Job, clean_pool, run
+from experiments.gpu.pictures import Pool, Tile, degrade, degraded_pairs, read
 
 KEPT = Path(os.environ.get("KEPT", "/tmp/kept"))
 RESULTS = KEPT / "results"
@@ -322,23 +317,6 @@ def peers(seconds: float) -> None:
         run(job, pool, tiles, RESULTS)
 
 
-def deck(seconds: float) -> None:
-    """The cells of the deck's table whose names begin with one of $CELLS, SECONDS a phase."""
-    pairs = city_pairs(PACKS / "one")
-    for job in deck_jobs(seconds, os.environ.get("CELLS", ""), small=SMALL):
-        told = pairs["train"]
-        if job.turned == "none":
-            told = [told[i] for i in split(len(told), (0.8, 0.2), 0)[0]]
-        patches = [
-            (np.ascontiguousarray(patch.low), np.ascontiguousarray(patch.high), 1.0)
-            for pair in told
-            for patch in cut(pair, 64)
-        ]
-        pool = Pool(patches, 4, DEVICE)
-        judges = {CITY_PART: [as_tensors(p.low, p.high, DEVICE) for p in pairs["valid"]]}
-        Run(job, pool, RESULTS).train(judges, RESULTS)
-
-
 def further(seconds: float) -> None:
     """`quality` on more pictures in more colours and sizes; `fast` taught by it."""
     tiles = tiles_of(ALL)
@@ -387,8 +365,6 @@ def pack(call: str) -> None:
         name, kind = path.stem, path.stem.partition("-")[0]
         if (kind in SMALL_CALLS) != (call in SMALL_CALLS) or (kind in SMALL_CALLS and kind != call):
             continue
-        if kind == "deck" and not name.endswith("-2"):
-            continue
         for key, value in torch.load(path, weights_only=True).items():
             home = kind if kind in SMALL_CALLS else name.partition("@")[0]
             value = value.half() if kind in SMALL_CALLS or "@" in name else value
@@ -405,14 +381,13 @@ def pack(call: str) -> None:
             torch.save(content, OUT / f"{home}.{number}.pt")
 
 
-SMALL_CALLS = ("study", "settle", "deck", "peers", "speedrun")
+SMALL_CALLS = ("study", "settle", "peers", "speedrun")
 """Calls whose weights are for a study only: half precision."""
 CALLS = {
     "study": study,
     "weights": weights,
     "double": double,
     "settle": settle,
-    "deck": deck,
     "peers": peers,
     "speedrun": speedrun,
     "further": further,

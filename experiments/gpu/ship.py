@@ -23,7 +23,7 @@ from enlarge.weights.export import describe, round_to_half
 SHIPPED = Path(__file__).parents[2] / "src" / "enlarge" / "weights" / "data"
 PICTURES = (
     "`free` photographs (wiki, Unsplash, Debian wallpapers, imagecompression.info) and those of "
-    "experiments/photographs/SOURCES.tsv"
+    "src/enlarge/weights/data/SOURCES.tsv"
 )
 FIRST = "; 1,671 tiles, 193 megapixels; 867 also reduced to 0.7"
 BOTH = "; 3,944 tiles, 371 megapixels"
@@ -33,7 +33,7 @@ SECOND = {  # the models of the second sitting
 }
 LICENCE = (
     "public domain, CC0, CC-BY, CC-BY-SA, Unsplash, Pexels, LGPL, GPL, BSD, MIT; authors in "
-    "experiments/photographs/SOURCES.tsv"
+    "src/enlarge/weights/data/SOURCES.tsv"
 )
 CHAINS = "; LR by the chains compressed, cctv, old, real and bicubic; City100's 18 training pairs"
 CITY = "; City100 MIT, © 2019 Chang Chen"

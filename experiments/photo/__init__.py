@@ -1,1 +1,1 @@
-"""How the models for real photographs do, and where they invent."""
+"""Finishing of the `photo-sharp` weights."""

@@ -2,7 +2,7 @@
 
     python -m experiments.photo.temper 0.4 --out FOLDER
 
-What the discriminator taught in half a minute brought a grid with it (`docs/photo.md`). The files
+What the discriminator taught in half a minute brought a visible grid with it. The files
 in FOLDER are `photo` moved by that share of the way to the shipped `photo-sharp`, under its name
 and without scores: copy them over the shipped ones, then `python -m benchmarks.score`. A share of
 what was already tempered is a share of the rest.

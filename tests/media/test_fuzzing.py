@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from proofs.fuzzing import Fuzzed, fuzz, mutations, seeds, with_checksums
 
 from enlarge.media.reading import open_picture
+from tests.media.fuzzing import Fuzzed, fuzz, mutations, seeds, with_checksums
 
 
 def test_mutated_files_give_one_error_or_a_whole_picture() -> None:
@@ -33,7 +33,7 @@ def test_what_is_mutated_was_whole() -> None:
 
 def test_faults_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that crashes, hangs or leaves something is told from one that does not."""
-    from proofs import fuzzing
+    from tests.media import fuzzing
 
     monkeypatch.setattr(fuzzing, "PATIENCE", 1.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The published tables are those of docs/results.json, and nothing else."""
+"""The published tables are those of benchmarks/results.json, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enlarge.weights.catalog import find_weights, list_weights
 @pytest.fixture
 def document() -> Any:
     if not results.JSON.exists():
-        pytest.skip("no docs/results.json yet; make results writes it")
+        pytest.skip("no benchmarks/results.json yet; make results writes it")
     return json.loads(results.JSON.read_text(encoding="utf-8"))
 
 

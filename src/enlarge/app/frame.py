@@ -113,5 +113,6 @@ def _open(path: str, engine: str, device: str, precision: str, threads: int) -> 
 
 
 def sample() -> Path:
-    """The bundled picture, `samples/photo.jpg` of the repository."""
-    return Path(__file__).with_name("sample.jpg")
+    """The sample photograph: in the package, or in `samples` of the repository."""
+    packaged = Path(__file__).with_name("sample.jpg")
+    return packaged if packaged.is_file() else Path(__file__).parents[3] / "samples" / "photo.jpg"

@@ -15,16 +15,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyvips
 from PIL import Image
 
-from proofs.result import Proof, Result
-
-FILES, EACH, PATIENCE = 5000, 100, 10.0
+EACH, PATIENCE = 100, 10.0
 _WIDTH, _HEIGHT = 61, 47
 
 WORKER = """
@@ -242,22 +239,3 @@ def _note(path: Path, kind: str, told: list[object], result: Fuzzed) -> None:
         result.faults.append(f"{kind}: {said} ({seconds:.1f} s); kept as {kept}")
     for other in path.parent.iterdir():
         other.unlink()
-
-
-def reader(count: int = FILES) -> Result:
-    """5,000 mutated files in processes of 100."""
-    result = fuzz(count)
-    told = ", ".join(f"{count:,} {word}" for word, count in result.said.most_common())
-    for fault in result.faults:
-        print(f"  {fault}", flush=True)
-    return Result(
-        f"{count:,} mutated JPEG, PNG, WebP, TIFF, BMP and GIF files through the reader, in "
-        f"processes of {EACH}: no crash, no hang beyond {PATIENCE:.0f} s, no output where the "
-        "input cannot be read",
-        f"{told}; the slowest took {result.slowest:.1f} s; {len(result.faults)} faults",
-        not result.faults and result.count == count,
-    )
-
-
-PROOFS: dict[str, Proof] = {"fuzzing": reader}
-SMALL: dict[str, Proof] = {"fuzzing": partial(reader, 200)}

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.proofs.memory import picture
+from benchmarks.proofs.result import Proof, Result, enlarge
 from enlarge.memory import format_size
 from enlarge.networks import build
 from enlarge.training.config import load_config
@@ -21,10 +23,8 @@ from enlarge.training.footprint import measure, measure_in_child
 from enlarge.training.watching import LAST, LOG
 from enlarge.weights.export import describe, export_onnx, with_card
 from enlarge.weights.measuring import working_sets
-from proofs.memory import picture
-from proofs.result import Proof, Result, enlarge
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _LIMIT = 64 * 10**9
 _STEPS = 100
 

@@ -1,4 +1,4 @@
-"""Run the slow proofs and rewrite docs/proofs.md: `python -m proofs [--small] [NAME…]`.
+"""Run the slow proofs and rewrite docs/proofs.md: `python -m benchmarks.proofs [--small] [NAME…]`.
 
 A proof that is not named keeps its last result. With `--small` those that have a small size are
 tried at that, and nothing is written down. Exit status 1 where one fails.
@@ -12,10 +12,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proofs import batch, fuzzing, learning, memory, seams
-from proofs.result import Proof
+from benchmarks.proofs import batch, fuzzing, learning, memory, seams
+from benchmarks.proofs.result import Proof
 
-DOCS = Path(__file__).parents[1] / "docs"
+PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
+RESULTS = Path(__file__).with_name("results.json")
 PROOFS: dict[str, Proof] = {
     **memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **fuzzing.PROOFS, **learning.PROOFS,
 }  # fmt: skip
@@ -31,7 +32,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(proofs)}")
         return 2
-    store = DOCS / "proofs.json"
+    store = RESULTS
     results = json.loads(store.read_text()) if store.exists() else {}
     failed = 0
     for name in names or proofs:
@@ -50,7 +51,7 @@ def main(names: list[str]) -> int:
             "machine": _machine(),
         }
         store.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
-        (DOCS / "proofs.md").write_text(page(results))
+        PAGE.write_text(page(results))
     return 1 if failed else 0
 
 
@@ -60,8 +61,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
         "# Proofs",
         "",
         "Written by `make proof`, which runs all of them (hours on two cores);",
-        "`.venv/bin/python -m proofs NAME` runs one. Most have a small version in `make test`.",
-        "Peaks are of the whole process (VmHWM), as the command itself reports them.",
+        "`.venv/bin/python -m benchmarks.proofs NAME` runs one. Most have a small version in",
+        "`make test`. Peaks are of the whole process (VmHWM), as the command itself reports them.",
         "",
         "| proof | claim | measured | holds | date, commit |",
         "|---|---|---|---|---|",
@@ -82,7 +83,7 @@ def page(results: dict[str, dict[str, object]]) -> str:
 
 def _commit() -> str:
     """The commit, and whether anything but the record of the proofs themselves was changed."""
-    others = ["--", ".", ":!docs/proofs.json", ":!docs/proofs.md"]
+    others = ["--", ".", ":!benchmarks/proofs/results.json", ":!docs/proofs.md"]
     commit = _git("describe", "--always")
     return commit + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", *others))
 

@@ -19,12 +19,12 @@ import numpy as np
 import pyvips
 import torch
 
+from benchmarks.proofs.memory import SAMPLE, picture
+from benchmarks.proofs.result import Proof, Result
 from enlarge import open_model
 from enlarge.batch.jobs import file_digest
 from enlarge.media.parts import count_parts
 from enlarge.networks import build
-from proofs.memory import SAMPLE, picture
-from proofs.result import Proof, Result
 
 PICTURES, BROKEN, KILLS, SIDE = 1000, 20, 5, 48
 

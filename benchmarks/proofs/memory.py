@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from benchmarks.proofs.result import Proof, Result, enlarge, refusal
 from enlarge.budget import BANDS, Pass, plan_passes
 from enlarge.weights.catalog import find_weights
-from proofs.result import Proof, Result, enlarge, refusal
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "photo.jpg"
+SAMPLE = Path(__file__).parents[2] / "samples" / "photo.jpg"
 MB = 10**6
 
 

@@ -1,6 +1,7 @@
 """What `--strength` does between `photo` (0) and `photo-sharp` (1).
 
-    python -m experiments.photo.strength [STRENGTH…] [--json FILE] [--sheet FILE]
+    python -m benchmarks.strength [STRENGTH…] [--json benchmarks/strength.json]
+    python -m benchmarks.strength --sheet docs/images/photo-strength.jpg
 
 For each strength, bicubic beside them: PSNR on City100's validation pairs (RGB), mean NIQE over
 `real/lr_only` (lower is more like a photograph), and there the grid (see `grid`) and the largest
@@ -16,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.sets import data_root, photographed
 from scipy.ndimage import uniform_filter
 
+from benchmarks.photo import SCALE, Pixels, bicubic, mean_psnr, method
+from benchmarks.sets import data_root, photographed
+from benchmarks.sheets import sheet
 from enlarge.data.photos import find_pictures, read_rgb
 from enlarge.metrics.naturalness import niqe
 from enlarge.metrics.pairs import load
 from enlarge.metrics.protocol import Protocol
-from experiments.photo.__main__ import SCALE, Pixels, bicubic, mean_psnr, method
-from experiments.photo.sheets import sheet
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN = (("Lincoln", 40, 58), ("butterfly2", 70, 60), ("tiger", 178, 110), ("pattern", 60, 60))

@@ -12,11 +12,11 @@ import pyvips
 from numpy.typing import NDArray
 
 import enlarge
+from benchmarks.proofs.memory import SAMPLE
+from benchmarks.proofs.result import Proof, Result
 from enlarge.engines import pick_engine
 from enlarge.tiling import make_plan
 from enlarge.weights.catalog import find_weights
-from proofs.memory import SAMPLE
-from proofs.result import Proof, Result
 
 TILES = (128, 192, 256)
 SIZES = ((769, 512), (701, 487), (613, 397))

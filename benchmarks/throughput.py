@@ -1,6 +1,6 @@
 """Training throughput against a plain loop of the usual kind, in one run, with the same threads.
 
-    python -m experiments.throughput         writes results.json here; about 15 minutes, alone
+    python -m benchmarks.throughput    writes benchmarks/throughput.json; 15 minutes, idle machine
 
 Ours: `fit` as a recipe runs it (a mapped store, channels-last, bf16 autocast, Lightning), with the
 recipe's Adam. Plain: a Dataset that decodes a PNG pair for every sample, or holds them in memory,
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.record import keep
 
+from benchmarks.record import keep
 from enlarge.data.pairs import find_pairs
 from enlarge.data.photos import crop_to_multiple, list_photos, read_rgb
 from enlarge.data.store import write_store
@@ -29,7 +29,7 @@ from enlarge.memory import format_size, peak
 from enlarge.metrics.pictures import write_pixels
 from enlarge.training.config import data_root, load_config
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 STEPS, WARM = int(os.environ.get("STEPS", "16")), int(os.environ.get("WARM", "4"))
 PICTURES = int(os.environ.get("PICTURES", "40"))
 CASES = [
@@ -71,7 +71,7 @@ def ours(recipe: str, folder: Path) -> dict[str, Any]:
 
     Patches.batch = timed  # type: ignore[method-assign]
     config = load_config(
-        HERE.parents[1] / f"recipes/{recipe}.yaml",
+        ROOT / f"recipes/{recipe}.yaml",
         [
             f"data.pairs=[{folder}]",
             "data.valid=[]",
@@ -99,7 +99,7 @@ def plain(recipe: str, folder: Path, in_memory: bool) -> dict[str, Any]:
 
     from enlarge.networks import build
 
-    config = load_config(HERE.parents[1] / f"recipes/{recipe}.yaml", [])
+    config = load_config(ROOT / f"recipes/{recipe}.yaml", [])
     patch, batch = config.train.patch, _BATCH[recipe]
     names = sorted(path.name for path in (folder / "LR").iterdir())
 
@@ -149,7 +149,7 @@ def main() -> None:
         for recipe, who, source in CASES:
             place = folder.with_name("store") if source == "store" else folder
             done = subprocess.run(
-                [sys.executable, "-m", "experiments.throughput", recipe, who, source, str(place)],
+                [sys.executable, "-m", "benchmarks.throughput", recipe, who, source, str(place)],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -163,7 +163,7 @@ def main() -> None:
                 f"peak {format_size(row['peak'])}",
                 flush=True,
             )
-    keep(HERE, found, {"steps": STEPS, "warm": WARM, "pictures": PICTURES})
+    keep("throughput", found, {"steps": STEPS, "warm": WARM, "pictures": PICTURES})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Judge models on photographed pairs, on degraded and clean Set14, and on pictures without HR.
 
-    python -m experiments.photo MODEL… [--json FILE]
+    python -m benchmarks.photo MODEL… [--json benchmarks/photo.json]
 
 MODEL: names or paths; bicubic always stands beside them. City100 in RGB, Set14 by the default
 protocol (Y), degraded by each chain with the seeds 0, 1, 2; NIQE is the mean over `real/lr_only`
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.sets import data_root, photographed
 from numpy.typing import NDArray
 
+from benchmarks.sets import data_root, photographed
 from enlarge import open_model
 from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import crop_to_multiple, find_pictures, read_rgb

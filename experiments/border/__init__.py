@@ -1,1 +1,0 @@
-"""Leaving the borders of patches out of the loss."""

@@ -1,1 +1,0 @@
-"""The deck's table, again, on real photographed pairs."""

@@ -1,1 +1,0 @@
-"""The deck's third limitation, to look at."""

@@ -1,1 +1,0 @@
-"""SRGAN, tiny, against L1 alone."""
