@@ -27,7 +27,7 @@ from torch import nn
 
 from benchmarks.others import spandrel_architecture
 from benchmarks.record import signature, stamp, write
-from enlarge.engines import pick_engine
+from enlarge.engines import TileSpec, pick_engine
 from enlarge.networks import build
 from enlarge.weights.export import describe, export_onnx
 
@@ -89,7 +89,7 @@ def measure(case: Case, side: int, times: int, threads: int) -> dict[str, Any]:
             for label, precision in ((AUTO, "auto"), (F32, "f32"))
         }
         for label, engine in engines.items():
-            session = engine.session(side, side, 3, kind, kind)
+            session = engine.session(TileSpec(side, side, 3, kind, kind))
             runs[label] = partial(session, tile)
         runs[TORCH] = lambda: network(batch)
         if case.peer is not None:

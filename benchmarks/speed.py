@@ -26,7 +26,7 @@ import torch
 
 import enlarge
 from benchmarks.record import stamp
-from enlarge.engines import pick_engine
+from enlarge.engines import TileSpec, pick_engine
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.export import load_network
 
@@ -101,7 +101,7 @@ def engines() -> dict[str, float]:
     kind = np.dtype(np.uint8)
     for precision in ("f32", "bf16"):
         engine = pick_engine(weights.path, weights.card, precision=precision)
-        session = engine.session(SIDE, SIDE, 3, kind, kind)
+        session = engine.session(TileSpec(SIDE, SIDE, 3, kind, kind))
         run = partial(session, tile)
         found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(run)
     with torch.inference_mode():

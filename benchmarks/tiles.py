@@ -37,7 +37,7 @@ from benchmarks.brief import data, trained
 from benchmarks.record import RESULTS, signature, stamp, write
 from benchmarks.score import put_cards
 from enlarge.data.photos import list_photos, read_rgb
-from enlarge.engines import pick_engine
+from enlarge.engines import TileSpec, pick_engine
 from enlarge.networks import build
 from enlarge.tiling import make_plan
 from enlarge.upscaler import Upscaler
@@ -69,7 +69,8 @@ def throughput(weights: Weights, side: int, tile: int, times: int) -> dict[str, 
     card, kind = weights.card, np.dtype(np.uint8)
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (side, side, 3), np.uint8)
-    session = pick_engine(weights.path, card, engine="openvino").session(tile, tile, 3, kind, kind)
+    spec = TileSpec(tile, tile, 3, kind, kind)
+    session = pick_engine(weights.path, card, engine="openvino").session(spec)
     model = Upscaler(weights, engine="openvino")
     one = image[:tile, :tile]
     model.upscale(one, tile=tile)  # compiles

@@ -44,8 +44,8 @@ ALLOWED = {
         *("report", "batch", "cache"),
     },
     "app": {
-        *("errors", "memory", "media", "tiling", "weights", "picture", "budget", "upscaler"),
-        *("metrics", "app"),
+        *("errors", "memory", "media", "tiling", "engines", "weights", "picture", "budget"),
+        *("upscaler", "metrics", "app"),
     },
     "training": {"errors", "memory", "data", "networks", "metrics", "weights", "training"},
     "cli": {

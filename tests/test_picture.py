@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import enlarge
-from enlarge.engines import pick_engine
+from enlarge.engines import TileSpec, pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
 from enlarge.media.rows import ArrayRows
@@ -217,7 +217,7 @@ def test_fading_tiles_sum_to_one(
 class Nearest:
     """An engine that repeats each pixel, of a network that only takes multiples of 8."""
 
-    name, device, precision, appetite = "nearest", "cpu", "f32", 1.0
+    name, device, precision, memory_factor = "nearest", "cpu", "f32", 1.0
 
     def __init__(self, drift: float = 0.0) -> None:
         self.drift, self.calls = drift, 0
@@ -226,26 +226,17 @@ class Nearest:
     def forget(self) -> bool:
         return False
 
-    def session(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
-        *,
-        clamped: bool = True,
-    ) -> Any:
-        assert not width % 8
-        assert not height % 8
+    def session(self, spec: TileSpec) -> Any:
+        assert not spec.width % 8
+        assert not spec.height % 8
 
         def run(tile: NDArray[Any]) -> NDArray[Any]:
-            assert tile.shape == (height, width, channels)
-            assert tile.dtype == source
+            assert tile.shape == (spec.height, spec.width, spec.channels)
+            assert tile.dtype == spec.source
             large = tile.repeat(4, 0).repeat(4, 1)
             self.calls += 1
-            self.sizes.add((width, height))
-            if target == np.float32 and source == np.uint8:
+            self.sizes.add((spec.width, spec.height))
+            if spec.target == np.float32 and spec.source == np.uint8:
                 return (large / np.float32(255) + self.drift * self.calls).astype(np.float32)
             return large
 
@@ -378,19 +369,17 @@ def test_exact_takes_the_whole_margin_of_a_deep_network(
 class Marks:
     """Stands for an engine: what a tile gives depends on all of it."""
 
-    name, device, precision, appetite = "marks", "cpu", "f32", 1.0
+    name, device, precision, memory_factor = "marks", "cpu", "f32", 1.0
 
     def __init__(self) -> None:
         self.tiles = 0
 
-    def session(
-        self, width: int, height: int, channels: int, source: Any, target: Any, **_: bool
-    ) -> Any:
+    def session(self, spec: TileSpec) -> Any:
         def enlarged(tile: NDArray[Any]) -> NDArray[Any]:
             self.tiles += 1
             large = tile.repeat(2, 0).repeat(2, 1).astype(np.int64)
             large = (large * 3 + large.cumsum(0) * 5 + large.cumsum(1) * 7) % 256
-            if target == np.float32:
+            if spec.target == np.float32:
                 return (large / 255).astype(np.float32)
             return large.astype(np.uint8)
 

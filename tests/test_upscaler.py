@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 import enlarge
 from enlarge.budget import Pass, working_set
+from enlarge.engines import TileSpec
 from enlarge.errors import (
     BudgetError,
     EngineMemoryError,
@@ -261,7 +262,7 @@ def test_public_names() -> None:
 class Cramped:
     """An engine that runs out of memory on tiles above a side, and repeats pixels below it."""
 
-    name, device, precision, appetite = "cramped", "cpu", "f32", 1.0
+    name, device, precision, memory_factor = "cramped", "cpu", "f32", 1.0
 
     def __init__(self, most: int) -> None:
         self.most, self.tried = most, []  # type: ignore[var-annotated]
@@ -269,9 +270,9 @@ class Cramped:
     def forget(self) -> bool:
         return False
 
-    def session(self, width: int, height: int, channels: int, source: Any, target: Any) -> Any:
-        self.tried.append((width, height))
-        if max(width, height) > self.most:
+    def session(self, spec: TileSpec) -> Any:
+        self.tried.append((spec.width, spec.height))
+        if max(spec.width, spec.height) > self.most:
             raise EngineMemoryError("no room")
         return lambda tile: tile.repeat(4, axis=0).repeat(4, axis=1)
 

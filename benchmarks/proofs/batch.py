@@ -23,6 +23,7 @@ from benchmarks.proofs.memory import SAMPLE, picture
 from benchmarks.proofs.result import Proof, Result
 from enlarge import open_model
 from enlarge.batch.jobs import file_digest
+from enlarge.engines import TileSpec
 from enlarge.media.parts import count_parts
 from enlarge.networks import build
 
@@ -250,7 +251,7 @@ def engine_is_busy(count: int = 200, side: int = 512, preset: str = "edsr-baseli
         width, height = results[0]["tile"]
         tiles = sum(result["tiles"] for result in results)
         kind = np.dtype(np.uint8)
-        session = open_model(model).engine(kind).session(width, height, 3, kind, kind)
+        session = open_model(model).engine(kind).session(TileSpec(width, height, 3, kind, kind))
         pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         session(pixels)
         runs = max(3, min(tiles, 30))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import enlarge
 from benchmarks.proofs.memory import SAMPLE
 from benchmarks.proofs.result import Proof, Result
-from enlarge.engines import pick_engine
+from enlarge.engines import TileSpec, pick_engine
 from enlarge.tiling import make_plan
 from enlarge.weights.catalog import find_weights
 
@@ -81,7 +81,8 @@ def throughput_ratio() -> Result:
     ratios = {}
     tile = random.integers(0, 256, (512, 512, 3), np.uint8)
     kind = np.dtype(np.uint8)
-    session = pick_engine(find_weights("fast").path, card).session(512, 512, 3, kind, kind)
+    spec = TileSpec(512, 512, 3, kind, kind)
+    session = pick_engine(find_weights("fast").path, card).session(spec)
     alone = min(timeit.repeat(lambda: session(tile), number=1, repeat=10)) / 512**2
     for side in (600, 1000, 4288):
         image = random.integers(0, 256, (side, side, 3), np.uint8)

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.engines import Engine, EnsembleSession, Session
+from enlarge.engines import Engine, EnsembleSession, Session, TileSpec
 from enlarge.errors import Cancelled
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
 from enlarge.media.rows import PaddedRows, Rows
@@ -280,12 +280,13 @@ class TileRunner:
 
     def _session(self, channels: int) -> Session:
         if channels not in self._sessions:
-            engine, shape = self._engine, (self._plan.tile_width, self._plan.tile_height, channels)
+            plan = self._plan
+            spec = TileSpec(plan.tile_width, plan.tile_height, channels, self._source, self._target)
             with self._stages.timed("compile"):
                 self._sessions[channels] = (
-                    EnsembleSession(engine, *shape, self._source)
+                    EnsembleSession(self._engine, spec)
                     if self._ensemble
-                    else engine.session(*shape, self._source, self._target)
+                    else self._engine.session(spec)
                 )
         return self._sessions[channels]
 

@@ -229,7 +229,7 @@ class Upscaler:
 
     def _card_on(self, engine: Engine) -> Card:
         """The card with the working sets of this engine."""
-        sets = {side: round(size * engine.appetite) for side, size in self.card.tiles.items()}
+        sets = {side: round(size * engine.memory_factor) for side, size in self.card.tiles.items()}
         return replace(self.card, tiles=sets)
 
     def upscale(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from enlarge.engines import Engine
+from enlarge.engines import Engine, TileSpec
 from enlarge.engines.kept import Kept
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
 from enlarge.engines.openvino import OpenVinoEngine, has_bf16
@@ -56,7 +56,7 @@ def tile_of(height: int, width: int, kind: Kind) -> NDArray[Any]:
 
 def run(engine: Engine, tile: NDArray[Any], target: str) -> NDArray[Any]:
     height, width, channels = tile.shape
-    large = engine.session(width, height, channels, tile.dtype, np.dtype(target))(tile)
+    large = engine.session(TileSpec(width, height, channels, tile.dtype, np.dtype(target)))(tile)
     assert large.dtype == np.dtype(target)
     return np.array(large)
 
@@ -117,7 +117,8 @@ def test_unclamped_is_what_the_network_gives(name: str, tmp_path: Path) -> None:
         wanted = tile.repeat(2, 0).repeat(2, 1) / np.float32(255) + np.float32(0.5)
         kinds = (tile.dtype, np.dtype(np.float32))
         for clamped, most in ((True, 1.0), (False, 1.5)):
-            large = engine.session(5, 6, channels, *kinds, clamped=clamped)(tile)
+            spec = TileSpec(5, 6, channels, *kinds, clamped=clamped)
+            large = engine.session(spec)(tile)
             np.testing.assert_allclose(large, wanted.clip(0, most), atol=1e-6)
 
 

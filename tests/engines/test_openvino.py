@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from enlarge.cache import trim_cache
+from enlarge.engines import TileSpec
 from enlarge.engines.openvino import OpenVinoEngine, has_bf16
 from enlarge.errors import EngineError
 from enlarge.weights.catalog import find_weights
@@ -51,7 +52,8 @@ def network(path: Path, gain: float, peak: float = 1.0) -> Path:
 def run(model: Path, tile: np.ndarray, precision: str = "f32", target: Any = None) -> np.ndarray:
     engine = OpenVinoEngine(model, precision, 0)
     kind = np.dtype(target or tile.dtype)
-    session = engine.session(tile.shape[1], tile.shape[0], tile.shape[2], tile.dtype, kind)
+    height, width, channels = tile.shape
+    session = engine.session(TileSpec(width, height, channels, tile.dtype, kind))
     return np.array(session(tile))
 
 
@@ -88,7 +90,7 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
     model = network(tmp_path / "m.onnx", 1.0, peak=1.8443e19)
     tile = np.full((4, 4, 3), 255, np.uint8)
     kind = np.dtype(np.uint8)
-    session = OpenVinoEngine(model, "bf16", 0).session(4, 4, 3, kind, kind)
+    session = OpenVinoEngine(model, "bf16", 0).session(TileSpec(4, 4, 3, kind, kind))
     with pytest.warns(RuntimeWarning, match="repeated in f32"):
         assert (session(tile) == 255).all()
     with warnings.catch_warnings():
@@ -101,7 +103,8 @@ def test_a_tile_that_overflows_is_repeated_in_f32_with_one_warning(tmp_path: Pat
 def test_every_convolution_of_fast_runs_in_bf16_and_the_tail_in_f32() -> None:
     weights = find_weights("fast")
     engine = OpenVinoEngine(weights.path, "bf16", 0)
-    graph = engine._graph(64, 64, 3, "uint8", "uint8", clamped=True, checked=True)
+    spec = TileSpec(64, 64, 3, np.dtype(np.uint8), np.dtype(np.uint8))
+    graph = engine._graph(spec, checked=True)
     graph = engine._compile(graph, "bf16")
     kinds = []
     for node in graph.get_runtime_model().get_ordered_ops():
@@ -173,6 +176,6 @@ def test_a_size_that_a_network_cannot_have_is_told_in_our_words(tmp_path: Path) 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "m.onnx")
-    kind = np.dtype(np.uint8)
+    spec = TileSpec(10, 10, 3, np.dtype(np.uint8), np.dtype(np.uint8))
     with pytest.raises(EngineError, match="OpenVINO could not prepare, for tiles of 10×10,"):
-        OpenVinoEngine(tmp_path / "m.onnx", "f32", 0).session(10, 10, 3, kind, kind)
+        OpenVinoEngine(tmp_path / "m.onnx", "f32", 0).session(spec)

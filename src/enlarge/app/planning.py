@@ -12,6 +12,7 @@ from enlarge.app.viewer import plan_view
 from enlarge.app.views import Box, Pixels, data_url, read_part, read_reduced
 from enlarge.app.visit import Item
 from enlarge.budget import Pass, chain, plan_passes
+from enlarge.engines import TileSpec
 from enlarge.errors import EnlargeError
 from enlarge.memory import default_budget, parse_size
 from enlarge.tiling import Plan
@@ -167,7 +168,8 @@ def _whole(upscaler: Upscaler, pixels: Pixels) -> Pixels:
     height, width, _ = pixels.shape
     card, kind = upscaler.card, pixels.dtype
     padded = _padded(pixels, card.multiple)
-    run = upscaler.engine(kind).session(padded.shape[1], padded.shape[0], 3, kind, kind)
+    spec = TileSpec(padded.shape[1], padded.shape[0], 3, kind, kind)
+    run = upscaler.engine(kind).session(spec)
     return np.array(run(padded)[: height * card.scale, : width * card.scale])
 
 

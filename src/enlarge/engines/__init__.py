@@ -2,9 +2,9 @@
 
 from enlarge.engines.ensemble import EnsembleSession
 from enlarge.engines.pick import Place, find_place, pick_engine
-from enlarge.engines.protocol import Engine, EngineName, Precision, Session
+from enlarge.engines.protocol import Engine, EngineName, Precision, Session, TileSpec
 
 __all__ = [
-    "Engine", "EngineName", "EnsembleSession", "Place", "Precision", "Session", "find_place",
-    "pick_engine",
+    "Engine", "EngineName", "EnsembleSession", "Place", "Precision", "Session", "TileSpec",
+    "find_place", "pick_engine",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from enlarge.engines.kept import Kept
-from enlarge.engines.protocol import LEVELS, first_line, warn_of_overflow
+from enlarge.engines.protocol import LEVELS, TileSpec, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 _TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
@@ -33,8 +33,7 @@ _SILENCING = threading.Lock()
 """What is warned of is the process's: of two that silence it, the second would keep the silence."""
 _SILENT = 4  # only what is fatal is logged: the rest is raised, or falls back on purpose
 _ON_CPU, _ON_GPU = 2.5, 0.3
-"""Appetite: measured 1.4 (EDSR) to 2.3 (SwinIR) on a CPU; on a GPU, pixels on their way."""
-_Key = tuple[int, int, int, str, str, bool]
+"""Memory factors: measured 1.4 (EDSR) to 2.3 (SwinIR) on a CPU; on a GPU, pixels on their way."""
 _PREFIX = "enlarge."
 _END = "ExecutionProvider"
 _WORDS = {"directml": "dml", "coreml": "mps"}
@@ -124,53 +123,42 @@ class OnnxRuntimeEngine:
 
     def __init__(self, model: Path, device: str, precision: str, threads: int) -> None:
         self.device, self.precision = device, precision
-        self.appetite = _ON_CPU if device == "cpu" else _ON_GPU
+        self.memory_factor = _ON_CPU if device == "cpu" else _ON_GPU
         self._path, self._threads = model, threads
         self._kept: Kept[ort.InferenceSession] = Kept()
         self._overflowed = False
         self._read()
 
-    def session(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
-        *,
-        clamped: bool = True,
-    ) -> OnnxRuntimeSession:
+    def session(self, spec: TileSpec) -> OnnxRuntimeSession:
         """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
-        key = (width, height, channels, source.name, target.name, clamped)
-        return OnnxRuntimeSession(self, key)
+        return OnnxRuntimeSession(self, spec)
 
     def forget(self) -> bool:
         """See `Engine.forget`."""
         return self._kept.clear()
 
-    def compiled(self, key: _Key, precision: str) -> ort.InferenceSession:
-        """The network for tiles of (width, height, channels, source, target, clamped)."""
+    def compiled(self, spec: TileSpec, precision: str) -> ort.InferenceSession:
+        """The network compiled for such tiles in that precision."""
         if precision != self.precision and not self._overflowed:
             self._overflowed = True
             warn_of_overflow(self.precision)
         try:
-            return self._kept.get((key, precision), lambda: self._compile(key, precision))
+            return self._kept.get((spec, precision), lambda: self._compile(spec, precision))
         except EngineMemoryError:
-            if not self._kept.clear():  # what is kept has a GPU's memory too
+            if not self._kept.clear():  # cached networks hold the GPU's memory too
                 raise
-        return self._kept.get((key, precision), lambda: self._compile(key, precision))
+        return self._kept.get((spec, precision), lambda: self._compile(spec, precision))
 
-    def _compile(self, key: _Key, precision: str) -> ort.InferenceSession:
+    def _compile(self, spec: TileSpec, precision: str) -> ort.InferenceSession:
         model = self._read()
         provider = _providers()[self.device.partition(":")[0]]
         try:
             if precision == "f16":
                 model = _in_f16(model)
-            content = _with_pixels(model, *key, checked=precision == "f16").SerializeToString()
+            content = _with_pixels(model, spec, checked=precision == "f16").SerializeToString()
             session = _start(content, provider, self._options(), self._threads)
             if not provider.startswith("CPU"):
-                width, height, channels, source, *_ = key
-                session.run(None, {"pixels": np.zeros((1, height, width, channels), source)})
+                session.run(None, {"pixels": np.zeros((1, *spec.shape), spec.source)})
         except _ERRORS as error:
             raise _wrapped(error, "start") from error
         return session
@@ -199,9 +187,9 @@ class OnnxRuntimeEngine:
 class OnnxRuntimeSession:
     """See `Session`. Every result is an array of its own."""
 
-    def __init__(self, engine: OnnxRuntimeEngine, key: _Key) -> None:
-        self._engine, self._key = engine, key
-        self._session = engine.compiled(key, engine.precision)
+    def __init__(self, engine: OnnxRuntimeEngine, spec: TileSpec) -> None:
+        self._engine, self._spec = engine, spec
+        self._session = engine.compiled(spec, engine.precision)
         self._spare: ort.InferenceSession | None = None
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
@@ -209,7 +197,7 @@ class OnnxRuntimeSession:
         large, *total = self._run(self._session, tile)
         if total and not np.isfinite(total[0]):
             if self._spare is None:
-                self._spare = self._engine.compiled(self._key, "f32")
+                self._spare = self._engine.compiled(self._spec, "f32")
             large, *_ = self._run(self._spare, tile)
         result: NDArray[Any] = large[0]
         return result
@@ -221,20 +209,12 @@ class OnnxRuntimeSession:
             raise _wrapped(error, "run") from error
 
 
-def _with_pixels(
-    model: onnx.ModelProto,
-    width: int,
-    height: int,
-    channels: int,
-    source: str,
-    target: str,
-    clamped: bool,
-    *,
-    checked: bool,
-) -> onnx.ModelProto:
-    """The network between pixels: `pixels` (1, h, w, channels) in, `enlarged` out, and where it is
-    `checked` a last output that sums what is unclamped. Needs opset 13; older models are lifted.
+def _with_pixels(model: onnx.ModelProto, spec: TileSpec, *, checked: bool) -> onnx.ModelProto:
+    """The network with pixels as its input (`pixels`, (1, height, width, channels)) and output.
+    Where `checked`, a second output is the sum of the unclamped result. Models below opset 13 are
+    converted.
     """
+    source, target = spec.source.name, spec.target.name
     if next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0) < _OLDEST:
         model = version_converter.convert_version(model, _OPSET)
     graph = model.graph
@@ -243,11 +223,11 @@ def _with_pixels(
     enlarged = graph.output[0]
     steps = _Steps()
 
-    pixels = helper.make_tensor_value_info("pixels", _TYPES[source], (1, height, width, channels))
+    pixels = helper.make_tensor_value_info("pixels", _TYPES[source], (1, *spec.shape))
     x = steps.add("Cast", "pixels", to=TensorProto.FLOAT)
     x = steps.add("Mul", x, steps.constant(np.float32(1.0 / LEVELS[source])))
     x = steps.add("Transpose", x, perm=(0, 3, 1, 2))
-    if channels == 1:
+    if spec.channels == 1:
         x = steps.add("Concat", x, x, x, axis=1)
     steps.add("Cast", x, to=image.type.tensor_type.elem_type, name=image.name)
     before = steps.nodes
@@ -259,9 +239,9 @@ def _with_pixels(
         outputs.append(helper.make_tensor_value_info(f"{_PREFIX}total", TensorProto.FLOAT, None))
         steps.add("ReduceSum", y, keepdims=0, name=outputs[1].name)
     y = steps.add("Transpose", y, perm=(0, 2, 3, 1))
-    if channels == 1:
+    if spec.channels == 1:
         y = steps.add("MatMul", y, steps.constant(np.full((3, 1), 1 / 3, np.float32)))
-    if clamped:
+    if spec.clamped:
         y = steps.add("Clip", y, steps.constant(np.float32(0)), steps.constant(np.float32(1)))
     if target != "float32":
         y = steps.add("Round", steps.add("Mul", y, steps.constant(np.float32(LEVELS[target]))))

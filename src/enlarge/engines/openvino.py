@@ -22,7 +22,7 @@ from openvino import opset13 as op
 
 from enlarge.cache import cache_folder, trim_cache
 from enlarge.engines.kept import Kept
-from enlarge.engines.protocol import LEVELS, warn_of_overflow
+from enlarge.engines.protocol import LEVELS, TileSpec, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 CACHE_LIMIT = 512 * 1024 * 1024
@@ -53,7 +53,7 @@ class OpenVinoEngine:
     `precision` int8 is for files that hold 8-bit weights; what is left in them runs in f32.
     """
 
-    name, device, appetite = "openvino", "cpu", 1.0
+    name, device, memory_factor = "openvino", "cpu", 1.0
 
     def __init__(self, model: Path, precision: str, threads: int) -> None:
         self.precision = precision
@@ -62,24 +62,14 @@ class OpenVinoEngine:
         self._overflowed = False
         self._read()
 
-    def session(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
-        *,
-        clamped: bool = True,
-    ) -> OpenVinoSession:
+    def session(self, spec: TileSpec) -> OpenVinoSession:
         """See `Engine.session`."""
 
         def request(precision: str) -> ov.InferRequest:
             if precision != self.precision and not self._overflowed:
                 self._overflowed = True
                 warn_of_overflow(self.precision)
-            key = (width, height, channels, source.name, target.name, clamped)
-            compiled = self._kept.get((*key, precision), lambda: self._compiled(*key, precision))
+            compiled = self._kept.get((spec, precision), lambda: self._compiled(spec, precision))
             try:
                 return compiled.create_infer_request()
             except RuntimeError as error:
@@ -91,22 +81,13 @@ class OpenVinoEngine:
         """See `Engine.forget`."""
         return self._kept.clear()
 
-    def _compiled(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: str,
-        target: str,
-        clamped: bool,
-        precision: str,
-    ) -> ov.CompiledModel:
+    def _compiled(self, spec: TileSpec, precision: str) -> ov.CompiledModel:
         # NaN and infinity come from low precision; f32 runs are spared the check.
         checked = precision in ("bf16", "f16")
         try:
-            graph = self._graph(width, height, channels, source, target, clamped, checked)
-        except RuntimeError as error:  # shapes that cannot be
-            raise _wrapped(error, f"prepare, for tiles of {width}×{height},") from error
+            graph = self._graph(spec, checked=checked)
+        except RuntimeError as error:  # impossible shapes
+            raise _wrapped(error, f"prepare, for tiles of {spec.width}×{spec.height},") from error
         return self._compile(graph, "f32" if precision == "int8" else precision)
 
     def _read(self) -> ov.Model:
@@ -115,25 +96,18 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"{self._path}: OpenVINO cannot read it ({_first(error)})") from error
 
-    def _graph(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: str,
-        target: str,
-        clamped: bool,
-        checked: bool,
-    ) -> ov.Model:
-        """Pixels (h, w, channels) in, pixels out; with a last output that sums what is unclamped
-        where the result is to be checked for NaN and infinity.
+    def _graph(self, spec: TileSpec, *, checked: bool) -> ov.Model:
+        """The network with pixels (height, width, channels) as its input and output. Where
+        `checked`, a second output is the sum of the unclamped result, which tells whether it is
+        finite.
         """
+        source, target = spec.source.name, spec.target.name
         network = self._read()
-        network.reshape([1, 3, height, width])
-        pixels = op.parameter([height, width, channels], _TYPES[source], name="pixels")
+        network.reshape([1, 3, spec.height, spec.width])
+        pixels = op.parameter(list(spec.shape), _TYPES[source], name="pixels")
         x = op.multiply(op.convert(pixels, ov.Type.f32), np.float32(1.0 / LEVELS[source]))
         x = op.unsqueeze(op.transpose(x, np.array([2, 0, 1])), np.array([0]))
-        if channels == 1:
+        if spec.channels == 1:
             x = op.concat([x, x, x], 1)
         (old,) = network.get_parameters()
         if old.get_element_type() != ov.Type.f32:  # other people's files may take f16
@@ -145,10 +119,10 @@ class OpenVinoEngine:
         results = []
         if checked:
             results.append(op.result(op.reduce_sum(y, np.array([0, 1, 2, 3]))))
-        if channels == 1:
+        if spec.channels == 1:
             y = op.reduce_mean(y, np.array([1]), keep_dims=True)
         y = op.squeeze(op.transpose(y, np.array([0, 2, 3, 1])), np.array([0]))
-        if clamped:
+        if spec.clamped:
             y = op.clamp(y, 0.0, 1.0)
         if target != "float32":
             y = op.multiply(y, np.float32(LEVELS[target]))

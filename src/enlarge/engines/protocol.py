@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -15,55 +16,64 @@ LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """The kinds of pixels that sessions take and give, and what stands for 1 in each."""
 
 
+@dataclass(frozen=True)
+class TileSpec:
+    """The tiles that a session takes, and the pixels that it returns.
+
+    `width` and `height` are in input pixels. `channels` is 3 (RGB), or 1: the network then sees
+    R = G = B, and its three outputs are averaged. `source`, the dtype of the input, is uint8,
+    uint16 or float32 in [0, 1]; `target`, that of the output, is the same or float32. Results are
+    clamped to [0, 1]; where `target` is float32, `clamped` may be False.
+    """
+
+    width: int
+    height: int
+    channels: int
+    source: np.dtype[Any]
+    target: np.dtype[Any]
+    clamped: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels), the shape of an input array."""
+        return self.height, self.width, self.channels
+
+
 class Session(Protocol):
-    """A network ready for tiles of one shape and one kind of pixel. For one thread at a time; each
-    thread gets a session of its own.
+    """A network compiled for tiles of one `TileSpec`. For one thread at a time: each thread gets a
+    session of its own.
     """
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
-        """Enlarge a tile (h, w, channels) of the session's input type.
+        """Enlarge a tile (height, width, channels) of dtype `source`.
 
-        Returns (h·scale, w·scale, channels) of the session's output type: integers rounded half to
-        even over their whole range, floats clamped to [0, 1] unless asked for as they are. The
-        array is the session's own and valid until the next call. A tile that comes out non-finite
-        in less than f32 is repeated in f32, which is said once. Raises `EngineMemoryError` or
-        `EngineError`.
+        Returns (height·scale, width·scale, channels) of dtype `target`; integers are rounded half
+        to even and use their full range. The array belongs to the session and is valid until the
+        next call. If the result is not finite in a precision below f32, the tile is computed again
+        in f32, with one warning per engine. Raises `EngineMemoryError` or `EngineError`.
         """
 
 
 class Engine(Protocol):
     """One model in one engine, on one device, at one precision. Threads may share it.
 
-    `appetite`: the process's memory that a tile takes, by the card's working set of that tile,
-    which is OpenVINO's.
+    `memory_factor`: the host memory that a tile takes, divided by the working set on the model's
+    card, which is measured in OpenVINO.
     """
 
     name: str
     device: str
     precision: str
-    appetite: float
+    memory_factor: float
 
-    def session(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
-        *,
-        clamped: bool = True,
-    ) -> Session:
-        """Prepare for tiles of `height` × `width` pixels. What is costly is kept for the next call
-        that asks for the same.
+    def session(self, spec: TileSpec) -> Session:
+        """Compile the network for such tiles; the last few compiled networks are cached.
 
-        `channels` is 3 (RGB), or 1: the network then sees R = G = B, and its three outputs are
-        averaged. `source` is uint8, uint16 or float32 in [0, 1]; `target` is the same type, or
-        float32. `clamped` may be False where `target` is float32: the values as the network gives
-        them. Raises `EngineMemoryError` where the shape does not fit, `EngineError` otherwise.
+        Raises `EngineMemoryError` if they do not fit the device's memory, otherwise `EngineError`.
         """
 
     def forget(self) -> bool:
-        """Let go of what is kept in the process's memory; returns whether there was anything."""
+        """Free the compiled networks in the cache. Returns whether there were any."""
 
 
 def first_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from enlarge.engines.protocol import LEVELS, first_line, warn_of_overflow
+from enlarge.engines.protocol import LEVELS, TileSpec, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
 from enlarge.networks import build
 from enlarge.weights.card import Card
@@ -32,7 +32,7 @@ from enlarge.weights.files import read_card
 _TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 _SIGNED, _HIGHEST = 32767, 65535
 _ON_CPU, _ON_GPU = 1.6, 0.3
-"""Appetite: measured 0.7 (SwinIR) to 1.3 (fast) on a CPU; on a GPU, pixels on their way."""
+"""Memory factors: measured 0.7 (SwinIR) to 1.3 (fast) on a CPU; on a GPU, pixels on their way."""
 _TURN = threading.Lock()
 """One tile at a time: it has the whole device, and torch's settings are those of the process."""
 
@@ -92,36 +92,27 @@ class TorchEngine:
 
     def __init__(self, model: Path, device: str, precision: str, threads: int) -> None:
         self.device, self.precision = device, precision
-        self.appetite = _ON_CPU if device == "cpu" else _ON_GPU
+        self.memory_factor = _ON_CPU if device == "cpu" else _ON_GPU
         self._threads = threads
         self._network = _load(parameters_of(model), device)
-        self._fitting: set[tuple[int, int, str]] = set()
+        self._tried: set[tuple[int, int, np.dtype[Any]]] = set()
         self._overflowed = False
 
-    def session(
-        self,
-        width: int,
-        height: int,
-        channels: int,
-        source: np.dtype[Any],
-        target: np.dtype[Any],
-        *,
-        clamped: bool = True,
-    ) -> TorchSession:
+    def session(self, spec: TileSpec) -> TorchSession:
         """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
-        session = TorchSession(self, target.name, clamped)
-        shape = (width, height, target.name)
-        if self.device != "cpu" and shape not in self._fitting:
-            session(np.zeros((height, width, channels), source))
-            self._fitting.add(shape)
+        session = TorchSession(self, spec)
+        tried = (spec.width, spec.height, spec.target)
+        if self.device != "cpu" and tried not in self._tried:
+            session(np.zeros(spec.shape, spec.source))
+            self._tried.add(tried)
         return session
 
     def forget(self) -> bool:
         """See `Engine.forget`: nothing is kept but the network itself."""
         return False
 
-    def run(self, tile: NDArray[Any], target: str, clamped: bool) -> NDArray[Any]:
-        """One tile; see `Session.__call__`. `target`: the name of the result's type."""
+    def run(self, tile: NDArray[Any], spec: TileSpec) -> NDArray[Any]:
+        """Enlarge one tile; see `Session.__call__`."""
         with _TURN, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
             large = self._enlarged(tile, self.precision)
             if self.precision != "f32" and not large.sum().isfinite().item():
@@ -129,7 +120,7 @@ class TorchEngine:
                     self._overflowed = True
                     warn_of_overflow(self.precision)
                 large = self._enlarged(tile, "f32")
-            return _to_pixels(large, tile.shape[2], target, clamped)
+            return _to_pixels(large, spec)
 
     def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
         """The network's own output, (1, 3, h·scale, w·scale), float32, not clamped."""
@@ -145,12 +136,12 @@ class TorchEngine:
 class TorchSession:
     """See `Session`. Every result is an array of its own."""
 
-    def __init__(self, engine: TorchEngine, target: str, clamped: bool) -> None:
-        self._engine, self._target, self._clamped = engine, target, clamped
+    def __init__(self, engine: TorchEngine, spec: TileSpec) -> None:
+        self._engine, self._spec = engine, spec
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """See `Session.__call__`."""
-        return self._engine.run(tile, self._target, self._clamped)
+        return self._engine.run(tile, self._spec)
 
 
 def _load(path: Path, device: str) -> nn.Module:
@@ -193,12 +184,13 @@ def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
 
-def _to_pixels(large: Tensor, channels: int, target: str, clamped: bool) -> NDArray[Any]:
-    """(1, 3, h, w), float32 → (h, w, channels) of `target`, rounded half to even."""
-    if channels == 1:
+def _to_pixels(large: Tensor, spec: TileSpec) -> NDArray[Any]:
+    """(1, 3, h, w), float32 → (h, w, channels) of the target dtype, rounded half to even."""
+    target = spec.target.name
+    if spec.channels == 1:
         large = large.mean(1, keepdim=True)
     large = large[0].permute(1, 2, 0)
-    if clamped:
+    if spec.clamped:
         large = large.clamp(0.0, 1.0)
     if target != "float32":
         large = large.mul_(LEVELS[target]).round_()

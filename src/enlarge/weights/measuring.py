@@ -289,12 +289,13 @@ _MEASURE = """
 import json, sys
 import numpy as np
 from pathlib import Path
+from enlarge.engines import TileSpec
 from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.memory import peak, resident
 side, scale, runs = map(int, sys.argv[2:])
 engine = OpenVinoEngine(Path(sys.argv[1]), "f32", 0)
 before = resident()
-session = engine.session(side, side, 3, np.dtype("uint8"), np.dtype("uint8"))
+session = engine.session(TileSpec(side, side, 3, np.dtype("uint8"), np.dtype("uint8")))
 for _ in range(runs):
     session(np.zeros((side, side, 3), np.uint8))
 print(json.dumps(peak() - before))
