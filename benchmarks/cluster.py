@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from enlarge.media.writing import create_picture
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 ROOT = Path(__file__).parents[1]
 MARKS = re.compile(r"(<!-- overhead: [^>]*-->\n).*(<!-- /overhead -->)", re.DOTALL)
@@ -47,7 +47,7 @@ def fill(folder: Path, count: int, side: int) -> None:
         pixels = np.clip(128 + 40 * waves + noise, 0, 255).astype(np.uint8)
         path = folder / f"p{number:04}.png"
         with create_picture(
-            path, format="png", width=side, height=side, channels=3, dtype=pixels.dtype
+            path, PictureSpec(side, side, 3, pixels.dtype), WriteOptions("png")
         ) as sink:
             sink.write(pixels)
             sink.finish()

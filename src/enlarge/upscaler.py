@@ -23,12 +23,19 @@ from enlarge.budget import USABLE, Pass, best_bytes, chain, plan_passes
 from enlarge.engines import Engine, pick_engine
 from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
-from enlarge.media.formats import HOARDING, encoder_bytes
+from enlarge.media.formats import encoder_bytes
 from enlarge.media.metadata import Keep, profile_fits
 from enlarge.media.parts import parts_bytes
-from enlarge.media.reading import Facts, Picture, open_picture
+from enlarge.media.reading import Buffering, Facts, Picture, open_picture
 from enlarge.media.rows import ArrayRows, CropRows, Rows, prefetched
-from enlarge.media.writing import check_output, create_picture, estimate_bytes, format_of
+from enlarge.media.writing import (
+    PictureSpec,
+    WriteOptions,
+    check_output,
+    create_picture,
+    estimate_bytes,
+    format_of,
+)
 from enlarge.memory import default_budget, format_size, parse_size, peak, resident
 from enlarge.picture import EnlargedRows, Spread, Stages, Watcher
 from enlarge.resuming import (
@@ -149,9 +156,7 @@ def forecast(
         )
     size = target_size(wide, high, scale=scale, to_width=width, to_height=height, factor=factor)
     check_output(kind, *size)
-    file_bytes = estimate_bytes(kind, *size, facts.channels, facts.dtype.itemsize)
-    if pyramid:  # the smaller copies are a third, and lie in temporary files at first
-        file_bytes = file_bytes * 5 // 3
+    file_bytes = estimate_bytes(kind, *size, facts.channels, facts.dtype.itemsize, pyramid=pyramid)
     pixels = size[0] * size[1]
     kept = pixels * facts.channels * facts.dtype.itemsize if pixels >= RESUMABLE and resume else 0
     return Forecast(*size, file_bytes, facts.disk_bytes, kept)
@@ -436,8 +441,9 @@ class Upscaler:
         sizes = (width, height, outlook.width, outlook.height)
         first = Pass(*sizes, facts.channels, facts.dtype.itemsize, ensemble)
         reading = 0 if facts.in_order else facts.memory_bytes
-        sample = facts.channels * facts.dtype.itemsize
-        reading += _held_by_encoder(kind, outlook.width, outlook.height, sample)
+        reading += encoder_bytes(
+            kind, outlook.width, outlook.height, facts.channels, facts.dtype.itemsize
+        )
         passes = chain(first, self.card.scale)
         card = self._card_on(self.engine(facts.dtype))
         return reading + best_bytes(passes, card, tile=_tile_side(tile), exact=exact)
@@ -562,7 +568,7 @@ class Upscaler:
                 resume=resume and can_resume(source, target, digest),
             )
             size = (plan.width, plan.height)
-            scratch = plan.scratch_bytes if picture.held() == "file" else 0
+            scratch = plan.scratch_bytes if picture.buffering() is Buffering.FILE else 0
             needs = [(Path(tempfile.gettempdir()), scratch)]
             kept: list[tuple[Path, int]] = []
             if isinstance(target, Path):
@@ -584,7 +590,9 @@ class Upscaler:
                     before=tiles_before(target, about) if about else (),
                     memory=budget,
                     reading=_held_by_reading(picture)
-                    + _held_by_encoder(kind, *size, facts.channels * facts.dtype.itemsize, pyramid),
+                    + encoder_bytes(
+                        kind, *size, facts.channels, facts.dtype.itemsize, pyramid=pyramid
+                    ),
                     tile=tile,
                     exact=exact,
                     ensemble=ensemble,
@@ -600,18 +608,12 @@ class Upscaler:
                     resumable(large, source, target, kept_facts) as bands,
                     create_picture(
                         target,
-                        format=kind,
-                        width=size[0],
-                        height=size[1],
-                        channels=large.channels,
-                        dtype=large.dtype,
-                        quality=quality,
+                        PictureSpec(*size, large.channels, large.dtype),
+                        WriteOptions(kind, quality, metadata, pyramid),
                         metadata=picture.metadata,
-                        keep=metadata,
                         provenance=self._provenance(rows, size, plans[-1], crop, exact, ensemble)
                         if provenance
                         else None,
-                        pyramid=pyramid,
                     ) as sink,
                 ):
                     for band in bands:
@@ -695,13 +697,19 @@ def output_format(target: Path | None, wish: str | None) -> str:
 
 def _held_by_reading(picture: Picture) -> int:
     """Bytes that the open picture holds: nothing to speak of where it is streamed."""
-    held = {"stream": 0, "memory": picture.facts.memory_bytes, "file": picture.facts.decode_bytes}
-    return held[picture.held()]
+    facts = picture.facts
+    match picture.buffering():
+        case Buffering.NONE:
+            return 0
+        case Buffering.MEMORY:
+            return facts.memory_bytes
+        case Buffering.FILE:
+            return facts.decode_bytes
 
 
 def _refuse_decoding(picture: Picture, budget: int) -> None:
     """Raise `BudgetError` where the decoder alone takes more than there is, before it begins."""
-    if picture.held() == "stream":
+    if picture.buffering() is Buffering.NONE:
         return
     facts = picture.facts
     if facts.decode_bytes > budget * USABLE:
@@ -711,15 +719,6 @@ def _refuse_decoding(picture: Picture, budget: int) -> None:
             f"{facts.width:,}×{facts.height:,} pixels of {facts.format.upper()}, which come all at "
             f"once, takes {format_size(facts.decode_bytes)}; give it {format_size(least)} or more"
         )
-
-
-def _held_by_encoder(kind: str, width: int, height: int, pixel: int, pyramid: bool = False) -> int:
-    """Bytes that encoders hold beyond what is in every plan: those that hold the whole result, or
-    many rows of it. `pixel`: bytes of one.
-    """
-    if pyramid:  # 490 rows more than PNG were measured, 32,768 wide
-        return 600 * width * pixel
-    return encoder_bytes(kind, width, height, pixel, 1) if kind in HOARDING else 0
 
 
 def _budget(memory: int | str | None) -> int:

@@ -29,15 +29,15 @@ import json, sys, time
 from pathlib import Path
 from enlarge.errors import EnlargeError
 from enlarge.media.reading import open_picture
-from enlarge.media.writing import create_picture
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 def copy(source, target):
     with open_picture(source, memory=64_000_000) as picture:
         facts = picture.facts
         rows = picture.rows()
-        options = dict(format="png", width=facts.width, height=facts.height,
-                       channels=facts.channels, dtype=facts.dtype, metadata=picture.metadata)
-        with create_picture(target, **options) as sink:
+        spec = PictureSpec(facts.width, facts.height, facts.channels, facts.dtype)
+        options = WriteOptions("png")
+        with create_picture(target, spec, options, metadata=picture.metadata) as sink:
             while len(band := rows.read(64)):
                 sink.write(band)
             sink.finish()

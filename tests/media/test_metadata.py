@@ -21,7 +21,7 @@ from enlarge.media.exif import for_result, has_gps, orientation_of
 from enlarge.media.metadata import Keep, Metadata, xmp_for_result
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
-from enlarge.media.writing import create_picture
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 RGB = np.full((24, 40, 3), (10, 90, 200), np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -68,13 +68,9 @@ def convert(data: bytes, path: Path, form: str, keep: Keep = "keep") -> list[str
         facts = picture.facts
         with create_picture(
             path,
-            format=form,
-            width=facts.width * 2,
-            height=facts.height,
-            channels=3,
-            dtype=facts.dtype,
+            PictureSpec(facts.width * 2, facts.height, 3, facts.dtype),
+            WriteOptions(form, keep=keep),
             metadata=picture.metadata,
-            keep=keep,
         ) as sink:
             sink.write(np.repeat(picture.rows().read(999), 2, axis=1))
             sink.finish()
@@ -160,7 +156,7 @@ def test_texts_and_provenance(tmp_path: Path) -> None:
     metadata = Metadata(text=(("Title", "Café"), ("Author", "김")))
     for form in ("png", "jpeg", "tiff"):
         with create_picture(
-            tmp_path / "a", format=form, width=40, height=24, channels=3, dtype=RGB.dtype,
+            tmp_path / "a", PictureSpec(40, 24, 3, RGB.dtype), WriteOptions(form),
             metadata=metadata, provenance={"model": "fast", "tile": "a<\"b"},
         ) as sink:  # fmt: skip
             sink.write(RGB)
@@ -179,7 +175,7 @@ def test_texts_and_provenance(tmp_path: Path) -> None:
 
 def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
     with create_picture(
-        tmp_path / "a.png", format="png", width=40, height=24, channels=1, dtype=RGB.dtype,
+        tmp_path / "a.png", PictureSpec(40, 24, 1, RGB.dtype), WriteOptions("png"),
         metadata=Metadata(icc=SRGB),
     ) as sink:  # fmt: skip
         sink.write(RGB[..., 0])
@@ -191,7 +187,7 @@ def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
 def test_exif_that_is_too_long_is_said(tmp_path: Path, form: str, words: str) -> None:
     metadata = Metadata(exif=exif_block() + bytes(70_000))
     with create_picture(
-        tmp_path / f"a.{form}", format=form, width=40, height=24, channels=3, dtype=RGB.dtype,
+        tmp_path / f"a.{form}", PictureSpec(40, 24, 3, RGB.dtype), WriteOptions(form),
         metadata=metadata,
     ) as sink:  # fmt: skip
         sink.write(RGB)
@@ -266,8 +262,8 @@ def test_texts_of_a_png_are_read_as_its_specification_says(tmp_path: Path) -> No
     with (
         open_picture(tmp_path / "a.png") as picture,
         create_picture(
-            enlarged, format="png", width=RGB.shape[1], height=RGB.shape[0], channels=3,
-            dtype=RGB.dtype, metadata=picture.metadata,
+            enlarged, PictureSpec(RGB.shape[1], RGB.shape[0], 3, RGB.dtype), WriteOptions("png"),
+            metadata=picture.metadata,
         ) as sink,
     ):  # fmt: skip
         sink.write(RGB)

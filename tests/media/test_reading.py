@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from enlarge.errors import InputError
 from enlarge.media import plugins, turning
-from enlarge.media.reading import describe, open_picture, profile_name
+from enlarge.media.reading import Buffering, describe, open_picture, profile_name
 from enlarge.media.tiff import rows_at_once
 from enlarge.media.turning import turned
 
@@ -121,9 +121,8 @@ def test_orientations_are_applied_once(orientation: int, memory: int | None) -> 
         facts = picture.facts
         assert facts.orientation == orientation
         assert facts.icc == SRGB
-        assert picture.held() == (
-            "stream" if orientation < 3 else "file" if memory == 0 else "memory"
-        )
+        buffered = Buffering.FILE if memory == 0 else Buffering.MEMORY
+        assert picture.buffering() is (Buffering.NONE if orientation < 3 else buffered)
         assert facts.disk_bytes == (0 if orientation < 3 else RGB.size)
     np.testing.assert_array_equal(turned(np.asarray(pillow), orientation), expected)
 

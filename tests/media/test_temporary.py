@@ -73,9 +73,10 @@ def test_a_killed_writer_leaves_only_what_a_sweep_removes(tmp_path: Path, begin:
         import sys, time
         from pathlib import Path
         import numpy as np
-        from enlarge.media.writing import create_picture
-        sink = create_picture(Path(sys.argv[1]), format="png", width=64, height=9999,
-                              channels=3, dtype=np.dtype(np.uint8))
+        from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+        sink = create_picture(
+            Path(sys.argv[1]), PictureSpec(64, 9999, 3, np.dtype(np.uint8)), WriteOptions("png")
+        )
         sink.write(np.zeros((64, 64, 3), np.uint8))
         print("writing", flush=True)
         time.sleep(600)

@@ -21,7 +21,14 @@ from PIL import Image
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.formats import FORMATS, check_output, encoder_bytes, estimate_bytes, format_of
 from enlarge.media.reading import open_picture
-from enlarge.media.writing import Sink, create_picture, over_white, to_depth
+from enlarge.media.writing import (
+    PictureSpec,
+    Sink,
+    WriteOptions,
+    create_picture,
+    over_white,
+    to_depth,
+)
 
 RANDOM = np.random.default_rng(11)
 LOSSLESS = ("png", "tiff", "webp")
@@ -35,15 +42,8 @@ def random(channels: int, dtype: type, height: int = 61, width: int = 43) -> NDA
 
 def begin(target: Any, image: NDArray[Any], form: str, **options: Any) -> Sink:
     height, width, channels = image.shape
-    return create_picture(
-        target,
-        format=form,
-        width=width,
-        height=height,
-        channels=channels,
-        dtype=image.dtype,
-        **options,
-    )
+    spec = PictureSpec(width, height, channels, image.dtype)
+    return create_picture(target, spec, WriteOptions(form, **options))
 
 
 def write(target: Any, image: NDArray[Any], form: str, band: int = 10, **options: Any) -> list[str]:
@@ -273,12 +273,12 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, form: str) -> None:
         from pathlib import Path
         import numpy as np
         from enlarge.errors import OutputError
-        from enlarge.media.writing import create_picture
+        from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         noise = np.random.default_rng(0).integers(0, 256, (100, 500, 3), dtype=np.uint8)
         try:
-            with create_picture(Path(sys.argv[1]), format="{form}", width=500, height=1000,
-                                channels=3, dtype=noise.dtype) as sink:
+            spec = PictureSpec(500, 1000, 3, noise.dtype)
+            with create_picture(Path(sys.argv[1]), spec, WriteOptions("{form}")) as sink:
                 for _ in range(10):
                     sink.write(noise)
                 sink.finish()
@@ -347,13 +347,13 @@ COPY = """
     import sys
     from pathlib import Path
     from enlarge.media.reading import open_picture
-    from enlarge.media.writing import create_picture
+    from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
     from enlarge.media.rows import prefetched
     with open_picture(Path(sys.argv[1])) as picture:
         facts = picture.facts
         rows = prefetched(picture.rows(), 64)
-        with create_picture(Path(sys.argv[2]), format=sys.argv[3], width=facts.width,
-                            height=facts.height, channels=3, dtype=facts.dtype) as sink:
+        spec = PictureSpec(facts.width, facts.height, 3, facts.dtype)
+        with create_picture(Path(sys.argv[2]), spec, WriteOptions(sys.argv[3])) as sink:
             while len(band := rows.read(64)):
                 sink.write(band)
             sink.finish()
@@ -379,9 +379,7 @@ def test_a_pyramid_holds_smaller_copies(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (600, 900, 3), dtype=np.uint8)
     target = tmp_path / "a.tif"
-    with create_picture(
-        target, format="tiff", width=900, height=600, channels=3, dtype=pixels.dtype, pyramid=True
-    ) as sink:
+    with begin(target, pixels, "tiff", pyramid=True) as sink:
         sink.write(pixels)
         assert not target.exists()
         sink.finish()
@@ -396,6 +394,4 @@ def test_a_pyramid_holds_smaller_copies(tmp_path: Path) -> None:
     assert np.abs(small.numpy() - mean).max() <= 2
     for form, place in (("png", target), ("tiff", io.BytesIO())):
         with pytest.raises(OptionError, match=r"only a \.tif file holds one"):
-            create_picture(
-                place, format=form, width=9, height=9, channels=3, dtype=pixels.dtype, pyramid=True
-            )
+            begin(place, pixels, form, pyramid=True)

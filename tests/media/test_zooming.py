@@ -20,7 +20,7 @@ from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import estimate_bytes
 from enlarge.media.metadata import Metadata
 from enlarge.media.temporary import sweep, temporary_name
-from enlarge.media.writing import Sink, create_picture
+from enlarge.media.writing import PictureSpec, Sink, WriteOptions, create_picture
 from enlarge.media.zooming import OVERLAP, TILE, describe_zoom
 from tests.media.test_writing import COPY, peak
 
@@ -34,17 +34,10 @@ def noise(
     return np.random.default_rng(3).integers(0, top + 1, (height, width, channels), dtype=dtype)
 
 
-def begin(target: Path, pixels: NDArray[Any], **options: Any) -> Sink:
+def begin(target: Path, pixels: NDArray[Any], quality: int | None = None, **rest: Any) -> Sink:
     height, width, channels = pixels.shape
-    return create_picture(
-        target,
-        format=target.suffix[1:],
-        width=width,
-        height=height,
-        channels=channels,
-        dtype=pixels.dtype,
-        **options,
-    )
+    spec = PictureSpec(width, height, channels, pixels.dtype)
+    return create_picture(target, spec, WriteOptions(target.suffix[1:], quality), **rest)
 
 
 def write(target: Path, pixels: NDArray[Any], **options: Any) -> list[str]:
@@ -213,9 +206,9 @@ def test_a_folder_that_is_not_of_tiles_is_not_touched(tmp_path: Path) -> None:
 def test_a_sweep_removes_what_a_dead_process_left(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; import numpy as np\n"
-        "from enlarge.media.writing import create_picture\n"
-        "sink = create_picture(Path(sys.argv[1]), format='dzi', width=900, height=900, channels=3,"
-        " dtype=np.dtype(np.uint8))\n"
+        "from enlarge.media.writing import PictureSpec, WriteOptions, create_picture\n"
+        "spec = PictureSpec(900, 900, 3, np.dtype(np.uint8))\n"
+        "sink = create_picture(Path(sys.argv[1]), spec, WriteOptions('dzi'))\n"
         "sink.write(np.zeros((800, 900, 3), np.uint8)); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.dzi")], check=False)
@@ -232,9 +225,7 @@ def test_a_sweep_removes_what_a_dead_process_left(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="szi is not written to a stream"):
-        create_picture(
-            io.BytesIO(), format="szi", width=9, height=9, channels=3, dtype=np.dtype(np.uint8)
-        )
+        create_picture(io.BytesIO(), PictureSpec(9, 9, 3, np.dtype(np.uint8)), WriteOptions("szi"))
     with pytest.raises(OutputError, match="does not exist"):
         begin(tmp_path / "none" / "a.dzi", noise())
 

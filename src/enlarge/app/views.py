@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.media.formats import FORMATS
-from enlarge.media.metadata import Metadata
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
 from enlarge.media.rows import CropRows, Rows
-from enlarge.media.writing import create_picture, over_white, to_depth
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture, over_white, to_depth
 from enlarge.picture import Progress
 
 Pixels = NDArray[np.uint8]
@@ -108,14 +106,8 @@ def data_url(pixels: Pixels) -> str:
     kind = "png" if exact else "jpeg"
     with create_picture(
         file,
-        format=kind,
-        width=width,
-        height=height,
-        channels=3,
-        dtype=np.dtype(np.uint8),
-        quality=FORMATS[kind].quality,
-        metadata=Metadata(),
-        keep="none",
+        PictureSpec(width, height, 3, np.dtype(np.uint8)),
+        WriteOptions(kind, keep="none"),
     ) as sink:
         sink.write(np.ascontiguousarray(pixels))
         sink.finish()

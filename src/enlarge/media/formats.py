@@ -74,8 +74,6 @@ ZOOMS: dict[str, Format] = {
 """DeepZoom, which is no picture file but its tiles: all sizes together are a third more, and lie on
 the disk twice while they are put into one file."""
 WRITABLE = {**FORMATS, **ZOOMS}
-HOARDING = ("webp", "avif", *ZOOMS)
-"""Those whose encoders hold more than a few rows."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -186,26 +184,42 @@ def estimate_bytes(
     height: int,
     channels: int,
     itemsize: int,
+    *,
+    pyramid: bool = False,
 ) -> int:
-    """About how large a file gets at most, for the disk check (noise can take somewhat more)."""
+    """Roughly the largest size of the file, for the disk check; noise can take a little more.
+
+    `pyramid`: with its smaller copies, which take a third more and are in temporary files at first.
+    """
     entry = WRITABLE[format]
     if "uint16" not in entry.depths:
         itemsize = 1
     elif "float32" not in entry.depths:
         itemsize = min(itemsize, 2)
-    return int(width * height * channels * itemsize * entry.bytes_per_value) + 65_536
+    size = int(width * height * channels * itemsize * entry.bytes_per_value) + 65_536
+    return size * 5 // 3 if pyramid else size
 
 
-def encoder_bytes(form: str, width: int, height: int, channels: int, itemsize: int) -> int:
-    """The memory that the encoder takes at its peak, beside the bands that wait for it.
+def encoder_bytes(
+    form: str,
+    width: int,
+    height: int,
+    channels: int,
+    itemsize: int,
+    *,
+    pyramid: bool = False,
+) -> int:
+    """The memory that the encoder holds at its peak, beyond the few rows that every plan counts.
 
-    PNG, JPEG and TIFF stream. DeepZoom does too, but holds rows of tiles of every size: 850 to 940
-    rows more than PNG were measured, 8,192 and 32,768 wide. WebP and AVIF hold the picture whole:
-    17 to 43 bytes a pixel were measured at 2400² (WebP lossy RGB 17, lossless 35, lossy RGBA 43;
-    AVIF 39).
+    PNG, JPEG and TIFF stream. DeepZoom and TIFF pyramids do too, but hold rows of tiles of every
+    size: 850 to 940 and 490 rows more than PNG were measured, up to 32,768 wide. WebP and AVIF hold
+    the whole picture: 17 to 43 bytes a pixel were measured at 2400² (WebP lossy RGB 17, lossless
+    35, lossy RGBA 43; AVIF 39).
     """
+    if pyramid:
+        return 600 * width * channels * itemsize
     if form in ZOOMS:
         return 1100 * width * channels * itemsize + (16 << 20)
     if form in ("webp", "avif"):
         return 48 * width * height + (16 << 20)
-    return 128 * width * channels * itemsize + (16 << 20)
+    return 0

@@ -15,6 +15,7 @@ import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -46,6 +47,16 @@ _CHUNK_BYTES = 2 << 20
 _BULKY = 64 << 20
 """Bytes that a TIFF's rows at a time may take and still count as nothing: the codecs' share."""
 _NAMES = {"heic": "HEIC", "jxl": "JPEG XL", "jp2": "JPEG 2000", "webp": "WebP"}
+
+
+class Buffering(Enum):
+    """Where a picture's pixels are put before its rows are read: nowhere, as they stream from the
+    file in order, or all of them in memory or in a temporary file.
+    """
+
+    NONE = "stream"
+    MEMORY = "memory"
+    FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -102,12 +113,13 @@ class Picture:
         self._memory = memory
         self._scratch = scratch
 
-    def held(self, memory: int | None = None) -> str:
-        """Where the picture goes with that many bytes: "stream", "memory" or "file"."""
+    def buffering(self, memory: int | None = None) -> Buffering:
+        """How the picture is buffered within `memory` bytes (default: as given when opened)."""
         memory = self._memory if memory is None else memory
         if self.facts.in_order:
-            return "stream"
-        return "memory" if memory is None or self.facts.memory_bytes <= memory else "file"
+            return Buffering.NONE
+        fits = memory is None or self.facts.memory_bytes <= memory
+        return Buffering.MEMORY if fits else Buffering.FILE
 
     def rows(self, *, memory: int | None = None) -> Rows:
         """The rows, upright; once. What does not stream is decoded now.
@@ -119,9 +131,8 @@ class Picture:
             raise ValueError("the rows of a picture are read once; open it again")
         stored, self._stored = self._stored, None
         orientation = self.facts.orientation
-        where = self.held(memory)
         try:
-            if where == "file":
+            if self.buffering(memory) is Buffering.FILE:
                 self._given = FileRows(stored, orientation, self._scratch)
             elif not in_order(orientation):
                 self._given = turned_in_memory(stored, orientation)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -40,7 +40,9 @@ from enlarge.media.zooming import Zoom
 
 __all__ = [
     "FORMATS",
+    "PictureSpec",
     "Sink",
+    "WriteOptions",
     "check_output",
     "create_picture",
     "encoder_bytes",
@@ -63,6 +65,35 @@ PNG_LEVEL, PNG_FILTER = 2, "up"
 #   grain, 1:1     0.92  0.127 s    0.73  0.201 s    0.74  0.236 s    0.72  0.217 s   0.72  0.219 s
 # Level 2 takes a third less room than level 1 for 0.03 s; level 6 a sixth less again, for four
 # times the time. `fast` itself needs about 0.3 s of two cores for these pixels.
+
+
+@dataclass(frozen=True)
+class PictureSpec:
+    """The size and the pixels of a picture to be written: `channels` 1 to 4 (gray, gray + alpha,
+    RGB, RGB + alpha; alpha straight) of `dtype` uint8, uint16, or float32 in [0, 1].
+    """
+
+    width: int
+    height: int
+    channels: int
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How a picture is written.
+
+    `format`: a key of `WRITABLE`. `quality`: 1 to 100, for JPEG, WebP and AVIF (None: the format's
+    default); 100 is lossless in the last two, and in DeepZoom, where it is the default. `keep`:
+    which metadata of the source is kept ("none" keeps the colour profile, without which colours
+    would change). `pyramid`: write a tiled BigTIFF that also holds smaller copies, each half the
+    size of the one before (TIFF files only).
+    """
+
+    format: str
+    quality: int | None = None
+    keep: Keep = "keep"
+    pyramid: bool = False
 
 
 def to_depth(band: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -157,24 +188,21 @@ class Sink:
         self,
         target: Path | BinaryIO,
         entry: Format,
-        size: tuple[int, int],
-        channels: int,
-        dtype: np.dtype[Any],
-        quality: int | None,
+        spec: PictureSpec,
+        options: WriteOptions,
         metadata: Metadata,
         notes: list[str],
-        pyramid: bool = False,
         provenance: Mapping[str, str] | None = None,
     ) -> None:
         self.notes = notes
-        self._pyramid = pyramid
+        self._pyramid = options.pyramid
         self._entry = entry
-        self._width, self._height = size
-        self._channels_in, self._dtype_in = channels, dtype
+        self._width, self._height = spec.width, spec.height
+        self._channels_in, self._dtype_in = channels, dtype = spec.channels, spec.dtype
         self._flatten = channels in (2, 4) and not entry.alpha
         self._channels = channels - 1 if self._flatten else channels
         self._dtype = _depth_for(entry, dtype)
-        self._quality = quality if quality is not None else entry.quality
+        self._quality = options.quality if options.quality is not None else entry.quality
         self._metadata = metadata
         self._rows = 0
         self._name = str(target) if isinstance(target, Path) else _stream_name(target)
@@ -437,29 +465,20 @@ def _limits(entry: Format, channels: int, dtype: np.dtype[Any], metadata: Metada
 
 def create_picture(
     target: Path | BinaryIO,
+    spec: PictureSpec,
+    options: WriteOptions,
     *,
-    format: str,  # noqa: A002
-    width: int,
-    height: int,
-    channels: int,
-    dtype: np.dtype[Any],
-    quality: int | None = None,
     metadata: Metadata | None = None,
-    keep: Keep = "keep",
     provenance: Mapping[str, str] | None = None,
-    pyramid: bool = False,
 ) -> Sink:
-    """Begin a picture of `width` × `height` × `channels` (1 to 4, alpha straight) of `dtype`.
+    """Start writing a picture.
 
-    `target`: a path, or a binary stream that is written in order. `format`: a key of `WRITABLE`.
-    `quality`: 1 to 100, for JPEG, WebP and AVIF; 100 is lossless in the last two, and in DeepZoom,
-    where it is the default. `metadata`: the source's; `keep` says what of it stays ("none" keeps
-    the colour profile, without which colours would change). `provenance`: how the result is made;
-    what the source says of itself in that way is dropped. `pyramid`: a tiled BigTIFF that holds
-    smaller copies too, each half of the one before (of a TIFF file only).
-    Raises `OptionError`, or `OutputError` where format or place cannot take it; then nothing is
-    left behind.
+    `target`: a path, or a binary stream, which is written in order. `metadata`: the source's;
+    `options.keep` says what of it is kept. `provenance`: how the result was made; it replaces what
+    the source says about that. Raises `OptionError`, or `OutputError` if the format or the place
+    cannot hold the picture; then nothing is left behind.
     """
+    format, quality, pyramid = options.format, options.quality, options.pyramid  # noqa: A001
     entry = WRITABLE.get(format)
     if entry is None:
         raise OptionError(f"unknown format {format!r}: choose one of {', '.join(WRITABLE)}")
@@ -480,15 +499,14 @@ def create_picture(
             raise OptionError(f"{format} is not written to a stream; name a file")
         if quality is not None and quality < 100:  # tiles are JPEGs
             entry = replace(entry, depths=("uint8",), alpha=False)
-    dtype = np.dtype(dtype)
+    channels, dtype = spec.channels, np.dtype(spec.dtype)
     if dtype.name not in ("uint8", "uint16", "float32") or not 1 <= channels <= 4:
         raise ValueError(f"expected 1 to 4 channels of uint8, uint16 or float32, got {dtype}")
-    check_output(format, width, height)
+    check_output(format, spec.width, spec.height)
     prepare()
     kept = channels - 1 if channels in (2, 4) and not entry.alpha else channels
-    made, notes = for_result(metadata or Metadata(), keep, width, height, kept)
+    made, notes = for_result(metadata or Metadata(), options.keep, spec.width, spec.height, kept)
     in_packet = None if format in ZOOMS else provenance
     made = with_provenance(made, in_packet, text=format == "png")
     notes += _limits(entry, channels, dtype, made)
-    size = (width, height)
-    return Sink(target, entry, size, channels, dtype, quality, made, notes, pyramid, provenance)
+    return Sink(target, entry, spec, options, made, notes, provenance)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError, OutputError
-from enlarge.media.metadata import Metadata
 from enlarge.media.reading import open_picture
-from enlarge.media.writing import create_picture
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.metrics.protocol import to_rgb
 
 
@@ -44,13 +43,8 @@ def write_pixels(pixels: NDArray[Any], target: Path | BinaryIO) -> None:
     height, width, channels = pixels.shape
     with create_picture(
         target,
-        format="png",
-        width=width,
-        height=height,
-        channels=channels,
-        dtype=np.dtype(pixels.dtype),
-        metadata=Metadata(),
-        keep="none",
+        PictureSpec(width, height, channels, pixels.dtype),
+        WriteOptions("png", keep="none"),
     ) as sink:
         sink.write(np.ascontiguousarray(pixels))
         sink.finish()
