@@ -160,7 +160,8 @@ def test_a_mixture_draws_from_its_chains_by_their_shares(data: Path) -> None:
 
 
 def test_an_unknown_chain_is_named() -> None:
-    with pytest.raises(OptionError, match="bicubic, compressed, old, cctv, real, got 'blurry'"):
+    names = "bicubic, compressed, phone, old, cctv, real"
+    with pytest.raises(OptionError, match=f"{names}, got 'blurry'"):
         d.chain_of("blurry")
 
 
@@ -232,3 +233,12 @@ def test_degrade_takes_what_is_free_and_turns_it_upright(tmp_path: Path) -> None
     (source / "MANIFEST.tsv").write_text("file\tpart\nfree.png\tfree\nvalid.png\tvalid\n")
     assert run(told) == 0
     assert [p.stem for p in (out / "HR").iterdir()] == ["free"]
+
+
+def test_sharpening_adds_what_a_gaussian_takes_away() -> None:
+    from scipy import ndimage
+
+    image = d.to_float(noise(40, 48))
+    blurred = ndimage.gaussian_filter(image, (1.2, 1.2, 0), radius=(4, 4, 0), mode="nearest")
+    wanted = image + 0.7 * (image - blurred)
+    assert np.abs(d.sharpened(image, 1.2, 0.7) - wanted).max() < 1e-4

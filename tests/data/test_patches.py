@@ -95,6 +95,20 @@ def test_favoured_pairs_get_their_share() -> None:
     assert 0.4 < drawn.count(0) / 400 < 0.6
 
 
+def test_textured_crops_are_drawn_more_often() -> None:
+    """Of a picture that is flat but for one side, the best of four candidates lies there."""
+    high = np.full((400, 400, 3), 128, np.uint8)
+    high[:, :160] = noise(400, 160)
+    whole = Pair("x", high[::2, ::2].copy(), high)
+    means = []
+    for textured in (0.0, 1.0):
+        patches = Patches([whole], scale=2, patch=16, seed=0, textured=textured)
+        drawn = [place for number in range(20) for place in patches.places(number, 16)]
+        means.append(float(np.mean([place.x < 80 for place in drawn])))
+    assert 0.3 < means[0] < 0.55
+    assert means[1] > 0.8
+
+
 def test_a_chain_makes_low_resolution_on_the_fly() -> None:
     """Bicubic on the fly is bicubic of the whole picture, away from where its context ends."""
     high = noise(160, 160)

@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from enlarge.networks.discriminators import SRGANDiscriminator, UNetDiscriminator
+from enlarge.networks.discriminators import (
+    ProjectedDiscriminator,
+    SRGANDiscriminator,
+    UNetDiscriminator,
+)
 from tests.networks.tiny import picture
 
 
@@ -59,3 +63,14 @@ def test_the_u_nets_verdict_is_a_logit_for_every_pixel() -> None:
         assert isinstance(weight, torch.Tensor)
         largest = torch.linalg.matrix_norm(weight.detach().flatten(1), 2)
         assert float(largest) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_projected_verdict_is_given_for_every_map() -> None:
+    torch.manual_seed(0)
+    network = ProjectedDiscriminator([16, 24], features=8)
+    maps = [torch.randn(2, 16, 12, 10), torch.randn(2, 24, 6, 5)]
+    assert [tuple(v.shape) for v in network(maps)] == [(2, 1, 12, 10), (2, 1, 6, 5)]
+    network.requires_grad_(False)
+    network.train_heads()
+    trained = {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad}
+    assert trained == {"heads"}

@@ -6,6 +6,7 @@ are sizes at LR scale, noise in 8-bit levels.
 
     bicubic      MATLAB's imresize, as the field's benchmarks
     compressed   bicubic, then JPEG or WebP of quality 30–75, once or twice
+    phone        a telephone's camera: sharpened, JPEG of quality 70–95, often reduced afterwards
     old          fading (of LR and HR alike), blur ≤ 1.5 px, grain σ 4–16, scratches
     cctv         motion ≤ 7 px, low light with noise σ 4–16, then interlace or coarse 8×8 coding
     real         Real-ESRGAN's second-order chain (Wang et al., ICCV Workshops 2021,
@@ -186,6 +187,12 @@ def _coded(image: Floats, save: str, **options: Any) -> Floats:
     return to_float(pyvips.Image.new_from_buffer(data, "").numpy()[..., :3])
 
 
+def sharpened(image: Floats, sigma: float, amount: float) -> Floats:
+    """Unsharp masking: `amount` of what a Gaussian blur of `sigma` pixels takes away, added."""
+    sharper: Floats = image + np.float32(amount) * (image - blur(image, gaussian_kernel(9, sigma)))
+    return sharper
+
+
 def fade(image: Floats, contrast: float, lift: float, tint: tuple[float, float, float]) -> Floats:
     """Less contrast, lifted blacks, and a yellowed paper: `tint` multiplies R, G and B."""
     faded: Floats = (lift + (image * contrast)) * np.asarray(tint, np.float32)
@@ -306,6 +313,24 @@ def compressed(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels
     return to_pixels(low), high
 
 
+def phone(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
+    """A telephone's picture: a little noise, sharpening and JPEG in the camera; half of them were
+    taken at up to twice the size and reduced afterwards, and a third saved again.
+    """
+    size = (high.shape[0] // scale, high.shape[1] // scale)
+    larger = float(random.uniform(1.0, 2.0)) if random.random() < 0.5 else 1.0
+    taken = (round(size[0] * larger), round(size[1] * larger))
+    image = resize(to_float(high), *taken, "bicubic")
+    image = gaussian_noise(image, float(random.uniform(0.0, 3.0)), random)
+    image = sharpened(image, float(random.uniform(0.6, 1.5)), float(random.uniform(0.0, 1.0)))
+    image = jpeg(np.clip(image, 0.0, 1.0), int(random.integers(70, 96)))
+    if larger > 1.0:
+        image = resize(image, *size, _any_kernel(random))
+    if random.random() < 1.0 / 3.0:
+        image = jpeg(np.clip(image, 0.0, 1.0), int(random.integers(75, 96)))
+    return to_pixels(image), high
+
+
 def old(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
     """An old print, scanned: HR is faded too, for detail is to be restored, not colour."""
     yellow = float(random.uniform(0.0, 0.25))
@@ -397,6 +422,7 @@ def _noisy(
 CHAINS: dict[str, Chain] = {
     "bicubic": bicubic,
     "compressed": compressed,
+    "phone": phone,
     "old": old,
     "cctv": cctv,
     "real": real,

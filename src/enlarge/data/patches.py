@@ -7,6 +7,7 @@ repeats itself, and so do several processes that share the batches out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from enlarge.errors import DataError
 Crops = Literal["random", "grid"]
 Augment = Literal["none", "flips", "all"]
 _TURNS: dict[str, tuple[int, ...]] = {"none": (0,), "flips": (0, 2, 4, 6), "all": tuple(range(8))}
+CANDIDATES = 4
 _CONTEXT = 8
 """LR pixels around a patch that a degradation sees, so that its edges are those of a picture."""
 
@@ -83,7 +85,8 @@ class Patches:
     `crops` random: pictures are drawn in proportion to their area, places at random. grid: every
     patch of the grid once in an epoch, in an order that the seed and the epoch give. `augment`:
     none, flips (horizontal and vertical), or all eight orientations. `favoured`: the first so many
-    pairs, which get the share `share` of random crops whatever their area.
+    pairs, which get the share `share` of random crops whatever their area. `textured`: the share of
+    random crops that are the most contrasted of `CANDIDATES`, by the standard deviation of HR.
     The share `flat` of patches is of one colour, a quarter of those black and a quarter white: no
     photograph shows pure white up to its corners, yet users' pictures do.
     """
@@ -100,6 +103,7 @@ class Patches:
         flat: float = 0.0,
         favoured: int = 0,
         share: float = 0.0,
+        textured: float = 0.0,
     ) -> None:
         sizes = [pair.low.shape[:2] for pair in pairs]
         large = [i for i, size in enumerate(sizes) if min(size) >= patch]
@@ -108,6 +112,7 @@ class Patches:
         self.pairs, self.large = pairs, large
         self.scale, self.patch, self.seed = scale, patch, seed
         self.crops, self.turns, self.flat = crops, _TURNS[augment], flat
+        self.textured = textured
         areas = np.array([sizes[i][0] * sizes[i][1] for i in large], float)
         first = np.array([i < favoured for i in large])
         if share and first.any() and not first.all():
@@ -159,9 +164,20 @@ class Patches:
             height, width = self.pairs[pair].low.shape[:2]
             y = int(random.integers(height - self.patch + 1))
             x = int(random.integers(width - self.patch + 1))
+            if self.textured and random.random() < self.textured:
+                others = random.integers(
+                    (height - self.patch + 1, width - self.patch + 1), size=(CANDIDATES - 1, 2)
+                )
+                y, x = max([(y, x), *others.tolist()], key=partial(self._contrast, pair))
             turn = self.turns[int(random.integers(turns))]
             # What follows a patch in its batch must not depend on what is made of it.
             yield Place(pair, y, x, turn), np.random.default_rng(random.integers(2**63))
+
+    def _contrast(self, pair: int, at: tuple[int, int]) -> float:
+        """The standard deviation of the green of a patch of HR whose LR begins at row, column."""
+        (top, left), side = (self.scale * start for start in at), self.patch * self.scale
+        part = self.pairs[pair].high[top : top + side, left : left + side, 1]
+        return float(part[::2, ::2].std())
 
     def _grid_place(self, index: int) -> Place:
         epoch, index = divmod(index, len(self))

@@ -1,4 +1,4 @@
-"""The networks that judge, for adversarial training: SRGAN's and Real-ESRGAN's.
+"""Discriminators for adversarial training: SRGAN's, Real-ESRGAN's, and projected ones.
 
 `SRGANDiscriminator` (Ledig et al., CVPR 2017, figure 4, https://arxiv.org/abs/1609.04802):
 
@@ -16,9 +16,18 @@ its keys of those layers are others):
     down      (B, 8F, H/8, W/8)  3×3; three times 4×4 with stride 2
     up        (B, F, H, W)       three times bilinear ×2, 3×3, plus the feature of that size
     verdict   (B, 1, H, W)       3×3, 3×3, 3×3: a logit for every pixel
+
+`ProjectedDiscriminator` (Sauer et al., NeurIPS 2021, https://arxiv.org/abs/2111.01007), without the
+paper's mixing across scales:
+
+    maps      (B, Cᵢ, hᵢ, wᵢ)    feature maps of a frozen classifier
+    project   (B, F, hᵢ, wᵢ)     1×1 with fixed random weights
+    verdicts  (B, 1, hᵢ, wᵢ)     three 3×3 with spectral normalisation; leaky ReLU 0.2
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -89,3 +98,38 @@ class UNetDiscriminator(nn.Module):
         x = F.leaky_relu(self.conv7(x), 0.2)
         x = F.leaky_relu(self.conv8(x), 0.2)
         return self.conv9(x)
+
+
+class ProjectedDiscriminator(nn.Module):
+    """The network above for feature maps of these `channels`; its verdicts are for a hinge loss.
+
+    Only the heads are trained; the projections stay as they were drawn.
+    """
+
+    def __init__(self, channels: Sequence[int], *, features: int = 64) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList()
+        self.heads = nn.ModuleList()
+        for inputs in channels:
+            projection = nn.Conv2d(inputs, features, 1, bias=False)
+            nn.init.kaiming_normal_(projection.weight, nonlinearity="linear")
+            self.projections.append(projection.requires_grad_(False))
+            self.heads.append(
+                nn.Sequential(
+                    spectral_norm(nn.Conv2d(features, features, 3, padding=1)),
+                    nn.LeakyReLU(0.2),
+                    spectral_norm(nn.Conv2d(features, features, 3, padding=1)),
+                    nn.LeakyReLU(0.2),
+                    spectral_norm(nn.Conv2d(features, 1, 3, padding=1)),
+                )
+            )
+
+    def train_heads(self) -> None:
+        """Let gradients reach the heads, and the heads alone."""
+        self.heads.requires_grad_(True)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        return [
+            head(projection(found))
+            for head, projection, found in zip(self.heads, self.projections, maps, strict=True)
+        ]

@@ -26,7 +26,8 @@ class Data:
     one of `photos` a store gives its HR, and the chain the LR.) `share`: of random crops that come
     from the pairs where there are photos too (0: by area).
     `valid`: what is judged by: parts of the first folder's manifest, or sources as `pairs` takes
-    them (a folder with a slash, ./valid, to tell it from a part). `split`: shares of the pairs for
+    them (a folder with a slash, ./valid, to tell it from a part). `textured`: the share of random
+    crops that are the most contrasted of four. `split`: shares of the pairs for
     training, validation and (unused) test, dealt out by
     `split_seed`. `workers`: processes that make batches (0: the training process itself).
     `about` and `licence`: what the model's card says of the pictures.
@@ -37,6 +38,7 @@ class Data:
     chain: dict[str, float] = field(default_factory=lambda: {"bicubic": 1.0})
     pairs: list[Any] = field(default_factory=list)
     share: float = 0.0
+    textured: float = 0.0
     valid: list[Any] = field(default_factory=lambda: ["valid", "detail"])
     split: list[float] = field(default_factory=list)
     split_seed: int = 0
@@ -109,12 +111,15 @@ class Train:
 @dataclass(frozen=True)
 class Adversarial:
     """A discriminator beside the network, where `weight` is not 0. `discriminator`: srgan (for one
-    patch size, a multiple of 16) or unet; `options`: its keyword arguments; `kind`: standard
-    (SRGAN's) or relativistic (ESRGAN's average); `lr`: its rate.
+    patch size, a multiple of 16), unet, or projected (over a frozen EfficientNet-Lite0, by a hinge
+    loss); `options`: its keyword arguments; `kind`: standard (SRGAN's) or relativistic (ESRGAN's
+    average), of the first two; `features`: the weight of the feature loss, of projected; `lr`: the
+    discriminator's rate.
     """
 
     weight: float = 0.0
-    discriminator: Literal["srgan", "unet"] = "srgan"
+    features: float = 0.0
+    discriminator: Literal["srgan", "unet", "projected"] = "srgan"
     options: dict[str, Any] = field(default_factory=dict)
     kind: Literal["standard", "relativistic"] = "standard"
     lr: float = 1e-4
@@ -259,7 +264,11 @@ def _check(config: Config) -> None:
         if getattr(train, key) < 0:
             raise OptionError(f"train.{key} must be 0 or more, got {getattr(train, key)}")
     shares = {"train.decay": train.decay, "train.ema": train.ema, "train.flat": train.flat}
-    for key, share in {**shares, "data.share": config.data.share}.items():
+    for key, share in {
+        **shares,
+        "data.share": config.data.share,
+        "data.textured": config.data.textured,
+    }.items():
         if not 0.0 <= share <= 1.0:
             raise OptionError(f"{key} must lie between 0 and 1, got {share}")
     if not (train.steps or train.epochs or train.minutes):

@@ -33,8 +33,9 @@ from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
 from enlarge.training.config import Config, as_yaml
-from enlarge.training.learner import STATE, AdversarialLearner, Learner
+from enlarge.training.learner import STATE, Learner
 from enlarge.training.material import Material, first_crop, gather
+from enlarge.training.projected import learner_of
 from enlarge.training.watching import BEST, DATA, LAST, LOG, Bar, Interrupted, Record
 from enlarge.weights.catalog import find_weights
 
@@ -135,12 +136,13 @@ def make_patches(config: Config, material: Material, scale: int) -> Patches:
         flat=config.train.flat,
         favoured=material.favoured,
         share=config.data.share,
+        textured=config.data.textured,
     )
 
 
 def make_learner(config: Config, network: nn.Module, patches: Patches) -> Learner:
     """The Lightning module of a run."""
-    kind = AdversarialLearner if config.adversarial.weight else Learner
+    kind = learner_of(config)
     batch = config.train.batch
     return kind(
         config,

