@@ -52,7 +52,7 @@ def test_the_u_net_discriminator_has_real_esrgans_size() -> None:
 
 @pytest.mark.parametrize("name", ["edswin-s", "edswin-m", "edswin-l"])
 def test_attention_has_its_share_of_the_operations(name: str) -> None:
-    """Swin's layers: attention and the MLP behind it. How much it should be: docs/edswin.md."""
+    """Swin's layers: attention and the MLP behind it."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         build(name)(torch.empty(1, 3, 64, 64))
     counts = counter.get_flop_counts()

@@ -39,7 +39,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "swinir": SwinIR,
 }
 
-_EVERY_SECOND = {"arrangement": "every_k", "every": 2}  # what docs/edswin.md found best
+_EVERY_SECOND = {"arrangement": "every_k", "every": 2}  # docs/training.md has why
 
 PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "edsr-baseline": ("edsr", {"blocks": 16, "features": 64}),
