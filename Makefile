@@ -1,11 +1,11 @@
-# The two commands that matter: `make demo` runs the main job, `make test` the tests.
-# Everything is set up in .venv on first use; nothing is needed before either but Python 3.11 or
-# newer, with its venv module (on Debian and Ubuntu: apt install python3-venv).
+# `make demo` enlarges the sample photograph; `make test` runs the tests.
+# Both set up .venv on first use. They need Python 3.11 or newer with its venv module (on Debian and
+# Ubuntu: apt install python3-venv).
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# PyPI's torch for Linux brings gigabytes of CUDA along. Where pip sees no CPU build of it:
+# PyPI's torch for Linux comes with gigabytes of CUDA. For the CPU build:
 #   make test INDEX="--extra-index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 INDEX ?=
@@ -42,7 +42,7 @@ results: $(VENV)/.dev
 $(VENV)/.base: pyproject.toml
 	@$(PIP) --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || { \
 	    $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=..."; exit 1; }; \
+	    { echo "$(PYTHON) is older than 3.11; use another one: make PYTHON=..."; exit 1; }; \
 	    rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
 	@echo "installing enlarge into $(VENV) (once, about 350 MB)"
 	@$(PIP) install --quiet --editable .
@@ -53,11 +53,11 @@ $(VENV)/.app: $(VENV)/.base
 	@$(PIP) install --quiet --editable ".[app]"
 	@touch $@
 
-# torch is named first and by version, so that nothing else chooses it.
-# spandrel, to compare networks with, comes alone: it asks for torchvision, whose wheels break beside
-# the CPU build, and needs it for two of its networks only (benchmarks/others.py).
+# torch is installed first, at a fixed version, so that no other package chooses the version.
+# spandrel, for comparison, is installed without its dependencies: torchvision's wheels do not work with
+# torch's CPU build, and only two of spandrel's networks need it (benchmarks/others.py).
 $(VENV)/.dev: $(VENV)/.base
-	@echo "installing what the tests need into $(VENV) (once)"
+	@echo "installing the test dependencies into $(VENV) (once)"
 	@$(PIP) install --quiet $(INDEX) "$(TORCH)"
 	@$(PIP) install --quiet --editable ".[train,dev]"
 	@$(PIP) install --quiet --no-deps "$(SPANDREL)"

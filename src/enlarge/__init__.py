@@ -37,7 +37,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when first used, so that `import enlarge` stays light."""
+    """Import a public name on first use, so that `import enlarge` stays fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'enlarge' has no attribute {name!r}")
     from importlib import import_module

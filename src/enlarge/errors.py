@@ -1,65 +1,67 @@
 """Every exception that enlarge raises on purpose.
 
     EnlargeError
-    ├── InputError        a picture that cannot be read, or is not what it claims to be
-    ├── OutputError       a place or a format that cannot take the result
-    ├── OptionError       an option, or a combination of options, that makes no sense
-    │   └── CompleteError       a training run that was to go on has come to its end
-    ├── BudgetError       the memory budget is too small; names the smallest that works
-    ├── WeightsError      a model that is unknown, or a weight file that cannot be used
-    ├── EngineError       an engine that is missing or failed
-    │   └── EngineMemoryError   it ran out of memory; the plan takes the next smaller tile
-    ├── MachineError      the machines of a cluster that worked on a picture were lost
+    ├── InputError        an input that cannot be read or is not what it claims to be
+    ├── OutputError       an output that cannot be written, or whose format cannot hold the result
+    ├── OptionError       an invalid option or combination of options
+    │   └── CompleteError       a training run to resume that is already complete
+    ├── BudgetError       a memory limit that is too low; names the lowest that works
+    ├── WeightsError      an unknown model, or a weight file that cannot be used
+    ├── EngineError       an engine that is missing or that failed
+    │   └── EngineMemoryError   out of memory at one tile size; the next smaller one is tried
+    ├── MachineError      a picture whose cluster machines were lost too often
     ├── DataError         training or evaluation data that cannot be used
-    └── Cancelled         the caller asked to stop
+    └── Cancelled         the caller cancelled the work
 
-A message says what was received, what was expected and what to do.
+Every message says what was received, what was expected and what to do.
 """
 
 
 class EnlargeError(Exception):
-    """The root: `except EnlargeError` catches whatever enlarge raises on purpose."""
+    """The base class of every exception that enlarge raises on purpose."""
 
 
 class InputError(EnlargeError):
-    """A picture that cannot be read, or is not what it claims to be."""
+    """An input cannot be read or is not what it claims to be."""
 
 
 class OutputError(EnlargeError):
-    """A place or a format that cannot take the result."""
+    """An output cannot be written, or its format cannot hold the result."""
 
 
 class OptionError(EnlargeError):
-    """An option, or a combination of options, that makes no sense."""
+    """An option or a combination of options is invalid."""
 
 
 class CompleteError(OptionError):
-    """A training run that was to go on has come to its end."""
+    """A training run to resume is already complete."""
 
 
 class BudgetError(EnlargeError):
-    """The memory budget is too small for this picture and model."""
+    """The memory limit is too low for this picture and model; the message names the lowest that
+    works.
+    """
 
 
 class WeightsError(EnlargeError):
-    """A model that is unknown, or a weight file that cannot be used."""
+    """A model is unknown, or a weight file cannot be used."""
 
 
 class EngineError(EnlargeError):
-    """An engine that is missing or that failed."""
+    """An engine is missing or failed."""
 
 
 class EngineMemoryError(EngineError):
-    """An engine ran out of memory on one tile shape."""
+    """An engine ran out of memory at one tile size."""
 
 
 class MachineError(EnlargeError):
-    """The machines of a cluster that worked on one picture were lost, again and again."""
+    """The cluster machines that worked on a picture were lost too often."""
 
 
 class DataError(EnlargeError):
-    """Training or evaluation data that cannot be used."""
+    """Training or evaluation data cannot be used."""
 
 
 class Cancelled(EnlargeError):
-    """The caller asked to stop; nothing usable was left behind."""
+    """The caller cancelled the work; its output was not written."""

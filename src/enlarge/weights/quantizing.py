@@ -5,7 +5,7 @@ QuantizeLinear and a DequantizeLinear there (ONNX's "QDQ" form): activations wit
 tensor, weights with one a channel. OpenVINO and ONNX Runtime compute in integers what lies between.
 What is not a convolution stays float; so do the first convolution, which sees the picture itself,
 and the last, whose values are pixels: both are a small part of the work, and cost most of the
-accuracy (docs/engines.md).
+accuracy (docs/int8.md).
 
 Pictures are (1, 3, H, W), float32, RGB in [0, 1].
 """
