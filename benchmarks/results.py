@@ -26,9 +26,13 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 README_ANCHORS = ("FSRCNN", "LapSRN", "EECNet (NTIRE 2025)", "EDSR-baseline", "SwinIR-light")
 _GRAY = (
-    "Set14's `img_003` is gray and counts as R = G = B: its Y then has 219 steps instead of 255, "
-    "which is 1.32 dB for that picture and 0.09 dB in the mean. Bicubic ×2, published as 30.24, "
-    "reads 30.33 here for that reason (30.23 without)."
+    "Set14's `img_003` is a gray picture and is evaluated as R = G = B. Its Y channel then has 219 "
+    "levels instead of 255, which adds 1.32 dB to that picture and 0.09 dB to the mean. This is "
+    "why bicubic ×2, published as 30.24 dB, has 30.33 dB here (30.23 without)."
+)
+_VALIDATION = (
+    "`valid` and `detail` are the validation sets. No decision in training was based on Set5 or "
+    "Set14."
 )
 
 
@@ -45,7 +49,7 @@ def measured() -> dict[str, Any]:
         sets = bicubic_sets(factor)
         tables.append(judged(title, factor, sets, methods, Protocol(), parameters))
         if factor == 4:
-            title = "Photographed pairs (City100, four pairs that nothing is trained on)"
+            title = "Photographed pairs (City100, four pairs that no model was trained on)"
             real = [photographed()]
             tables.append(judged(title, factor, real, methods, Protocol("rgb"), parameters))
     return {
@@ -113,12 +117,11 @@ def _commit() -> str:
 def markdown(document: dict[str, Any]) -> str:
     """docs/results.md."""
     lines = [
-        "# Results",
+        "# How good are the models?",
         "",
-        "Written by `make results`, never by hand. "
-        f"{document['date']}, commit {document['commit']}; every figure is of the shipped file in "
-        "f32. *measured*: run by us on the same files; *published*: the authors' own figures. Ours "
-        "are bold.",
+        f"Written by `make results` on {document['date']}, commit {document['commit']}. "
+        "*measured*: computed here, on the same files, in f32; *published*: the authors' own "
+        "figures. The bundled models are in bold.",
     ]
     for table in document["tables"]:
         pictures = ", ".join(f"{name} {count}" for name, count in table["sets"].items())
@@ -128,7 +131,7 @@ def markdown(document: dict[str, Any]) -> str:
         lines += _table(table, list(table["sets"]), None)
         if "Set14" in table["sets"]:
             lines += ["", _GRAY]
-            lines += ["", "`valid` and `detail` are what choices were made on; Set5 and Set14 not."]
+            lines += ["", _VALIDATION]
     lines += ["", "## The models", "", *_models(document["models"])]
     return "\n".join(lines) + "\n"
 
@@ -136,10 +139,10 @@ def markdown(document: dict[str, Any]) -> str:
 def _models(models: Sequence[dict[str, Any]]) -> list[str]:
     """What each costs, and what the self-ensemble (×8 the work) brings it to."""
     lines = [
-        "Minutes: of one H200, those of the model it began from included. `--ensemble`: PSNR in dB "
-        "/ SSIM of the mean over eight orientations, as above. Seconds: [speed.md](speed.md).",
+        "*Minutes*: training on one H200, including the model that it started from. `--ensemble`: "
+        "PSNR in dB / SSIM with the option `--ensemble`. Speed: [speed.md](speed.md).",
         "",
-        "| model | parameters | kFLOP an output pixel | minutes | Set5, `--ensemble` | Set14 |",
+        "| model | parameters | kFLOP per output pixel | minutes | Set5, `--ensemble` | Set14 |",
         "|---|--:|--:|--:|---|---|",
     ]
     for model in sorted(models, key=lambda model: (-model["scale"], model["flops"])):
