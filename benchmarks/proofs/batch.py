@@ -22,7 +22,7 @@ import torch
 from benchmarks.proofs.memory import SAMPLE, picture
 from benchmarks.proofs.result import Proof, Result
 from enlarge import open_model
-from enlarge.batch.jobs import file_digest
+from enlarge.digests import file_digest
 from enlarge.engines import TileSpec
 from enlarge.media.parts import count_parts
 from enlarge.networks import build

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
+from enlarge.digests import file_digest
 from enlarge.errors import InputError
 from enlarge.media.parts import Parts, facts_of_parts
 from enlarge.picture import EnlargedRows
@@ -143,7 +144,6 @@ def source_digest(source: Any) -> str:
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     try:
-        with Path(os.fspath(source)).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(Path(os.fspath(source)))
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror}") from error

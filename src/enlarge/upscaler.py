@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge import __version__
 from enlarge.budget import USABLE, Pass, best_bytes, chain, plan_passes
+from enlarge.digests import file_digest
 from enlarge.engines import Engine, pick_engine
 from enlarge.errors import BudgetError, EngineMemoryError, InputError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
@@ -419,8 +419,7 @@ class Upscaler:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the model's file, in hexadecimal digits."""
-        with self._path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(self._path)
 
     def need(
         self,

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from enlarge.batch.bench import Bench, Setup, model_files, setup_of
-from enlarge.batch.jobs import Job, file_digest
+from enlarge.batch.jobs import Job
 from enlarge.batch.worker import Recipe
+from enlarge.digests import file_digest
 from enlarge.errors import Cancelled, EngineError, InputError, OutputError
 from enlarge.upscaler import Done, open_model
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.batch.jobs import Job, Stamp, digest_of, file_digest, stamp_of
+from enlarge.batch.jobs import Job, Stamp, digest_of, stamp_of
 from enlarge.batch.ledger import Ledger
 from enlarge.batch.record import LEDGER, State, Wish, compare, input_of
+from enlarge.digests import file_digest
 from enlarge.errors import InputError, OutputError
 from tests.conftest import Begin
 

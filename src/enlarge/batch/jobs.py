@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from enlarge.batch.addresses import Remote, is_url
+from enlarge.digests import file_digest
 from enlarge.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,19 +91,3 @@ def digest_of(job: Job) -> str:
         return job.origin.identity() if job.origin else file_digest(Path(job.source))
     except OSError as error:
         raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
-
-
-def file_digest(path: Path | Remote) -> str:
-    """The SHA-256 of a file, in hexadecimal digits. Raises `OSError`."""
-    if isinstance(path, Remote):
-        return path.digest()
-    with path.open("rb") as file:
-        return stream_digest(file)
-
-
-def stream_digest(file: BinaryIO) -> str:
-    """The SHA-256 of what is left of an open file, in hexadecimal digits. Raises `OSError`."""
-    digest = hashlib.sha256()
-    while data := file.read(1 << 20):
-        digest.update(data)
-    return digest.hexdigest()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from enlarge.batch.addresses import Remote
-from enlarge.batch.jobs import Stamp, file_digest
+from enlarge.batch.jobs import Stamp
+from enlarge.digests import file_digest
 
 LEDGER = Path(".enlarge", "ledger.sqlite")
 """Where an output folder keeps its ledger."""
@@ -88,7 +89,10 @@ def look(row: Row | None, wish: Wish | None, target: Path | Remote) -> tuple[Sta
         return State.FOREIGN, None
     try:
         is_known = row.state == "done" and row.shape == shape
-        digest = row.digest if is_known else file_digest(target)
+        if is_known:
+            digest = row.digest
+        else:
+            digest = target.digest() if isinstance(target, Remote) else file_digest(target)
     except OSError:
         return State.ALTERED, None
     if digest not in (row.digest, row.sealed):

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from enlarge.batch.addresses import Remote
-from enlarge.batch.jobs import STREAM, Job, digest_of, stamp_of, stream_digest
+from enlarge.batch.jobs import STREAM, Job, digest_of, stamp_of
 from enlarge.batch.record import Row, Wish, input_of, settings_text
+from enlarge.digests import stream_digest
 from enlarge.errors import Cancelled, InputError, OutputError
 from enlarge.picture import Spread, Watcher
 from enlarge.upscaler import Done, Upscaler

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from enlarge.batch.addresses import as_path
-from enlarge.batch.jobs import STREAM, Job, stream_digest
+from enlarge.batch.jobs import STREAM, Job
 from enlarge.batch.lanes import Room, side_by_side
 from enlarge.batch.record import LEDGER
 from enlarge.batch.worker import Busy, Kept, Recipe, enlarge_job
@@ -28,6 +28,7 @@ from enlarge.cli.planning import Failure, Plan, Planned, make_plan
 from enlarge.cli.progress import bar, counting
 from enlarge.cli.request import Request, checked_format, ledger_folder
 from enlarge.cli.summary import Summary, source_name
+from enlarge.digests import stream_digest
 from enlarge.engines import find_place
 from enlarge.errors import (
     EngineError,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.batch.addresses import Remote, is_url
-from enlarge.batch.jobs import Job, file_digest
+from enlarge.batch.jobs import Job
 from enlarge.batch.lanes import LANES
 from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, compare
 from enlarge.batch.worker import Kept, Recipe, wish_of
@@ -26,6 +26,7 @@ from enlarge.cli.outputs import (
     remote_folder,
 )
 from enlarge.cli.request import Request, default_suffix, ledger_folder
+from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import WRITABLE
 from enlarge.media.parts import parts_bytes

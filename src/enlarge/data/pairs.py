@@ -8,7 +8,6 @@ alone, whose LR pictures are then made. All pairs are checked and every offender
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 import pyvips
 
 from enlarge.data.photos import Pair, bicubic_pair, list_photos, read_rgb, upright_size
+from enlarge.digests import file_digest
 from enlarge.errors import DataError
 from enlarge.media.formats import FORMATS
 from enlarge.media.libvips import explain
@@ -205,8 +205,7 @@ def refuse(offenders: Iterable[Offender], total: int) -> None:
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex. Raises `DataError` where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 

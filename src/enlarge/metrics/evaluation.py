@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge import __version__
+from enlarge.digests import file_digest
 from enlarge.errors import DataError
 from enlarge.media.resample import Taps, apply_taps, imresize, round_half_up
 from enlarge.memory import peak
@@ -110,7 +111,7 @@ def model_method(
         from enlarge.engines.torch import parameters_of
 
         file = parameters_of(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = file_digest(file)
 
     def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
         return np.asarray(upscaler.upscale(low, scale=factor, ensemble=ensemble))

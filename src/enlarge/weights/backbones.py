@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
 from enlarge.networks.backbones import VGG16, VGG19, AlexNet, Backbone
 from enlarge.weights.foreign import read_checkpoint
@@ -71,8 +71,7 @@ def _difference(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
 def _digest(path: Path) -> str:
     """The first 8 digits of the SHA-256; what the file's own name says of them must hold."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+        digest = file_digest(path)[:8]
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
     promised = re.search(r"-([0-9a-f]{8})\.[a-z]+$", path.name)

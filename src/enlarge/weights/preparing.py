@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
 import shutil
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 from enlarge import __version__
 from enlarge.cache import cache_folder
+from enlarge.digests import file_digest
 from enlarge.errors import OptionError, OutputError, WeightsError
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights, find_weights
@@ -326,8 +326,7 @@ def _kept(place: Path, path: Path) -> Weights | None:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
 
