@@ -40,12 +40,12 @@ class Server:
 @contextlib.contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Server]:
     """The app on a free port, its temporary files in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    temporary = folder / "temporary"
+    port = free_port()
+    temporary, home = folder / "temporary", folder / "home"
     temporary.mkdir()
+    home.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary), "ENLARGE_CACHE": str(folder / "compiled")}
+    environment["HOME"] = str(home)
     command = [sys.executable, "-c", _START, "app", "--port", str(port), "--no-browser", *options]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -59,6 +59,14 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 import pytest
-import streamlit.web.cli
+from streamlit.web import bootstrap
 
 import enlarge.engines.pick  # noqa: F401 - before find_spec is replaced
 from enlarge.app.options import VARIABLE, Options
 from enlarge.app.theme import streamlit_options
 from enlarge.cli import run
 
+Started = tuple[str, dict[str, object]]
+
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The arguments with which Streamlit was started, instead of starting it."""
-    calls: list[list[str]] = []
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
+    """The scripts and options with which Streamlit was started, instead of starting it."""
+    calls: list[Started] = []
     monkeypatch.setenv(VARIABLE, "{}")
-    monkeypatch.setattr(streamlit.web.cli, "main", lambda args, **_: calls.append(args))
+    monkeypatch.setattr(bootstrap, "load_config_options", lambda options: None)
+    monkeypatch.setattr(
+        bootstrap, "run", lambda script, hello, args, options: calls.append((script, options))
+    )
     return calls
 
 
-def test_options_reach_the_page_and_the_server(started: list[list[str]], capsys: Any) -> None:
+def test_options_reach_the_page_and_the_server(started: list[Started], capsys: Any) -> None:
     command = "app --port 8765 --host 0.0.0.0 --max-upload 10MB --max-pixels 3 --memory 1GB"
     assert run([*command.split(), "--no-browser"]) == 0
     options = Options(**json.loads(os.environ[VARIABLE]))
     assert options == Options(max_upload=10_000_000, max_pixels=3_000_000, memory="1GB")
-    (arguments,) = started
-    assert arguments[1].endswith("page.py")
-    flags = {"--server.port=8765", "--server.address=0.0.0.0", "--server.maxUploadSize=10"}
-    flags |= {"--server.headless=true", "--browser.gatherUsageStats=false"}
-    assert flags <= set(arguments)
+    ((script, arguments),) = started
+    assert script.endswith("page.py")
+    expected = {"server.port": 8765, "server.address": "0.0.0.0", "server.maxUploadSize": 10}
+    expected |= {"server.headless": True, "browser.gatherUsageStats": False}
+    assert expected.items() <= arguments.items()
     assert "http://0.0.0.0:8765" in capsys.readouterr().out
 
 
@@ -57,10 +63,22 @@ def test_streamlit_knows_every_option_of_ours() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(
-    started: list[list[str]], capsys: Any, options: str, said: str
+    started: list[Started], capsys: Any, options: str, said: str
 ) -> None:
     assert run(["app", *options.split()]) in (1, 2)
     assert said in capsys.readouterr().err
+    assert not started
+
+
+def test_a_port_in_use_is_refused(started: list[Started], capsys: Any) -> None:
+    with socket.socket() as other:
+        other.bind(("localhost", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert run(["app", "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert f"cannot listen on localhost, port {port}" in said
+    assert "choose another --port" in said
     assert not started
 
 

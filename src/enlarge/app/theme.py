@@ -32,6 +32,7 @@ _SHARED = {
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
     "browser.gatherUsageStats": False,
+    "logger.hideWelcomeMessage": True,  # its lines cost a request to the internet
     "server.fileWatcherType": "none",
     "server.runOnSave": False,
 }

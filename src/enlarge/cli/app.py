@@ -95,7 +95,11 @@ def app(
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 
     from enlarge.app.options import VARIABLE, Options
+    from enlarge.app.server import Address, serve
     from enlarge.cli.console import say
+
+    address = Address(host, port)
+    address.check()
 
     options = Options(
         max_upload=upload,
@@ -111,33 +115,5 @@ def app(
     )
     os.environ[VARIABLE] = options.to_json()
     if not quiet:
-        say(f"enlarge: http://{host}:{port}  (Ctrl+C ends it)")
-    _serve(host, port, upload, show=not no_browser, verbose=verbose)
-
-
-def _serve(host: str, port: int, upload: int, *, show: bool, verbose: bool) -> None:
-    import contextlib
-    import io
-    from pathlib import Path
-
-    from streamlit.web.cli import main
-
-    import enlarge.app
-    from enlarge.app.theme import streamlit_options
-
-    own = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": not show,
-        "server.maxUploadSize": max(1, -(-upload // _MEGA)),
-        "logger.level": "info" if verbose else "error",
-    }
-    flags = [f"--{name}={_flag(value)}" for name, value in (*streamlit_options(), *own.items())]
-    script = Path(enlarge.app.__file__).with_name("page.py")
-    # Streamlit greets on standard output; the address was said already.
-    with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
-        main(["run", str(script), *flags], standalone_mode=False)
-
-
-def _flag(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        say(f"enlarge: {address.url}  (Ctrl+C ends it)")
+    serve(address, max_upload=upload, browser=not no_browser, verbose=verbose)
