@@ -53,7 +53,7 @@ ALLOWED = {
     "cli": {
         *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
         *("report", "cli", "data", "training", "budget", "batch", "digests"),
-        "app",
+        *("app", "settings"),
     },
     "__main__": {"cli"},
     "": {"errors", "settings", "upscaler", "weights.card"},

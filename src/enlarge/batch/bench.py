@@ -29,7 +29,7 @@ from enlarge.cache import cache_folder
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
-from enlarge.memory import default_budget, parse_size, resident, return_freed_memory
+from enlarge.memory import default_budget, resident, return_freed_memory
 from enlarge.picture import Layout, RowRunner, Stages
 from enlarge.upscaler import Done, Upscaler, forecast
 from enlarge.weights.card import Card
@@ -121,7 +121,7 @@ class Bench:
         except Exception as error:
             return error
         memory = setup.recipe.options["memory"]
-        budget = default_budget() if memory is None else parse_size(memory)
+        budget = default_budget() if memory is None else memory
         self._room = Room(int(budget * USABLE) - resident())
         return self._host
 

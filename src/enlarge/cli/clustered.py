@@ -25,7 +25,7 @@ from enlarge.cli.progress import bar, counting
 from enlarge.cli.request import Request
 from enlarge.cli.summary import Summary, source_name
 from enlarge.errors import OutputError
-from enlarge.memory import default_budget, parse_size
+from enlarge.memory import default_budget
 from enlarge.picture import Watcher
 from enlarge.upscaler import Done, Upscaler
 
@@ -47,11 +47,11 @@ def run_on_cluster(
     ledger: Ledger | None,
     make_folder: Callable[[Path], None],
 ) -> None:
-    """Do what is to be done on the cluster that `request.cluster` names; see `cli.job.run`.
+    """Do what is to be done on the cluster that `request.options.cluster` names; see `cli.job.run`.
 
     Raises `EngineError` where there is no cluster, or none of its machines can help.
     """
-    assert request.cluster is not None
+    assert request.options.cluster is not None
     if not plan.todo:
         return
     sweep_targets(plan)
@@ -60,19 +60,19 @@ def run_on_cluster(
         is_inside = ledger.results == ledger.folder
         marks = ((ledger.path if is_inside else ledger.results).absolute(),)
         make_folder(ledger.results)
-    setup = setup_of(upscaler, recipe, request.precision, marks)
+    setup = setup_of(upscaler, recipe, request.settings.precision, marks)
     cancel = threading.Event()
-    is_shown = not request.quiet and not request.json
+    is_shown = not request.options.quiet and not request.options.json
 
     def tell(line: str) -> None:
         if is_shown:
             say(f"enlarge: {line}", sys.stderr)
 
-    with Pool(request.cluster, setup, threads=request.threads, tell=tell) as pool:
+    with Pool(request.options.cluster, setup, threads=request.settings.threads, tell=tell) as pool:
         pool.wait()
         for problem in pool.problems():
             say(f"enlarge: a machine of the cluster is not used: {problem}", sys.stderr)
-        if request.verbose and is_shown:
+        if request.options.verbose and is_shown:
             count = pool.size
             say(f"enlarge: {count} machine{'s' * (count != 1)} of the cluster", sys.stderr)
         share = sum(map(weight, plan.todo)) / pool.size
@@ -158,4 +158,4 @@ def _absolute(job: Job) -> Job:
 
 def _budget(recipe: Recipe) -> int:
     memory = recipe.options["memory"]
-    return default_budget() if memory is None else parse_size(memory)
+    return default_budget() if memory is None else int(memory)

@@ -22,6 +22,10 @@ from enlarge.cli.train import train
 from enlarge.cli.upscale import upscale
 
 WIDTH, COLUMN = 79, 24
+GROUPS = ("Inputs", "Size", "Output", "Model", "Machine")
+"""The order of the groups in the help of the default command. Other groups come in the order of
+their first option, and the general options last.
+"""
 
 # Help and version are our own: the library's own ones load twice as much.
 app = App(name="enlarge", help_flags=(), version_flags=(), suppress_keyboard_interrupt=False)
@@ -78,7 +82,8 @@ def _help_of_command(name: str) -> Iterator[str]:
 
 
 def _collected(command: App) -> list[Any]:
-    return list(command.assemble_argument_collection(parse_docstring=True))
+    arguments = command.assemble_argument_collection(parse_docstring=True)
+    return [argument for argument in arguments if argument.name != "*"]  # not the dataclasses
 
 
 def _parameters(command: App) -> Iterator[str]:
@@ -88,11 +93,10 @@ def _parameters(command: App) -> Iterator[str]:
         (group,) = argument.parameter.group
         title = "Options" if group.name == "Parameters" else group.name
         groups.setdefault(title, []).append(argument)
-    if "Options" in groups:  # the general ones come last
-        groups["Options"] = groups.pop("Options")
-    for title, arguments in groups.items():
+    order = {title: place for place, title in enumerate(GROUPS)}
+    for title in sorted(groups, key=lambda title: (title == "Options", order.get(title, 0))):
         yield title
-        for argument in arguments:
+        for argument in groups[title]:
             yield from _entry(_label(argument), " ".join(str(argument.parameter.help).split()))
         if title == "Options":
             yield from _entry("-h, --help", "Show this help.")

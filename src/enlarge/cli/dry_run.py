@@ -29,7 +29,7 @@ def foretell(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -
     """Say what the invocation would do; nothing is written. Returns the exit status."""
     facts = _facts(request, plan, upscaler, recipe)
     status = 0 if not plan.failed else SOME_FAILED if plan.todo or plan.kept else FAILED
-    if request.json:
+    if request.options.json:
         document = facts | {
             "failed": [{"input": failure.source, "error": failure.line} for failure in plan.failed]
         }
@@ -39,9 +39,9 @@ def foretell(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -
         return status
     for failure in plan.failed:
         say(f"enlarge: {failure.line}", sys.stderr)
-    if request.quiet:
+    if request.options.quiet:
         return status
-    if request.verbose:
+    if request.options.verbose:
         for planned in plan.todo:
             say(f"{planned.job.source} → {planned.job.target}")
     plural = "s" * (facts["pictures"] != 1)
@@ -51,8 +51,8 @@ def foretell(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -
             f"{facts['megapixels_in']:,.1f} megapixels become {facts['megapixels_out']:,.1f}; "
             f"at most about {format_size(facts['disk_bytes'])} of disk"
         )
-    if request.strength is not None:
-        say(f"strength {request.strength:g}, between photo (0) and photo-sharp (1)")
+    if request.settings.strength is not None:
+        say(f"strength {request.settings.strength:g}, between photo (0) and photo-sharp (1)")
     if facts["seconds"] is not None:
         say(f"about {_in_words(facts['seconds'])}, as measured on a part of {facts['sample']}")
     return status
@@ -63,13 +63,13 @@ def _facts(request: Request, plan: Plan, upscaler: Upscaler, recipe: Recipe) -> 
     pixels_in = sum(_pixels_in(planned, request) for planned in known)
     pixels_out = sum(_pixels_out(planned) for planned in known)
     disk = sum(size for _, size in file_needs(plan))
-    if request.output is not None and is_archive(request.output):
+    if request.options.output is not None and is_archive(request.options.output):
         disk += disk + sum(Path(kept.output).stat().st_size for _, kept in plan.kept)
     disk += sum(size for _, size in band_needs(plan))
     pace, sample = _measured(known, upscaler, recipe)
     return {
         "model": upscaler.card.name,
-        "strength": request.strength,
+        "strength": request.settings.strength,
         "pictures": len(plan.todo),
         "done_already": len(plan.kept),
         "unreadable": len(plan.failed),
@@ -97,8 +97,8 @@ def _measured(
 
 def _pixels_in(planned: Planned, request: Request) -> int:
     assert planned.facts is not None
-    if request.crop:
-        return request.crop[2] * request.crop[3]
+    if request.settings.crop:
+        return request.settings.crop[2] * request.settings.crop[3]
     return planned.facts.width * planned.facts.height
 
 

@@ -40,7 +40,7 @@ from enlarge.errors import (
 )
 from enlarge.media.parts import count_parts, parts_folder, sweep_parts
 from enlarge.media.temporary import sweep, temporary_name
-from enlarge.memory import default_budget, parse_size, resident, return_freed_memory
+from enlarge.memory import default_budget, resident, return_freed_memory
 from enlarge.picture import Watcher
 from enlarge.upscaler import Done, Upscaler
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights
@@ -60,25 +60,28 @@ def enlarge_all(request: Request) -> int:
     Whatever can be refused is refused before any work, with an `EnlargeError`.
     """
     return_freed_memory()
-    if request.output is not None:
-        request = replace(request, output=as_path(request.output))
+    if request.options.output is not None:
+        options = replace(request.options, output=as_path(request.options.output))
+        request = replace(request, options=options)
     kind = checked_format(request)
     weights = _weights(request)
-    find_place(weights.path, weights.card, engine=request.engine, device=request.device)
+    find_place(
+        weights.path, weights.card, engine=request.settings.engine, device=request.settings.device
+    )
     upscaler = Upscaler(
         weights,
-        engine=request.engine,
-        device=request.device,
-        precision=request.precision,
-        threads=request.threads,
+        engine=request.settings.engine,
+        device=request.settings.device,
+        precision=request.settings.precision,
+        threads=request.settings.threads,
     )
     recipe = recipe_of(request, kind)
-    if request.watch:
+    if request.options.watch:
         from enlarge.cli.watch import watch
 
         return watch(request, kind, upscaler, recipe)
     plan = make_plan(request, kind, upscaler, recipe)
-    if request.dry_run:
+    if request.options.dry_run:
         from enlarge.cli.dry_run import foretell
 
         return foretell(request, plan, upscaler, recipe)
@@ -90,11 +93,15 @@ def enlarge_all(request: Request) -> int:
         make_folder = stack.enter_context(folders_made())
         ledger = open_for(plan, request, make_folder, stack)
         do_all = run
-        if request.cluster is not None:
+        if request.options.cluster is not None:
             from enlarge.cli.clustered import run_on_cluster as do_all
         do_all(plan, upscaler, recipe, request, summary, ledger, make_folder)
-        if ledger is not None and request.output is not None and is_archive(request.output):
-            _make_archive(Path(request.output), plan, summary, ledger, make_folder)
+        if (
+            ledger is not None
+            and request.options.output is not None
+            and is_archive(request.options.output)
+        ):
+            _make_archive(Path(request.options.output), plan, summary, ledger, make_folder)
     return summary.end(FAILED, SOME_FAILED)
 
 
@@ -102,35 +109,35 @@ def recipe_of(request: Request, kind: str) -> Recipe:
     """How every picture of an invocation is made."""
     return Recipe(
         {
-            "scale": request.scale,
-            "width": request.width,
-            "height": request.height,
-            "crop": request.crop,
+            "scale": request.settings.scale,
+            "width": request.settings.width,
+            "height": request.settings.height,
+            "crop": request.settings.crop,
             "format": kind,
-            "quality": request.quality,
-            "pyramid": request.pyramid,
-            "metadata": request.metadata,
-            "tile": request.tile,
-            "memory": request.memory,
-            "exact": request.exact,
-            "ensemble": request.ensemble,
-            "provenance": request.provenance,
-            "resume": request.resume,
+            "quality": request.settings.quality,
+            "pyramid": request.settings.pyramid,
+            "metadata": request.settings.metadata,
+            "tile": request.settings.tile_text,
+            "memory": request.settings.memory,
+            "exact": request.settings.exact,
+            "ensemble": request.settings.ensemble,
+            "provenance": request.settings.provenance,
+            "resume": request.settings.resume,
         },
-        overwrite=request.overwrite,
+        overwrite=request.options.overwrite,
     )
 
 
 def _weights(request: Request) -> Weights:
     try:
         return find_weights(
-            request.model or DEFAULT,
-            request.scale,
-            strength=request.strength,
-            quiet=request.quiet,
+            request.settings.model or DEFAULT,
+            request.settings.scale,
+            strength=request.settings.strength,
+            quiet=request.options.quiet,
         )
     except WeightsError as error:
-        if request.model is None or Path(request.model).exists():
+        if request.settings.model is None or Path(request.settings.model).exists():
             raise
         raise OptionError(f"--model: {error}") from error
 
@@ -151,7 +158,7 @@ def open_for(
     is_new = not (folder / LEDGER).exists()
     make_folder(folder)
     make_folder((folder / LEDGER).parent)
-    results = remote_folder(request.output) or output_folder(request.output)
+    results = remote_folder(request.options.output) or output_folder(request.options.output)
     ledger = stack.enter_context(Ledger(folder, results))
     if is_new:
         stack.callback(ledger.discard_if_empty)
@@ -173,7 +180,7 @@ def run(
     """
     sweep_targets(plan)
     cancel = threading.Event()
-    is_shown = not request.quiet and not request.json
+    is_shown = not request.options.quiet and not request.options.json
     if len(plan.todo) == 1:
         label = Path(source_name(plan.todo[0].job)).name
         with bar(label, shown=is_shown) as progress:
@@ -216,7 +223,7 @@ def _worker(
 ) -> Do:
     """What does one picture within the room that all of them share."""
     budget = recipe.options["memory"]
-    size = default_budget() if budget is None else parse_size(budget)
+    size = default_budget() if budget is None else budget
     rooms: list[Room] = []
     lock = threading.Lock()
 
@@ -304,7 +311,7 @@ def _tell(
         common = isinstance(result, OptionError | WeightsError | EngineError)
         if common and not summary.works and not isinstance(result, EngineMemoryError):
             raise result  # it would be the same for every picture
-        line = _line(result, planned.job, verbose=request.verbose)
+        line = _line(result, planned.job, verbose=request.options.verbose)
         summary.failed(Failure(planned.job.source, line))
 
 

@@ -1,21 +1,106 @@
-"""What several commands take: the types of their options, and how their values are read."""
+"""Command-line options: what several commands share, and the options generated from `Settings`.
+
+A command declares its options as a frozen dataclass. Each field is annotated with `option()`, and
+the command's function takes the dataclass with `FLAT`, so that its fields become options:
+
+    @dataclass(frozen=True, kw_only=True)
+    class ExportOptions:
+        tile: Annotated[int | None, option("Fix the side of the input.", metavar="PIXELS")] = None
+
+    DEFAULTS = ExportOptions()
+
+    def export(checkpoint: str, /, options: Annotated[ExportOptions, FLAT] = DEFAULTS) -> None:
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
 from enlarge.errors import OptionError
+from enlarge.settings import EngineName, Precision, Settings, rectangle
+
+T = TypeVar("T")
+
+FLAT = Parameter(name="*")
+"""Marks a parameter that is a dataclass of options."""
+
+
+def option(
+    text: str, *, group: str | None = None, metavar: str | None = None, **more: Any
+) -> Parameter:
+    """An option of a command: its help, its group there, and what stands for its value.
+
+    `more`: other arguments of `cyclopts.Parameter`. A switch gets no `--no-NAME` beside it.
+    """
+    if group is not None:
+        more["group"] = group
+    return Parameter(help=text, metavar=metavar, negative="", **more)
+
 
 Switch = Annotated[bool, Parameter(negative="")]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
 Quiet = Switch
-EngineWish = Literal["auto", "openvino", "onnxruntime", "torch"]
-PrecisionWish = Literal["auto", "f32", "bf16", "f16", "int8"]
-# As in engines.protocol, which --help must not load: a test holds them equal.
+EngineWish = EngineName
+PrecisionWish = Precision
+
+
+def settings_options(*names: str) -> Callable[[type[T]], type[T]]:
+    """A decorator that makes a class a frozen dataclass with the options of `Settings` that are
+    named (default: all of them), as the command line's parser is to read them.
+
+    Numbers and choices are converted by the parser. Every other value stays text, which `Settings`
+    parses. A switch that is on by default becomes `no_NAME`.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        hints = get_type_hints(Settings)
+        annotations: dict[str, Any] = {}
+        for entry in fields(Settings):
+            if names and entry.name not in names:
+                continue
+            name, hint, default = entry.name, hints[entry.name], entry.default
+            if hint is bool:
+                name, default = f"no_{name}" if default else name, False
+            elif get_origin(hint) is not Literal and hint != float | None:
+                hint, default = str | None, None
+            parameter = option(
+                entry.metadata["help"],
+                group=entry.metadata["group"],
+                metavar=entry.metadata["metavar"] or None,
+                allow_leading_hyphen=entry.metadata["check"] is rectangle,  # -1,0,4,4
+            )
+            annotations[name] = Annotated[hint, parameter]
+            setattr(cls, name, default)
+        cls.__annotations__ = annotations
+        return dataclass(frozen=True, kw_only=True)(cls)
+
+    return decorate
+
+
+@settings_options()
+class SettingsArguments:
+    """Every option of `Settings`, as given on a command line."""
+
+
+def settings_from(arguments: Any) -> Settings:
+    """The settings of a command line, from a class made by `settings_options`; options that were
+    not given have their defaults. Raises `OptionError`.
+    """
+    given: dict[str, Any] = {}
+    for entry in fields(arguments):
+        value = getattr(arguments, entry.name)
+        if value == entry.default:
+            continue
+        if entry.name.startswith("no_"):
+            given[entry.name.removeprefix("no_")] = not value
+        else:
+            given[entry.name] = value
+    return Settings(**given)
 
 
 def refuse_both(quiet: bool, verbose: bool) -> None:
@@ -52,18 +137,3 @@ def whole(least: int) -> Any:
         return number
 
     return convert
-
-
-def rectangle(kind: Any, tokens: Sequence[Any]) -> tuple[int, int, int, int]:
-    """A converter for X,Y,WIDTH,HEIGHT. Raises `OptionError`."""
-    (token,) = tokens
-    try:
-        x, y, width, height = (int(part) for part in token.value.split(","))
-    except ValueError:
-        x = y = width = height = -1
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise OptionError(
-            f"{token.keyword} must be X,Y,WIDTH,HEIGHT in input pixels, four whole numbers, "
-            f"got {token.value!r}"
-        )
-    return x, y, width, height

@@ -92,13 +92,17 @@ def make_plan(
 
     `accept` chooses among the inputs that are found. Raises `EnlargeError` for what refuses all.
     """
-    output, factor = request.output, upscaler.card.scale
+    output, factor = request.options.output, upscaler.card.scale
     folder, remote, home = output_folder(output), remote_folder(output), ledger_folder(request)
     results = remote or folder
-    mark = "" if request.width or request.height else default_suffix(request, None, factor)
+    mark = (
+        ""
+        if request.settings.width or request.settings.height
+        else default_suffix(request, None, factor)
+    )
     every = find_inputs(request.inputs, folder=folder, suffix=mark, remote=remote)
     found = list(filter(accept, every))
-    check_wishes(output, suffix=request.suffix, count=len(found), json=request.json)
+    check_wishes(output, suffix=request.options.suffix, count=len(found), json=request.options.json)
     with contextlib.ExitStack() as stack:
         ledger = _opened(home, results, stack)
         made = _made(results, ledger)
@@ -117,9 +121,9 @@ def make_plan(
             if item.path not in ours
         ]
         jobs = [item.job for item in everything]
-        check_outputs(jobs, inputs, overwrite=request.overwrite, there=there)
+        check_outputs(jobs, inputs, overwrite=request.options.overwrite, there=there)
         if output is not None and is_archive(output):
-            _check_archive(Path(output), jobs, inputs, ledger, overwrite=request.overwrite)
+            _check_archive(Path(output), jobs, inputs, ledger, overwrite=request.options.overwrite)
     _check_streams([item.job for item in everything], request)
     _check_disks(plan, output)
     return plan
@@ -191,11 +195,11 @@ def _looked_at(
             ours.add(item.path)
             continue
         facts, outlook = looked or (None, None)
-        suffix = request.suffix or ""
-        if request.output is None and not _is_read_later(item):
+        suffix = request.options.suffix or ""
+        if request.options.output is None and not _is_read_later(item):
             size = (outlook.width, outlook.height) if outlook else None
             suffix = default_suffix(request, size, factor)
-        job = name_output(item, request.output, suffix=suffix, extension=extension)
+        job = name_output(item, request.options.output, suffix=suffix, extension=extension)
         plan.todo.append(Planned(job, facts, outlook))
     if unsuited and not plan.todo:
         raise unsuited[0]  # an option that suits no picture is a wrong one
@@ -232,12 +236,14 @@ def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts,
             facts,
             kind,
             factor=factor,
-            scale=request.scale,
-            width=request.width,
-            height=request.height,
-            crop=request.crop,
-            pyramid=request.pyramid,
-            resume=request.resume and item.path != STREAM and request.output != STREAM,
+            scale=request.settings.scale,
+            width=request.settings.width,
+            height=request.settings.height,
+            crop=request.settings.crop,
+            pyramid=request.settings.pyramid,
+            resume=request.settings.resume
+            and item.path != STREAM
+            and request.options.output != STREAM,
         )
     except (OptionError, OutputError) as error:
         raise type(error)(f"{item.path}: {error}") from error
@@ -317,7 +323,7 @@ def _check_streams(jobs: Sequence[Job], request: Request) -> None:
         return
     if len(jobs) > 1:
         raise OptionError("standard output takes one picture; name a folder with -o")
-    if request.json:
+    if request.options.json:
         raise OptionError("--json and a picture both go to standard output; use -o FILE")
     if sys.stdout is None:
         raise OptionError("standard output is closed; use -o FILE")

@@ -60,7 +60,12 @@ class Summary:
             self.failed(failure)
         for planned, kept in plan.kept:
             self.kept(planned, kept)
-        if plan.ours and not self._request.quiet and not self._request.json and plan.todo:
+        if (
+            plan.ours
+            and not self._request.options.quiet
+            and not self._request.options.json
+            and plan.todo
+        ):
             one = plan.ours == 1
             say(
                 f"enlarge: {plan.ours} picture{'s' * (not one)} that enlarge made "
@@ -68,7 +73,11 @@ class Summary:
                 sys.stderr,
             )
 
-        if self._request.model is None and not self._request.quiet and not self._request.json:
+        if (
+            self._request.settings.model is None
+            and not self._request.options.quiet
+            and not self._request.options.json
+        ):
             self._advise(plan.todo)
 
     def _advise(self, todo: Sequence[Planned]) -> None:
@@ -100,14 +109,14 @@ class Summary:
         """An output was there already, and current."""
         kept = replace(kept, output=self._place(planned.job))
         self._kept.append((planned.job, kept))
-        if self._request.verbose and not self._request.json:
+        if self._request.options.verbose and not self._request.options.json:
             say(f"{kept.output}  {kept.width}×{kept.height}, was done already")
 
     def done(self, job: Job, done: Done) -> None:
         """An output was made."""
         done = replace(done, output=self._place(job))
         self._done.append((job, done))
-        if self._request.quiet or self._request.json:
+        if self._request.options.quiet or self._request.options.json:
             return
         for note in done.notes:
             say(f"enlarge: {source_name(job)}: {note}", sys.stderr)
@@ -115,7 +124,7 @@ class Summary:
         memory = f", {format_size(done.peak_memory)} peak memory" if done.peak_memory else ""
         name = "standard output" if job.place is None else done.output
         say(f"{name}  {done.width}×{done.height}, {done.seconds:.1f} s{memory}", stream)
-        if self._request.verbose:
+        if self._request.options.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())
             engine = done.engine if done.device == "cpu" else f"{done.engine} ({done.device})"
             say(
@@ -126,14 +135,14 @@ class Summary:
 
     def _place(self, job: Job) -> str:
         """Where an output is to be found in the end: in the archive, if it goes into one."""
-        output = self._request.output
+        output = self._request.options.output
         is_part = output is not None and is_archive(output)
         return f"{output}/{job.name}" if is_part else job.target
 
     def archived(self, target: Path, count: int, *, parts: Path) -> None:
         """The outputs were put into an archive."""
         self._archive = {"output": str(target), "pictures": count}
-        if self._request.quiet or self._request.json:
+        if self._request.options.quiet or self._request.options.json:
             return
         say(f"{target}  {count} picture{'s' * (count != 1)}")
         if self.failures:
@@ -149,15 +158,15 @@ class Summary:
         """
         total = self.made + len(self.failures)
         status = 0 if not self.failures else some_failed if self.made else failed
-        if self._request.report is not None:
-            self._write_report(self._request.report)
-        if self._request.json:
+        if self._request.options.report is not None:
+            self._write_report(self._request.options.report)
+        if self._request.options.json:
             document = {key: value for key, value in self._document().items() if key != "seconds"}
             error = say(json.dumps(document, ensure_ascii=False, indent=2))
             if error is not None:
                 raise OutputError(f"standard output: cannot be written: {error.strerror}")
             return status
-        if self._kept and not self._request.quiet:
+        if self._kept and not self._request.options.quiet:
             say(f"enlarge: {len(self._kept):,} of {total:,} were done already", sys.stderr)
         if self.failures and total > 1:
             if total > SCREEN and len(self.failures) < total:

@@ -32,7 +32,7 @@ def watch(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe) -> in
 
     seen, works = Watch(), False
     watched = " and ".join(request.inputs)
-    if not request.quiet:
+    if not request.options.quiet:
         say(f"enlarge: watching {watched}; interrupt (Ctrl-C) to end", sys.stderr)
     while True:
         plan = _next(request, kind, upscaler, recipe, seen)
