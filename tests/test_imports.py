@@ -26,13 +26,11 @@ ALLOWED = {
     "cache": set(),
     "digests": set(),
     "weights": {"errors", "memory", "cache", "digests", "weights", "engines", "networks"},
-    "picture": {"errors", "media", "tiling", "weights.card", "engines"},
-    "budget": {"errors", "memory", "tiling", "weights.card", "picture"},
-    "resuming": {"errors", "digests", "media", "picture", "tiling"},
-    "upscaler": {
-        *("errors", "memory", "media", "tiling", "weights", "engines", "picture", "budget"),
-        *("resuming", "digests"),
+    "picture": {
+        *("errors", "memory", "digests", "media", "tiling", "weights", "engines", "settings"),
+        "picture",
     },
+    "upscaler": {"errors", "weights", "picture", "settings"},
     "networks": {"errors", "networks"},
     "data": {"errors", "digests", "media", "data"},
     "metrics": {
@@ -42,17 +40,17 @@ ALLOWED = {
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "report": {"errors"},
     "batch": {
-        *("errors", "memory", "media", "engines", "weights", "picture", "budget", "upscaler"),
-        *("report", "batch", "cache", "digests"),
+        *("errors", "memory", "media", "engines", "weights", "picture", "upscaler"),
+        *("report", "batch", "cache", "digests", "settings"),
     },
     "app": {
-        *("errors", "memory", "media", "tiling", "engines", "weights", "picture", "budget"),
+        *("errors", "memory", "media", "tiling", "engines", "weights", "picture", "settings"),
         *("upscaler", "metrics", "app"),
     },
     "training": {"errors", "memory", "data", "networks", "metrics", "weights", "training"},
     "cli": {
         *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
-        *("report", "cli", "data", "training", "budget", "batch", "digests"),
+        *("report", "cli", "data", "training", "batch", "digests"),
         *("app", "settings"),
     },
     "__main__": {"cli"},

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import enlarge
-from enlarge.engines import TileSpec, pick_engine
+from enlarge.engines import Engine, TileSpec, pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
-from enlarge.media.rows import ArrayRows
+from enlarge.media.rows import ArrayRows, Rows
 from enlarge.networks import build
-from enlarge.picture import EnlargedRows, Progress, feather_of, reaches, resample_reach
+from enlarge.picture.bands import EnlargedRows
+from enlarge.picture.hooks import Progress
+from enlarge.picture.layout import Layout, contributions, feather_width, resample_margin
 from enlarge.tiling import Plan, make_plan
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
@@ -48,6 +50,15 @@ def plain(image: NDArray[np.uint8], weights: Weights = FAST) -> NDArray[np.float
     batch = image.astype(np.float32).transpose(2, 0, 1)[None] / 255
     result: NDArray[np.float32] = compiled(batch)[0][0].transpose(1, 2, 0)
     return result
+
+
+def enlarged(
+    rows: Rows, target: tuple[int, int], plan: Plan, engine: Engine, scale: int = 4, **more: bool
+) -> EnlargedRows:
+    """Rows brought to the size `target` in the tiles of `plan`."""
+    size = (rows.width, rows.height)
+    layout = Layout(size, target, plan, scale, rows.channels, rows.dtype, **more)
+    return EnlargedRows(rows, layout, engine)
 
 
 def whole(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -136,7 +147,7 @@ def test_a_tile_smaller_than_the_margin_would_show() -> None:
     engine = pick_engine(FAST.path, FAST.card, precision="f32")
     plan = make_plan(width, 96, ladder=[96], halo=1)
     assert plan is not None
-    rows = EnlargedRows(ArrayRows(image), 4 * width, 384, engine=engine, scale=4, plan=plan)
+    rows = enlarged(ArrayRows(image), (4 * width, 384), plan, engine)
     difference = np.abs(rows.read(384).astype(int) - np.rint(whole(image) * 255))
     assert difference.max() > 2
 
@@ -170,19 +181,19 @@ def test_beyond_the_factor_the_network_runs_twice(scale: int) -> None:
     scale=st.sampled_from([2, 4]), factor=st.floats(0.3, 4),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_reaches_cover_the_target_once_and_stay_in_their_tiles(
+def test_contributions_cover_the_target_once_and_stay_in_their_tiles(
     size: int, tile: int, halo: int, scale: int, factor: float
 ) -> None:
     target = max(1, min(round(size * factor), size * scale))
-    halo += resample_reach(size, target, scale)
+    halo += resample_margin(size, target, scale)
     plan = make_plan(size, 1, ladder=[tile + 2 * halo], halo=halo)
     assert plan is not None
-    found = reaches(plan.columns, size, target, scale)
+    found = contributions(plan.columns, size, target, scale)
     assert [found[0].start, found[-1].stop] == [0, target]
-    for span, reach in zip(plan.columns, found, strict=True):
-        if reach.taps is not None and reach.stop > reach.start:
-            low, high = reach.taps.indices.min(), reach.taps.indices.max()
-            margin = (halo - resample_reach(size, target, scale)) * scale
+    for span, part in zip(plan.columns, found, strict=True):
+        if part.taps is not None and part.stop > part.start:
+            low, high = part.taps.indices.min(), part.taps.indices.max()
+            margin = (halo - resample_margin(size, target, scale)) * scale
             assert low >= (margin if span.start else 0)
             assert high < span.size * scale - (margin if span.stop < size else 0)
     for left, right in pairwise(found):
@@ -198,19 +209,19 @@ def test_fading_tiles_sum_to_one(
     size: int, tile: int, halo: int, scale: int, factor: float
 ) -> None:
     target = max(1, min(round(size * factor), size * scale))
-    halo = 4 * (halo + resample_reach(size, target, scale))
+    halo = 4 * (halo + resample_margin(size, target, scale))
     padded = -(-size // 4) * 4
     plan = make_plan(padded, 4, ladder=[4 * tile + 2 * halo], halo=halo, multiple=4)
     assert plan is not None
-    feather = feather_of(plan.columns, halo)
+    feather = feather_width(plan.columns, halo)
     sums = np.zeros(target)
-    for span, reach in zip(
-        plan.columns, reaches(plan.columns, size, target, scale, feather), strict=True
+    for span, part in zip(
+        plan.columns, contributions(plan.columns, size, target, scale, feather), strict=True
     ):
-        sums[reach.start : reach.stop] += 1.0 if reach.fade is None else reach.fade
-        if reach.taps is not None and reach.stop > reach.start:
-            assert reach.taps.indices.min() >= 0
-            assert reach.taps.indices.max() < span.size * scale
+        sums[part.start : part.stop] += 1.0 if part.fade is None else part.fade
+        if part.taps is not None and part.stop > part.start:
+            assert part.taps.indices.min() >= 0
+            assert part.taps.indices.max() < span.size * scale
     assert np.allclose(sums, 1.0, atol=1e-6)
 
 
@@ -244,9 +255,7 @@ class Nearest:
 
 
 def feathered(image: NDArray[Any], plan: Plan, engine: Nearest, width: int, height: int) -> Any:
-    rows = EnlargedRows(
-        ArrayRows(image), width, height, engine=engine, scale=4, plan=plan, feathered=True
-    )
+    rows = enlarged(ArrayRows(image), (width, height), plan, engine, fades=True)
     return np.concatenate(list(rows.bands()))
 
 
@@ -321,7 +330,7 @@ def test_reading_in_other_bands_changes_nothing() -> None:
     def rows() -> EnlargedRows:
         plan = make_plan(90, 150, ladder=[64], halo=20)
         assert plan is not None
-        return EnlargedRows(ArrayRows(image), 360, 600, engine=engine, scale=4, plan=plan)
+        return enlarged(ArrayRows(image), (360, 600), plan, engine)
 
     wanted = rows().read(600)
     other, parts = rows(), []
@@ -399,14 +408,12 @@ def test_bands_that_are_skipped_change_nothing(feathered: bool, size: tuple[int,
         engine = Marks()
         large: Any = ArrayRows(image)
         for width, height in [(100, 140), size] if size[0] > 100 else [size]:
-            reach = resample_reach(large.height, height, 2)
+            margin = resample_margin(large.height, height, 2)
             plan = make_plan(
-                large.width, large.height, ladder=[24 + 2 * reach], halo=5 + reach, multiple=1
+                large.width, large.height, ladder=[24 + 2 * margin], halo=5 + margin, multiple=1
             )
             assert plan is not None
-            large = EnlargedRows(
-                large, width, height, engine=engine, scale=2, plan=plan, feathered=feathered
-            )
+            large = enlarged(large, (width, height), plan, engine, scale=2, fades=feathered)
         heights = large.heights()
         assert large.skip(sum(heights[:skipped]) + 1) == sum(heights[:skipped])
         bands = list(large.bands())

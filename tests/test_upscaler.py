@@ -10,7 +10,6 @@ import pytest
 from PIL import Image, ImageCms
 
 import enlarge
-from enlarge.budget import Pass, working_set
 from enlarge.engines import TileSpec
 from enlarge.errors import (
     BudgetError,
@@ -23,7 +22,9 @@ from enlarge.errors import (
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.memory import resident
-from enlarge.upscaler import target_size
+from enlarge.picture.outlook import target_size
+from enlarge.picture.passes import Pass, working_set
+from enlarge.settings import Settings
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
@@ -195,14 +196,13 @@ def test_crop() -> None:
         ({}, (400, 280)),
         ({"scale": 1}, (100, 70)),
         ({"scale": 2.345}, (235, 164)),
-        ({"to_width": 333}, (333, 233)),
-        ({"to_height": 140}, (200, 140)),
-        ({"to_width": 300, "to_height": 300}, (300, 300)),
+        ({"width": 333}, (333, 233)),
+        ({"height": 140}, (200, 140)),
+        ({"width": 300, "height": 300}, (300, 300)),
     ],
 )
 def test_target_sizes(options: dict[str, Any], wanted: tuple[int, int]) -> None:
-    full: dict[str, Any] = {"scale": None, "to_width": None, "to_height": None} | options
-    assert target_size(100, 70, factor=4, **full) == wanted
+    assert target_size(100, 70, Settings(**options), factor=4) == wanted
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ class Cramped:
 
 def test_out_of_memory_takes_the_next_rung_down(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Cramped(128)
-    monkeypatch.setattr("enlarge.upscaler.pick_engine", lambda *_, **__: engine)
+    monkeypatch.setattr("enlarge.picture.model.pick_engine", lambda *_, **__: engine)
     image = np.random.default_rng(9).integers(0, 256, (300, 280, 3), np.uint8)
     large = enlarge.upscale(image)
     assert np.array_equal(large, image.repeat(4, axis=0).repeat(4, axis=1))

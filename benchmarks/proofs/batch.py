@@ -147,7 +147,8 @@ def submission(side: int = 512) -> Result:
 
 def large_killed_and_resumed(side: int = 8192) -> Result:
     """A gigapixel, killed twice at random moments and resumed, against an uninterrupted run."""
-    before = f"import enlarge.upscaler as u; u.RESUMABLE = min(u.RESUMABLE, {side * side}); "
+    most = f"min(o.RESUMABLE, {side * side})"
+    before = f"import enlarge.picture.outlook as o; o.RESUMABLE = {most}; "
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         root = Path(name)
         source, target = picture(root, side, side), root / "out.png"

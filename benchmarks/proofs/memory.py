@@ -9,7 +9,8 @@ import numpy as np
 import pyvips
 
 from benchmarks.proofs.result import Proof, Result, enlarge, refusal
-from enlarge.budget import BANDS, Pass, plan_passes
+from enlarge.picture.budget import Budget, TileChoice, choose_tiles
+from enlarge.picture.passes import BANDS, Pass
 from enlarge.weights.catalog import find_weights
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "photo.jpg"
@@ -119,7 +120,7 @@ def planned_80000() -> Result:
     """20,000² → 80,000²: the plan alone, within 1.5 GB."""
     card = find_weights("fast").card
     step = Pass(20_000, 20_000, 80_000, 80_000, 3, 1)
-    (plan,) = plan_passes([step], card, budget=1500 * MB, held=200 * MB)
+    (plan,) = choose_tiles(TileChoice((step,), card), Budget(1500 * MB, held=200 * MB))
     kept = sum(
         (t.columns.keep_stop - t.columns.keep_start) * (t.rows.keep_stop - t.rows.keep_start)
         for t in plan

@@ -7,7 +7,7 @@ on this class. To add an option, add a field here and use it where it takes effe
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
@@ -370,13 +370,27 @@ class Settings:
         `strength`, `engine`, `device` and `precision` are missing: what was chosen is recorded,
         not what was asked for.
         """
-        values = {
+        values = {name: getattr(self, name) for name in sorted(_RECORDED_ALWAYS)}
+        return values | {"tile": self.tile_text} | self.newer()
+
+    def newer(self) -> dict[str, Any]:
+        """Those of the recorded options that version 0.1.0 did not have, where they differ from
+        their default.
+        """
+        return {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
             if entry.metadata["recorded"]
-            and (entry.name in _RECORDED_ALWAYS or getattr(self, entry.name) != entry.default)
+            and entry.name not in _RECORDED_ALWAYS
+            and getattr(self, entry.name) != entry.default
         }
-        return values | {"tile": self.tile_text}
+
+    @property
+    def budget(self) -> int:
+        """The memory limit of this process in bytes: `memory`, or half of the machine's."""
+        from enlarge.memory import default_budget
+
+        return default_budget() if self.memory is None else self.memory
 
     @property
     def tile_text(self) -> str:
@@ -385,7 +399,7 @@ class Settings:
 
 
 class PictureOptions(TypedDict, total=False):
-    """The options of `Settings` that apply to an array or a Pillow image, and the types that they
+    """The options of `Settings` that apply to an array or a Pillow image, with the types that they
     take in Python.
     """
 
@@ -393,7 +407,7 @@ class PictureOptions(TypedDict, total=False):
     width: int | None
     height: int | None
     crop: Sequence[int] | None
-    tile: int | Literal["auto"] | None
+    tile: int | str | None
     memory: int | str | None
     exact: bool
     ensemble: bool
@@ -415,7 +429,21 @@ class AllOptions(FileOptions, total=False):
 
     model: str | Path | None
     strength: float | None
-    engine: EngineName
+    engine: str
     device: str
-    precision: Precision
+    precision: str
     threads: int
+
+
+def settings_from(options: Mapping[str, Any], names: frozenset[str], function: str) -> Settings:
+    """The settings that the keyword arguments of `function` ask for. `names`: those that it takes.
+
+    Raises `TypeError` for another one, and `OptionError` for an invalid value.
+    """
+    for name in options:
+        if name not in names:
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}; its options are "
+                + ", ".join(sorted(names))
+            )
+    return Settings(**options)

@@ -17,7 +17,7 @@ from enlarge.app.queue import Queue
 from enlarge.app.views import Box, bicubic, read_part
 from enlarge.app.visit import Item, Visit
 from enlarge.metrics.protocol import Protocol
-from enlarge.upscaler import Done
+from enlarge.picture.run import Done
 
 
 def smooth(width: int, height: int) -> Any:

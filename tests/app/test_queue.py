@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from enlarge.app.queue import Job, Queue, turns_before
 from enlarge.errors import Cancelled, InputError
-from enlarge.picture import Progress
+from enlarge.picture.hooks import Progress
 
 
 class Gate:

@@ -15,7 +15,7 @@ from enlarge.app.frame import sample
 from enlarge.app.viewer import _is_shown
 from enlarge.app.views import Box, Canvas, bicubic, data_url, read_part, read_reduced, shown
 from enlarge.media.resample import imresize
-from enlarge.picture import Progress
+from enlarge.picture.hooks import Progress
 from tests.conftest import ROOT
 
 

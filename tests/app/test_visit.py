@@ -17,7 +17,6 @@ from enlarge.app.options import VARIABLE, Options, from_environment
 from enlarge.app.queue import Queue
 from enlarge.app.visit import Item, Visit, unique_names
 from enlarge.app.work import Sentence, Wish, refusal
-from enlarge.upscaler import Forecast
 
 
 def picture(width: int = 24, height: int = 18, kind: str = "PNG", **options: Any) -> bytes:
@@ -125,8 +124,8 @@ def test_a_picture_that_is_cut_off_is_told_when_it_is_read(visit: Visit) -> None
 
 def test_results_have_a_limit() -> None:
     options = Options(max_result=5_000_000)
-    assert refusal(Forecast(2000, 2500, 0, 0), options) is None
-    found = refusal(Forecast(2001, 2500, 0, 0), options)
+    assert refusal(2000, 2500, options) is None
+    found = refusal(2001, 2500, options)
     assert found == Sentence(
         "result_too_large", {"pixels": "5", "width": "2,001", "height": "2,500", "limit": "5"}
     )

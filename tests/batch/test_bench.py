@@ -15,7 +15,8 @@ from enlarge.batch.jobs import Job
 from enlarge.batch.worker import Recipe
 from enlarge.digests import file_digest
 from enlarge.errors import Cancelled, EngineError, InputError, OutputError
-from enlarge.upscaler import Done, open_model
+from enlarge.picture.run import Done
+from enlarge.upscaler import open_model
 
 NAMES = ("scale", "width", "height", "crop", "quality", "memory")
 OPTIONS: dict[str, Any] = {

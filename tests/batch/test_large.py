@@ -17,24 +17,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge import upscaler
-from enlarge.budget import CODEC_FIXED, CODEC_ROWS, USABLE, Pass, plan_passes
 from enlarge.cli import run
 from enlarge.errors import BudgetError, Cancelled, InputError
 from enlarge.media.parts import count_parts, parts_folder
-from enlarge.picture import Progress
+from enlarge.picture import outlook
+from enlarge.picture.budget import (
+    CODEC_FIXED,
+    CODEC_ROWS,
+    USABLE,
+    Budget,
+    TileChoice,
+    choose_tiles,
+)
+from enlarge.picture.hooks import Progress
+from enlarge.picture.passes import Pass
+from enlarge.upscaler import open_model
 from tests.batch.conftest import contents
 from tests.conftest import Begin, Disk
 
 Said = pytest.CaptureFixture[str]
-CODE = "import enlarge.upscaler as u; u.RESUMABLE = 1; from enlarge.cli import main; main()"
+CODE = "import enlarge.picture.outlook as o; o.RESUMABLE = 1; from enlarge.cli import main; main()"
 BANDS = 11
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(upscaler, "RESUMABLE", 1)
+    monkeypatch.setattr(outlook, "RESUMABLE", 1)
     return tmp_path
 
 
@@ -84,7 +93,7 @@ def test_killed_twice(
     assert run([*arguments, "--tile", "64", "--json"]) == 0
     (result,) = json.loads(capsys.readouterr().out)["results"]
     assert result["notes"][0] == f"{second} of {BANDS} bands were finished before"
-    monkeypatch.setattr(upscaler, "RESUMABLE", 10**9)
+    monkeypatch.setattr(outlook, "RESUMABLE", 10**9)
     assert run(["in/a.png", "-o", "whole.png", "--tile", "64", "--quiet"]) == 0
     if output == "out.zip":
         with zipfile.ZipFile("out.zip") as archive:
@@ -118,7 +127,7 @@ def test_another_input_in_between(
     assert run(["a.png", "-o", "out.png", "--tile", "64"]) == 0
     said = capsys.readouterr().err
     assert "of another input, of other settings or of another version, and are removed" in said
-    monkeypatch.setattr(upscaler, "RESUMABLE", 10**9)
+    monkeypatch.setattr(outlook, "RESUMABLE", 10**9)
     assert run(["a.png", "-o", "whole.png", "--tile", "64", "--quiet"]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
@@ -179,7 +188,7 @@ def test_a_broken_input_leaves_nothing(here: Path, capsys: Said) -> None:
 
 def test_an_input_that_changes_meanwhile(here: Path, capsys: Said) -> None:
     picture(here / "a.png")
-    model = upscaler.open_model("fast")
+    model = open_model("fast")
 
     def change(progress: Progress) -> None:
         (here / "a.png").write_bytes(b"something else")
@@ -191,7 +200,7 @@ def test_an_input_that_changes_meanwhile(here: Path, capsys: Said) -> None:
 
 def test_a_cancelled_picture_goes_on(here: Path) -> None:
     picture(here / "a.png")
-    model = upscaler.open_model("fast")
+    model = open_model("fast")
     stop = Event()
     done: list[int] = []
 
@@ -306,11 +315,11 @@ def test_a_budget_that_is_just_enough_does_not_change_the_tiles(
     """The process holds a little more the second time, which would give smaller tiles."""
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (700, 300, 3), dtype=np.uint8)).save("a.png")
-    model = upscaler.open_model("fast")
+    model = open_model("fast")
     held = 300_000_000
-    monkeypatch.setattr("enlarge.budget.resident", lambda: held)
-    (plan,) = plan_passes([Pass(300, 700, 1200, 2800, 3, 1)], model.card, budget=10**10)
+    monkeypatch.setattr("enlarge.picture.budget.resident", lambda: held)
     step = Pass(300, 700, 1200, 2800, 3, 1)
+    (plan,) = choose_tiles(TileChoice((step,), model.card), Budget(10**10))
     needed = step.bytes(model.card, plan.tile_width, plan.tile_height, plan.band)
     fixed = held + CODEC_FIXED + CODEC_ROWS * 1200 * 3
     budget = int((fixed + needed) / USABLE) + 10

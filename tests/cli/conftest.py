@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.batch import lanes
+from enlarge.batch import lanes, worker
 from enlarge.batch.record import LEDGER
 from enlarge.cli import job
 from enlarge.media.reading import open_picture
-from enlarge.upscaler import Done, forecast
+from enlarge.picture.outlook import plan_picture
+from enlarge.picture.run import Done
 
 Make = Callable[..., Path]
 
@@ -67,24 +68,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         def engine(self, dtype: Any) -> Any:
             return SimpleNamespace(name="none", device="cpu", precision="f32")
 
-        def need(self, *facts: Any, **options: Any) -> int:
-            return 0
+        def card_for(self, engine: Any) -> Any:
+            return self.card
 
-        def upscale_file(self, source: Path, target: Path, **options: Any) -> Done:
-            with lock:
-                calls.append((str(source), str(target)))
-            names = ("scale", "width", "height", "crop")
-            with open_picture(source) as opened:
-                size = forecast(
-                    opened.facts, options["format"], factor=4, **{n: options[n] for n in names}
-                )
-            target.write_bytes(b"done")
-            if options["seal"] is not None:
-                with target.open("rb") as file:
-                    options["seal"](file)
-            tile = (size.width, size.height)
-            return Done(str(target), *tile, "fast", "none", "f32", tile, 1, 0.0)
+    def enlarge_file(transfer: Any, settings: Any, model: Any, *, hooks: Any, **more: Any) -> Done:
+        source, target = transfer.source, transfer.target
+        with lock:
+            calls.append((str(source), str(target)))
+        with open_picture(source) as opened:
+            size = plan_picture(opened.facts, settings, model)
+        target.write_bytes(b"done")
+        if hooks.seal is not None:
+            with target.open("rb") as file:
+                hooks.seal(file)
+        tile = (size.width, size.height)
+        return Done(str(target), *tile, "fast", "none", "f32", tile, 1, 0.0)
 
+    monkeypatch.setattr(worker, "enlarge_file", enlarge_file)
     monkeypatch.setattr(job, "Upscaler", Quick)
     monkeypatch.setattr(lanes, "LANES", 1)  # so that the order is known
     return calls

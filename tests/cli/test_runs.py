@@ -16,7 +16,7 @@ from PIL import Image
 
 import enlarge
 from enlarge.cli import planning, progress, run
-from enlarge.upscaler import Upscaler
+from enlarge.picture.run import enlarge_file
 from tests.cli.conftest import Make, tree
 
 Said = pytest.CaptureFixture[str]
@@ -108,16 +108,15 @@ def test_a_bug_in_one_picture(
 ) -> None:
     for name in ("a.png", "b.png", "c.png"):
         picture(name)
-    real = Upscaler.upscale_file
 
-    def broken(self: Upscaler, source: Path, *rest: Any, **options: Any) -> Any:
-        if source.name == "b.png":
+    def broken(transfer: Any, *rest: Any, **options: Any) -> Any:
+        if transfer.source.name == "b.png":
             raise ZeroDivisionError("division\nby zero")
-        if source.name == "c.png":
+        if transfer.source.name == "c.png":
             raise MemoryError
-        return real(self, source, *rest, **options)
+        return enlarge_file(transfer, *rest, **options)
 
-    monkeypatch.setattr(Upscaler, "upscale_file", broken)
+    monkeypatch.setattr("enlarge.batch.worker.enlarge_file", broken)
     assert run(["c.png", "b.png", "a.png", "-o", "out"]) == 3
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("enlarge: c.png: the machine's memory is used up")

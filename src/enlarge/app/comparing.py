@@ -15,7 +15,6 @@ from enlarge.app.visit import Item
 from enlarge.app.work import Wish
 from enlarge.errors import EnlargeError
 from enlarge.metrics.comparison import difference
-from enlarge.upscaler import Forecast
 from enlarge.weights.catalog import list_weights
 
 _BICUBIC = ""
@@ -102,8 +101,8 @@ def _made(page: Page, item: Item, way: str, box: Box) -> tuple[Pixels, float]:
     """The part enlarged one way, and the seconds that it took. Raises `EnlargeError`."""
     if way != _BICUBIC:
         facts = item.known()
-        outlook = Forecast(int(facts.width * _SCALE), int(facts.height * _SCALE), 0, 0)
-        _, pixels, seconds = enlarge_part(page, item, Wish(way, _SCALE), outlook, box)
+        size = (int(facts.width * _SCALE), int(facts.height * _SCALE))
+        _, pixels, seconds = enlarge_part(page, item, Wish(way, _SCALE), size, box)
         return np.ascontiguousarray(pixels), seconds
     begun = time.perf_counter()
     low = read_part(item.source, box)

@@ -26,7 +26,8 @@ from enlarge.metrics.comparison import difference, heat_map
 from enlarge.metrics.evaluation import in_db
 from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol
-from enlarge.upscaler import Done, Forecast
+from enlarge.picture.outlook import Outlook
+from enlarge.picture.run import Done
 from enlarge.weights.catalog import DEFAULT, PARTNERS, find_weights, list_weights
 
 _KINDS = tuple(
@@ -256,7 +257,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, wish: Wish) -> None:
             sizes |= {"to_width": f"{outlook.width:,}", "to_height": f"{outlook.height:,}"}
             st.caption(page.say("becomes", **sizes))
         _advise(page, item, wish)
-    able = [one for one in good if isinstance(page.outlook(one, wish), Forecast)]
+    able = [one for one in good if isinstance(page.outlook(one, wish), Outlook)]
     todo = [one for one in able if not _is_made(one, wish)]
     label = page.say("enlarge")
     if len(able) > 1:
@@ -361,7 +362,7 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
             )
             st.caption(page.say("preview_help"))
         with part:
-            made = _part(page, item, wish, outlook, Box(*at, *box))
+            made = _part(page, item, wish, (outlook.width, outlook.height), Box(*at, *box))
             layers = [Layer(page.say("bicubic"), made["low"]), Layer(wish.label(), made["high"])]
             viewer(
                 layers,
@@ -376,11 +377,11 @@ def _preview(page: Page, item: Item, wish: Wish) -> None:
         st.error(page.say_error(item, error))
 
 
-def _part(page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box) -> dict[str, Any]:
+def _part(page: Page, item: Item, wish: Wish, result: tuple[int, int], box: Box) -> dict[str, Any]:
     """The part in both ways, as the viewer takes it. Raises `EnlargeError`."""
-    key = ("part", wish.label(), wish.ensemble, outlook, box)
+    key = ("part", wish.label(), wish.ensemble, result, box)
     if key not in item.views:
-        size, large, seconds = enlarge_part(page, item, wish, outlook, box)
+        size, large, seconds = enlarge_part(page, item, wish, result, box)
         low = bicubic(read_part(item.source, box), *size)
         made = {"low": data_url(low), "high": data_url(large), "size": size, "seconds": seconds}
         for old in [old for old in item.views if old[0] == "part"][:-8]:
@@ -390,12 +391,15 @@ def _part(page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box) -> di
 
 
 def enlarge_part(
-    page: Page, item: Item, wish: Wish, outlook: Forecast, box: Box
+    page: Page, item: Item, wish: Wish, result: tuple[int, int], box: Box
 ) -> tuple[tuple[int, int], Pixels, float]:
-    """A part of a picture through the model: its size, its pixels, the seconds that it took."""
+    """A part of a picture through the model: its size, its pixels, the seconds that it took.
+
+    `result`: the size (width, height) of the whole picture's result.
+    """
     facts = item.known()
-    width = max(box.width, round(box.width * outlook.width / facts.width))
-    height = max(box.height, round(box.height * outlook.height / facts.height))
+    width = max(box.width, round(box.width * result[0] / facts.width))
+    height = max(box.height, round(box.height * result[1] / facts.height))
     model = page.open(wish.weights())
     begun = time.perf_counter()
     crop = (box.x, box.y, box.width, box.height)

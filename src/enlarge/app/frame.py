@@ -15,7 +15,8 @@ from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
 from enlarge.app.work import Sentence, Wish, refusal
 from enlarge.errors import EnlargeError
-from enlarge.upscaler import Forecast, Upscaler, open_model
+from enlarge.picture.outlook import Outlook
+from enlarge.upscaler import Upscaler, open_model
 from enlarge.weights.catalog import Weights
 
 SAMPLE = "sample"
@@ -68,13 +69,13 @@ class Page:
             str(weights.path), options.engine, options.device, options.precision, options.threads
         )
 
-    def outlook(self, item: Item, wish: Wish) -> Forecast | Sentence:
+    def outlook(self, item: Item, wish: Wish) -> Outlook | Sentence:
         """The result's size, or why this page does not make it."""
         try:
             outlook = wish.outlook(item.known())
         except EnlargeError as error:
             return Sentence("impossible", {"reason": str(error)})
-        return refusal(outlook, self.options) or outlook
+        return refusal(outlook.width, outlook.height, self.options) or outlook
 
     def take_sample(self) -> Item:
         """The bundled picture, as if the visitor had brought it."""

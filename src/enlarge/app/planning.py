@@ -11,10 +11,11 @@ from enlarge.app.frame import Page, button
 from enlarge.app.viewer import plan_view
 from enlarge.app.views import Box, Pixels, data_url, read_part, read_reduced
 from enlarge.app.visit import Item
-from enlarge.budget import Pass, chain, plan_passes
 from enlarge.engines import TileSpec
 from enlarge.errors import EnlargeError
-from enlarge.memory import default_budget, parse_size
+from enlarge.memory import parse_size
+from enlarge.picture.outlook import plan_picture
+from enlarge.settings import Settings
 from enlarge.tiling import Plan
 from enlarge.upscaler import Upscaler
 from enlarge.weights.card import Card
@@ -50,7 +51,7 @@ def show(page: Page, item: Item | None) -> None:
             key="plan-side",
         )
     try:
-        plan = _plan(page, item, card, side)
+        plan = _tiles(page, item, model, side)
     except EnlargeError as error:
         left.error(page.marked("impossible", reason=str(error)))
         return
@@ -64,16 +65,12 @@ def show(page: Page, item: Item | None) -> None:
         left.error(page.say_error(item, error))
 
 
-def _plan(page: Page, item: Item, card: Card, side: int | None) -> Plan:
-    """The plan of the first pass at the model's own factor. Raises `EnlargeError`."""
-    facts = item.known()
+def _tiles(page: Page, item: Item, model: str, side: int | None) -> Plan:
+    """The tiles of the first pass at the model's own factor. Raises `EnlargeError`."""
     memory = page.options.memory
-    first = Pass(
-        facts.width, facts.height, facts.width * card.scale, facts.height * card.scale,
-        facts.channels, facts.dtype.itemsize,
-    )  # fmt: skip
-    budget = default_budget() if memory is None else parse_size(memory)
-    return plan_passes(chain(first, card.scale), card, budget=budget, tile=side)[0]
+    settings = Settings(memory=None if memory is None else parse_size(memory), tile=side)
+    upscaler = page.open(find_weights(model))
+    return plan_picture(item.known(), settings, upscaler).tiles()[0]
 
 
 def _numbers(page: Page, card: Card, plan: Plan) -> None:

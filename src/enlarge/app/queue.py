@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from enlarge.errors import Cancelled, EnlargeError
-from enlarge.picture import Progress, Watcher
+from enlarge.picture.hooks import Progress, ProgressCallback
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Work = Callable[[Watcher, threading.Event], Any]
+Work = Callable[[ProgressCallback, threading.Event], Any]
 """Does one picture, given what to call for each tile and what asks it to stop."""
 
 
@@ -30,7 +30,7 @@ class Job:
 
     owner: str
     work: Work = field(repr=False)
-    watch: Watcher | None = field(default=None, repr=False)
+    watch: ProgressCallback | None = field(default=None, repr=False)
     state: State = "waiting"
     done: int = 0
     total: int = 0

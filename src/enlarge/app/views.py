@@ -19,7 +19,7 @@ from enlarge.media.reading import open_picture
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
 from enlarge.media.rows import CropRows, Rows
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture, over_white, to_depth
-from enlarge.picture import Progress
+from enlarge.picture.hooks import Progress
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""

@@ -13,8 +13,11 @@ from enlarge.errors import InputError
 from enlarge.media.formats import FORMATS
 from enlarge.media.metadata import Keep
 from enlarge.media.reading import Facts, open_picture
-from enlarge.picture import Watcher
-from enlarge.upscaler import Done, Forecast, Upscaler, forecast
+from enlarge.picture.hooks import ProgressCallback
+from enlarge.picture.outlook import Outlook, plan_picture
+from enlarge.picture.run import Done
+from enlarge.settings import Settings
+from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
 
 MEGA = 1_000_000
@@ -47,12 +50,16 @@ class Wish:
         """What its results are called beside others."""
         return self.model if self.strength is None else self.weights().card.name
 
-    def outlook(self, facts: Facts) -> Forecast:
-        """The result's size. Raises `OptionError` or `OutputError` where it cannot be."""
-        factor = self.weights().card.scale
-        return forecast(facts, self.format, factor=factor, scale=self.scale, width=self.width)
+    def outlook(self, facts: Facts) -> Outlook:
+        """The forecast of its enlargement. Raises `OptionError` or `OutputError` where the size or
+        the format does not suit the picture.
+        """
+        settings = Settings(
+            scale=self.scale, width=self.width, format=self.format, ensemble=self.ensemble
+        )
+        return plan_picture(facts, settings, Upscaler(self.weights()))
 
-    def name(self, name: str, outlook: Forecast) -> str:
+    def name(self, name: str, outlook: Outlook) -> str:
         """What the result of a picture called `name` is called: as without `-o`."""
         mark = f"{outlook.width}x{outlook.height}"
         if self.width is None:
@@ -70,7 +77,7 @@ class Wish:
         source: Path,
         target: Path,
         memory: str | None,
-        progress: Watcher,
+        progress: ProgressCallback,
         cancel: threading.Event,
     ) -> Done:
         return model.upscale_file(
@@ -122,11 +129,11 @@ def look(path: Path, name: str, options: Options) -> Facts | Sentence:
     return facts
 
 
-def refusal(outlook: Forecast, options: Options) -> Sentence | None:
+def refusal(width: int, height: int, options: Options) -> Sentence | None:
     """Why this page does not make a result of that size."""
-    if outlook.width * outlook.height <= options.max_result:
+    if width * height <= options.max_result:
         return None
-    return Sentence("result_too_large", _pixels(outlook.width, outlook.height, options.max_result))
+    return Sentence("result_too_large", _pixels(width, height, options.max_result))
 
 
 def _pixels(width: int, height: int, limit: int) -> dict[str, Any]:

@@ -24,14 +24,20 @@ from enlarge import __version__
 from enlarge.batch.jobs import STREAM, Job
 from enlarge.batch.lanes import Room
 from enlarge.batch.worker import Recipe, make_here
-from enlarge.budget import USABLE
 from enlarge.cache import cache_folder
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
 from enlarge.memory import default_budget, resident, return_freed_memory
-from enlarge.picture import Layout, RowRunner, Stages
-from enlarge.upscaler import Done, Upscaler, forecast
+from enlarge.picture.budget import USABLE
+from enlarge.picture.hooks import Hooks
+from enlarge.picture.layout import Layout
+from enlarge.picture.outlook import plan_picture
+from enlarge.picture.run import Done
+from enlarge.picture.tiles import RowRunner
+from enlarge.picture.timings import Timings
+from enlarge.settings import Settings
+from enlarge.upscaler import Upscaler
 from enlarge.weights.card import Card
 from enlarge.weights.catalog import Weights
 
@@ -197,7 +203,7 @@ class Bench:
                     seal,
                     upscaler=self._upscaler,
                     recipe=self._setup.recipe,
-                    cancel=task.cancel,
+                    hooks=Hooks(cancel=task.cancel),
                     source=source,
                 )
         except Exception as error:
@@ -222,16 +228,12 @@ class Bench:
         assert job.source != STREAM
         inside = job.member.open() if job.member is not None else None
         opened: Any = inside or source or Path(job.source)
-        options = self._setup.recipe.options
-        sizes = {name: options[name] for name in ("scale", "width", "height", "crop", "pyramid")}
-        wishes = {name: options[name] for name in ("crop", "tile", "exact", "ensemble")}
         with open_picture(opened) as picture:
             facts = picture.facts
         if inside is not None:
             inside.close()
-        kind, factor = options["format"], self._setup.card.scale
-        outlook = forecast(facts, kind, factor=factor, **sizes)
-        return self._upscaler.need(facts, outlook, kind, **wishes)
+        settings = Settings(**self._setup.recipe.options)
+        return plan_picture(facts, settings, self._upscaler).best_bytes
 
     def rows(
         self, layout: Layout, number: int, strip: NDArray[Any]
@@ -241,7 +243,7 @@ class Bench:
             with self._room.taken(1 << 62):  # such a tile may be as large as the memory allows
                 made = self._rows
                 if getattr(made, "layout", None) != layout:
-                    made.runner = RowRunner(self._upscaler.engine(layout.dtype), layout, Stages())
+                    made.runner = RowRunner(self._upscaler.engine(layout.dtype), layout, Timings())
                     made.layout = layout
                 return [np.array(tile) for tile in made.runner(number, strip, self._stop)]
         except Exception as error:

@@ -30,8 +30,8 @@ from enlarge.batch.jobs import Job
 from enlarge.batch.lanes import LANES
 from enlarge.batch.worker import Seal
 from enlarge.errors import Cancelled, EngineError, MachineError
-from enlarge.picture import Layout
-from enlarge.upscaler import Done
+from enlarge.picture.layout import Layout
+from enlarge.picture.run import Done
 
 AUTO = "auto"
 PORT = 6379

@@ -23,8 +23,11 @@ from enlarge.batch.jobs import STREAM, Job, digest_of, stamp_of
 from enlarge.batch.record import Row, Wish, input_of, settings_text
 from enlarge.digests import stream_digest
 from enlarge.errors import Cancelled, InputError, OutputError
-from enlarge.picture import Spread, Watcher
-from enlarge.upscaler import Done, Upscaler
+from enlarge.picture.hooks import Hooks, ProgressCallback
+from enlarge.picture.resuming import Transfer
+from enlarge.picture.run import Done, enlarge_file
+from enlarge.settings import Settings
+from enlarge.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
@@ -100,7 +103,7 @@ def enlarge_job(
     *,
     ledger: Ledger | None = None,
     settings: str = "",
-    progress: Watcher | None = None,
+    progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     wait: bool = False,
     make: Make | None = None,
@@ -112,9 +115,8 @@ def enlarge_job(
     while it is read gives no output.
     """
     if make is None:
-        make = partial(
-            make_here, upscaler=upscaler, recipe=recipe, progress=progress, cancel=cancel
-        )
+        hooks = Hooks(progress, cancel)
+        make = partial(make_here, upscaler=upscaler, recipe=recipe, hooks=hooks)
     if ledger is None or job.source == STREAM:
         return make(job, None)
     wish = wish_of(job, ledger.row(job.name), upscaler, settings)
@@ -156,12 +158,11 @@ def make_here(
     *,
     upscaler: Upscaler,
     recipe: Recipe,
-    progress: Watcher | None = None,
-    cancel: threading.Event | None = None,
-    spread: Spread | None = None,
+    hooks: Hooks,
     source: Any = None,
 ) -> Done:
-    """Enlarge one picture in this process; with `spread` its rows of tiles are computed elsewhere.
+    """Enlarge one picture in this process.
+
     `source`: its content as a stream, where it was fetched already (it stays open).
 
     A target behind a URL is made in a temporary file, and put when it is whole and sealed. Raises
@@ -169,24 +170,22 @@ def make_here(
     """
     own: Any = _source_of(job) if source is None else None
     place, given = job.place, source or own
-    options = {
-        **recipe.options,
-        "overwrite": recipe.overwrite or job.replace,
-        "progress": progress,
-        "cancel": cancel,
-        "seal": None if seal is None else lambda file: seal(stream_digest(file)),
-        "spread": spread,
-        "digest": job.digest or (job.member.digest if job.member is not None else None),
-    }
+    settings = Settings(**recipe.options)
+    overwrite = recipe.overwrite or job.replace
+    digest = job.digest or (job.member.digest if job.member is not None else None)
+    if seal is not None:
+        hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
     try:
         if not isinstance(place, Remote):
             target: Path | BinaryIO = sys.stdout.buffer if place is None else place
-            return upscaler.upscale_file(given, target, **options)
-        if not options["overwrite"] and place.exists():
+            transfer = Transfer(given, target, digest)
+            return enlarge_file(transfer, settings, upscaler, overwrite=overwrite, hooks=hooks)
+        if not overwrite and place.exists():
             raise OutputError(f"{place} exists; --overwrite replaces it, -o names another place")
         with tempfile.TemporaryDirectory(prefix="enlarge-") as folder:
             made = Path(folder) / place.name
-            done = upscaler.upscale_file(given, made, **options | {"resume": False})
+            settings = replace(settings, resume=False)
+            done = enlarge_file(Transfer(given, made, digest), settings, upscaler, hooks=hooks)
             place.put(made)
         return replace(done, output=job.target)
     finally:

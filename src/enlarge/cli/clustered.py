@@ -26,8 +26,9 @@ from enlarge.cli.request import Request
 from enlarge.cli.summary import Summary, source_name
 from enlarge.errors import OutputError
 from enlarge.memory import default_budget
-from enlarge.picture import Watcher
-from enlarge.upscaler import Done, Upscaler
+from enlarge.picture.hooks import Hooks, ProgressCallback
+from enlarge.picture.run import Done
+from enlarge.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
@@ -78,7 +79,9 @@ def run_on_cluster(
         share = sum(map(weight, plan.todo)) / pool.size
         one_by_one = threading.Lock()  # a picture that is spread has every machine
 
-        def do(planned: Planned, *, wait: bool, progress: Watcher | None) -> Done | Kept | Busy:
+        def do(
+            planned: Planned, *, wait: bool, progress: ProgressCallback | None
+        ) -> Done | Kept | Busy:
             job = planned.job
             if job.path is not None:
                 make_folder(job.path.parent)
@@ -89,16 +92,9 @@ def run_on_cluster(
                     _see(job)
                     return replace(done, output=job.target)
                 room = _budget(recipe) // _SHARE_OF_ROWS
-                with one_by_one, ClusterRows(pool, room, cancel.is_set) as spread:
-                    return make_here(
-                        job,
-                        seal,
-                        upscaler=upscaler,
-                        recipe=recipe,
-                        progress=progress,
-                        cancel=cancel,
-                        spread=spread,
-                    )
+                with one_by_one, ClusterRows(pool, room, cancel.is_set) as rows:
+                    hooks = Hooks(progress, cancel, executor=rows)
+                    return make_here(job, seal, upscaler=upscaler, recipe=recipe, hooks=hooks)
 
             settings = settings_of(planned, upscaler, recipe) if ledger is not None else ""
             return enlarge_job(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from enlarge.metrics.pairs import DataSet
     from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
-    from enlarge.picture import Watcher
+    from enlarge.picture.hooks import ProgressCallback
 
 _WHAT = Group("Models and data")
 _PROTOCOL = Group("Protocol")
@@ -217,14 +217,14 @@ def _judge(
 
 
 def _counting(
-    watcher: Watcher | None, before: int, total: int, names: Sequence[str]
+    watcher: ProgressCallback | None, before: int, total: int, names: Sequence[str]
 ) -> Watch | None:
     """A watch over one data set that moves the bar of the whole run."""
     if watcher is None:
         return None
     import numpy as np
 
-    from enlarge.picture import Progress
+    from enlarge.picture.hooks import Progress
 
     def watch(method: str, data: str, done: int, pictures: int) -> None:
         now = before + names.index(method) * pictures + done

@@ -16,7 +16,6 @@ from enlarge.batch.jobs import STREAM, Job
 from enlarge.batch.lanes import Room, side_by_side
 from enlarge.batch.record import LEDGER
 from enlarge.batch.worker import Busy, Kept, Recipe, enlarge_job
-from enlarge.budget import USABLE
 from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, say
 from enlarge.cli.outputs import (
     is_archive,
@@ -41,8 +40,10 @@ from enlarge.errors import (
 from enlarge.media.parts import count_parts, parts_folder, sweep_parts
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.memory import default_budget, resident, return_freed_memory
-from enlarge.picture import Watcher
-from enlarge.upscaler import Done, Upscaler
+from enlarge.picture.budget import USABLE
+from enlarge.picture.hooks import ProgressCallback
+from enlarge.picture.run import Done
+from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import DEFAULT, Weights, find_weights
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _worker(
     plan: Plan,
     upscaler: Upscaler,
     recipe: Recipe,
-    progress: Watcher | None,
+    progress: ProgressCallback | None,
     ledger: Ledger | None,
     make_folder: Callable[[Path], None],
     cancel: threading.Event,
@@ -234,15 +235,11 @@ def _worker(
             return rooms[0]
 
     def do(planned: Planned, *, wait: bool) -> Done | Kept | Busy:
-        job, facts = planned.job, planned.facts
+        job = planned.job
         settings = settings_of(planned, upscaler, recipe) if ledger is not None else ""
         need = _LARGE
-        if facts is not None and planned.outlook is not None:
-            names = ("crop", "tile", "exact", "ensemble")
-            wishes = {name: recipe.options[name] for name in names}
-            if len(plan.todo) > 1:
-                kind = recipe.options["format"]
-                need = upscaler.need(facts, planned.outlook, kind, **wishes)
+        if planned.outlook is not None and len(plan.todo) > 1:
+            need = planned.outlook.best_bytes
         with room().taken(need):
             if (path := job.path) is not None:
                 make_folder(path.parent)

@@ -29,10 +29,10 @@ from enlarge.cli.request import Request, default_suffix, ledger_folder
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import WRITABLE
-from enlarge.media.parts import parts_bytes
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import Facts, open_picture
-from enlarge.upscaler import Forecast, Upscaler, check_disk, forecast
+from enlarge.picture.outlook import Outlook, check_disk, plan_picture
+from enlarge.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
@@ -59,7 +59,7 @@ class Planned:
 
     job: Job
     facts: Facts | None = None
-    outlook: Forecast | None = None
+    outlook: Outlook | None = None
     settings: str = ""
 
 
@@ -106,7 +106,7 @@ def make_plan(
     with contextlib.ExitStack() as stack:
         ledger = _opened(home, results, stack)
         made = _made(results, ledger)
-        plan, ours = _looked_at(found, request, kind, factor, made)
+        plan, ours = _looked_at(found, request, kind, upscaler, made)
         # Before the ledger is read: what another process makes after this does not count as there.
         there = frozenset(_there(plan))
         ledger = ledger or _opened(home, results, stack)
@@ -167,7 +167,7 @@ def _known_as(name: str) -> str:
 
 
 def _looked_at(
-    found: Sequence[Found], request: Request, kind: str, factor: int, made: frozenset[str]
+    found: Sequence[Found], request: Request, kind: str, upscaler: Upscaler, made: frozenset[str]
 ) -> tuple[Plan, set[str]]:
     """The plan so far as each input's header tells, and the inputs that a scan found and enlarge
     made.
@@ -183,7 +183,7 @@ def _looked_at(
             ours.add(item.path)
             continue
         try:
-            looked = _look(item, request, kind, factor)
+            looked = _look(item, request, kind, upscaler)
         except InputError as error:
             plan.failed.append(Failure(item.path, str(error)))
             continue
@@ -198,7 +198,7 @@ def _looked_at(
         suffix = request.options.suffix or ""
         if request.options.output is None and not _is_read_later(item):
             size = (outlook.width, outlook.height) if outlook else None
-            suffix = default_suffix(request, size, factor)
+            suffix = default_suffix(request, size, upscaler.card.scale)
         job = name_output(item, request.options.output, suffix=suffix, extension=extension)
         plan.todo.append(Planned(job, facts, outlook))
     if unsuited and not plan.todo:
@@ -215,7 +215,9 @@ def _is_read_later(found: Found) -> bool:
     return found.path == STREAM or (found.member is None and is_url(found.path))
 
 
-def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts, Forecast] | None:
+def _look(
+    item: Found, request: Request, kind: str, upscaler: Upscaler
+) -> tuple[Facts, Outlook] | None:
     """What the header tells; None for what is read when its turn comes, and for what a scan found
     and enlarge made.
 
@@ -231,20 +233,12 @@ def _look(item: Found, request: Request, kind: str, factor: int) -> tuple[Facts,
         facts = picture.facts
         if item.scanned and provenance_of(picture.metadata) is not None:
             return None
+    is_stream = STREAM in (item.path, request.options.output)
+    settings = replace(
+        request.settings, format=kind, resume=request.settings.resume and not is_stream
+    )
     try:
-        return facts, forecast(
-            facts,
-            kind,
-            factor=factor,
-            scale=request.settings.scale,
-            width=request.settings.width,
-            height=request.settings.height,
-            crop=request.settings.crop,
-            pyramid=request.settings.pyramid,
-            resume=request.settings.resume
-            and item.path != STREAM
-            and request.options.output != STREAM,
-        )
+        return facts, plan_picture(facts, settings, upscaler)
     except (OptionError, OutputError) as error:
         raise type(error)(f"{item.path}: {error}") from error
 
@@ -363,10 +357,10 @@ def band_needs(plan: Plan) -> list[tuple[Path, int]]:
     made, beside those that lie there already; for as many as are made at a time.
     """
     needs = [
-        (path.parent, max(planned.outlook.parts_bytes - parts_bytes(path), 0))
+        (path.parent, planned.outlook.missing_bands(path))
         for planned in plan.todo
         if planned.outlook is not None
-        and planned.outlook.parts_bytes
+        and planned.outlook.bands_bytes
         and (path := planned.job.path) is not None
     ]
     return sorted(needs, key=lambda need: -need[1])[:LANES]

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from enlarge.picture import Progress, Watcher
+from enlarge.picture.hooks import Progress, ProgressCallback
 
 PATIENCE = 1.0
 """Seconds of work before a bar is worth showing."""
 
 
 @contextmanager
-def bar(name: str, *, shown: bool) -> Iterator[Watcher | None]:
+def bar(name: str, *, shown: bool) -> Iterator[ProgressCallback | None]:
     """A callback for `progress=`; None where there is nobody to look at it."""
     if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield None

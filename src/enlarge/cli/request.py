@@ -19,8 +19,8 @@ from enlarge.cli.outputs import (
 )
 from enlarge.errors import OptionError
 from enlarge.media.formats import WRITABLE, ZOOMS, format_of
+from enlarge.picture.run import output_format
 from enlarge.settings import Settings
-from enlarge.upscaler import output_format
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from enlarge.cli.request import Request
 from enlarge.errors import OutputError
 from enlarge.media.jpeg import COARSE, quality_of
 from enlarge.memory import format_size
-from enlarge.upscaler import Done
+from enlarge.picture.run import Done
 
 SCREEN = 20
 """Inputs of which the lines are still to be seen at the end: beyond, failures are listed again."""

@@ -90,6 +90,13 @@ class Facts:
     disk_bytes: int
     notes: tuple[str, ...]
 
+    def buffering(self, memory: int | None) -> Buffering:
+        """How the picture is buffered within `memory` bytes (None: as many as it takes)."""
+        if self.in_order:
+            return Buffering.NONE
+        fits = memory is None or self.memory_bytes <= memory
+        return Buffering.MEMORY if fits else Buffering.FILE
+
 
 class Picture:
     """An opened picture, a context manager. `facts`, `metadata` (for the sink), and once `rows`."""
@@ -115,11 +122,7 @@ class Picture:
 
     def buffering(self, memory: int | None = None) -> Buffering:
         """How the picture is buffered within `memory` bytes (default: as given when opened)."""
-        memory = self._memory if memory is None else memory
-        if self.facts.in_order:
-            return Buffering.NONE
-        fits = memory is None or self.facts.memory_bytes <= memory
-        return Buffering.MEMORY if fits else Buffering.FILE
+        return self.facts.buffering(self._memory if memory is None else memory)
 
     def rows(self, *, memory: int | None = None) -> Rows:
         """The rows, upright; once. What does not stream is decoded now.

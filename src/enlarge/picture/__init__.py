@@ -1,0 +1,1 @@
+"""Enlarging one picture: forecast → bands of rows → tiles → engine → bands of rows → file."""

@@ -1,0 +1,138 @@
+"""Arrays and Pillow images: enlarged in memory, and given back as what they were."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.errors import BudgetError, InputError
+from enlarge.media.metadata import profile_fits
+from enlarge.media.reading import open_picture
+from enlarge.media.rows import ArrayRows, Rows
+from enlarge.memory import format_size
+from enlarge.picture.hooks import Hooks
+from enlarge.picture.model import OpenModel
+from enlarge.picture.outlook import decoder_bytes, plan_array, plan_picture
+from enlarge.picture.run import NO_HOOKS, enlarge_rows, prepare_rows
+from enlarge.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+
+def enlarge_image(image: Any, settings: Settings, model: OpenModel, hooks: Hooks = NO_HOOKS) -> Any:
+    """An array, a Pillow image, or the picture at a path (which gives an array), enlarged.
+
+    See `Upscaler.upscale`. Raises `EnlargeError`s.
+    """
+    if isinstance(image, str | Path):
+        return _enlarge_path(Path(image), settings, model, hooks)
+    if isinstance(image, np.ndarray):
+        return _enlarge_array(image, settings, model, hooks)
+    if hasattr(image, "getbands"):
+        return _enlarge_pillow(image, settings, model, hooks)
+    raise InputError(
+        f"expected a numpy array, a Pillow image or a path, got {type(image).__name__}"
+    )
+
+
+def _enlarge_path(path: Path, settings: Settings, model: OpenModel, hooks: Hooks) -> NDArray[Any]:
+    with open_picture(path, memory=settings.budget // 4) as picture:
+        plan_picture(picture.facts, settings, model).check_decoder()
+        buffers = decoder_bytes(picture.facts, settings)
+        return _to_array(picture.rows(), settings, model, hooks, buffers=buffers)
+
+
+def _enlarge_array(
+    image: NDArray[Any], settings: Settings, model: OpenModel, hooks: Hooks
+) -> NDArray[Any]:
+    if np.issubdtype(image.dtype, np.floating):
+        _check_values(image)
+    if not image.dtype.isnative:
+        image = image.astype(image.dtype.newbyteorder("="))
+    try:
+        rows = ArrayRows(image)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    large = _to_array(rows, settings, model, hooks)
+    return large[:, :, 0] if image.ndim == 2 else large
+
+
+def _to_array(
+    rows: Rows, settings: Settings, model: OpenModel, hooks: Hooks, buffers: int = 0
+) -> NDArray[Any]:
+    """The whole result, (height, width, channels)."""
+    rows = prepare_rows(rows, settings)
+    outlook = plan_array(rows, settings, model, buffers=buffers)
+    width, height = outlook.width, outlook.height
+    try:
+        result = np.empty((height, width, rows.channels), rows.dtype)
+    except MemoryError:
+        size = width * height * rows.channels * rows.dtype.itemsize
+        raise BudgetError(
+            f"the result, {width:,}×{height:,} pixels, takes {format_size(size)}, which this "
+            "machine does not have; write it into a file (output=), or choose a smaller scale"
+        ) from None
+    large, _ = enlarge_rows(rows, outlook, hooks, into=result)
+    for _ in large.bands():
+        pass
+    return result
+
+
+def _enlarge_pillow(
+    image: Pillow.Image, settings: Settings, model: OpenModel, hooks: Hooks
+) -> Pillow.Image:
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"a Pillow image of mode {image.mode} does not say its range; give its pixels as a "
+            "uint16 array, or as float32 in [0, 1]"
+        )
+    has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
+    is_kept = image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA")
+    # What Pillow's own methods keep, and save again.
+    info: dict[Any, Any]
+    info = {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
+    if image.mode == "CMYK" and "icc_profile" in info:
+        image = _through_profile(image, info.pop("icc_profile"))
+    if has_alpha or not is_kept:
+        image = image.convert("RGBA" if has_alpha else "RGB")
+    if not profile_fits(info.get("icc_profile", b""), len(image.getbands())):
+        info.pop("icc_profile", None)
+    result = Image.fromarray(_enlarge_array(np.asarray(image), settings, model, hooks))
+    result.info |= info
+    return result
+
+
+def _through_profile(image: Pillow.Image, icc: bytes) -> Pillow.Image:
+    """A CMYK picture in sRGB by its own profile, as for a file; by Pillow's formula where the
+    profile is damaged.
+    """
+    from PIL import ImageCms
+
+    try:
+        converted = ImageCms.profileToProfile(
+            image, io.BytesIO(icc), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except ImageCms.PyCMSError:
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
+def _check_values(image: NDArray[Any]) -> None:
+    """Raise `InputError` where floats cannot be meant as [0, 1]. Slightly more is accepted:
+    filters overshoot.
+    """
+    if not np.isfinite(image).all():
+        raise InputError("expected finite values in [0, 1], got NaN or infinity")
+    if image.size and image.max() > 2:
+        raise InputError(
+            f"expected values in [0, 1], got up to {image.max():g}; divide them by what white is "
+            "(255, 65535), or give uint8 or uint16"
+        )

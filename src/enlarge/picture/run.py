@@ -1,0 +1,261 @@
+"""Enlarging a picture as its outlook says: through all passes, and into a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from numpy.typing import NDArray
+
+from enlarge import __version__
+from enlarge.errors import EngineMemoryError, OptionError, OutputError
+from enlarge.media.alpha import FillTransparent
+from enlarge.media.formats import format_of
+from enlarge.media.reading import Picture, open_picture
+from enlarge.media.rows import CropRows, Rows, prefetched
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+from enlarge.memory import peak
+from enlarge.picture.bands import EnlargedRows
+from enlarge.picture.hooks import Hooks
+from enlarge.picture.layout import Layout
+from enlarge.picture.model import OpenModel
+from enlarge.picture.outlook import Outlook, plan_picture
+from enlarge.picture.resuming import Transfer, earlier_tiles, facts_of_bands, resumable
+from enlarge.picture.timings import Timings
+from enlarge.settings import Settings
+from enlarge.tiling import Plan
+
+_READ_AHEAD = 64
+NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one file: where it is, its size in pixels, how it was made, the seconds by
+    stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown),
+    what the target could not hold, and the device that computed.
+    """
+
+    output: str
+    width: int
+    height: int
+    model: str
+    engine: str
+    precision: str
+    tile: tuple[int, int]
+    tiles: int
+    seconds: float
+    stages: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+    notes: tuple[str, ...] = ()
+    device: str = "cpu"
+
+
+def enlarge_file(
+    transfer: Transfer,
+    settings: Settings,
+    model: OpenModel,
+    *,
+    overwrite: bool = False,
+    hooks: Hooks = NO_HOOKS,
+) -> Done:
+    """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
+
+    Everything that can be known beforehand is checked before any work; the target appears only
+    when it is complete. Finished bands of a result of at least `RESUMABLE` pixels are kept in
+    `TARGET.parts/` until it is complete, if `settings.resume` says so and the source is known; an
+    interrupted run leaves them, and the next one resumes there. Raises `EnlargeError`s.
+    """
+    begun = time.perf_counter()
+    settings = replace(
+        settings,
+        format=output_format(transfer.path, settings.format),
+        resume=settings.resume and transfer.can_resume,
+    )
+    _check_target(transfer, overwrite)
+    with open_picture(transfer.source, memory=settings.budget // 4) as picture:
+        outlook = plan_picture(picture.facts, settings, model)
+        outlook.check_disk(transfer.path)
+        outlook.check_decoder()
+        done = run(picture, outlook, transfer, hooks)
+    return replace(done, seconds=time.perf_counter() - begun)
+
+
+def run(picture: Picture, outlook: Outlook, transfer: Transfer, hooks: Hooks = NO_HOOKS) -> Done:
+    """Enlarge an open picture as its outlook says. Raises `EnlargeError`s."""
+    begun, timings = time.perf_counter(), Timings()
+    settings, model = outlook.settings, outlook.model
+    rows = prepare_rows(prefetched(picture.rows(), _READ_AHEAD), settings)
+    try:
+        about = _about_bands(outlook, rows, transfer) if outlook.bands_bytes else None
+        earlier = earlier_tiles(transfer.path, about) if about else ()
+        large, plans = enlarge_rows(rows, outlook, hooks, timings=timings, earlier=earlier)
+        facts = None
+        if about is not None and len(plans[-1].rows) > 1:
+            facts = facts_of_bands(about, plans)
+        spec = PictureSpec(outlook.width, outlook.height, large.channels, large.dtype)
+        options = WriteOptions(
+            outlook.format, settings.quality, settings.metadata, settings.pyramid
+        )
+        provenance = _provenance(outlook, rows, plans[-1]) if settings.provenance else None
+        with (
+            resumable(large, transfer, facts) as bands,
+            create_picture(
+                transfer.target, spec, options, metadata=picture.metadata, provenance=provenance
+            ) as sink,
+        ):
+            for band in bands:
+                with timings.measured("encode"):
+                    sink.write(band, copy=False)
+            with timings.measured("encode"):
+                sink.finish(bands.sealing(hooks.seal))
+    finally:
+        rows.close()
+    engine = model.engine(outlook.dtype)
+    return Done(
+        output="-" if transfer.path is None else str(transfer.path),
+        width=outlook.width,
+        height=outlook.height,
+        model=model.card.name,
+        engine=engine.name,
+        precision=engine.precision,
+        tile=(plans[-1].tile_width, plans[-1].tile_height),
+        tiles=sum(len(tiles) for tiles in plans),
+        seconds=time.perf_counter() - begun,
+        stages=dict(timings),
+        peak_memory=peak(),
+        notes=(*picture.facts.notes, *bands.notes, *sink.notes),
+        device=engine.device,
+    )
+
+
+def enlarge_rows(
+    rows: Rows,
+    outlook: Outlook,
+    hooks: Hooks = NO_HOOKS,
+    *,
+    timings: Timings | None = None,
+    into: NDArray[Any] | None = None,
+    earlier: Sequence[tuple[int, int]] = (),
+) -> tuple[EnlargedRows, list[Plan]]:
+    """Rows, already cropped, through all passes; and the tiles of each pass.
+
+    The networks are compiled, but nothing is read yet. `into`: an array that receives the result.
+    `earlier`: see `Outlook.tiles`.
+    """
+    model, below = outlook.model, None
+    engine = model.engine(outlook.dtype)
+    while True:
+        plans = outlook.tiles(below=below, earlier=earlier if below is None else ())
+        large = rows
+        try:
+            for number, (step, tiles) in enumerate(zip(outlook.passes, plans, strict=True), 1):
+                last = number == len(plans)
+                layout = Layout(
+                    size=(step.width, step.height),
+                    target=step.target,
+                    plan=tiles,
+                    scale=model.card.scale,
+                    channels=step.channels,
+                    dtype=outlook.dtype,
+                    fades=model.card.margin is None,
+                    ensemble=step.ensemble,
+                )
+                large = EnlargedRows(
+                    large,
+                    layout,
+                    engine,
+                    hooks=hooks,
+                    timings=timings,
+                    last=last,
+                    into=into if last else None,
+                )
+                large.prepare()
+        except EngineMemoryError:  # the next smaller tiles; nothing was read or written yet
+            largest = max(max(tiles.tile_width, tiles.tile_height) for tiles in plans)
+            if below is not None and largest >= below:
+                raise  # no side leaves anything of this network: there is no smaller plan
+            below = largest
+        else:
+            return cast(EnlargedRows, large), plans
+
+
+def prepare_rows(rows: Rows, settings: Settings) -> Rows:
+    """The part of a picture that is enlarged, with colours under transparent pixels filled in.
+
+    Raises `OptionError` where the crop is not inside the picture.
+    """
+    if settings.crop is not None:
+        try:
+            rows = CropRows(rows, *settings.crop)
+        except ValueError as error:
+            raise OptionError(f"--crop: {error}") from error
+    return FillTransparent(rows) if rows.channels in (2, 4) else rows
+
+
+def output_format(target: Path | None, name: str | None) -> str:
+    """The format of an output: as named, else by the target's extension, else PNG."""
+    if name:
+        return format_of(name if name.startswith(".") else f".{name}")
+    return format_of(target.suffix) if target is not None and target.suffix else "png"
+
+
+def _check_target(transfer: Transfer, overwrite: bool) -> None:
+    """Raise `OutputError` where the target exists and may not be replaced."""
+    source, target = transfer.source, transfer.path
+    if target is None or not target.exists():
+        return
+    if isinstance(source, Path) and source.exists() and target.samefile(source):
+        raise OutputError(f"the output {target} is the input; name another place")
+    if not overwrite:
+        raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+
+
+def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
+    """What the result's file says of how it was made."""
+    settings, model = outlook.settings, outlook.model
+    engine = model.engine(outlook.dtype)
+    across, down = _ratio(rows.width, outlook.width), _ratio(rows.height, outlook.height)
+    facts = {
+        "version": __version__,
+        "model": model.card.name,
+        "weights": model.digest[:16],
+        "scale": across if across == down else f"{across}x{down}",
+        "engine": engine.name,
+        "precision": engine.precision,
+        "tile": f"{tiles.tile_width}x{tiles.tile_height}",
+    }
+    if settings.crop:
+        facts["crop"] = ",".join(map(str, settings.crop))
+    if settings.exact:
+        facts["exact"] = "yes"
+    if settings.ensemble:
+        facts["ensemble"] = "yes"
+    if model.card.strength is not None:
+        facts["strength"] = str(model.card.strength)
+    return facts | {name: str(value) for name, value in settings.newer().items()}
+
+
+def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, Any]:
+    """What determines the bands of a result, beside the plan of its tiles."""
+    settings, model = outlook.settings, outlook.model
+    engine = model.engine(outlook.dtype)
+    return {
+        "version": __version__,
+        "model": model.digest,
+        "engine": f"{engine.name} {engine.device} {engine.precision}",
+        "result": f"{outlook.width}x{outlook.height}x{rows.channels} {rows.dtype}",
+        "crop": settings.crop,
+        "tile": settings.tile_text,
+        "exact": settings.exact,
+        "ensemble": settings.ensemble,
+        "input": transfer.source_digest(),
+        **settings.newer(),
+    }
+
+
+def _ratio(size: int, target: int) -> str:
+    return f"{target / size:.6g}"
