@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.record import machine
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +119,7 @@ def measure(pictures: int, side: int, workers: list[int], model: str) -> dict[st
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
-        "machine": _machine(cores),
+        "machine": machine(),
         "batch": {"pictures": pictures, "side": side, "model": model},
         "local": {"seconds": local["seconds"], "first": local["first"], "cores": cores},
         "workers": rows,
@@ -129,12 +130,6 @@ def measure(pictures: int, side: int, workers: list[int], model: str) -> dict[st
 def _commit() -> str:
     git = ["git", "describe", "--always", "--dirty"]
     return subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _machine(cores: int) -> str:
-    text = Path("/proc/cpuinfo").read_text()
-    (model, *_) = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
-    return f"{model}, {cores} cores"
 
 
 def table(result: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,20 +12,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from enlarge.engines.openvino import has_bf16
+
 RESULTS = Path(__file__).parent
 DOCS = RESULTS.parent / "docs"
 
 
 def stamp() -> dict[str, str]:
     """Date, commit and machine."""
-    text = Path("/proc/cpuinfo").read_text()
-    models = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
     git = ["git", "describe", "--always", "--dirty"]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
-        "machine": f"{models[0]}, {len(models)} cores, Python {sys.version.split()[0]}",
+        "machine": f"{machine()}, Python {sys.version.split()[0]}",
     }
+
+
+def machine() -> str:
+    """The processor's name, its cores, and whether it computes in bf16."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        text = ""
+    names = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {'bf16' if has_bf16() else 'no bf16'}"
 
 
 def signature(result: dict[str, Any], module: str) -> str:

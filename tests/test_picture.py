@@ -29,6 +29,7 @@ from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
 from enlarge.weights.files import read_card
 from tests.engines.models import write
+from tests.precisions import require
 
 FAST = find_weights("fast")
 
@@ -89,6 +90,7 @@ def test_tiled_equals_whole(tile: int, size: tuple[int, int]) -> None:
 
 
 def test_tiled_equals_whole_in_bf16() -> None:
+    require("bf16")
     image = photograph(203, 311)
     wanted = np.rint(whole(image) * 255).astype(int)
     got = enlarge.open_model("fast", precision="bf16").upscale(image, tile=96)

@@ -25,11 +25,13 @@ from enlarge.memory import resident
 from enlarge.picture.outlook import target_size
 from enlarge.picture.passes import Pass, working_set
 from enlarge.settings import Settings
+from tests.precisions import require
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_flat_pictures_stay_flat(value: int, precision: str) -> None:
+    require(precision)
     large = enlarge.upscale(np.full((90, 110, 3), value, np.uint8), precision=precision)
     assert np.abs(large.astype(int) - value).max() <= 1
     if value == 255:

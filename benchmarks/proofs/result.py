@@ -20,6 +20,10 @@ class Result:
     holds: bool
 
 
+class Missing(Exception):
+    """Raised by a proof that needs what this machine lacks: its last result is kept."""
+
+
 Proof = Callable[[], Result]
 
 

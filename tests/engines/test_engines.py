@@ -17,13 +17,14 @@ from torch import nn
 from enlarge.engines import Engine, TileSpec
 from enlarge.engines.kept import Kept
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
-from enlarge.engines.openvino import OpenVinoEngine, has_bf16
+from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.engines.torch import TorchEngine, _ieee
 from enlarge.errors import EngineError, EngineMemoryError
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import Weights, find_weights
 from tests.engines.models import overflowing, vanishing, write
 from tests.networks.tiny import TINY, tiny
+from tests.precisions import require
 
 Maker = Callable[[Path, str], Engine]
 ENGINES: dict[str, Maker] = {
@@ -129,8 +130,8 @@ def test_unclamped_is_what_the_network_gives(name: str, tmp_path: Path) -> None:
 def test_low_precision_stays_close(
     name: str, precision: str, most: float, model: tuple[nn.Module, Path]
 ) -> None:
-    if precision == "bf16" and not has_bf16():
-        pytest.skip("this processor does not compute in bf16")
+    if precision == "bf16":
+        require("bf16", name)
     network, path = model
     kind = Kind(3, "uint8", "float32")
     tile = tile_of(*sides(network), kind)

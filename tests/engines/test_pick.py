@@ -181,6 +181,7 @@ def test_precisions_that_cannot_be(monkeypatch: Patch) -> None:
         refused(OptionError, "fast is not stored in int8", engine=engine, precision="int8")
     refused(OptionError, "bf16 on this CPU", engine="onnxruntime", precision="bf16")
     monkeypatch.setattr("enlarge.engines.openvino.has_bf16", lambda: False)
+    monkeypatch.setattr(torch_engine, "cpu_has_bf16", lambda: False)
     refused(OptionError, "OpenVINO does not compute in bf16", "it does in: f32", precision="bf16")
     refused(OptionError, "torch does not compute in bf16", engine="torch", precision="bf16")
     assert pick_engine(FAST.path, FAST.card).precision == "f32"

@@ -24,6 +24,7 @@ from enlarge.weights.measuring import (
     working_sets,
 )
 from tests.networks.tiny import TINY, tiny
+from tests.precisions import require
 from tests.weights.test_graphs import loud
 
 
@@ -139,10 +140,7 @@ def test_a_model_that_does_not_run_says_why(tmp_path: Path) -> None:
 
 
 def test_bf16_holds_where_rounding_is_harmless(tmp_path: Path) -> None:
-    from enlarge.engines.openvino import has_bf16
-
-    if not has_bf16():
-        pytest.skip("this processor does not compute in bf16")
+    require("bf16")
     _, card, model = exported("srvgg", tmp_path)
     assert holds_in_bf16(model, card, Runner(model))
     # A difference of large numbers: 1 + 2^9 x, minus 2^9 x, keeps no fraction in bf16.

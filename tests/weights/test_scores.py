@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.engines.openvino import has_bf16
 from enlarge.metrics.evaluation import evaluate, model_method
 from enlarge.metrics.pairs import DataSet, find_set
 from enlarge.metrics.protocol import Protocol
 from enlarge.weights.catalog import Weights, list_weights
+from tests.precisions import require
 
 PICTURES = ("img_001", "img_003", "img_005")
 
@@ -18,8 +18,7 @@ PICTURES = ("img_001", "img_003", "img_005")
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 @pytest.mark.parametrize("weights", list_weights(), ids=lambda w: w.path.stem)
 def test_scores_hold(weights: Weights, precision: str, data: Path) -> None:
-    if precision == "bf16" and not has_bf16():
-        pytest.skip("this processor does not compute in bf16")
+    require(precision)
     found = find_set(data / "benchmarks" / "Set5", weights.card.scale)
     few = DataSet("Set5", tuple(p for p in found.pairs if p.name in PICTURES), found.factor)
     (result,) = evaluate([model_method(weights, precision=precision)], few, Protocol())

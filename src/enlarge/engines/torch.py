@@ -10,6 +10,7 @@ f32 picture behind them is f32. f32 is IEEE's, without TF32.
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,12 +55,22 @@ def check_device(device: str) -> None:
         raise EngineError(f"torch does not compute on {device}: {first_line(error)}") from error
 
 
+def cpu_has_bf16() -> bool:
+    """Whether this processor computes in bf16 and torch uses it: otherwise torch emulates bf16,
+    many times slower than f32.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    computes = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if platform.machine().lower() in ("x86_64", "amd64"):  # there AVX-512 alone is enough for it
+        computes &= torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return computes
+
+
 def precisions(device: str) -> tuple[str, ...]:
     """The precisions that a device computes in itself, the best choice first."""
     if device == "cpu":
-        from enlarge.engines.openvino import has_bf16
-
-        return ("bf16", "f32") if has_bf16() else ("f32",)
+        return ("bf16", "f32") if cpu_has_bf16() else ("f32",)
     if device == "mps":
         return ("f32", "f16")  # f16 only when asked for: nobody measured here what it gives
     with torch.cuda.device(device):
