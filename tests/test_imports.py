@@ -47,7 +47,10 @@ ALLOWED = {
         *("errors", "memory", "media", "tiling", "engines", "weights", "picture", "settings"),
         *("upscaler", "metrics", "app"),
     },
-    "training": {"errors", "memory", "data", "networks", "metrics", "weights", "training"},
+    "training": {
+        *("errors", "memory", "data", "networks", "metrics", "weights", "training"),
+        "engines.torch",
+    },
     "cli": {
         *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
         *("report", "cli", "data", "training", "batch", "digests"),

@@ -16,6 +16,7 @@ import enlarge
 from enlarge.cli import run as command
 from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.training.config import load_config
+from enlarge.training.devices import with_precision
 from enlarge.training.fit import fit, load_start, network_of
 from enlarge.training.learner import STATE, Learner, remember_less
 from enlarge.training.result import minutes_of, write_model
@@ -56,13 +57,14 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIG
 def test_a_run_leaves_what_the_contract_says_and_its_model_opens(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    monkeypatch.setattr("enlarge.weights.measuring.FEW", (64,))
     config = load_config(recipe, ["train.steps=3"])
     run = fit(config)
     assert [line["step"] for line in log_of(run)] == [0, 2, 3]
     assert "judged by 5 of pairs/train" in capsys.readouterr().out
     assert all(0 < line[PART] < 60 for line in log_of(run))
-    assert yaml.safe_load((run / "config.yaml").read_text())["train"]["steps"] == 3
+    written = yaml.safe_load((run / "config.yaml").read_text())["train"]
+    assert (written["steps"], written["precision"]) == (3, with_precision(config).train.precision)
     lists = json.loads((run / "data.json").read_text())
     assert {use: len(names) for use, names in lists.items()} == {
         "train": 3,
@@ -153,7 +155,7 @@ def test_a_resumed_run_learns_at_the_rate_that_it_is_told(recipe: Path) -> None:
 def test_a_complete_run_by_epochs_ends_and_its_model_is_written_later(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    monkeypatch.setattr("enlarge.weights.measuring.FEW", (64,))
     overrides = ["train.steps=0", "train.epochs=0.5", "data.crops=grid"]
     run = fit(load_config(recipe, overrides))
     with pytest.raises(CompleteError, match="is complete: 3 steps"):
@@ -421,7 +423,7 @@ def test_overwriting_leaves_other_runs_below_it(recipe: Path) -> None:
 def test_a_run_that_was_stopped_between_two_checks_becomes_a_model(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("enlarge.training.result.LADDER", (64,))
+    monkeypatch.setattr("enlarge.weights.measuring.FEW", (64,))
     config = load_config(recipe, ["train.steps=2", "data.valid=[]"])
     run = fit(config)
     lines = (run / "log.jsonl").read_text().splitlines()

@@ -5,8 +5,18 @@ import pytest
 from enlarge.errors import BudgetError
 from enlarge.training import footprint
 from enlarge.training.config import Config, load_config
-from enlarge.training.footprint import Footprint, check_memory, fitted, propose
+from enlarge.training.footprint import (
+    Footprint,
+    at_most,
+    check_memory,
+    fitted,
+    measure_in_child,
+    propose,
+)
 from tests.training.conftest import RECIPES
+
+SMALL = ["model.network=edsr", "model.options={features: 16, blocks: 1}", "train.precision=f32"]
+SMALL += ["train.batch=2", "train.device=cpu"]
 
 
 def test_a_line_is_found() -> None:
@@ -30,6 +40,7 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
     def measured(config: Config, limit: int) -> Footprint:
         return Footprint(5e8, 50_000 if config.train.checkpointing else 200_000)
 
+    monkeypatch.setattr(footprint, "at_most", lambda config: None)
     monkeypatch.setattr(footprint, "measure", measured)
     monkeypatch.setattr(footprint, "default_budget", lambda: 2_000_000_000)
     with pytest.raises(BudgetError) as caught:
@@ -63,6 +74,23 @@ def test_the_discriminator_of_srgan_is_measured_at_its_own_patch() -> None:
     assert footprint.shapes(config) == [(1, 256), (2, 256)]
     config = load_config(RECIPES / "esrgan.yaml", [])
     assert footprint.shapes(config) == [(1, 64), (1, 128), (1, 256)]
+
+
+def test_a_small_step_is_bounded_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDSR of one block and 16 channels keeps at least the two maps of its block, of LR size."""
+    config = load_config(RECIPES / "edsr_baseline.yaml", [*SMALL, "train.patch=64"])
+    bound = at_most(config)
+    most = measure_in_child(config, 64, batch=2)
+    assert bound is not None
+    assert most is not None
+    assert most < bound
+    larger = at_most(load_config(RECIPES / "edsr_baseline.yaml", [*SMALL, "train.patch=128"]))
+    assert larger is not None
+    assert larger - bound > 3 * 2 * 64 * 64 * 2 * 16 * 4
+    monkeypatch.setattr(footprint, "default_budget", lambda: bound)
+    told = check_memory(config)
+    assert told.startswith("a step takes less than 1")
+    assert at_most(load_config(RECIPES / "srgan.yaml", [])) is None
 
 
 def test_a_step_is_measured_in_a_child() -> None:

@@ -132,6 +132,7 @@ def test_what_is_not_there_is_named_before_memory_is_measured(
 
     # Tests of missing packages import the command's parts anew: this is what it will find.
     footprint = importlib.import_module("enlarge.training.footprint")
+    monkeypatch.setattr(footprint, "at_most", measure)
     monkeypatch.setattr(footprint, "measure", measure)
     assert command(["train", str(recipe), "train.patch=128", *told]) == 1
     assert re.search(said, capsys.readouterr().err)

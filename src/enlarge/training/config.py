@@ -74,9 +74,10 @@ class Train:
     LR pixels at a patch's edges that it leaves out. `features`: what the perceptual loss compares
     in, torchvision's `vgg19-*.pth` or a `.safetensors` of ours (empty: the default model's).
     `flat`: the share of patches of one colour; `flat_weight`: what each counts.
-    `keep`: the checkpoint that becomes the model, best by PSNR or last. `checkpointing`: blocks
-    are computed twice instead of remembered. `devices`, `nodes`: processes on each machine, and
-    machines; `device`: auto, cpu, cuda or mps.
+    `precision`: of the networks' forward and backward passes; auto is bf16 where the device
+    computes in it itself, else f32. `keep`: the checkpoint that becomes the model, best by PSNR or
+    last. `checkpointing`: blocks are computed twice instead of remembered. `devices`, `nodes`:
+    processes on each machine, and machines; `device`: auto, cpu, cuda or mps.
     """
 
     steps: int = 0
@@ -99,7 +100,7 @@ class Train:
     flat: float = 0.0
     flat_weight: float = 1.0
     seed: int = 1
-    precision: Literal["f32", "bf16"] = "bf16"
+    precision: Literal["auto", "f32", "bf16"] = "auto"
     check_every: int = 1000
     keep: Literal["best", "last"] = "best"
     checkpointing: bool = False

@@ -33,6 +33,7 @@ from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
 from enlarge.training.config import Config, as_yaml
+from enlarge.training.devices import device_of, with_precision
 from enlarge.training.learner import STATE, Learner
 from enlarge.training.material import Material, first_crop, gather
 from enlarge.training.projected import learner_of
@@ -69,6 +70,7 @@ def fit(
     Raises `OptionError`, `DataError` or `WeightsError`, before anything is trained where that can
     be known, and `KeyboardInterrupt` where the run was stopped and saved.
     """
+    config = with_precision(config)
     if trial:
         with tempfile.TemporaryDirectory() as folder:
             return _fit(config, Path(folder), trial=True, watch=watch)
@@ -301,6 +303,8 @@ def _write_down(config: Config, run: Path, material: Material, resume: bool) -> 
     parts = {name: len(pairs) for name, pairs in material.valid.items()}
     judged = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "nothing"
     print(f"{config.name}: {len(material.train)} pictures, judged by {judged}", flush=True)
+    where = f"{config.train.precision} on {device_of(config.train)}"
+    print(f"training computes in {where}; first the starting weights are judged", flush=True)
     small = [pair.name for pair in material.train if min(pair.low.shape[:2]) < config.train.patch]
     if small:
         print(f"{len(small)} are smaller than a patch and left out, first {small[0]}", flush=True)

@@ -1,8 +1,10 @@
 """How much memory a training step takes, known before it is taken.
 
-On a CPU running out raises nothing: the process is killed. So the steps of one patch of 64², 128²
-and 256² are measured, each in a child process, smallest first, and the peak at the recipe's size is
-extrapolated: what a step remembers grows with the pixels, and nothing else does.
+On a CPU running out raises nothing: the process is killed. An upper bound is counted first, without
+computing anything (`at_most`). Where that is more than half of the machine's memory, the steps of
+one patch of 64², 128² and 256² are measured, each in a child process, smallest first, and the peak
+at the recipe's size is extrapolated: what a step remembers grows with the pixels, and nothing else
+does.
 
 A part of the peak are holes in the heap, which a training process keeps (`keep_freed_memory`): two
 thirds more than what lives at a time for EDSR on 256², half more on 512². They grow with the pixels
@@ -26,6 +28,11 @@ from enlarge.memory import default_budget, format_size
 from enlarge.training.config import Config, from_dict
 
 SIDES = (64, 128, 256)
+_PROCESS, _PER_PARAMETER, _SLACK = 10**9, 40, 4
+"""Of the upper bound: bytes of a process before its first step (0.44 GB were measured), bytes by
+parameter (weights, gradients, optimiser and average are 20), and how many times what is kept for
+the backward pass (0.98 to 1.64 were measured).
+"""
 _SURE = 0.9
 """Of the machine's memory: estimates were up to 12 % too low (docs/proofs.md)."""
 _SMALL = 64 * 64
@@ -66,6 +73,40 @@ class Footprint:
         return self.measured + (pixels - self.measured) * self.per_pixel / self.beyond
 
 
+def at_most(config: Config) -> int | None:
+    """More bytes than a step of the recipe takes, counted on the meta device in a second or two;
+    None for losses that run further networks.
+    """
+    if config.adversarial.weight or "perceptual" in config.train.loss:
+        return None
+    import torch
+
+    from enlarge.networks import build
+    from enlarge.training.learner import remember_less
+
+    with torch.device("meta"):
+        network = build(config.model.network, **config.model.options).train()
+    if config.train.checkpointing:
+        remember_less(network)
+    own = [*network.parameters(), *network.buffers()]
+    known = {tensor.untyped_storage()._cdata for tensor in own}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            kept[storage._cdata] = storage
+        return tensor
+
+    patch = config.train.patch
+    picture = torch.empty(1, 3, patch, patch, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(picture)
+    each = sum(storage.nbytes() for storage in kept.values())
+    parameters = sum(tensor.numel() for tensor in network.parameters())
+    return _PROCESS + _PER_PARAMETER * parameters + _SLACK * each * config.train.batch
+
+
 def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool) -> int:
     """The peak bytes of this process after two steps on `batch` patches of `patch`², with the
     `holes` of a heap that is kept, or without.
@@ -74,9 +115,10 @@ def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool)
 
     from enlarge.memory import keep_freed_memory, peak, return_freed_memory
     from enlarge.networks import build
+    from enlarge.training.devices import with_precision
     from enlarge.training.projected import learner_of
 
-    told = from_dict(config)
+    told = with_precision(from_dict(config))
     if holes:
         keep_freed_memory()
     else:
@@ -171,10 +213,16 @@ def check_memory(config: Config) -> str:
 
     Raises `BudgetError`, proposing what fits, where it does not.
     """
+    from enlarge.training.devices import device_of
+
     t = config.train
-    if t.device not in ("auto", "cpu") or t.batch * t.patch**2 <= _SMALL or _has_gpu():
+    if device_of(t) != "cpu" or t.batch * t.patch**2 <= _SMALL:
         return ""
     limit = 2 * default_budget()
+    bound = at_most(config)
+    if bound is not None and bound * t.devices <= limit / 2:
+        return f"a step takes less than {format_size(bound * t.devices)} of {format_size(limit)}"
+    print("measuring the memory that a step takes", flush=True)
     footprint = measure(config, limit)
     if footprint is None:
         return "what a step takes could not be measured beforehand"
@@ -207,9 +255,3 @@ def propose(config: Config, footprint: Footprint, limit: float) -> str:
         if less is not None and less.of(t.batch, t.patch) <= limit:
             ways.append("train.checkpointing=true (blocks are computed twice, remembered less)")
     return "try " + ", or ".join(ways) if ways else "choose a smaller network"
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

@@ -58,6 +58,7 @@ class Learner(LightningModule):
         describe: Callable[[int], Sequence[str]] = lambda number: [],
     ) -> None:
         super().__init__()
+        assert config.train.precision != "auto", "a learner needs a precision: with_precision()"
         self.automatic_optimization = False
         self.config = config
         self.told = config.train

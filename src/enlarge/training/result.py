@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -75,7 +76,7 @@ def write_model(config: Config, run: Path) -> Path:
         scores=scores,
     )
     model = run / "model.onnx"
-    card = write_files(network, card, model)
+    card = write_files(network, card, model, ladder=None)
     print(f"{model}: {card.parameters} parameters, {card.flops / 1000:.1f} kFLOP per output pixel")
     return model
 
@@ -86,12 +87,22 @@ def has_model(run: Path) -> bool:
     return written.is_file() and written.stat().st_mtime >= (run / LAST).stat().st_mtime
 
 
-def write_files(network: nn.Module, card: Card, model: Path, *, half: bool = False) -> Card:
+def write_files(
+    network: nn.Module,
+    card: Card,
+    model: Path,
+    *,
+    half: bool = False,
+    ladder: Sequence[int] | None = LADDER,
+) -> Card:
     """Write a network as `model`, an ONNX file, and as safetensors beside it. Returns the card,
-    completed by what running the file told. `half`: for a network of `round_to_half`.
+    completed by what running the file told. `half`: for a network of `round_to_half`. `ladder`: the
+    sides of tiles whose memory is measured, as `measured` takes them.
     """
+    print(f"writing {model} and comparing it with torch", flush=True)
     export_onnx(network, card, model, half=half)
-    card = measured(model, card, LADDER)
+    print("measuring the memory that its tiles take", flush=True)
+    card = measured(model, card, ladder)
     put_card(model, card)
     save_network(network, card, model.with_suffix(".safetensors"), half=half)
     return card

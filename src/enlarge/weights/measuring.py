@@ -258,8 +258,7 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
             last, size = max(sizes.items())
             if 2 * size * (side / last) ** 2 > 2 * default_budget():
                 break
-        work = card.flops * (side * card.scale) ** 2
-        found = _working_set(model, card.scale, side, runs=2 if work < WORK / 4 else 1)
+        found = _working_set(model, side)
         if isinstance(found, str):
             if sizes:
                 break  # this machine holds no larger ones
@@ -292,20 +291,19 @@ from pathlib import Path
 from enlarge.engines import TileSpec
 from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.memory import peak, resident
-side, scale, runs = map(int, sys.argv[2:])
+side = int(sys.argv[2])
 engine = OpenVinoEngine(Path(sys.argv[1]), "f32", 0)
 before = resident()
 session = engine.session(TileSpec(side, side, 3, np.dtype("uint8"), np.dtype("uint8")))
-for _ in range(runs):
-    session(np.zeros((side, side, 3), np.uint8))
+session(np.zeros((side, side, 3), np.uint8))
 print(json.dumps(peak() - before))
 """
 
 
-def _working_set(model: Path, scale: int, side: int, *, runs: int) -> int | str:
+def _working_set(model: Path, side: int) -> int | str:
     """Bytes, or why there is no answer."""
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-c", _MEASURE, str(model), str(side), str(scale), str(runs)]
+        command = [sys.executable, "-c", _MEASURE, str(model), str(side)]
         environment = {**os.environ, "ENLARGE_CACHE": cache}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
