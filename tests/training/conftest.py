@@ -13,6 +13,12 @@ from enlarge.data.photos import Pixels
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
+@pytest.fixture(autouse=True)
+def freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's process keeps what it frees; the tests' processes would, to their end."""
+    monkeypatch.setattr("enlarge.training.fit.keep_freed_memory", lambda: None)
+
+
 def picture(height: int, width: int, seed: int) -> Pixels:
     """Soft shapes with some noise: something to learn."""
     random = np.random.default_rng(seed)
