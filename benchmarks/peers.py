@@ -29,7 +29,8 @@ from benchmarks.others import spandrel_architecture
 from benchmarks.record import signature, stamp, write
 from enlarge.engines import TileSpec, pick_engine
 from enlarge.networks import build
-from enlarge.weights.export import describe, export_onnx
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx
 
 THREADS, TIMES = 2, 5
 TORCH, PEER = "our module in torch", "spandrel's module in torch"
@@ -81,7 +82,7 @@ def measure(case: Case, side: int, times: int, threads: int) -> dict[str, Any]:
     runs: dict[str, Callable[[], Any]] = {}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         path = Path(folder) / "model.onnx"
-        card = describe(network, name="model", architecture=case.network, options={})
+        card = describe_network(network, name="model", architecture=case.network, options={})
         card = card.__class__(**{**vars(card), "precisions": ("f32", "bf16")})
         export_onnx(network, card, path)
         engines = {

@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks.anchors import BICUBIC
 from benchmarks.sets import ROOT, bicubic_sets, photographed
+from enlarge.card import Card
 from enlarge.metrics.evaluation import Method, bicubic, evaluate, json_safe, lanczos, model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
-from enlarge.weights.card import Card
 from enlarge.weights.catalog import list_weights
 
 JSON, MARKDOWN = ROOT / "benchmarks" / "results.json", ROOT / "docs" / "results.md"

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sets import bicubic_sets
+from enlarge.card import KEY, Card
 from enlarge.engines.openvino import has_bf16
 from enlarge.metrics.evaluation import Result, evaluate, model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
-from enlarge.weights.card import KEY, Card
-from enlarge.weights.catalog import Weights, find_weights
-from enlarge.weights.export import with_card
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import Weights
+from enlarge.weights.onnx_file import with_card
 
 
 def scores(weights: Weights, sets: list[DataSet]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from benchmarks.record import RESULTS, stamp, write
 from enlarge.engines import TileSpec, pick_engine
 from enlarge.engines.openvino import has_bf16
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.export import load_network
+from enlarge.weights.network_file import load_network
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "samples" / "photo.jpg"

@@ -41,9 +41,11 @@ from enlarge.engines import TileSpec, pick_engine
 from enlarge.networks import build
 from enlarge.tiling import make_plan
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import Weights, find_weights, list_weights
-from enlarge.weights.export import describe, export_onnx
+from enlarge.weights.catalog import find_weights, list_weights
+from enlarge.weights.files import Weights
 from enlarge.weights.measuring import Runner, holds_in_bf16, working_sets
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx
 
 TILE, WHOLE_TILE, MINUTES = 512, 128, 3.0
 HALO_TILE, HALO_SIDE = 256, 448
@@ -56,7 +58,7 @@ def edsr(folder: Path, tile: int) -> Weights:
     """EDSR-baseline with random weights, and a card that knows one tile."""
     torch.manual_seed(0)
     network = build("edsr-baseline", scale=4).eval()
-    card = describe(network, name="edsr", architecture="edsr-baseline", options={})
+    card = describe_network(network, name="edsr", architecture="edsr-baseline", options={})
     path = folder / "edsr.onnx"
     export_onnx(network, card, path)
     if holds_in_bf16(path, card, Runner(path)):

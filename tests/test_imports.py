@@ -19,36 +19,35 @@ ALLOWED = {
     "settings": {"errors", "memory", "media.formats"},
     "media": {"errors", "media"},
     "tiling": {"errors", "tiling"},
-    "weights.card": {"errors"},
-    "weights.files": {"errors", "weights.card"},
-    "engines": {"errors", "cache", "weights.card", "engines"},
-    "engines.torch": {"errors", "weights.card", "weights.files", "engines", "networks"},
+    "card": {"errors"},
+    "engines": {"errors", "cache", "card", "engines"},
+    "engines.torch": {"errors", "card", "engines", "networks"},
     "cache": set(),
     "digests": set(),
-    "weights": {"errors", "memory", "cache", "digests", "weights", "engines", "networks"},
+    "weights": {"errors", "memory", "cache", "digests", "card", "networks", "engines", "weights"},
     "picture": {
-        *("errors", "memory", "digests", "media", "tiling", "weights", "engines", "settings"),
-        "picture",
+        *("errors", "memory", "digests", "card", "media", "tiling", "weights", "engines"),
+        *("settings", "picture"),
     },
-    "upscaler": {"errors", "weights", "picture", "settings"},
+    "upscaler": {"errors", "card", "weights", "picture", "settings"},
     "networks": {"errors", "networks"},
     "data": {"errors", "digests", "media", "data"},
     "metrics": {
         *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
-        "digests",
+        *("digests", "card"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "report": {"errors"},
     "batch": {
-        *("errors", "memory", "media", "engines", "weights", "picture", "upscaler"),
+        *("errors", "memory", "card", "media", "engines", "weights", "picture", "upscaler"),
         *("report", "batch", "cache", "digests", "settings"),
     },
     "app": {
-        *("errors", "memory", "media", "tiling", "engines", "weights", "picture", "settings"),
-        *("upscaler", "metrics", "app"),
+        *("errors", "memory", "card", "media", "tiling", "engines", "weights", "picture"),
+        *("settings", "upscaler", "metrics", "app"),
     },
     "training": {
-        *("errors", "memory", "data", "networks", "metrics", "weights", "training"),
+        *("errors", "memory", "card", "data", "networks", "metrics", "weights", "training"),
         "engines.torch",
     },
     "cli": {
@@ -57,15 +56,16 @@ ALLOWED = {
         *("app", "settings"),
     },
     "__main__": {"cli"},
-    "": {"errors", "settings", "upscaler", "weights.card"},
+    "": {"errors", "settings", "upscaler", "card"},
 }
 LEARNING = (
     *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),
     *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
 )
 MAY_USE_TORCH = (
-    *("networks", "training", "weights.export", "weights.foreign", "data.datasets"),
-    *("engines.torch", "weights.opening", "weights.backbones", "metrics.perceptual"),
+    *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),
+    *("weights.backbones", "weights.foreign", "weights.network_file", "weights.onnx_file"),
+    "weights.opening",
 )
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.engines import Engine, TileSpec, pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
@@ -26,8 +27,8 @@ from enlarge.picture.hooks import Progress
 from enlarge.picture.layout import Layout, contributions, feather_width, resample_margin
 from enlarge.tiling import Plan, make_plan
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import Weights, find_weights
-from enlarge.weights.files import read_card
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import Weights
 from tests.engines.models import write
 from tests.precisions import require
 

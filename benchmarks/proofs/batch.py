@@ -233,7 +233,7 @@ def _peaks(results: list[dict[str, Any]]) -> list[float]:
 
 def engine_is_busy(count: int = 200, side: int = 512, preset: str = "edsr-baseline") -> Result:
     """The same with a network of EDSR's size, against the engine alone on tiles of that shape."""
-    from enlarge.weights.preparing import export_model
+    from enlarge.weights.export import export_model
 
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         root = Path(name)

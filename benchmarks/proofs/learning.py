@@ -21,8 +21,9 @@ from enlarge.networks import build
 from enlarge.training.config import load_config
 from enlarge.training.footprint import measure, measure_in_child
 from enlarge.training.watching import LAST, LOG
-from enlarge.weights.export import describe, export_onnx, with_card
 from enlarge.weights.measuring import working_sets
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx, with_card
 
 ROOT = Path(__file__).parents[2]
 _LIMIT = 64 * 10**9
@@ -115,7 +116,7 @@ def deck_preset() -> Result:
         if step is None:
             raise RuntimeError("a step of training did not come to an end")
         network = build("edswin-deck-64").eval()
-        card = describe(
+        card = describe_network(
             network, name="deck", architecture=config.model.network, options={}, precisions=("f32",)
         )
         export_onnx(network, replace(card, halo=_HALO), model)

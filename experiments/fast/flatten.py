@@ -25,7 +25,7 @@ from torch import Tensor
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.media.resample import imresize
 from enlarge.training.result import write_files
-from enlarge.weights.export import load_network
+from enlarge.weights.network_file import load_network
 
 PATCH = 48
 LEVEL = 1.0 / 255.0

@@ -18,7 +18,7 @@ import torch
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
 from enlarge.training.result import write_files
-from enlarge.weights.export import describe, round_to_half
+from enlarge.weights.network_file import describe_network, round_to_half
 
 SHIPPED = Path(__file__).parents[2] / "src" / "enlarge" / "weights" / "data"
 PICTURES = (
@@ -74,7 +74,7 @@ def ship(name: str, state: dict[str, torch.Tensor]) -> None:
         round_to_half(network)
     network.eval()
     photo = name.startswith("photo")
-    card = describe(
+    card = describe_network(
         network,
         name=name,
         architecture=architecture,

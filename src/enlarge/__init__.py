@@ -20,13 +20,13 @@ __version__ = "0.1.0"
 __all__ = ["Card", "EnlargeError", "Settings", "Upscaler", "models", "open_model", "upscale"]
 
 if TYPE_CHECKING:
+    from enlarge.card import Card
     from enlarge.errors import EnlargeError
     from enlarge.settings import Settings
     from enlarge.upscaler import Upscaler, models, open_model, upscale
-    from enlarge.weights.card import Card
 
 _HOMES = {
-    "Card": "enlarge.weights.card",
+    "Card": "enlarge.card",
     "EnlargeError": "enlarge.errors",
     "Settings": "enlarge.settings",
     "Upscaler": "enlarge.upscaler",

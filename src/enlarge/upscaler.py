@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Unpack
 
+from enlarge.card import Card
 from enlarge.errors import OptionError
 from enlarge.picture.arrays import enlarge_image
 from enlarge.picture.hooks import Hooks, ProgressCallback
@@ -14,7 +15,6 @@ from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
 from enlarge.settings import AllOptions, FileOptions, PictureOptions, settings_from
-from enlarge.weights.card import Card
 from enlarge.weights.catalog import DEFAULT, find_weights, list_weights
 
 

@@ -14,7 +14,7 @@ from enlarge.engines import Place
 from enlarge.errors import EngineError
 from enlarge.metrics import speed
 from enlarge.metrics.speed import Speed
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 Said = pytest.CaptureFixture[str]
 

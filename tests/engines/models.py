@@ -11,9 +11,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from enlarge.card import Card
 from enlarge.networks import build
-from enlarge.weights.card import Card
-from enlarge.weights.export import export_onnx, save_network
+from enlarge.weights.network_file import save_network
+from enlarge.weights.onnx_file import export_onnx
 
 
 def write(network: nn.Module, name: str, options: dict[str, Any], folder: Path) -> Path:

@@ -21,7 +21,8 @@ from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.engines.torch import TorchEngine, _ieee
 from enlarge.errors import EngineError, EngineMemoryError
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import Weights, find_weights
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import Weights
 from tests.engines.models import overflowing, vanishing, write
 from tests.networks.tiny import TINY, tiny
 from tests.precisions import require

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from enlarge.weights.export import describe, export_onnx
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx
 from tests.networks.tiny import TINY, picture, tiny
 
 onnx = pytest.importorskip("onnx")
@@ -19,7 +20,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 def export(network: nn.Module, path: Path) -> Any:
     """Write the network with free sides, as everything here does, and return what was written."""
-    card = describe(network, name="x", architecture="x", options={})
+    card = describe_network(network, name="x", architecture="x", options={})
     export_onnx(network, card, path)
     return onnx.load(path)
 

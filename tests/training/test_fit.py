@@ -13,6 +13,7 @@ import torch
 import yaml
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.cli import run as command
 from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
 from enlarge.training.config import load_config
@@ -20,8 +21,7 @@ from enlarge.training.devices import with_precision
 from enlarge.training.fit import fit, load_start, network_of
 from enlarge.training.learner import STATE, Learner, remember_less
 from enlarge.training.result import minutes_of, write_model
-from enlarge.weights.export import load_network
-from enlarge.weights.files import read_card
+from enlarge.weights.network_file import load_network
 from tests.networks.tiny import tiny
 
 PART = "pairs/train"

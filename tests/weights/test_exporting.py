@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.errors import EnlargeError, WeightsError
-from enlarge.weights import export
+from enlarge.weights import onnx_file
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.export import describe, export_onnx, load_network, round_to_half
-from enlarge.weights.files import read_card
-from enlarge.weights.preparing import export_model
+from enlarge.weights.export import export_model
+from enlarge.weights.network_file import describe_network, load_network, round_to_half
+from enlarge.weights.onnx_file import export_onnx
 from tests.networks.tiny import tiny
 from tests.weights.test_preparing import in_torch, picture
 
@@ -123,7 +124,9 @@ def test_what_is_refused(
 
 def test_an_onnx_file_tells_no_parameters(tmp_path: Path, cache: Path) -> None:
     network = tiny("srvgg")
-    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    card = describe_network(
+        network, name="a", architecture="srvgg", options={"features": 8, "convs": 3}
+    )
     export_onnx(network, card, tmp_path / "a.onnx")
     with pytest.raises(WeightsError, match=r"parameters.*expected a checkpoint, or a\.safetensors"):
         export_model(str(tmp_path / "a.onnx"), tmp_path / "b.onnx")
@@ -133,7 +136,9 @@ def test_an_onnx_file_tells_no_parameters(tmp_path: Path, cache: Path) -> None:
 
 def test_a_graph_of_others_with_their_parameters_beside_it(tmp_path: Path, cache: Path) -> None:
     network = tiny("srvgg")
-    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    card = describe_network(
+        network, name="a", architecture="srvgg", options={"features": 8, "convs": 3}
+    )
     export_onnx(network, card, tmp_path / "a.onnx")
     proto = onnx.load(tmp_path / "a.onnx")
     del proto.metadata_props[:]
@@ -149,7 +154,9 @@ def test_a_name_behind_which_there_is_a_graph_alone(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = tiny("srvgg")
-    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    card = describe_network(
+        network, name="a", architecture="srvgg", options={"features": 8, "convs": 3}
+    )
     export_onnx(network, card, tmp_path / "mine.onnx")
     monkeypatch.setenv("ENLARGE_MODELS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"an \.onnx file alone .* mine\.safetensors"):
@@ -175,9 +182,11 @@ def test_what_cannot_be_measured_leaves_the_old_file(
 def test_a_file_that_differs_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_TOLERANCE", -1.0)
+    monkeypatch.setattr(onnx_file, "_TOLERANCE", -1.0)
     network = tiny("srvgg")
-    card = describe(network, name="a", architecture="srvgg", options={"features": 8, "convs": 3})
+    card = describe_network(
+        network, name="a", architecture="srvgg", options={"features": 8, "convs": 3}
+    )
     with pytest.raises(WeightsError, match=r"differs from torch by .*; not written"):
         export_onnx(network, card, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
@@ -208,6 +217,6 @@ class Grouped(nn.Module):
 
 def test_a_traced_group_norm(tmp_path: Path) -> None:
     """`export_onnx` compares it with torch, at two sizes."""
-    card = describe(Grouped().eval(), name="grouped", architecture="spandrel:x", options={})
+    card = describe_network(Grouped().eval(), name="grouped", architecture="spandrel:x", options={})
     export_onnx(Grouped(), card, tmp_path / "model.onnx", traced=True)
     assert read_card(tmp_path / "model.onnx") == card

@@ -6,10 +6,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from enlarge.card import KEY, Card, read_card
 from enlarge.errors import WeightsError
-from enlarge.weights.card import KEY, Card
 from enlarge.weights.catalog import find_weights, list_weights
-from enlarge.weights.files import read_card
 
 BUNDLED = list_weights()
 

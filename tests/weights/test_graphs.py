@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 import enlarge
 from enlarge.errors import WeightsError
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.export import describe, export_onnx
 from enlarge.weights.graphs import describe_graph
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx
 from tests.networks.tiny import TINY, tiny
 from tests.weights.test_preparing import in_torch, picture
 
@@ -32,7 +33,7 @@ def loud(network: torch.nn.Module) -> torch.nn.Module:
 def bare(name: str, path: Path, **options: Any) -> Any:
     """A network's ONNX as others write it: names of their own, and no card."""
     network = loud(tiny(name, **options))
-    export_onnx(network, describe(network, name=name, architecture=name, options={}), path)
+    export_onnx(network, describe_network(network, name=name, architecture=name, options={}), path)
     model = onnx.load(path)
     del model.metadata_props[:]
     for node in model.graph.node:
@@ -58,7 +59,7 @@ def test_a_network_is_told_from_its_graph(
     assert 0 <= network.margin - card.margin <= (1 if name == "rrdb" else 0)  # what f32 shows of it
     assert card.multiple == network.multiple
     assert card.halo == card.margin
-    own = describe(network, name="", architecture="", options=TINY[name])
+    own = describe_network(network, name="", architecture="", options=TINY[name])
     assert card.flops == pytest.approx(own.flops, rel=1e-3)
     assert card.parameters == pytest.approx(own.parameters, rel=0.01)
     image = picture(36, 44)

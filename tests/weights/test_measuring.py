@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from enlarge.card import Card
 from enlarge.errors import WeightsError
-from enlarge.weights.card import Card
-from enlarge.weights.export import describe, export_onnx
 from enlarge.weights.measuring import (
     Runner,
     holds_in_bf16,
@@ -23,6 +22,8 @@ from enlarge.weights.measuring import (
     natural_picture,
     working_sets,
 )
+from enlarge.weights.network_file import describe_network
+from enlarge.weights.onnx_file import export_onnx
 from tests.networks.tiny import TINY, tiny
 from tests.precisions import require
 from tests.weights.test_graphs import loud
@@ -30,7 +31,9 @@ from tests.weights.test_graphs import loud
 
 def exported(name: str, folder: Path, **options: Any) -> tuple[nn.Module, Card, Path]:
     network = loud(tiny(name, **options))
-    card = describe(network, name=name, architecture=name, options={**TINY[name], **options})
+    card = describe_network(
+        network, name=name, architecture=name, options={**TINY[name], **options}
+    )
     export_onnx(network, card, folder / f"{name}.onnx")
     return network, card, folder / f"{name}.onnx"
 
@@ -74,7 +77,7 @@ class Global(nn.Module):
 
 
 def test_what_looks_at_the_whole_picture_has_no_margin(tmp_path: Path) -> None:
-    card = describe(Global(), name="g", architecture="g", options={})
+    card = describe_network(Global(), name="g", architecture="g", options={})
     export_onnx(Global(), card, tmp_path / "g.onnx")
     run = Runner(tmp_path / "g.onnx")
     assert measured_margin(run, 1, 1) is None
@@ -99,7 +102,7 @@ class Blur(nn.Module):
 
 def test_the_halo_is_where_tiles_stop_to_matter(tmp_path: Path) -> None:
     """What lies beyond distance d adds at most 2^-d / 3 in all: under a level from d = 7 on."""
-    card = describe(Blur(), name="b", architecture="b", options={})
+    card = describe_network(Blur(), name="b", architecture="b", options={})
     export_onnx(Blur(), card, tmp_path / "b.onnx")
     assert measured_halo(Runner(tmp_path / "b.onnx"), card) in (8, 16)
 

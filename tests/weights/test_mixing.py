@@ -17,14 +17,15 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import imresize
 from enlarge.metrics.fidelity import psnr
-from enlarge.weights.catalog import PARTNERS, Weights, find_weights
-from enlarge.weights.files import read_card
-from enlarge.weights.mixing import mixed_onnx, mixed_safetensors, mixture
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import Weights
+from enlarge.weights.mixing import PARTNERS, mixed_onnx, mixed_safetensors, mixed_weights
 
 ENDS = {0.0: "photo", 1.0: "photo-sharp"}
 
@@ -158,7 +159,7 @@ def test_a_mixture_is_made_once() -> None:
 def test_a_strength_that_cannot_be(strength: Any) -> None:
     plain, sharp = (find_weights(name) for name in ENDS.values())
     with pytest.raises(OptionError, match=r"between 0 \(photo\) and 1 \(photo-sharp\), got"):
-        mixture(plain, sharp, strength)
+        mixed_weights(plain, sharp, strength)
 
 
 @pytest.mark.parametrize("model", ["fast", "quality", "quality-x2", "./other.onnx"])
@@ -205,7 +206,7 @@ def test_safetensors_that_cannot_be_mixed() -> None:
     with pytest.raises(ValueError, match="other names"):
         mixed_safetensors(first, second, 0.5, find_weights("photo").card)
     with pytest.raises(WeightsError, match=r"photo and fast cannot be mixed: their \.onnx files"):
-        mixture(find_weights("photo"), find_weights("fast"), 0.5)
+        mixed_weights(find_weights("photo"), find_weights("fast"), 0.5)
 
 
 def test_the_base_install_is_enough() -> None:

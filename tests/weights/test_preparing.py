@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.errors import WeightsError
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.export import describe, export_onnx, load_network, save_network
-from enlarge.weights.files import read_card
 from enlarge.weights.foreign import ARCHITECTURES
-from enlarge.weights.preparing import _trim, look
+from enlarge.weights.model_cache import _trim
+from enlarge.weights.network_file import describe_network, load_network, save_network
+from enlarge.weights.onnx_file import export_onnx
+from enlarge.weights.preparing import describe_file
 from tests.conftest import Begin
 from tests.networks.tiny import tiny
 from tests.weights.test_foreign import OFFICIAL, Bomb, basicsr_edsr, renamed, to_old_layout
@@ -115,7 +117,9 @@ def test_what_is_kept_serves_torch_too(cache: Path, tmp_path: Path) -> None:
 
 def test_our_own_safetensors_with_and_without_its_onnx(cache: Path, tmp_path: Path) -> None:
     network = tiny("srvgg")
-    card = describe(network, name="x", architecture="srvgg", options={"features": 8, "convs": 3})
+    card = describe_network(
+        network, name="x", architecture="srvgg", options={"features": 8, "convs": 3}
+    )
     save_network(network, card, tmp_path / "x.safetensors")
     alone = find_weights(tmp_path / "x.safetensors", quiet=True)
     assert alone.path.is_relative_to(cache)
@@ -158,7 +162,7 @@ def test_what_is_no_model(
 
 def test_looking_measures_and_keeps_nothing(cache: Path, tmp_path: Path) -> None:
     torch.save(tiny("rrdb").state_dict(), tmp_path / "a.pth")
-    card, whole = look(tmp_path / "a.pth")
+    card, whole = describe_file(tmp_path / "a.pth")
     assert not whole
     assert (card.network, card.margin, card.tiles) == ("rrdb", 19, {})
     assert not list(cache.iterdir())
@@ -223,13 +227,13 @@ def test_a_damaged_model_is_prepared_again(cache: Path, tmp_path: Path) -> None:
 def test_the_models_used_longest_ago_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("enlarge.weights.preparing.LIMIT", 25)
+    monkeypatch.setattr("enlarge.weights.model_cache.LIMIT", 25)
     for age, name in enumerate(("new", "used", "old", ".left.part")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.onnx").write_bytes(b"0123456789")
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     _trim(tmp_path, tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "used"]
-    monkeypatch.setattr("enlarge.weights.preparing.LIMIT", 0)
+    monkeypatch.setattr("enlarge.weights.model_cache.LIMIT", 0)
     _trim(tmp_path, tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]

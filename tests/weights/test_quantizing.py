@@ -16,13 +16,13 @@ import torch
 from onnx import TensorProto
 
 import enlarge
+from enlarge.card import read_card
 from enlarge.cli import run
 from enlarge.data.calibration import calibration_crops, calibration_photos
 from enlarge.errors import OptionError, WeightsError
 from enlarge.weights import quantizing
-from enlarge.weights.files import read_card
+from enlarge.weights.export import export_model
 from enlarge.weights.measuring import natural_picture
-from enlarge.weights.preparing import export_model
 from tests.networks.tiny import tiny
 
 Said = pytest.CaptureFixture[str]

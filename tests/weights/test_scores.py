@@ -9,7 +9,8 @@ import pytest
 from enlarge.metrics.evaluation import evaluate, model_method
 from enlarge.metrics.pairs import DataSet, find_set
 from enlarge.metrics.protocol import Protocol
-from enlarge.weights.catalog import Weights, list_weights
+from enlarge.weights.catalog import list_weights
+from enlarge.weights.files import Weights
 from tests.precisions import require
 
 PICTURES = ("img_001", "img_003", "img_005")

@@ -12,7 +12,7 @@ import torch
 
 import enlarge
 from enlarge.errors import WeightsError
-from enlarge.weights.preparing import export_model
+from enlarge.weights.export import export_model
 from tests.networks.conftest import spandrel as spandrel
 from tests.weights.test_preparing import in_torch, picture
 

@@ -28,7 +28,8 @@ from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.run import Done
-from enlarge.weights.catalog import DEFAULT, PARTNERS, find_weights, list_weights
+from enlarge.weights.catalog import DEFAULT, find_weights, list_weights
+from enlarge.weights.mixing import PARTNERS
 
 _KINDS = tuple(
     "jpg jpeg jpe jfif png webp tif tiff avif gif bmp heic heif hif jxl jp2".split()  # noqa: SIM905

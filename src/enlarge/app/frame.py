@@ -17,7 +17,7 @@ from enlarge.app.work import Sentence, Wish, refusal
 from enlarge.errors import EnlargeError
 from enlarge.picture.outlook import Outlook
 from enlarge.upscaler import Upscaler, open_model
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 SAMPLE = "sample"
 """The key of the bundled picture among a visit's."""

@@ -11,6 +11,7 @@ from enlarge.app.frame import Page, button
 from enlarge.app.viewer import plan_view
 from enlarge.app.views import Box, Pixels, data_url, read_part, read_reduced
 from enlarge.app.visit import Item
+from enlarge.card import Card
 from enlarge.engines import TileSpec
 from enlarge.errors import EnlargeError
 from enlarge.memory import parse_size
@@ -18,7 +19,6 @@ from enlarge.picture.outlook import plan_picture
 from enlarge.settings import Settings
 from enlarge.tiling import Plan
 from enlarge.upscaler import Upscaler
-from enlarge.weights.card import Card
 from enlarge.weights.catalog import find_weights, list_weights
 
 _DRAWN = 1500

@@ -18,7 +18,8 @@ from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.run import Done
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import Weights, find_weights
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import Weights
 
 MEGA = 1_000_000
 

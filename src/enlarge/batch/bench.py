@@ -25,6 +25,7 @@ from enlarge.batch.jobs import STREAM, Job
 from enlarge.batch.lanes import Room
 from enlarge.batch.worker import Recipe, make_here
 from enlarge.cache import cache_folder
+from enlarge.card import Card
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
@@ -38,8 +39,7 @@ from enlarge.picture.tiles import RowRunner
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
-from enlarge.weights.card import Card
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 DEPTHS = ("uint8", "uint16")
 """Pictures for which engines may differ: of 8 bits, and of more."""

@@ -17,7 +17,7 @@ _Precision = Literal["f32", "bf16", "f16", "int8"]
 if TYPE_CHECKING:
     from enlarge.engines import Place
     from enlarge.metrics.speed import Machine, Speed
-    from enlarge.weights.catalog import Weights
+    from enlarge.weights.files import Weights
 
 
 def benchmark(

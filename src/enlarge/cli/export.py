@@ -11,7 +11,7 @@ from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:
-    from enlarge.weights.preparing import CropsFor
+    from enlarge.weights.export import CropsFor
 
 
 def export(
@@ -57,7 +57,7 @@ def export(
     from json import dumps
 
     from enlarge.cli.console import say
-    from enlarge.weights.preparing import check_target, export_model
+    from enlarge.weights.export import check_target, export_model
 
     refuse_both(quiet, verbose)
     target = Path(output)

@@ -64,7 +64,8 @@ def _facts(file: str) -> dict[str, Any]:
     from enlarge.media.formats import ZOOMS
     from enlarge.media.reading import describe
     from enlarge.media.zooming import describe_zoom
-    from enlarge.weights.catalog import KINDS, list_weights
+    from enlarge.weights.catalog import list_weights
+    from enlarge.weights.files import KINDS
 
     path = Path(file)
     if not path.exists():
@@ -81,9 +82,9 @@ def _facts(file: str) -> dict[str, Any]:
         return {"file": file} | describe_zoom(path)
     if path.suffix.lower() not in KINDS:
         return {"file": file} | describe(path)
-    from enlarge.weights.preparing import look
+    from enlarge.weights.preparing import describe_file
 
-    card, whole = look(path)
+    card, whole = describe_file(path)
     facts = {"file": file} | asdict(card)
     if whole:
         return facts
@@ -93,7 +94,7 @@ def _facts(file: str) -> dict[str, Any]:
 
 def _span(model: str) -> str | None:
     """What --strength mixes a model with."""
-    from enlarge.weights.catalog import PARTNERS
+    from enlarge.weights.mixing import PARTNERS
 
     for plain, sharp in PARTNERS.items():
         if model in (plain, sharp):

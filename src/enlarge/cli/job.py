@@ -44,7 +44,8 @@ from enlarge.picture.budget import USABLE
 from enlarge.picture.hooks import ProgressCallback
 from enlarge.picture.run import Done
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import DEFAULT, Weights, find_weights
+from enlarge.weights.catalog import DEFAULT, find_weights
+from enlarge.weights.files import Weights
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger

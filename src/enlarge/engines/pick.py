@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from enlarge.card import Card
 from enlarge.engines.protocol import Engine, EngineName, Precision
 from enlarge.errors import EngineError, OptionError
-from enlarge.weights.card import Card
 
 _ENGINES: tuple[str, ...] = get_args(EngineName)
 _PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -24,11 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from enlarge.card import Card, read_card
 from enlarge.engines.protocol import LEVELS, TileSpec, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
 from enlarge.networks import build
-from enlarge.weights.card import Card
-from enlarge.weights.files import read_card
 
 _TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 _SIGNED, _HIGHEST = 32767, 65535

@@ -25,7 +25,7 @@ from enlarge.metrics.pairs import DataSet, Pair, load
 from enlarge.metrics.pictures import write_pixels
 from enlarge.metrics.protocol import Protocol, levels
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 if TYPE_CHECKING:
     from enlarge.metrics.perceptual import Perceptual

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from enlarge.card import Card
 from enlarge.engines import Place
 from enlarge.errors import EngineError
 from enlarge.memory import peak
-from enlarge.weights.card import Card
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 _LEAST_SECONDS, _LEAST_CALLS, _MOST_CALLS = 1.0, 3, 50
 

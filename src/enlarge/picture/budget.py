@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from enlarge.card import Card
 from enlarge.errors import BudgetError, OptionError
 from enlarge.memory import format_size, resident
 from enlarge.picture.passes import Pass
 from enlarge.tiling import Plan, make_plan, spans
-from enlarge.weights.card import Card
 
 # What reading and writing through libvips holds: a part of its own, and rows of the result
 # (measured over PNG, JPEG and TIFF, 8,192 to 80,000 pixels wide: docs/proofs.md).

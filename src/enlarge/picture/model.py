@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from enlarge.card import Card
 from enlarge.digests import file_digest
 from enlarge.engines import Engine, pick_engine
-from enlarge.weights.card import Card
-from enlarge.weights.catalog import Weights
+from enlarge.weights.files import Weights
 
 
 class OpenModel:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from enlarge.card import Card
 from enlarge.errors import OptionError
 from enlarge.picture.layout import resample_margin
-from enlarge.weights.card import Card
 
 BANDS = 3
 """Bands of the result alive at once: one is made, one waits, one is encoded."""

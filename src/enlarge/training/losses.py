@@ -86,7 +86,7 @@ def load_features(path: str) -> nn.Module:
     """
     from enlarge.weights.backbones import load_backbone
     from enlarge.weights.catalog import DEFAULT, find_weights
-    from enlarge.weights.export import load_network
+    from enlarge.weights.network_file import load_network
 
     found: nn.Module
     if path and Path(path).suffix != ".safetensors":

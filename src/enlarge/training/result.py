@@ -10,6 +10,7 @@ import torch
 import yaml
 from torch import nn
 
+from enlarge.card import Card, read_card
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
 from enlarge.training.config import Config
@@ -17,11 +18,10 @@ from enlarge.training.fit import network_of, start_file
 from enlarge.training.learner import STATE
 from enlarge.training.losses import PIXEL_LOSSES
 from enlarge.training.watching import BEST, LAST, LOG
-from enlarge.weights.card import Card
-from enlarge.weights.export import describe, export_onnx, save_network
-from enlarge.weights.export import with_card as put_card
-from enlarge.weights.files import read_card
 from enlarge.weights.measuring import LADDER, measured
+from enlarge.weights.network_file import describe_network, save_network
+from enlarge.weights.onnx_file import export_onnx
+from enlarge.weights.onnx_file import with_card as put_card
 
 UNSCORED = ("step", "minutes", "loss", "adversarial", "discriminator", "perceptual", *PIXEL_LOSSES)
 """What a line of the log holds beside the scores of the validation parts."""
@@ -64,7 +64,7 @@ def write_model(config: Config, run: Path) -> Path:
     # A run that was stopped was saved between two checks: nothing was judged at that step.
     told: dict[str, float] = next((line for line in reversed(lines) if line["step"] == taken), {})
     scores = {k: {"psnr": told[k]} for k in told if k not in UNSCORED}
-    card = describe(
+    card = describe_network(
         network,
         name=config.name,
         architecture=architecture,

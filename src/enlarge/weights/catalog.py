@@ -5,27 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.card import Card
-from enlarge.weights.files import PICKLES, read_card
+from enlarge.weights.files import PICKLES, Weights, check_kind
 
 DEFAULT = "fast"
-PARTNERS = {"photo": "photo-sharp"}
-"""What `strength` mixes: 0 is the first, 1 the second, which was trained on from it."""
-KINDS = (".onnx", ".safetensors", *PICKLES)
-"""What the files that hold models end in."""
 _BUNDLED = Path(__file__).parent / "data"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A model file and its card."""
-
-    path: Path
-    card: Card
 
 
 def list_weights() -> list[Weights]:
@@ -80,12 +67,12 @@ def find_weights(
 
 
 def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weights:
-    from enlarge.weights.mixing import checked_strength, mixture
+    from enlarge.weights.mixing import PARTNERS, checked_strength, mixed_weights
 
     strength = checked_strength(strength)
     for plain, sharp in PARTNERS.items():
         if name in (plain, sharp) and {plain, sharp} <= known.keys():
-            return mixture(known[plain], known[sharp], strength)
+            return mixed_weights(known[plain], known[sharp], strength)
     pairs = ", ".join(f"{plain} with {sharp}" for plain, sharp in PARTNERS.items())
     raise OptionError(
         f"--strength {strength:g} and the model {name} contradict each other: strength mixes "
@@ -105,13 +92,3 @@ def _by_path(path: Path, *, quiet: bool) -> Weights:
     from enlarge.weights.preparing import prepared
 
     return prepared(path, quiet=quiet)
-
-
-def check_kind(path: Path) -> None:
-    """Raise `WeightsError` where there is no such file, or it ends in what no weight file does."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
-    if path.suffix.lower() not in KINDS:
-        raise WeightsError(
-            f"{path}: expected a model ({', '.join(KINDS)}), got {path.suffix or 'no extension'}"
-        )

@@ -1,349 +1,163 @@
-"""A network as files that describe themselves: safetensors for torch, ONNX for engines."""
+"""`enlarge export`: a model written as one file, for engines (ONNX) or for torch (safetensors)."""
 
 from __future__ import annotations
 
-import copy
-import io
-import logging
-import os
-import shutil
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-import torch
-from onnx import TensorProto, helper, numpy_helper
-from onnxscript import optimizer
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.onnx import OnnxExporterError
-from torch.utils.flop_counter import FlopCounterMode
+from enlarge.card import Card
+from enlarge.errors import OptionError, OutputError, WeightsError
+from enlarge.weights.catalog import find_weights
+from enlarge.weights.files import PICKLES, Weights, needing_torch
 
-from enlarge import __version__
-from enlarge.errors import OptionError, WeightsError
-from enlarge.networks import build
-from enlarge.weights.card import KEY, Card
-from enlarge.weights.files import read_card
-from enlarge.weights.measuring import Runner, natural_picture
-
-_OPSET = 18
-_TOLERANCE = 1e-4
-_FOLDED = 32
-"""The largest constant, in elements, that folding may make: masks stay computed, biases tables."""
-_LEAST = 64
-"""Constants of fewer elements are not worth storing as fp16."""
+CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
+"""From a network's scale and multiple to low-resolution crops, uint8 h×w×3: those to calibrate on,
+and others to verify on.
+"""
 
 
-def load_network(path: Path) -> tuple[nn.Module, Card]:
-    """The network of one of our `.safetensors` files, in eval mode, and its card.
-
-    Raises `WeightsError` where the file is not ours or its parameters do not fit its card.
-    """
-    card = read_card(path)
-    if card is None:
-        raise WeightsError(f"{path}: carries no enlarge card; expected one in its metadata")
-    try:
-        network = build(card.network, **card.options)
-        network.load_state_dict(load_file(path))
-    except (OptionError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path}: its parameters do not fit its card: {error}") from error
-    return network.eval(), card
-
-
-def describe(
-    network: nn.Module, *, name: str, architecture: str, options: dict[str, Any], **told: Any
+def export_model(
+    model: str,
+    target: Path,
+    *,
+    half: bool = False,
+    int8: CropsFor | None = None,
+    tile: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> Card:
-    """The card of a network as far as the module tells: scale, margin, multiple, parameters and
-    work. What only running it tells is added by `measuring.measured`; until then the halo is the
-    margin, or 0 where that is unbounded. `told`: other fields of the card.
+    """Write a model, by name or path, as `target`, .onnx or .safetensors; returns its card.
+
+    `half` stores weights as fp16, and what is verified is those. `int8` gives the crops on which
+    the convolutions of an ONNX file are quantised, and others on which it must stay close to f32
+    (see `quantizing`). `tile` fixes the input's side (of an ONNX file; 0: free). Raises
+    `WeightsError`, `OptionError`, `OutputError` or what `int8` raises, and writes nothing then.
     """
-    scale, margin, multiple = network.scale, network.margin, network.multiple
-    assert isinstance(scale, int)
-    assert isinstance(multiple, int)
-    assert margin is None or isinstance(margin, int)
-    return Card(
-        name=name,
-        network=architecture,
-        options=options,
-        scale=scale,
-        margin=margin,
-        halo=margin or 0,
-        multiple=multiple,
-        parameters=sum(p.numel() for p in network.parameters()),
-        flops=flops_per_output_pixel(network, scale, multiple),
-        **{"version": __version__, **told},
-    )
+    check_target(model, target, tile=tile, overwrite=overwrite)
+    if int8 is not None:
+        check_int8(target, half=half)
+    weights = find_weights(model, quiet=quiet)
+    source = _parameters_of(model, weights)
+    if weights.card.network == "onnx":  # a graph tells nothing of its network
+        weights = find_weights(str(source), quiet=quiet)
+    with needing_torch(Path(model)):
+        from enlarge.weights.measuring import measured
+        from enlarge.weights.network_file import round_to_half, save_network
+        from enlarge.weights.onnx_file import copy_file, export_onnx, with_card
+        from enlarge.weights.opening import SPANDREL, open_network
 
-
-def flops_per_output_pixel(network: nn.Module, scale: int, multiple: int = 1) -> float:
-    """Floating-point operations (a multiply-add counts two) of one output pixel.
-
-    Counted without computing, on the meta device, where attention is counted too.
-    """
-    side = -(-64 // multiple) * multiple
-    network = copy.deepcopy(network).to("meta")
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 3, side, side, device="meta"))
-    return float(counter.get_total_flops()) / (side * side * scale * scale)
-
-
-def round_to_half(network: nn.Module) -> None:
-    """Round every parameter and stored buffer, in place, to what fp16 holds.
-
-    Raises `WeightsError` where a value is too large for it.
-    """
-    for key, value in network.state_dict().items():
-        if not value.is_floating_point():
-            continue
-        rounded = value.half().to(value.dtype)
-        if not rounded.isfinite().all():
-            raise WeightsError(
-                f"{key} holds {value.abs().max():.3g}, beyond fp16's 65504; export in f32"
-            )
-        value.copy_(rounded)
-
-
-def save_network(network: nn.Module, card: Card, path: Path, *, half: bool = False) -> None:
-    """Write the parameters and the card as safetensors (atomically).
-
-    `half`: as fp16, for a network of `round_to_half`: nothing is lost.
-    """
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+        network = open_network(source)[0]
+    card = replace(weights.card, name=target.stem)
+    if target.suffix.lower() == ".safetensors" and card.network.startswith(SPANDREL):
+        raise WeightsError(
+            f"{model}: its network, {card.network}, is not one of ours, so no .safetensors of ours "
+            "can hold it; write an .onnx file"
+        )
+    if tile:
+        _check_side(tile, card)
+        card = replace(card, fixed=tile, tiles={})
+    if int8 is not None:
+        return _export_int8(network, card, target, int8)
     if half:
-        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-    with _whole(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: card.to_json()})
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+        round_to_half(network)
+    if target.suffix.lower() == ".safetensors":
+        save_network(network, card, target, half=half)
+        return card
+    with tempfile.TemporaryDirectory(prefix="enlarge-export-") as folder:
+        whole = Path(folder) / f"{target.stem}.onnx"
+        export_onnx(network, card, whole, half=half, traced=card.network.startswith(SPANDREL))
+        if not card.tiles:
+            card = measured(whole, card)
+            with_card(whole, card)
+        copy_file(whole, target)
+    return card
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name for a file that gets its own when the block ends well. Raises
-    `WeightsError` where it cannot be written.
+def check_int8(target: Path, *, half: bool = False) -> None:
+    """Refuse what int8 contradicts, and say where NNCF is missing, before any work.
+
+    Raises `OptionError` or `WeightsError`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    from enlarge.weights.quantizing import need_nncf
 
-
-def export_onnx(
-    network: nn.Module, card: Card, path: Path, *, half: bool = False, traced: bool = False
-) -> None:
-    """Write the network as ONNX with its card, verified against torch before the file appears.
-
-    Input `image` (1, 3, H, W) float32 in [0, 1], H and W symbolic, multiples of the card's
-    `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
-    fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
-    network does on one picture for what it always does; that is right for code that changes its
-    own parameters as it runs, which crashes the newer one. Networks of windows, which have no
-    margin, are traced too: over their symbolic sizes the newer one takes minutes. Raises
-    `WeightsError` where the network cannot be exported, or ONNX and torch differ by more than 1e-4.
-    """
-    network = network.eval()
-    old = traced or card.margin is None
-    model = _tidied((_traced if old else _exported)(network, card), card)
     if half:
-        _store_as_half(model)
-    with _whole(path) as temporary:
-        onnx.save(model, temporary)
-        _verify(network, temporary, _examples(card))
+        raise OptionError("a file is exported in f16 or in int8, not in both")
+    if target.suffix.lower() != ".onnx":
+        raise OptionError(
+            f"--precision int8 and -o {target} contradict each other; int8 is for .onnx"
+        )
+    need_nncf()
 
 
-def _examples(card: Card) -> list[Tensor]:
-    """Two pictures, (1, 3, H, W), of different sizes where the sides are free."""
-    if card.fixed:
-        return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
-    cell = card.multiple
-    most = -(-48 // cell)
-    image = torch.from_numpy(natural_picture(2 * most * cell))
-    sizes = ((most, 2 * most), (2 * most - 1, most + 1))
-    return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
+def _export_int8(network: Any, card: Card, target: Path, crops_for: CropsFor) -> Card:
+    """Everything happens in a temporary folder; the whole file then takes the target's place."""
+    from enlarge.weights import quantizing
+    from enlarge.weights.measuring import working_sets
+    from enlarge.weights.onnx_file import copy_file, export_onnx, fix_sides, with_card
+    from enlarge.weights.opening import SPANDREL
+
+    quantizing.check_can_quantize(card)
+    with tempfile.TemporaryDirectory(prefix="enlarge-int8-") as folder:
+        exact, whole = Path(folder) / "f32.onnx", Path(folder) / f"{target.stem}.onnx"
+        traced = card.network.startswith(SPANDREL)
+        export_onnx(network, replace(card, fixed=0), exact, traced=traced)
+        calibration, held_out = map(quantizing.to_pictures, crops_for(card.scale, card.multiple))
+        quantizing.quantize_onnx(exact, whole, calibration)
+        decibels = quantizing.agreement(exact, whole, held_out)
+        quantizing.check_agreement(target.name, decibels)
+        if card.fixed:
+            fix_sides(whole, card)
+        sides = tuple(card.tiles) or None
+        scores = {"int8 to f32": {"psnr": decibels}}
+        card = replace(card, precisions=("int8",), scores=scores)
+        card = replace(card, tiles=working_sets(whole, card, sides))
+        with_card(whole, card)
+        copy_file(whole, target)
+    return card
 
 
-@contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep to itself what torch says of its own future, and of packages that it does without."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _parameters_of(model: str, weights: Weights) -> Path:
+    """The file to read a model's network from. Raises `WeightsError` where there is none."""
+    beside = weights.path.with_suffix(".safetensors")
+    if beside.is_file():
+        return beside
+    if Path(model).suffix.lower() not in (".safetensors", *PICKLES):  # an ONNX file alone
+        raise WeightsError(
+            f"{model}: export needs a network's parameters, which an .onnx file alone does not "
+            f"tell; expected a checkpoint, or {beside.name} beside it"
+        )
+    return Path(model)
 
 
-def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
-    rows, columns = torch.export.Dim("rows"), torch.export.Dim("columns")
-    sides = {2: rows, 3: columns}
-    if card.multiple > 1:
-        sides = {2: card.multiple * rows, 3: card.multiple * columns}
-    try:
-        with _in_silence():
-            program = torch.onnx.export(
-                network,
-                (_examples(card)[0],),
-                dynamo=True,
-                dynamic_shapes=None if card.fixed else (sides,),
-                input_names=["image"],
-                output_names=["enlarged"],
-                opset_version=_OPSET,
-                optimize=False,
-                verbose=False,
-            )
-            assert program is not None
-            optimizer.optimize_ir(program.model, input_size_limit=_FOLDED)
-            return program.model_proto
-    except OnnxExporterError as error:
-        raise _no_export(card, error) from error
+def check_target(model: str, target: Path, *, tile: int, overwrite: bool) -> None:
+    """Refuse what can be refused before any work. Raises `OptionError` or `OutputError`."""
+    suffix = target.suffix.lower()
+    if suffix not in (".onnx", ".safetensors"):
+        raise OptionError(
+            f"-o must end in .onnx or .safetensors, got {target.suffix or target.name!r}"
+        )
+    if tile and suffix != ".onnx":
+        raise OptionError(f"--tile and -o {target} contradict each other; --tile is for .onnx")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"{target}: the folder {target.parent} does not exist")
+    if target.exists():
+        if Path(model).exists() and target.samefile(model):
+            raise OutputError(f"{target}: is the input itself; name another file with -o")
+        if not target.is_file():
+            raise OutputError(f"{target}: is not a regular file; name another with -o")
+        if not overwrite:
+            raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
 
 
-def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
-    file = io.BytesIO()
-    free = {"image": {2: "height", 3: "width"}, "enlarged": {2: "rows", 3: "columns"}}
-    try:
-        with _in_silence():
-            torch.onnx.export(
-                network,
-                (_examples(card)[0],),
-                file,  # type: ignore[arg-type]
-                dynamo=False,
-                dynamic_axes=None if card.fixed else free,
-                input_names=["image"],
-                output_names=["enlarged"],
-                opset_version=_OPSET,
-                do_constant_folding=False,  # biases of attention would be stored by pairs of pixels
-            )
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise _no_export(card, error) from error
-    model = onnx.load_model_from_string(file.getvalue())
-    _allow_empty(model)
-    return _briefly_named(model)
-
-
-def _allow_empty(model: onnx.ModelProto) -> None:
-    """Let a side of 0, of an empty part of a picture, be one where a shape is computed. In a shape
-    that is written down (as of group norm) 0 means that the side stays as it is.
-    """
-    written = {
-        name for node in model.graph.node if node.op_type == "Constant" for name in node.output
-    }
-    written |= {constant.name for constant in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Reshape" and node.input[1] not in written:
-            others = [one for one in node.attribute if one.name != "allowzero"]
-            del node.attribute[:]
-            node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
-
-
-def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """With numbers for names of what is computed: those of thousands of nodes are half a megabyte.
-    A graph that holds others keeps its own.
-    """
-    graph = model.graph
-    if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
-        return model
-    kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
-    made = [name for node in graph.node for name in node.output if name and name not in kept]
-    brief = {name: f"v{number}" for number, name in enumerate(made)}
-    for node in graph.node:
-        node.name = ""
-        for names in (node.input, node.output):
-            names[:] = [brief.get(name, name) for name in names]
-    return model
-
-
-def _no_export(card: Card, error: Exception) -> WeightsError:
-    reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-    return WeightsError(f"{card.name} cannot be exported to ONNX: {reason}")
-
-
-def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
-    """Without the exporter's notes, with names for the free sides, and with the card."""
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
-    for value in (*values, *model.graph.initializer):
-        del value.metadata_props[:]
-    del model.graph.value_info[:]
-    sides = ("height", "width")
-    for axis, side in enumerate(sides, start=2):
-        (image,), (enlarged,) = model.graph.input, model.graph.output
-        if image.type.tensor_type.shape.dim[axis].dim_param:
-            image.type.tensor_type.shape.dim[axis].dim_param = side
-            enlarged.type.tensor_type.shape.dim[axis].dim_param = f"enlarged_{side}"
-    del model.metadata_props[:], model.graph.metadata_props[:]
-    model.metadata_props.add(key=KEY, value=card.to_json())
-    return model
-
-
-def _store_as_half(model: onnx.ModelProto) -> None:
-    """Store the constants that fp16 holds exactly as fp16, each followed by a cast to float32."""
-    casts = []
-    for constant in model.graph.initializer:
-        if constant.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(constant)
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        if values.size < _LEAST or not np.array_equal(halves.astype(np.float32), values):
-            continue
-        name, stored = constant.name, f"{constant.name}.f16"
-        constant.CopyFrom(numpy_helper.from_array(halves, stored))
-        node = helper.make_node("Cast", [stored], [name], f"{name}.f32", to=TensorProto.FLOAT)
-        casts.append(node)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-
-
-def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
-    run = Runner(path)
-    for example in examples:
-        with torch.inference_mode():
-            wanted = network(example).numpy()
-        got = run(example.numpy())
-        worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else np.inf
-        if not worst <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
-            raise WeightsError(
-                f"{path.name}: the exported network differs from torch by {worst:.2g}; not written"
-            )
-
-
-def with_card(model: Path, card: Card) -> None:
-    """Replace the card inside an ONNX file (atomically). Raises `WeightsError`."""
-    proto = onnx.load(model)
-    del proto.metadata_props[:]
-    proto.metadata_props.add(key=KEY, value=card.to_json())
-    with _whole(model) as temporary:
-        onnx.save(proto, temporary)
-
-
-def fix_sides(model: Path, card: Card) -> None:
-    """Fix the free sides of an ONNX file, in place, to the card's `fixed`."""
-    proto = onnx.load(model)
-    for value, side in (
-        (proto.graph.input[0], card.fixed),
-        (proto.graph.output[0], card.fixed * card.scale),
-    ):
-        for axis in (2, 3):
-            value.type.tensor_type.shape.dim[axis].dim_value = side
-    onnx.save(proto, model)
-
-
-def put(source: Path, target: Path) -> None:
-    """Copy a finished file to its place (atomically). Raises `WeightsError` where it cannot be."""
-    with _whole(target) as temporary:
-        shutil.copyfile(source, temporary)
+def _check_side(tile: int, card: Card) -> None:
+    least = max(3 * card.halo, 1)
+    least = -(-least // card.multiple) * card.multiple
+    if tile < least or tile % card.multiple:
+        steps = f", in steps of {card.multiple}" if card.multiple > 1 else ""
+        raise OptionError(
+            f"--tile must be at least {least} for this network, whose tiles overlap by {card.halo} "
+            f"pixels on each side{steps}; got {tile}"
+        )

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.memory import default_budget, format_size
-from enlarge.weights.card import Card
 
 LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 FEW = (64, 128, 192, 256, 384, 512)

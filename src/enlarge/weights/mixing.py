@@ -18,10 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from enlarge import __version__
+from enlarge.card import KEY, Card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.card import KEY, Card
-from enlarge.weights.catalog import PARTNERS, Weights
-from enlarge.weights.preparing import made_once
+from enlarge.weights.files import Weights
+from enlarge.weights.model_cache import cached_model
+
+PARTNERS = {"photo": "photo-sharp"}
+"""The models that `strength` mixes: 0 is the first, 1 the second, which was fine-tuned from it."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _METADATA, _INITIALIZER = 7, 14, 5  # of ModelProto, ModelProto and GraphProto
@@ -32,7 +35,7 @@ _ALIGNED = 8
 """What safetensors rounds the length of its header up to."""
 
 
-class Span(NamedTuple):
+class TensorBytes(NamedTuple):
     """Where the weights of one tensor lie in a file, and what they are."""
 
     start: int
@@ -52,7 +55,7 @@ def checked_strength(strength: float) -> float:
     return value
 
 
-def mixture(plain: Weights, sharp: Weights, strength: float) -> Weights:
+def mixed_weights(plain: Weights, sharp: Weights, strength: float) -> Weights:
     """The model whose weights are those of `plain`, moved by `strength` (0 to 1) of the way to
     those of `sharp`; at the ends, the one or the other itself.
 
@@ -87,7 +90,8 @@ def mixture(plain: Weights, sharp: Weights, strength: float) -> Weights:
                 ) from error
             (folder / f"{name}{end}").write_bytes(content)
 
-    return made_once(f"{name}-{digest.hexdigest()[:16]}-{__version__}", Path(f"{name}.onnx"), make)
+    key = f"{name}-{digest.hexdigest()[:16]}-{__version__}"
+    return cached_model(key, Path(f"{name}.onnx"), make)
 
 
 def _card_between(plain: Card, sharp: Card, name: str, strength: float) -> Card:
@@ -131,7 +135,7 @@ def mixed_safetensors(first: bytes, second: bytes, strength: float, card: Card) 
     if header != other:
         raise ValueError("hold tensors of other names, shapes or types")
     spans = [
-        Span(start, stop, _SAFE_TYPES[tensor["dtype"]])
+        TensorBytes(start, stop, _SAFE_TYPES[tensor["dtype"]])
         for tensor in header.values()
         for start, stop in [tensor["data_offsets"]]
         if tensor["dtype"] in _SAFE_TYPES
@@ -149,7 +153,7 @@ def _opened(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(data[8:start]), data[start:]
 
 
-def _between(first: bytes, second: bytes, spans: list[Span], strength: float) -> bytes:
+def _between(first: bytes, second: bytes, spans: list[TensorBytes], strength: float) -> bytes:
     """`first` with the weights at `spans` moved towards those of `second`; the rest must agree."""
     if _without(first, spans) != _without(second, spans):
         raise ValueError("differ in more than their weights")
@@ -164,7 +168,7 @@ def _between(first: bytes, second: bytes, spans: list[Span], strength: float) ->
     return bytes(out)
 
 
-def _without(data: bytes, spans: list[Span]) -> tuple[int, bytes]:
+def _without(data: bytes, spans: list[TensorBytes]) -> tuple[int, bytes]:
     """The length of the data, and what of it lies outside the spans."""
     at, kept = 0, []
     for start, stop, _ in sorted(spans, key=lambda span: span.start):
@@ -185,14 +189,14 @@ class _Field(NamedTuple):
     value: int | None
 
 
-def _onnx_spans(data: bytes) -> Iterator[Span]:
+def _onnx_spans(data: bytes) -> Iterator[TensorBytes]:
     """The floating-point initializers of an ONNX file that are stored as raw bytes."""
     for graph in _inside(data, 0, len(data), _GRAPH):
         for tensor in _inside(data, graph.start, graph.stop, _INITIALIZER):
             parts = {part.number: part for part in _fields(data, tensor.start, tensor.stop)}
             kind = _ONNX_TYPES.get(parts[_DATA_TYPE].value or 0) if _DATA_TYPE in parts else None
             if kind is not None and _RAW_DATA in parts:
-                yield Span(parts[_RAW_DATA].start, parts[_RAW_DATA].stop, kind)
+                yield TensorBytes(parts[_RAW_DATA].start, parts[_RAW_DATA].stop, kind)
 
 
 def _inside(data: bytes, start: int, stop: int, number: int) -> Iterator[_Field]:

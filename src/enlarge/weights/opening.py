@@ -14,24 +14,23 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enlarge import __version__
+from enlarge.card import Card, read_card
 from enlarge.engines.protocol import first_line
 from enlarge.errors import WeightsError
 from enlarge.networks import build
-from enlarge.weights.card import Card
-from enlarge.weights.export import describe, load_network
-from enlarge.weights.files import read_card
 from enlarge.weights.foreign import deduce, read_checkpoint
+from enlarge.weights.network_file import describe_network, load_network
 
 SPANDREL = "spandrel:"
 """What the name of a network of spandrel's begins with in a card."""
 
 
 def open_network(path: Path) -> tuple[nn.Module, Card]:
-    """The network of a `.safetensors` or pickled checkpoint, in eval mode, and its card: whole
-    where the file carries one, else as far as the network itself tells (see `describe`), without
-    margin and halo where the network is spandrel's.
+    """The network of a `.safetensors` or pickled checkpoint, in eval mode, and its card.
 
-    Raises `WeightsError` where nothing can open it.
+    The card is complete if the file carries one, otherwise what the network itself tells (see
+    `describe_network`), without margin and halo if the network is spandrel's. Raises `WeightsError`
+    if nothing can open the file.
     """
     if path.suffix.lower() == ".safetensors" and read_card(path) is not None:
         return load_network(path)
@@ -46,7 +45,9 @@ def open_network(path: Path) -> tuple[nn.Module, Card]:
     network = build(architecture, **options)
     network.load_state_dict(state)
     network.eval().requires_grad_(requires_grad=False)
-    return network, describe(network, name=path.stem, architecture=architecture, options=options)
+    return network, describe_network(
+        network, name=path.stem, architecture=architecture, options=options
+    )
 
 
 def _hint() -> str:

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from enlarge.card import Card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.card import Card
 from enlarge.weights.measuring import Picture, Runner
 
 LEAST, GOOD = 40.0, 48.0

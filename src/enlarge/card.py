@@ -1,0 +1,160 @@
+"""The card: all that the rest of the package needs to know about a model, as one frozen value.
+
+It is stored as a JSON string under the key `enlarge.card` in the metadata of a weight file, so a
+file can be opened without anything beside it. It is read here without the packages that write
+such files:
+
+    safetensors   8 bytes of header length (little-endian), then JSON with `__metadata__`
+    ONNX          a protobuf message (onnx.proto3); field 14 of ModelProto holds key-value pairs.
+                  Other top-level fields are skipped by their length, so large files are cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from enlarge.errors import WeightsError
+
+KEY = "enlarge.card"
+_METADATA_FIELD = 14
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@dataclass(frozen=True)
+class Card:
+    """`scale`: output pixels per input pixel. `margin`: input pixels around a pixel that can
+    change its result (None: unbounded). `halo`: the margin that tiles use. `multiple`: input sides
+    must be multiples of it. `tiles`: side of a tile → measured working set in bytes, f32.
+    `fixed`: the one side that the file's input may have (0: any). `precisions`: those in which the
+    scores hold. `flops`: per output pixel. `scores`: by protocol, as measured on the shipped file.
+    `hours`: of training. `tiling`: what tiles cost, as measured on the shipped file ("tile", its
+    side; "psnr", in dB in f32, against the whole picture; "throughput", times the network's own).
+    `strength`: of a mixture of two models (see `mixing`), how much of the second.
+    """
+
+    name: str
+    network: str
+    options: dict[str, Any]
+    scale: int
+    margin: int | None
+    halo: int
+    multiple: int = 1
+    tiles: dict[int, int] = field(default_factory=dict)
+    fixed: int = 0
+    precisions: tuple[str, ...] = ("f32",)
+    parameters: int = 0
+    flops: float = 0.0
+    data: str = ""
+    licence: str = ""
+    recipe: str = ""
+    hours: float = 0.0
+    scores: dict[str, Any] = field(default_factory=dict)
+    tiling: dict[str, float] = field(default_factory=dict)
+    version: str = ""
+    strength: float | None = None
+
+    def to_json(self) -> str:
+        """The card as a JSON string, keys in the order of the fields."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Card:
+        """The card in a weight file's metadata; `source` names the file in errors."""
+        try:
+            values = json.loads(text)
+            values["tiles"] = {int(side): int(size) for side, size in values["tiles"].items()}
+            values["precisions"] = tuple(values["precisions"])
+            known = {f.name for f in fields(cls)}
+            return cls(**{key: value for key, value in values.items() if key in known})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(
+                f"{source}: its enlarge.card cannot be read ({error}); export the model again"
+            ) from error
+
+
+def read_card(path: Path) -> Card | None:
+    """The card of a `.safetensors` or `.onnx` file, or None if it carries none.
+
+    Raises `WeightsError` where the file is missing or is not what its name says.
+    """
+    try:
+        with path.open("rb") as file:
+            read = _onnx_metadata if path.suffix.lower() == ".onnx" else _safetensors_metadata
+            metadata = read(file)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
+    except (ValueError, EOFError, AttributeError) as error:
+        raise WeightsError(f"{path}: not a readable {path.suffix} file ({error})") from error
+    return Card.from_json(metadata[KEY], str(path)) if KEY in metadata else None
+
+
+def _safetensors_metadata(file: BinaryIO) -> dict[str, str]:
+    length = int.from_bytes(_exactly(file, 8), "little")
+    if length > 100_000_000:
+        raise ValueError(f"its header claims {length} bytes")
+    metadata = json.loads(_exactly(file, length)).get("__metadata__", {})
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def _onnx_metadata(file: BinaryIO) -> dict[str, str]:
+    found: dict[str, str] = {}
+    size = os.fstat(file.fileno()).st_size
+
+    def skip(length: int) -> None:
+        if file.tell() + length > size:
+            raise EOFError("it ends too early")
+        file.seek(length, 1)
+
+    while (tag := _varint(file)) is not None:
+        field, kind = tag >> 3, tag & 7
+        if not field:
+            raise ValueError("not a protobuf message")
+        if kind == _BYTES:
+            length = _varint(file) or 0
+            if field == _METADATA_FIELD:
+                key, value = _entry(_exactly(file, length))
+                found[key] = value
+            else:
+                skip(length)
+        elif kind == _VARINT:
+            _varint(file)
+        elif kind in (_FIXED64, _FIXED32):
+            skip(8 if kind == _FIXED64 else 4)
+        else:
+            raise ValueError("not a protobuf message")
+    return found
+
+
+def _entry(message: bytes) -> tuple[str, str]:
+    """A StringStringEntryProto: field 1 is the key, field 2 the value."""
+    stream, parts = BytesIO(message), {1: "", 2: ""}
+    while (tag := _varint(stream)) is not None:
+        parts[tag >> 3] = _exactly(stream, _varint(stream) or 0).decode()
+    return parts[1], parts[2]
+
+
+def _exactly(file: BinaryIO, length: int) -> bytes:
+    data = file.read(length)
+    if len(data) < length:
+        raise EOFError("it ends too early")
+    return data
+
+
+def _varint(file: BinaryIO) -> int | None:
+    """A base-128 number; None at the end of the file."""
+    value = shift = 0
+    while byte := file.read(1):
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+        shift += 7
+        if shift > 63:
+            raise ValueError("not a protobuf message")
+    if shift:
+        raise EOFError("it ends too early")
+    return None

@@ -1,0 +1,244 @@
+"""A network as an ONNX file, which describes itself by a card."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxscript import optimizer
+from torch import Tensor, nn
+from torch.onnx import OnnxExporterError
+
+from enlarge.card import KEY, Card
+from enlarge.errors import WeightsError
+from enlarge.weights.measuring import Runner, natural_picture
+from enlarge.weights.network_file import replacing
+
+_OPSET = 18
+_TOLERANCE = 1e-4
+_FOLDED = 32
+"""The largest constant, in elements, that folding may make: masks stay computed, biases tables."""
+_LEAST = 64
+"""Constants of fewer elements are not worth storing as fp16."""
+
+
+def export_onnx(
+    network: nn.Module, card: Card, path: Path, *, half: bool = False, traced: bool = False
+) -> None:
+    """Write the network as ONNX with its card, verified against torch before the file appears.
+
+    Input `image` (1, 3, H, W) float32 in [0, 1], H and W symbolic, multiples of the card's
+    `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
+    fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
+    network does on one picture for what it always does; that is right for code that changes its
+    own parameters as it runs, which crashes the newer one. Networks of windows, which have no
+    margin, are traced too: over their symbolic sizes the newer one takes minutes. Raises
+    `WeightsError` where the network cannot be exported, or ONNX and torch differ by more than 1e-4.
+    """
+    network = network.eval()
+    old = traced or card.margin is None
+    model = _tidied((_traced if old else _exported)(network, card), card)
+    if half:
+        _store_as_half(model)
+    with replacing(path) as temporary:
+        onnx.save(model, temporary)
+        _verify(network, temporary, _examples(card))
+
+
+def _examples(card: Card) -> list[Tensor]:
+    """Two pictures, (1, 3, H, W), of different sizes where the sides are free."""
+    if card.fixed:
+        return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
+    cell = card.multiple
+    most = -(-48 // cell)
+    image = torch.from_numpy(natural_picture(2 * most * cell))
+    sizes = ((most, 2 * most), (2 * most - 1, most + 1))
+    return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep to itself what torch says of its own future, and of packages that it does without."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
+    rows, columns = torch.export.Dim("rows"), torch.export.Dim("columns")
+    sides = {2: rows, 3: columns}
+    if card.multiple > 1:
+        sides = {2: card.multiple * rows, 3: card.multiple * columns}
+    try:
+        with _in_silence():
+            program = torch.onnx.export(
+                network,
+                (_examples(card)[0],),
+                dynamo=True,
+                dynamic_shapes=None if card.fixed else (sides,),
+                input_names=["image"],
+                output_names=["enlarged"],
+                opset_version=_OPSET,
+                optimize=False,
+                verbose=False,
+            )
+            assert program is not None
+            optimizer.optimize_ir(program.model, input_size_limit=_FOLDED)
+            return program.model_proto
+    except OnnxExporterError as error:
+        raise _no_export(card, error) from error
+
+
+def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
+    file = io.BytesIO()
+    free = {"image": {2: "height", 3: "width"}, "enlarged": {2: "rows", 3: "columns"}}
+    try:
+        with _in_silence():
+            torch.onnx.export(
+                network,
+                (_examples(card)[0],),
+                file,  # type: ignore[arg-type]
+                dynamo=False,
+                dynamic_axes=None if card.fixed else free,
+                input_names=["image"],
+                output_names=["enlarged"],
+                opset_version=_OPSET,
+                do_constant_folding=False,  # biases of attention would be stored by pairs of pixels
+            )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise _no_export(card, error) from error
+    model = onnx.load_model_from_string(file.getvalue())
+    _allow_empty(model)
+    return _briefly_named(model)
+
+
+def _allow_empty(model: onnx.ModelProto) -> None:
+    """Let a side of 0, of an empty part of a picture, be one where a shape is computed. In a shape
+    that is written down (as of group norm) 0 means that the side stays as it is.
+    """
+    written = {
+        name for node in model.graph.node if node.op_type == "Constant" for name in node.output
+    }
+    written |= {constant.name for constant in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and node.input[1] not in written:
+            others = [one for one in node.attribute if one.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
+
+
+def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With numbers for names of what is computed: those of thousands of nodes are half a megabyte.
+    A graph that holds others keeps its own.
+    """
+    graph = model.graph
+    if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
+        return model
+    kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    made = [name for node in graph.node for name in node.output if name and name not in kept]
+    brief = {name: f"v{number}" for number, name in enumerate(made)}
+    for node in graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [brief.get(name, name) for name in names]
+    return model
+
+
+def _no_export(card: Card, error: Exception) -> WeightsError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+    return WeightsError(f"{card.name} cannot be exported to ONNX: {reason}")
+
+
+def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
+    """Without the exporter's notes, with names for the free sides, and with the card."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    for value in (*values, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.value_info[:]
+    sides = ("height", "width")
+    for axis, side in enumerate(sides, start=2):
+        (image,), (enlarged,) = model.graph.input, model.graph.output
+        if image.type.tensor_type.shape.dim[axis].dim_param:
+            image.type.tensor_type.shape.dim[axis].dim_param = side
+            enlarged.type.tensor_type.shape.dim[axis].dim_param = f"enlarged_{side}"
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    model.metadata_props.add(key=KEY, value=card.to_json())
+    return model
+
+
+def _store_as_half(model: onnx.ModelProto) -> None:
+    """Store the constants that fp16 holds exactly as fp16, each followed by a cast to float32."""
+    casts = []
+    for constant in model.graph.initializer:
+        if constant.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(constant)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if values.size < _LEAST or not np.array_equal(halves.astype(np.float32), values):
+            continue
+        name, stored = constant.name, f"{constant.name}.f16"
+        constant.CopyFrom(numpy_helper.from_array(halves, stored))
+        node = helper.make_node("Cast", [stored], [name], f"{name}.f32", to=TensorProto.FLOAT)
+        casts.append(node)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
+    run = Runner(path)
+    for example in examples:
+        with torch.inference_mode():
+            wanted = network(example).numpy()
+        got = run(example.numpy())
+        worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else np.inf
+        if not worst <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+            raise WeightsError(
+                f"{path.name}: the exported network differs from torch by {worst:.2g}; not written"
+            )
+
+
+def with_card(model: Path, card: Card) -> None:
+    """Replace the card inside an ONNX file (atomically). Raises `WeightsError`."""
+    proto = onnx.load(model)
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=KEY, value=card.to_json())
+    with replacing(model) as temporary:
+        onnx.save(proto, temporary)
+
+
+def fix_sides(model: Path, card: Card) -> None:
+    """Fix the free sides of an ONNX file, in place, to the card's `fixed`."""
+    proto = onnx.load(model)
+    for value, side in (
+        (proto.graph.input[0], card.fixed),
+        (proto.graph.output[0], card.fixed * card.scale),
+    ):
+        for axis in (2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_value = side
+    onnx.save(proto, model)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically. Raises `WeightsError` if the target cannot be written."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
