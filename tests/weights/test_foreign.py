@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enlarge.errors import WeightsError
-from enlarge.networks import build
+from enlarge.networks import LAYOUTS, build
 from enlarge.networks.blocks import DIV2K_MEAN
-from enlarge.weights.foreign import ARCHITECTURES, deduce, read_checkpoint
+from enlarge.weights.foreign import deduce, read_checkpoint
 from tests.networks.tiny import CASES, picture, tiny
 
 State = dict[str, Tensor]
@@ -272,7 +272,7 @@ def test_other_files_are_named(tmp_path: Path) -> None:
 def test_an_unknown_file_says_its_keys_and_what_was_tried() -> None:
     with pytest.raises(WeightsError, match=r"keys encoder\.weight, x; tried EDSR, ") as raised:
         deduce({"encoder.weight": torch.zeros(1), "x": torch.zeros(2)})
-    assert all(name in str(raised.value) for name in ARCHITECTURES)
+    assert all(layout.title in str(raised.value) for layout in LAYOUTS)
     with pytest.raises(WeightsError, match="keys none"):
         deduce({})
 

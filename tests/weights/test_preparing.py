@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import enlarge
 from enlarge.card import read_card
 from enlarge.errors import WeightsError
+from enlarge.networks import LAYOUTS as KNOWN
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.foreign import ARCHITECTURES
 from enlarge.weights.model_cache import _trim
 from enlarge.weights.network_file import describe_network, load_network, save_network
 from enlarge.weights.onnx_file import export_onnx
@@ -139,7 +139,7 @@ def test_an_unknown_file_says_its_keys_and_what_was_tried(cache: Path, tmp_path:
     torch.save({"encoder.weight": torch.zeros(1)}, tmp_path / "other.ckpt")
     with pytest.raises(WeightsError, match=r"other\.ckpt: .*encoder\.weight") as raised:
         enlarge.open_model(tmp_path / "other.ckpt")
-    assert all(name in str(raised.value) for name in ARCHITECTURES)
+    assert all(layout.title in str(raised.value) for layout in KNOWN)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """The networks: pure `nn.Module`s, one per file, and the tables that name them.
 
-Each takes RGB in [0, 1], (B, 3, H, W), at any size, gives (B, 3, scale·H, scale·W), not clamped,
-and says of itself:
+Each takes RGB in [0, 1], (B, 3, H, W), of any size, and returns (B, 3, scale·H, scale·W), not
+clamped. Its attributes:
     scale     the factor
     multiple  it pads to a multiple of this; exported graphs take such sizes only, and tiles start
               on multiples of it
     margin    receptive margin in LR pixels; None: unbounded
+Beside it are the detectors of its checkpoints (see `checkpoints`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from typing import Any
 from torch import nn
 
 from enlarge.errors import OptionError
-from enlarge.networks.edsr import EDSR
-from enlarge.networks.edswin import EDSwin
-from enlarge.networks.edswin_deck import EDSwinDeck
-from enlarge.networks.msrresnet import MSRResNet
-from enlarge.networks.replain import RePlain
-from enlarge.networks.rrdb import RRDB
-from enlarge.networks.srresnet import SRResNet
-from enlarge.networks.srvgg import SRVGG
-from enlarge.networks.swinir import SwinIR
+from enlarge.networks.checkpoints import Layout
+from enlarge.networks.edsr import EDSR, detect_basicsr_edsr, detect_edsr, detect_official_edsr
+from enlarge.networks.edswin import EDSwin, detect_edswin
+from enlarge.networks.edswin_deck import EDSwinDeck, detect_edswin_deck
+from enlarge.networks.msrresnet import MSRResNet, detect_msrresnet
+from enlarge.networks.replain import RePlain, detect_replain
+from enlarge.networks.rrdb import RRDB, detect_bsrgan_rrdb, detect_old_rrdb, detect_rrdb
+from enlarge.networks.srresnet import SRResNet, detect_srresnet
+from enlarge.networks.srvgg import SRVGG, detect_srvgg
+from enlarge.networks.swinir import SwinIR, detect_swinir
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "edsr": EDSR,
@@ -38,6 +40,23 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "srvgg": SRVGG,
     "swinir": SwinIR,
 }
+
+LAYOUTS = (
+    Layout("edsr", "EDSR", detect_edsr),
+    Layout("edsr", "EDSR (EDSR-PyTorch)", detect_official_edsr),
+    Layout("edsr", "EDSR (BasicSR)", detect_basicsr_edsr),
+    Layout("srresnet", "SRResNet", detect_srresnet),
+    Layout("msrresnet", "MSRResNet (BasicSR)", detect_msrresnet),
+    Layout("rrdb", "ESRGAN / Real-ESRGAN", detect_rrdb),
+    Layout("rrdb", "ESRGAN (BSRGAN's keys)", detect_bsrgan_rrdb),
+    Layout("rrdb", "ESRGAN (old keys)", detect_old_rrdb),
+    Layout("srvgg", "SRVGG", detect_srvgg),
+    Layout("swinir", "SwinIR", detect_swinir),
+    Layout("edswin", "EDSwin", detect_edswin),
+    Layout("edswin-deck", "EDSwin (deck)", detect_edswin_deck),
+    Layout("replain", "RePlain", detect_replain),
+)
+"""The layouts of checkpoints, in the order in which they are tried."""
 
 _EVERY_SECOND = {"arrangement": "every_k", "every": 2}  # docs/training.md has why
 

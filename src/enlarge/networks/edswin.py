@@ -23,7 +23,7 @@ repeated s² times: the same sum, but elementwise on the last convolution's outp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,14 @@ from enlarge.networks.blocks import (
     Upsampler,
     pad_to_multiple,
     shuffle_margin,
+)
+from enlarge.networks.checkpoints import (
+    Detected,
+    State,
+    count_modules,
+    direct_scale,
+    shuffled_scale,
+    window_and_heads,
 )
 
 Arrangement = Literal["alternating", "every_k", "parallel", "convolution", "attention"]
@@ -177,3 +185,41 @@ class EDSwin(nn.Module):
         else:
             x = self.tail(deep) + F.interpolate(image, scale_factor=float(self.scale))
         return x[..., : height * self.scale, : width * self.scale]
+
+
+def detect_edswin(state: State) -> Detected | None:
+    """The keys of this module; the order of the trunk's modules tells the arrangement."""
+    length = count_modules(state, r"trunk\.(\d+)\.")
+    if not length or not {"head.weight", "tail.0.weight"} <= state.keys():
+        return None
+    features = state["head.weight"].shape[0]
+    direct = "tail.0.weight" in state and "tail.2.weight" not in state
+    options: dict[str, Any] = {
+        "features": features,
+        "scale": direct_scale(state["tail.0.weight"])
+        if direct
+        else shuffled_scale(state, r"tail\.1\.\d+\.weight"),
+        "tail_features": 0 if direct else state["tail.0.weight"].shape[0],
+        **detect_arrangement([f"trunk.{i}." for i in range(length)], state),
+    }
+    table = next((v for k, v in state.items() if k.endswith("position_bias_table")), None)
+    if table is not None:
+        options["window"], options["heads"] = window_and_heads(table)
+        hidden = next(v for k, v in state.items() if k.endswith("mlp.fc1.weight")).shape[0]
+        options["mlp_ratio"] = hidden / features
+    return Detected(options, state)
+
+
+def detect_arrangement(prefixes: list[str], state: State) -> dict[str, Any]:
+    """The options `arrangement`, `blocks` and `every` of a trunk, from its modules' prefixes."""
+    if f"{prefixes[0]}conv.conv1.weight" in state:
+        return {"arrangement": "parallel", "blocks": len(prefixes)}
+    convs = [f"{prefix}conv1.weight" in state for prefix in prefixes]
+    if all(convs):
+        return {"arrangement": "convolution", "blocks": len(convs)}
+    if not any(convs):
+        return {"arrangement": "attention", "blocks": len(convs)}
+    every = convs.index(False)
+    if every == 1 and len(convs) == 2 * sum(convs):
+        return {"arrangement": "alternating", "blocks": sum(convs)}
+    return {"arrangement": "every_k", "blocks": sum(convs), "every": every}

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from enlarge.networks.blocks import pad_to_multiple
-from enlarge.networks.edsr import EDSR
-from enlarge.networks.swinir import SwinIR
+from enlarge.networks.checkpoints import Detected, State
+from enlarge.networks.edsr import EDSR, detect_edsr
+from enlarge.networks.swinir import SwinIR, detect_swinir
 
 
 class EDSwinDeck(nn.Module):
@@ -59,3 +60,18 @@ class EDSwinDeck(nn.Module):
         image = pad_to_multiple(image, self.multiple)
         x = self.fuse(torch.cat([self.edsr(image), self.swinir(image)], dim=1))
         return x[..., : height * self.scale, : width * self.scale]
+
+
+def detect_edswin_deck(state: State) -> Detected | None:
+    """The keys of this module: edsr.*, swinir.*, fuse."""
+    if "fuse.weight" not in state or "edsr.head.weight" not in state:
+        return None
+    branches = {
+        name: {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+        for name in ("edsr", "swinir")
+    }
+    local, wide = detect_edsr(branches["edsr"]), detect_swinir(branches["swinir"])
+    if local is None or wide is None:
+        return None
+    shared = {key: wide.options[key] for key in ("dim", "depths", "heads", "window")}
+    return Detected(local.options | shared, state)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enlarge.networks.blocks import ResidualBlock, shuffle_margin, stages
+from enlarge.networks.checkpoints import Detected, State, count_modules, renamed, shuffled_scale
 
 
 class MSRResNet(nn.Module):
@@ -50,3 +51,16 @@ class MSRResNet(nn.Module):
         return x + F.interpolate(
             image, scale_factor=float(self.scale), mode="bilinear", align_corners=False
         )
+
+
+def detect_msrresnet(state: State) -> Detected | None:
+    """The keys of this module and of BasicSR, or the older recon_trunk and HRconv."""
+    state = renamed(state, (r"^recon_trunk\.", "body."), (r"^HRconv\.", "conv_hr."))
+    if not {"conv_first.weight", "body.0.conv1.weight", "upconv1.weight"} <= state.keys():
+        return None
+    options = {
+        "scale": shuffled_scale(state, r"upconv\d\.weight"),
+        "features": state["conv_first.weight"].shape[0],
+        "blocks": count_modules(state, r"body\.(\d+)\."),
+    }
+    return Detected(options, state)

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from enlarge.networks.checkpoints import Detected, State, count_modules, direct_scale
+
 
 class RepConv(nn.Module):
     """A 3×3 convolution with a parallel 1×1 branch; `fold()` merges them into the 3×3 kernel."""
@@ -50,7 +52,7 @@ class RepConv(nn.Module):
         return F.conv2d(x, self.kernel(), self.bias, padding=1)
 
 
-class Block(nn.Module):
+class RepBlock(nn.Module):
     """Three convolutions with SiLU between them, around a skip."""
 
     def __init__(self, channels: int, *, deployed: bool) -> None:
@@ -87,7 +89,7 @@ class RePlain(nn.Module):
         self.scale = scale
         self.tapped = tuple(round(i * blocks / max(taps - 1, 1)) for i in range(taps))
         self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(channels, deployed=deployed) for _ in range(blocks))
+        self.blocks = nn.ModuleList(RepBlock(channels, deployed=deployed) for _ in range(blocks))
         self.fuse = nn.Conv2d(channels * taps, channels, 1)
         self.tail = nn.Conv2d(channels, 3 * scale * scale, 3, padding=1)
         self.register_buffer("colours", torch.arange(3).repeat_interleave(scale**2), False)
@@ -115,3 +117,18 @@ class RePlain(nn.Module):
     def margin(self) -> int:
         """Receptive margin in input pixels: one for each 3×3 convolution in a row."""
         return 2 + 3 * len(self.blocks)
+
+
+def detect_replain(state: State) -> Detected | None:
+    """The keys of this module, in training or deployed form."""
+    if not {"head.weight", "blocks.0.convs.0.weight", "fuse.weight", "tail.weight"} <= state.keys():
+        return None
+    channels = state["head.weight"].shape[0]
+    options = {
+        "scale": direct_scale(state["tail.weight"]),
+        "channels": channels,
+        "blocks": count_modules(state, r"blocks\.(\d+)\."),
+        "taps": state["fuse.weight"].shape[1] // channels,
+        "deployed": "blocks.0.convs.0.point" not in state,
+    }
+    return Detected(options, state)

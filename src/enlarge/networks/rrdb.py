@@ -14,11 +14,15 @@ Wang et al., ICCV Workshops 2021, https://arxiv.org/abs/2107.10833 (×1 and ×2)
 
 from __future__ import annotations
 
+import math
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enlarge.networks.blocks import nearest_and_conv, nearest_margin, pad_to_multiple
+from enlarge.networks.checkpoints import Detected, State, count_modules, renamed
 
 
 class DenseBlock(nn.Module):
@@ -109,3 +113,60 @@ class RRDB(nn.Module):
         x = nearest_and_conv(x, ups)
         x = self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
         return x[..., : height * self.scale, : width * self.scale]
+
+
+def detect_rrdb(state: State) -> Detected | None:
+    """The keys of this module and of BasicSR."""
+    if not {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_body.weight"} <= state.keys():
+        return None
+    features, inputs = state["conv_first.weight"].shape[:2]
+    unshuffle = math.isqrt(inputs // 3)
+    doublings = max(count_modules(state, r"conv_up(\d)\.") - 1, 0)
+    options = {
+        "scale": 2**doublings // unshuffle,
+        "features": features,
+        "blocks": count_modules(state, r"body\.(\d+)\."),
+        "growth": state["body.0.rdb1.conv1.weight"].shape[0],
+        "unshuffle": unshuffle,
+    }
+    return Detected(options, state)
+
+
+def detect_bsrgan_rrdb(state: State) -> Detected | None:
+    """The keys of BSRGAN and of ESRGAN's repository: RRDB_trunk, trunk_conv, upconvN, HRconv."""
+    if "RRDB_trunk.0.RDB1.conv1.weight" not in state:
+        return None
+    return detect_rrdb(
+        renamed(
+            state,
+            (r"^RRDB_trunk\.(\d+)\.RDB", r"body.\1.rdb"),
+            (r"^trunk_conv\.", "conv_body."),
+            (r"^upconv", "conv_up"),
+            (r"^HRconv\.", "conv_hr."),
+        )
+    )
+
+
+def detect_old_rrdb(state: State) -> Detected | None:
+    """ESRGAN's first keys: model.0, model.1.sub.N.RDBM.convK.0, model.1.sub.LAST, model.3 …"""
+    if "model.1.sub.0.RDB1.conv1.0.weight" not in state:
+        return None
+    last = count_modules(state, r"model\.1\.sub\.(\d+)\.") - 1
+    numbers = sorted(
+        int(m[1]) for key in state if (m := re.fullmatch(r"model\.(\d+)\.weight", key))
+    )
+    if len(numbers) < 3:
+        return None
+    _, *ups, hr, end = numbers  # 0 is the first convolution
+    rules = [(rf"^model\.{number}\.", f"conv_up{i}.") for i, number in enumerate(ups, 1)]
+    return detect_rrdb(
+        renamed(
+            state,
+            (r"^model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),
+            (rf"^model\.1\.sub\.{last}\.", "conv_body."),
+            (r"^model\.0\.", "conv_first."),
+            (rf"^model\.{hr}\.", "conv_hr."),
+            (rf"^model\.{end}\.", "conv_last."),
+            *rules,
+        )
+    )

@@ -17,6 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from enlarge.networks.blocks import Upsampler, shuffle_margin
+from enlarge.networks.checkpoints import Detected, State, count_modules, shuffled_scale
 
 
 def conv_norm(features: int, *, batch_norm: bool) -> list[nn.Module]:
@@ -25,7 +26,7 @@ def conv_norm(features: int, *, batch_norm: bool) -> list[nn.Module]:
     return [conv, nn.BatchNorm2d(features)] if batch_norm else [conv]
 
 
-class Block(nn.Module):
+class SRResNetBlock(nn.Module):
     """x + norm(conv(prelu(norm(conv(x)))))."""
 
     def __init__(self, features: int, *, batch_norm: bool) -> None:
@@ -51,7 +52,9 @@ class SRResNet(nn.Module):
         super().__init__()
         self.scale = scale
         self.head = nn.Sequential(nn.Conv2d(3, features, 9, padding=4), nn.PReLU())
-        self.body = nn.Sequential(*(Block(features, batch_norm=batch_norm) for _ in range(blocks)))
+        self.body = nn.Sequential(
+            *(SRResNetBlock(features, batch_norm=batch_norm) for _ in range(blocks))
+        )
         self.merge = nn.Sequential(*conv_norm(features, batch_norm=batch_norm))
         self.upsample = Upsampler(scale, features, prelu=True)
         self.tail = nn.Conv2d(features, 3, 9, padding=4)
@@ -64,3 +67,16 @@ class SRResNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         shallow = self.head(image)
         return self.tail(self.upsample(self.merge(self.body(shallow)) + shallow))
+
+
+def detect_srresnet(state: State) -> Detected | None:
+    """The keys of this module."""
+    if not {"head.0.weight", "body.0.residual.0.weight", "merge.0.weight"} <= state.keys():
+        return None
+    options = {
+        "scale": shuffled_scale({k: v for k, v in state.items() if v.ndim == 4}),
+        "features": state["head.0.weight"].shape[0],
+        "blocks": count_modules(state, r"body\.(\d+)\."),
+        "batch_norm": "merge.1.running_mean" in state,
+    }
+    return Detected(options, state)

@@ -14,6 +14,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from enlarge.networks.checkpoints import Detected, State, count_modules, direct_scale
+
 
 class SRVGG(nn.Module):
     """The network above."""
@@ -38,3 +40,16 @@ class SRVGG(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         details = F.pixel_shuffle(self.body(image), self.scale)
         return details + F.interpolate(image, scale_factor=float(self.scale), mode="nearest")
+
+
+def detect_srvgg(state: State) -> Detected | None:
+    """The keys of this module and of Real-ESRGAN: body.N, convolutions and PReLUs in turn."""
+    if not {"body.0.weight", "body.1.weight", "body.2.weight"} <= state.keys():
+        return None
+    last = count_modules(state, r"body\.(\d+)\.") - 1
+    options = {
+        "scale": direct_scale(state[f"body.{last}.weight"]),
+        "features": state["body.0.weight"].shape[0],
+        "convs": last // 2 - 1,
+    }
+    return Detected(options, state)

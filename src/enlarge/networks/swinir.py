@@ -16,8 +16,9 @@ Liang et al., ICCV Workshops 2021, https://arxiv.org/abs/2108.10257. Keys as pub
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,6 +32,14 @@ from enlarge.networks.blocks import (
     nearest_and_conv,
     pad_to_multiple,
     stages,
+)
+from enlarge.networks.checkpoints import (
+    Detected,
+    State,
+    count_modules,
+    direct_scale,
+    shuffled_scale,
+    window_and_heads,
 )
 
 UpsamplerName = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
@@ -211,3 +220,55 @@ class SwinIR(nn.Module):
         x = self.conv_after_body(x) + shallow
         x = self.add_mean(self.reconstruct(x, image))
         return x[..., : height * self.scale, : width * self.scale]
+
+
+def detect_swinir(state: State) -> Detected | None:
+    """The published keys, without the constants (masks, indices) in them.
+
+    A network for JPEG artefacts, which has a window of 7, takes pictures in 0–255; no file tells.
+    """
+    first = "layers.0.residual_group.blocks.0."
+    table = f"{first}attn.relative_position_bias_table"
+    if not {"conv_first.weight", table, f"{first}mlp.fc1.weight"} <= state.keys():
+        return None
+    constants = ("attn_mask", "relative_position_index")
+    state = {key: value for key, value in state.items() if not key.endswith(constants)}
+    layers = range(count_modules(state, r"layers\.(\d+)\."))
+    prefixes = [f"layers.{i}.residual_group.blocks." for i in layers]
+    hidden, dim = state[f"{first}mlp.fc1.weight"].shape
+    window, _ = window_and_heads(state[table])
+    options: dict[str, Any] = {
+        "dim": dim,
+        "depths": tuple(count_modules(state, re.escape(p) + r"(\d+)\.") for p in prefixes),
+        "heads": tuple(state[f"{p}0.attn.relative_position_bias_table"].shape[1] for p in prefixes),
+        "window": window,
+        "mlp_ratio": hidden / dim,
+        "connection": "1conv" if "conv_after_body.weight" in state else "3conv",
+    }
+    if "conv_before_upsample.0.weight" in state:
+        options["features"] = state["conv_before_upsample.0.weight"].shape[0]
+    if "conv_up1.weight" in state:
+        options["upsampler"] = "nearest+conv"
+        options["scale"] = 2 ** (count_modules(state, r"conv_up(\d)\.") - 1)
+    elif "conv_before_upsample.0.weight" in state:
+        options["upsampler"] = "pixelshuffle"
+        options["scale"] = shuffled_scale(state)
+    elif "upsample.0.weight" in state:
+        options["upsampler"] = "pixelshuffledirect"
+        options["scale"] = direct_scale(state["upsample.0.weight"])
+    else:
+        options["upsampler"] = "none"
+        options["scale"] = 1
+        if window == 7:
+            state = rescaled_from_255(state)
+    return Detected(options, state)
+
+
+def rescaled_from_255(state: State) -> State:
+    """A SwinIR without upsampler for pictures in 0–255 as one for [0, 1], exactly."""
+    rescaled = dict(state)
+    if {"conv_first.weight", "conv_last.weight", "conv_last.bias"} <= state.keys():
+        rescaled["conv_first.weight"] = state["conv_first.weight"] * 255.0
+        rescaled["conv_last.weight"] = state["conv_last.weight"] / 255.0
+        rescaled["conv_last.bias"] = state["conv_last.bias"] / 255.0
+    return rescaled
