@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from enlarge.cli import run
-from enlarge.engines import Place
+from enlarge.engines import Placement
 from enlarge.errors import EngineError
 from enlarge.metrics import speed
 from enlarge.metrics.speed import Speed
@@ -64,7 +64,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     calls: list[tuple[str, str, int]] = []
 
     def measure(
-        weights: Weights, place: Place, precision: str, width: int, height: int, *rest: Any
+        weights: Weights, place: Placement, precision: str, width: int, height: int, *rest: Any
     ) -> Speed:
         if place.engine == "torch":
             raise EngineError("its child failed")

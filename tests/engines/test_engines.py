@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from enlarge.engines import Engine, TileSpec
-from enlarge.engines.kept import Kept
+from enlarge.engines.lru import LRUCache
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
 from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.engines.torch import TorchEngine, _ieee
@@ -194,7 +194,7 @@ def test_what_was_compiled_is_kept(
 
 
 def test_the_last_few_are_kept_and_a_failure_is_not() -> None:
-    kept: Kept[str] = Kept(2)
+    kept: LRUCache[str] = LRUCache(2)
     made: list[str] = []
 
     def get(key: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from enlarge.cli.options import EngineWish, PrecisionWish
-from enlarge.engines import Place, find_place, pick, pick_engine
+from enlarge.engines import Placement, find_placement, pick, pick_engine
 from enlarge.engines import onnxruntime as ort_engine
 from enlarge.engines import torch as torch_engine
 from enlarge.engines.openvino import has_bf16
@@ -68,7 +68,7 @@ def test_openvino_on_a_cpu(monkeypatch: Patch) -> None:
         engine = pick_engine(FAST.path, FAST.card, **wish)
         assert (engine.name, engine.device) == ("openvino", "cpu")
         assert engine.precision == ("bf16" if has_bf16() else "f32")
-    assert pick_engine(FAST.path, FAST.card, deep=True).precision == "f32"
+    assert pick_engine(FAST.path, FAST.card, dtype=np.dtype(np.uint16)).precision == "f32"
     only = replace(FAST.card, precisions=("f32",))
     assert pick_engine(FAST.path, only).precision == "f32"
 
@@ -83,12 +83,14 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch: Patch, tmp_path: Path) -
     with_gpus(monkeypatch)
     found = pick_engine(FAST.path, FAST.card)
     assert (found.name, found.device, found.precision) == ("TorchEngine", "cuda:0", "bf16")
-    assert pick_engine(FAST.path, FAST.card, deep=True).precision == "f32"
+    assert pick_engine(FAST.path, FAST.card, dtype=np.dtype(np.uint16)).precision == "f32"
     assert pick_engine(FAST.path, FAST.card, device="cuda:1").device == "cuda:1"
     assert pick_engine(FAST.path, FAST.card, device="cuda").device == "cuda:0"
     assert pick_engine(FAST.path, FAST.card, device="cpu").name == "openvino"
     assert pick_engine(FAST.path, FAST.card, engine="openvino").name == "openvino"
-    assert find_place(FAST.path, FAST.card) == Place("torch", "cuda:0", ("bf16", "f16", "f32"))
+    assert find_placement(FAST.path, FAST.card) == Placement(
+        "torch", "cuda:0", ("bf16", "f16", "f32")
+    )
     refused(EngineError, "cuda:7", "cuda:0, cuda:1, cpu", engine="torch", device="cuda:7")
     alone = tmp_path / "fast.onnx"  # without its parameters beside it, torch cannot build it
     alone.write_bytes(FAST.path.read_bytes())
@@ -191,7 +193,7 @@ def test_int8_is_what_the_card_says() -> None:
     card = replace(FAST.card, precisions=("int8",))
     assert pick_engine(FAST.path, card).precision == "int8"
     assert pick_engine(FAST.path, card, engine="onnxruntime").precision == "int8"
-    assert pick_engine(FAST.path, card, deep=True).precision == "int8"
+    assert pick_engine(FAST.path, card, dtype=np.dtype(np.uint16)).precision == "int8"
     refused(OptionError, "int8 and torch", card=card, engine="torch", precision="int8")
     refused(
         OptionError, "fast is stored in int8", "got --precision f32", card=card, precision="f32"

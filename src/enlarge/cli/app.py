@@ -77,7 +77,7 @@ def app(
     import os
     from importlib.util import find_spec
 
-    from enlarge.engines.pick import find_place
+    from enlarge.engines.pick import find_placement
     from enlarge.memory import parse_size
     from enlarge.weights.catalog import DEFAULT, find_weights
 
@@ -90,7 +90,7 @@ def app(
     if memory is not None:
         parse_size(memory)
     weights = find_weights(model or DEFAULT)
-    find_place(weights.path, weights.card, engine=engine, device=device)
+    find_placement(weights.path, weights.card, engine=engine, device=device)
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 

@@ -15,7 +15,7 @@ _Engine = Literal[EngineWish, "all"]
 _Precision = Literal["f32", "bf16", "f16", "int8"]
 
 if TYPE_CHECKING:
-    from enlarge.engines import Place
+    from enlarge.engines import Placement
     from enlarge.metrics.speed import Machine, Speed
     from enlarge.weights.files import Weights
 
@@ -127,16 +127,16 @@ def benchmark(
 
 def _places(
     chosen: Sequence[Weights], wishes: Sequence[str], device: str, notes: list[str]
-) -> Iterator[tuple[Weights, Place]]:
+) -> Iterator[tuple[Weights, Placement]]:
     """Where each model is measured. Engines of `all` that cannot run here are noted instead."""
-    from enlarge.engines import find_place
+    from enlarge.engines import find_placement
 
     names = [name for name in get_args(EngineWish) if name != "auto"] if "all" in wishes else wishes
     for weights in chosen:
         seen: set[tuple[str, str]] = set()
         for name in names:
             try:
-                place = find_place(weights.path, weights.card, engine=name, device=device)
+                place = find_placement(weights.path, weights.card, engine=name, device=device)
             except (EngineError, OptionError) as error:
                 if "all" not in wishes:
                     raise

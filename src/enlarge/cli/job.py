@@ -28,7 +28,7 @@ from enlarge.cli.progress import bar, counting
 from enlarge.cli.request import Request, checked_format, ledger_folder
 from enlarge.cli.summary import Summary, source_name
 from enlarge.digests import stream_digest
-from enlarge.engines import find_place
+from enlarge.engines import find_placement
 from enlarge.errors import (
     EngineError,
     EngineMemoryError,
@@ -67,7 +67,7 @@ def enlarge_all(request: Request) -> int:
         request = replace(request, options=options)
     kind = checked_format(request)
     weights = _weights(request)
-    find_place(
+    find_placement(
         weights.path, weights.card, engine=request.settings.engine, device=request.settings.device
     )
     upscaler = Upscaler(

@@ -1,4 +1,4 @@
-"""The geometric self-ensemble: a tile through the network in all its flips and rotations."""
+"""The geometric self-ensemble: the mean over a tile's flips and rotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from enlarge.engines.protocol import Engine, TileSpec
 
 TURNS = [(turns, flip) for turns in range(4) for flip in (1, -1)]
-"""Quarter turns, and then whether mirrored (-1); the first is the tile as it is."""
+"""Quarter turns, and whether mirrored (-1); the first is the tile itself."""
 
 
 class EnsembleSession:

@@ -1,10 +1,10 @@
-"""ONNX Runtime: the engine for whatever has an execution provider (CUDA, DirectML, CoreML, …).
+"""ONNX Runtime: the engine for every device with an execution provider (CUDA, DirectML, CoreML, …).
 
-The conversion from pixels to floats and back (scaling, clamp, rounding, layout) is put into the
-network's own graph, whose sides are fixed to those of a tile, so a tile goes in and comes out as
-it lies in the picture, and only pixels travel to a GPU and back.
+The network's graph is fixed to the shape of a tile. The conversion from pixels to floats and back
+(scaling, clamp, rounding, layout) becomes part of the graph, so tiles are passed in the layout of
+the picture, and only pixels are copied to a GPU and back.
 
-f16 converts the whole network but not those conversions; f32 on CUDA is IEEE's, without TF32.
+f16 converts the whole network except those conversions. f32 on CUDA is IEEE, without TF32.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from enlarge.engines.kept import Kept
+from enlarge.engines.lru import LRUCache
 from enlarge.engines.protocol import LEVELS, TileSpec, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 _TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 _OLDEST, _OPSET, _IR = 13, 18, 9
 _SILENCING = threading.Lock()
-"""What is warned of is the process's: of two that silence it, the second would keep the silence."""
-_SILENT = 4  # only what is fatal is logged: the rest is raised, or falls back on purpose
+"""Warning filters are global: two threads that change them at once would not restore them."""
+_SILENT = 4  # log fatal errors only: others are raised, or fall back on purpose
 _ON_CPU, _ON_GPU = 2.5, 0.3
-"""Memory factors: measured 1.4 (EDSR) to 2.3 (SwinIR) on a CPU; on a GPU, pixels on their way."""
+"""Memory factors: 1.4 (EDSR) to 2.3 (SwinIR) were measured on a CPU; a GPU needs host memory for
+pixels only.
+"""
 _PREFIX = "enlarge."
 _END = "ExecutionProvider"
-_WORDS = {"directml": "dml", "coreml": "mps"}
-"""Other words for devices, on the command line or in the names of providers."""
+_DEVICE_NAMES = {"directml": "dml", "coreml": "mps"}
+"""Devices that are not called after their provider."""
 _BEST = ("cuda", "rocm", "migraphx", "dml", "mps")
-"""What `auto` may take, best first. TensorRT is not among them: it spends minutes on a network."""
+"""The devices that `auto` may choose, best first. TensorRT is left out: it compiles for minutes."""
 _ERRORS: tuple[type[Exception], ...] = (
     *(v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception)),
     *(RuntimeError, ValueError, TypeError, OSError, MemoryError),
@@ -47,35 +49,34 @@ _ERRORS: tuple[type[Exception], ...] = (
 
 
 def devices() -> list[str]:
-    """What ONNX Runtime can compute on here, what `auto` takes first.
+    """The devices that ONNX Runtime can compute on here, those that `auto` may choose first.
 
-    Providers are called by their own names (cuda, tensorrt, dml, …; CoreML is mps, after the
-    device); `cuda` stands for `cuda:0`, and cuda:1 may be given too. Those that `auto` may take
-    are known to start.
+    They are called after their providers (cuda, tensorrt, dml, …), but CoreML's is mps. `cuda` is
+    `cuda:0`; other numbers are accepted too. Those that `auto` may choose have been started once.
     """
     found = _providers()
-    best = [word for word in _BEST if word in found and _starts(found[word])]
-    return [*best, "cpu", *(word for word in found if word not in (*_BEST, "cpu"))]
+    best = [device for device in _BEST if device in found and _starts(found[device])]
+    return [*best, "cpu", *(device for device in found if device not in (*_BEST, "cpu"))]
 
 
 def precisions(device: str) -> tuple[str, ...]:
     """The precisions that a device computes in, the best choice first."""
-    word = device.partition(":")[0]
-    if word == "cpu":
+    kind = device.partition(":")[0]
+    if kind == "cpu":
         return ("f32",)
-    return ("f16", "f32") if word in ("cuda", "tensorrt") else ("f32", "f16")
+    return ("f16", "f32") if kind in ("cuda", "tensorrt") else ("f32", "f16")
 
 
 @cache
 def _providers() -> dict[str, str]:
-    """Word → provider."""
-    words = {name: name.removesuffix(_END).lower() for name in ort.get_available_providers()}
-    return {_WORDS.get(w, w): name for name, w in words.items() if w != "azure"}  # a remote one
+    """Providers by device."""
+    kinds = {name: name.removesuffix(_END).lower() for name in ort.get_available_providers()}
+    return {_DEVICE_NAMES.get(k, k): name for name, k in kinds.items() if k != "azure"}  # remote
 
 
 @cache
 def _starts(provider: str) -> bool:
-    """Whether a provider finds its device and its libraries: a build lists those that it knows."""
+    """Whether a provider, which a build lists in any case, finds its device and libraries."""
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     same = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "try", [value], [same])
@@ -92,23 +93,24 @@ def _starts(provider: str) -> bool:
 def _start(
     content: bytes, provider: str, options: dict[str, str], threads: int
 ) -> ort.InferenceSession:
-    """A session on that provider, what it cannot compute on the CPU. Raises `EngineError` where it
-    would compute on the CPU alone, and what ONNX Runtime raises.
+    """A session on that provider; operators that it lacks run on the CPU.
+
+    Raises `EngineError` if everything would run on the CPU, and what ONNX Runtime raises.
     """
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
-    settings.enable_mem_pattern = False  # it doubles the memory of some networks, and saves no time
+    settings.enable_mem_pattern = False  # doubles the memory of some networks, saves no time
     settings.log_severity_level = _SILENT
     providers = {provider: options, f"CPU{_END}": {}}
     with _SILENCING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of providers that are not there: said below
+        warnings.simplefilter("ignore")  # a missing provider is reported below
         session = ort.InferenceSession(
             content, settings, providers=list(providers.items()), enable_fallback=0
         )
     if provider not in session.get_providers():
         raise EngineError(
-            f"ONNX Runtime could not start {provider}: its device or its libraries are missing, or "
-            "too old (see onnxruntime.ai/docs/execution-providers); --device cpu works without"
+            f"ONNX Runtime could not start {provider}: its device or its libraries are missing or "
+            "too old (see onnxruntime.ai/docs/execution-providers); use --device cpu instead"
         )
     return session
 
@@ -116,7 +118,7 @@ def _start(
 class OnnxRuntimeEngine:
     """A model file in ONNX Runtime. Raises `EngineError` if the file cannot be read.
 
-    `precision` int8 is for files that hold 8-bit weights; what is left in them runs in f32.
+    `precision` int8 is for files with 8-bit convolutions; their other operators run in f32.
     """
 
     name = "onnxruntime"
@@ -125,17 +127,17 @@ class OnnxRuntimeEngine:
         self.device, self.precision = device, precision
         self.memory_factor = _ON_CPU if device == "cpu" else _ON_GPU
         self._path, self._threads = model, threads
-        self._kept: Kept[ort.InferenceSession] = Kept()
+        self._cache: LRUCache[ort.InferenceSession] = LRUCache()
         self._overflowed = False
         self._read()
 
     def session(self, spec: TileSpec) -> OnnxRuntimeSession:
-        """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
+        """See `Engine.session`. On a GPU a black tile is computed first, as a trial."""
         return OnnxRuntimeSession(self, spec)
 
     def forget(self) -> bool:
         """See `Engine.forget`."""
-        return self._kept.clear()
+        return self._cache.clear()
 
     def compiled(self, spec: TileSpec, precision: str) -> ort.InferenceSession:
         """The network compiled for such tiles in that precision."""
@@ -143,11 +145,11 @@ class OnnxRuntimeEngine:
             self._overflowed = True
             warn_of_overflow(self.precision)
         try:
-            return self._kept.get((spec, precision), lambda: self._compile(spec, precision))
+            return self._cache.get((spec, precision), lambda: self._compile(spec, precision))
         except EngineMemoryError:
-            if not self._kept.clear():  # cached networks hold the GPU's memory too
+            if not self._cache.clear():  # cached networks hold the GPU's memory too
                 raise
-        return self._kept.get((spec, precision), lambda: self._compile(spec, precision))
+        return self._cache.get((spec, precision), lambda: self._compile(spec, precision))
 
     def _compile(self, spec: TileSpec, precision: str) -> ort.InferenceSession:
         model = self._read()
@@ -164,14 +166,14 @@ class OnnxRuntimeEngine:
         return session
 
     def _options(self) -> dict[str, str]:
-        """What the provider is told."""
-        word, _, number = self.device.partition(":")
+        """The provider's options."""
+        kind, _, number = self.device.partition(":")
         options = {"device_id": number} if number else {}
-        if word == "cuda":
-            # Memory grows by what a tile needs, and no minutes are spent on trying algorithms.
+        if kind == "cuda":
+            # Allocate no more than a tile needs, and do not spend minutes on trying algorithms.
             options |= {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
             options |= {"cudnn_conv_algo_search": "HEURISTIC"}
-        if word == "mps":
+        if kind == "mps":
             options |= {"ModelFormat": "MLProgram", "MLComputeUnits": "CPUAndGPU"}
         return options
 
@@ -185,20 +187,20 @@ class OnnxRuntimeEngine:
 
 
 class OnnxRuntimeSession:
-    """See `Session`. Every result is an array of its own."""
+    """See `Session`. Each call returns a new array."""
 
     def __init__(self, engine: OnnxRuntimeEngine, spec: TileSpec) -> None:
         self._engine, self._spec = engine, spec
         self._session = engine.compiled(spec, engine.precision)
-        self._spare: ort.InferenceSession | None = None
+        self._in_f32: ort.InferenceSession | None = None
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """See `Session.__call__`."""
         large, *total = self._run(self._session, tile)
         if total and not np.isfinite(total[0]):
-            if self._spare is None:
-                self._spare = self._engine.compiled(self._spec, "f32")
-            large, *_ = self._run(self._spare, tile)
+            if self._in_f32 is None:
+                self._in_f32 = self._engine.compiled(self._spec, "f32")
+            large, *_ = self._run(self._in_f32, tile)
         result: NDArray[Any] = large[0]
         return result
 
@@ -258,7 +260,7 @@ def _with_pixels(model: onnx.ModelProto, spec: TileSpec, *, checked: bool) -> on
 
 
 class _Steps:
-    """Nodes in a row, and the constants that they read."""
+    """Builds a chain of nodes, and the constants that they read."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -266,13 +268,13 @@ class _Steps:
         self._count = 0
 
     def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """A node with one output, whose name is returned."""
+        """Add a node with one output. Returns the name of the output."""
         name = name or self._name()
         self.nodes.append(helper.make_node(kind, inputs, [name], self._name(), **attributes))
         return name
 
     def constant(self, value: Any) -> str:
-        """A tensor that nodes can read, by its name."""
+        """Add a tensor for nodes to read. Returns its name."""
         name = self._name()
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
@@ -283,17 +285,17 @@ class _Steps:
 
 
 def _in_f16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The network with weights and activations in f16, its input and output as they were."""
+    """The network with weights and activations in f16; its input and output keep their type."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with _SILENCING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells of every weight that f16 cannot hold exactly
+        warnings.simplefilter("ignore")  # one for every weight that f16 rounds
         converted: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
     return converted
 
 
 def _wrapped(error: Exception, verb: str) -> EngineError:
-    """An error of ONNX Runtime as one of ours."""
+    """An error of ONNX Runtime as an `EngineError`."""
     text = str(error)
     if isinstance(error, MemoryError) or any(
         words in text

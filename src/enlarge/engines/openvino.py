@@ -1,16 +1,16 @@
 """OpenVINO: the engine on a CPU.
 
-The network's symbolic ONNX is reshaped to one tile shape, and the conversion from pixels to floats
-and back (scaling, clamp, rounding, layout) is compiled into the same graph, so a tile goes in and
-comes out as it lies in the picture, without a copy in numpy. Compiled graphs are cached on disk.
+The network's symbolic ONNX graph is reshaped to one tile shape. The conversion from pixels to
+floats and back (scaling, clamp, rounding, layout) is compiled into the same graph, so tiles are
+passed in the layout of the picture, without a copy in numpy. Compiled graphs are cached on disk.
 
-In bf16 OpenVINO keeps everything behind the last convolution, and the network's skip that is
-added there, in f32.
+In bf16 OpenVINO keeps everything after the last convolution, and the network's skip connection that
+is added there, in f32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,36 +21,36 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 
 from enlarge.cache import cache_folder, trim_cache
-from enlarge.engines.kept import Kept
+from enlarge.engines.lru import LRUCache
 from enlarge.engines.protocol import LEVELS, TileSpec, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
 CACHE_LIMIT = 512 * 1024 * 1024
 _TYPES = {"uint8": ov.Type.u8, "uint16": ov.Type.u16, "float32": ov.Type.f32}
 
-# OpenVINO's binding fills its table of dtypes at the first tile: it takes a guard, lets go of the
-# GIL to look numpy up, and wants it back. A second thread's first tile then waits for the guard
-# with the GIL in hand, and both wait for ever (2026.4). So the table is filled here: an import is
-# one thread's alone.
+# OpenVINO's binding fills its table of dtypes at the first tile: it takes a guard, releases the GIL
+# to import numpy, and acquires it again. A second thread's first tile meanwhile holds the GIL and
+# waits for the guard: a deadlock (2026.4). Filling the table at import, which only one thread
+# executes, avoids it.
 ov.Type.u8.to_dtype()
 
 
 @cache
 def core() -> ov.Core:
-    """OpenVINO, for everything that runs in this process."""
+    """The one OpenVINO instance of this process."""
     return ov.Core()
 
 
 @cache
 def has_bf16() -> bool:
-    """Whether this processor computes in bf16."""
+    """Whether this processor has bf16 arithmetic."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine:
     """A model file in OpenVINO on the CPU. Raises `EngineError` if the file cannot be read.
 
-    `precision` int8 is for files that hold 8-bit weights; what is left in them runs in f32.
+    `precision` int8 is for files with 8-bit convolutions; their other operators run in f32.
     """
 
     name, device, memory_factor = "openvino", "cpu", 1.0
@@ -58,7 +58,7 @@ class OpenVinoEngine:
     def __init__(self, model: Path, precision: str, threads: int) -> None:
         self.precision = precision
         self._path, self._threads = model, threads
-        self._kept: Kept[ov.CompiledModel] = Kept()
+        self._cache: LRUCache[ov.CompiledModel] = LRUCache()
         self._overflowed = False
         self._read()
 
@@ -69,7 +69,7 @@ class OpenVinoEngine:
             if precision != self.precision and not self._overflowed:
                 self._overflowed = True
                 warn_of_overflow(self.precision)
-            compiled = self._kept.get((spec, precision), lambda: self._compiled(spec, precision))
+            compiled = self._cache.get((spec, precision), lambda: self._compiled(spec, precision))
             try:
                 return compiled.create_infer_request()
             except RuntimeError as error:
@@ -79,10 +79,10 @@ class OpenVinoEngine:
 
     def forget(self) -> bool:
         """See `Engine.forget`."""
-        return self._kept.clear()
+        return self._cache.clear()
 
     def _compiled(self, spec: TileSpec, precision: str) -> ov.CompiledModel:
-        # NaN and infinity come from low precision; f32 runs are spared the check.
+        # Only low precision overflows, so f32 needs no check for NaN and infinity.
         checked = precision in ("bf16", "f16")
         try:
             graph = self._graph(spec, checked=checked)
@@ -110,7 +110,7 @@ class OpenVinoEngine:
         if spec.channels == 1:
             x = op.concat([x, x, x], 1)
         (old,) = network.get_parameters()
-        if old.get_element_type() != ov.Type.f32:  # other people's files may take f16
+        if old.get_element_type() != ov.Type.f32:  # files of other projects may take f16
             x = op.convert(x, old.get_element_type())
         old.output(0).replace(x.output(0))
         y = network.get_results()[0].input_value(0)
@@ -143,7 +143,7 @@ class OpenVinoEngine:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
-            pass  # a read-only home costs a compilation each time, nothing else
+            pass  # without a cache the network is compiled each time, nothing worse
         else:
             properties["CACHE_DIR"] = str(folder)
         try:
@@ -155,22 +155,22 @@ class OpenVinoEngine:
 
 
 class OpenVinoSession:
-    """See `Session`. `request_in` makes a request of the network in a precision."""
+    """See `Session`. `request_in` makes an inference request for a precision."""
 
     def __init__(self, request_in: Callable[[str], ov.InferRequest], precision: str) -> None:
         self._request_in = request_in
         self._request = request_in(precision)
         self._checked = len(self._request.model_outputs) > 1
-        self._spare: ov.InferRequest | None = None
+        self._in_f32: ov.InferRequest | None = None
 
     def __call__(self, tile: NDArray[Any]) -> NDArray[Any]:
         """See `Session.__call__`."""
         request = self._request
         self._infer(request, tile)
         if self._checked and not np.isfinite(request.get_output_tensor(1).data):
-            if self._spare is None:
-                self._spare = self._request_in("f32")
-            request = self._spare
+            if self._in_f32 is None:
+                self._in_f32 = self._request_in("f32")
+            request = self._in_f32
             self._infer(request, tile)
         result: NDArray[Any] = request.get_output_tensor(0).data
         return result
@@ -183,9 +183,9 @@ class OpenVinoSession:
 
 
 def _name_alike(graph: ov.Model) -> None:
-    """Give equal graphs equal names, which are a part of the cache's key.
+    """Give nodes names that depend on the graph alone, since names are part of the cache's key.
 
-    OpenVINO numbers nodes through the life of a process, and notes what was fused into them.
+    OpenVINO numbers nodes across the whole process, and records which nodes were fused.
     """
     for number, node in enumerate(graph.get_ordered_ops()):
         node.set_friendly_name(f"n{number}")
@@ -204,11 +204,9 @@ def _wrapped(error: RuntimeError, verb: str) -> EngineError:
 
 
 def _first(error: Exception) -> str:
-    """The first telling line of an OpenVINO message."""
-    return next(_telling(str(error)), "no reason given")
-
-
-def _telling(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        if line.strip() and not line.startswith(("Exception from", "Check ")):
-            yield line.strip()
+    """The first line of an OpenVINO message that is not about its source code."""
+    lines = (line.strip() for line in str(error).splitlines())
+    boilerplate = ("Exception from", "Check ")
+    return next(
+        (line for line in lines if line and not line.startswith(boilerplate)), "no reason given"
+    )

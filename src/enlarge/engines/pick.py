@@ -1,7 +1,7 @@
-"""The one function that picks an engine, a device and a precision for a model on this machine.
+"""The choice of an engine, a device and a precision for a model on this machine.
 
-A picture on a CPU pays nothing for the GPUs that others have: whether there is one is told from
-files (drivers, and libraries of torch and ONNX Runtime), and only then is either imported.
+torch and ONNX Runtime, which are slow to import, are imported only if files (drivers, and the
+libraries of both) show that there is a GPU that they can use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
 
 from enlarge.card import Card
 from enlarge.engines.protocol import Engine, EngineName, Precision
@@ -31,10 +33,11 @@ _LIBRARIES = {
     "torch": ("lib/*torch_cuda*", "lib/*torch_hip*"),
     "onnxruntime": ("capi/*providers_cuda*", "capi/*providers_migraphx*", "capi/DirectML*"),
 }
-"""Files that builds for GPUs have and those for CPUs have not."""
+"""Files that only builds for GPUs contain."""
+_UINT8 = np.dtype(np.uint8)
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """An engine on one of its devices, and the precisions in which a model can run there, the best
     choice first.
     """
@@ -52,24 +55,27 @@ def pick_engine(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
-    deep: bool = False,
+    dtype: np.dtype[Any] = _UINT8,
 ) -> Engine:
-    """The engine for this model (an ONNX file, for torch its .safetensors beside it) here.
+    """The engine for a model, an ONNX file (torch uses the .safetensors file beside it).
 
-    `engine` auto: OpenVINO on a CPU; where `device` is a GPU, or auto finds one that torch or ONNX
-    Runtime is installed for, torch if it has the model's network, else ONNX Runtime. `device`:
-    auto, cpu, cuda, cuda:1, mps, and what else ONNX Runtime has (tensorrt, dml, …).
+    `engine` auto is OpenVINO on a CPU. If `device` is a GPU, or auto finds one that torch or ONNX
+    Runtime is installed for, it is torch if that can build the model's network, otherwise ONNX
+    Runtime. `device` is auto, cpu, cuda, cuda:1, mps, or another device of ONNX Runtime (tensorrt,
+    dml, …).
 
-    `precision` auto: the fastest in which the device computes and the model's scores hold by its
-    card (f16, which is finer than bf16, also where they hold in that); always f32 for `deep`
-    pictures (16 bits or float), since bf16 has 8 significant bits; and int8 for files in int8.
-    `threads` of the CPU, 0: all cores. Raises `OptionError` for an impossible wish, `EngineError`
-    for one that this machine cannot fulfil.
+    `precision` auto is the fastest one that the device has and in which the model's scores hold,
+    according to its card (f16 is finer than bf16, so it may also stand for that). It is always f32
+    for pictures of a `dtype` other than uint8, since bf16 has 8 significant bits, and always int8
+    for files in int8. `threads`: of the CPU, 0 for all cores.
+
+    Raises `OptionError` for an impossible combination, `EngineError` for one that this machine does
+    not support.
     """
-    _check_words(engine, device, precision, threads)
-    place = find_place(model, card, engine=engine, device=device)
-    precision = _precision(place, card, precision, deep)
-    name, device, _ = place
+    _check_options(engine, device, precision, threads)
+    placement = find_placement(model, card, engine=engine, device=device)
+    precision = _choose_precision(placement, card, precision, dtype)
+    name, device, _ = placement
     if name == "torch":
         from enlarge.engines.torch import TorchEngine
 
@@ -83,16 +89,18 @@ def pick_engine(
     return OpenVinoEngine(model, precision, threads)
 
 
-def find_place(model: Path, card: Card, *, engine: str = "auto", device: str = "auto") -> Place:
+def find_placement(
+    model: Path, card: Card, *, engine: str = "auto", device: str = "auto"
+) -> Placement:
     """Where `pick_engine` would run the model. Raises `OptionError` or `EngineError`."""
-    _check_words(engine, device, "auto", 0)
-    place = _place(model, card, engine, device)
-    if "int8" in card.precisions and place.engine != "torch":  # it is in the file, or it is not
-        place = place._replace(precisions=("int8",))
-    return place
+    _check_options(engine, device, "auto", 0)
+    placement = _place(model, card, engine, device)
+    if "int8" in card.precisions and placement.engine != "torch":  # int8 is a property of the file
+        placement = placement._replace(precisions=("int8",))
+    return placement
 
 
-def _check_words(engine: str, device: str, precision: str, threads: int) -> None:
+def _check_options(engine: str, device: str, precision: str, threads: int) -> None:
     if engine not in _ENGINES:
         raise OptionError(f"unknown engine {engine!r}; there are: {', '.join(_ENGINES)}")
     if not re.fullmatch(r"[a-z]+(:\d+)?", device) or re.match("(auto|cpu|mps):", device):
@@ -104,26 +112,26 @@ def _check_words(engine: str, device: str, precision: str, threads: int) -> None
     if engine == "openvino" and device not in ("auto", "cpu"):
         raise OptionError(
             f"--engine openvino computes on the CPU, so --device {device} contradicts it; "
-            "take --engine torch or onnxruntime, or leave out one of them"
+            "use --engine torch or onnxruntime, or leave out one of them"
         )
 
 
-def _place(model: Path, card: Card, engine: str, device: str) -> Place:
+def _place(model: Path, card: Card, engine: str, device: str) -> Placement:
     if engine != "auto":
-        place = _on(engine, device)
+        placement = _on(engine, device)
         if engine == "torch":
             _check_network(model, card)
-        return place
+        return placement
     if device == "cpu":
         return _on("openvino", device)
     if device == "auto":
         for name in _GPU_ENGINES if _has_gpu() else ():
             if _has_gpu_build(name):
                 try:
-                    place = _on_gpu(name, model, card, device)
+                    placement = _on_gpu(name, model, card, device)
                 except EngineError:
-                    continue  # what was installed for a GPU does not find one
-                return place
+                    continue  # a build for GPUs that does not find one
+                return placement
         return _on("openvino", "cpu")
     refusals = []
     for name in _GPU_ENGINES:
@@ -136,21 +144,21 @@ def _place(model: Path, card: Card, engine: str, device: str) -> Place:
     )
 
 
-def _on_gpu(engine: str, model: Path, card: Card, device: str) -> Place:
-    """The engine on that GPU, or on any where `device` is auto. Raises `EngineError`."""
-    place = _on(engine, device)
-    if place.device == "cpu":
+def _on_gpu(engine: str, model: Path, card: Card, device: str) -> Placement:
+    """The engine on that GPU, or on any GPU if `device` is auto. Raises `EngineError`."""
+    placement = _on(engine, device)
+    if placement.device == "cpu":
         raise EngineError(f"{_TITLES[engine]} finds no GPU")
     if engine == "torch":
         if "int8" in card.precisions:
             raise EngineError(f"torch does not compute in int8, as {model.name} does")
         _check_network(model, card)
-    return place
+    return placement
 
 
 def _check_network(model: Path, card: Card) -> None:
-    """Raise `EngineError` where what lies beside a model for torch is not its network, and
-    `OptionError` for a model in int8.
+    """Raise `EngineError` if there is no file with the model's network beside it, and `OptionError`
+    if the model is in int8.
     """
     from enlarge.engines.torch import has_network, parameters_of
 
@@ -172,28 +180,28 @@ def _check_network(model: Path, card: Card) -> None:
         )
 
 
-def _on(engine: str, device: str) -> Place:
-    """The engine on that device, or on its best where `device` is auto. Raises `EngineError`."""
-    there = _devices(engine)
+def _on(engine: str, device: str) -> Placement:
+    """The engine on that device, or on its best if `device` is auto. Raises `EngineError`."""
+    available = _devices(engine)
     if device == "auto":
-        device = there[0]
+        device = available[0]
     kind, _, number = device.partition(":")
-    # torch counts its GPUs; ONNX Runtime knows kinds only, and finds out when it starts.
-    matching = [d for d in there if d == device or (d.partition(":")[0] == kind and not number)]
-    if not matching and not (engine == "onnxruntime" and kind in there):
+    # torch numbers its GPUs; ONNX Runtime only knows kinds, and checks the number when it starts.
+    matching = [d for d in available if d == device or (d.partition(":")[0] == kind and not number)]
+    if not matching and not (engine == "onnxruntime" and kind in available):
         raise EngineError(
-            f"{_TITLES[engine]} has no device {device} here; it has: {', '.join(there)}"
+            f"{_TITLES[engine]} has no device {device} here; it has: {', '.join(available)}"
         )
     device = matching[0] if matching else device
     if engine == "torch" and device != "cpu":
         from enlarge.engines.torch import check_device
 
         check_device(device)
-    return Place(engine, device, _precisions_on(engine, device))
+    return Placement(engine, device, _precisions_on(engine, device))
 
 
 def _devices(engine: str) -> list[str]:
-    """What the engine can compute on here, the best first. Raises `EngineError`."""
+    """The devices that the engine can compute on here, the best first. Raises `EngineError`."""
     try:
         if engine == "torch":
             from enlarge.engines.torch import devices
@@ -203,8 +211,8 @@ def _devices(engine: str) -> list[str]:
             from enlarge.engines.onnxruntime import devices
 
             return devices()
-        import enlarge.engines.openvino  # noqa: F401 - whether it can be imported
-    except (ImportError, OSError) as error:  # OSError: a library of it is missing
+        import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
+    except (ImportError, OSError) as error:  # OSError: a missing shared library
         raise EngineError(
             f"{_TITLES[engine]} cannot be imported ({error}); install it: {_INSTALL[engine]}"
         ) from error
@@ -225,48 +233,49 @@ def _precisions_on(engine: str, device: str) -> tuple[str, ...]:
     return ("bf16", "f32") if has_bf16() else ("f32",)
 
 
-def _precision(place: Place, card: Card, wish: str, deep: bool) -> str:
-    engine, device, computed = place
-    if wish == "auto":
+def _choose_precision(
+    placement: Placement, card: Card, requested: str, dtype: np.dtype[Any]
+) -> str:
+    engine, device, available = placement
+    if requested == "auto":
+        if dtype != np.uint8 and "f32" in available:
+            return "f32"
         held = {*card.precisions, "f32"} | ({"f16"} if "bf16" in card.precisions else set())
-        return "f32" if deep and "f32" in computed else next(p for p in computed if p in held)
-    if wish == "int8" and "int8" not in computed:
+        return next(precision for precision in available if precision in held)
+    if requested == "int8" and "int8" not in available:
         raise OptionError(
             f"{card.name} is not stored in int8 (its card lists {', '.join(card.precisions)}); "
-            "take a model that is, or another --precision"
+            "use a model that is, or another --precision"
         )
-    if wish not in computed and computed == ("int8",):
+    if requested not in available and available == ("int8",):
         raise OptionError(
-            f"{card.name} is stored in int8 and computed so, got --precision {wish}; take the "
-            "model that it was exported from"
+            f"{card.name} is stored in int8 and computed in int8, got --precision {requested}; use "
+            "the model that it was exported from"
         )
-    if wish not in computed:
+    if requested not in available:
+        where = "this CPU" if device == "cpu" else device
         raise OptionError(
-            f"{_TITLES[engine]} does not compute in {wish} on {_spoken(device)}; "
-            f"it does in: {', '.join(computed)}"
+            f"{_TITLES[engine]} does not compute in {requested} on {where}; "
+            f"it does in: {', '.join(available)}"
         )
-    return wish
-
-
-def _spoken(device: str) -> str:
-    return "this CPU" if device == "cpu" else device
+    return requested
 
 
 def _has_gpu() -> bool:
-    """Whether a GPU's driver seems to be there."""
+    """Whether a GPU's driver seems to be installed."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if sys.platform == "win32":
-        return True  # DirectML runs on any; for NVIDIA's, torch will tell
+        return True  # DirectML runs on any GPU; torch checks for NVIDIA's
     return any(path for pattern in _DRIVERS for path in Path("/").glob(pattern.removeprefix("/")))
 
 
 def _has_gpu_build(engine: str) -> bool:
-    """Whether the engine is installed, in a build for GPUs. Nothing is imported."""
+    """Whether the engine is installed, in a build for GPUs, without importing it."""
     spec = find_spec(engine)
     if spec is None or not spec.submodule_search_locations:
         return False
-    if sys.platform == "darwin":  # one build for all; CoreML's provider only when it is asked for
+    if sys.platform == "darwin":  # one build for all Macs; CoreML's provider on request only
         return engine == "torch"
     folder = Path(spec.submodule_search_locations[0])
     return any(path for pattern in _LIBRARIES[engine] for path in folder.glob(pattern))

@@ -1,4 +1,4 @@
-"""The protocol that every engine keeps."""
+"""The interface of all engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
-"""The kinds of pixels that sessions take and give, and what stands for 1 in each."""
+"""The dtypes of pixels, and the value that stands for 1.0 in each."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Engine(Protocol):
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message that says something."""
+    """The first line of an error's message that is not empty."""
     return next(
         (line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"
     )
 
 
 def warn_of_overflow(precision: str) -> None:
-    """Say that a tile had to be repeated."""
+    """Warn that a tile had to be computed again."""
     warnings.warn(
         f"a tile overflowed in {precision} and was repeated in f32; "
         "--precision f32 avoids the detour",

@@ -1,11 +1,11 @@
-"""torch: the engine on NVIDIA's and Apple's GPUs, for networks whose parameters lie beside them.
+"""torch: the engine on NVIDIA's and Apple's GPUs, for models with a `.safetensors` beside them.
 
-The network is built from its card and the `.safetensors` file beside the model. A tile travels to
-the device as it lies in the picture and comes back as pixels: scaling, clamp, rounding and layout
-are computed there, in f32. (h, w, 3) seen as (1, 3, h, w) is channels-last already.
+The network is built from the card and parameters in that file. Tiles are copied to the device and
+back as pixels: scaling, clamp, rounding and layout are computed there, in f32. (h, w, 3) viewed as
+(1, 3, h, w) is already channels-last.
 
-bf16 and f16 are autocast: convolutions and matrix products run in them, and what is added to the
-f32 picture behind them is f32. f32 is IEEE's, without TF32.
+bf16 and f16 use autocast: convolutions and matrix products run in them, and their sum with the f32
+picture is f32. f32 is IEEE, without TF32.
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ from enlarge.networks import build
 _TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 _SIGNED, _HIGHEST = 32767, 65535
 _ON_CPU, _ON_GPU = 1.6, 0.3
-"""Memory factors: measured 0.7 (SwinIR) to 1.3 (fast) on a CPU; on a GPU, pixels on their way."""
-_TURN = threading.Lock()
-"""One tile at a time: it has the whole device, and torch's settings are those of the process."""
+"""Memory factors: 0.7 (SwinIR) to 1.3 (fast) were measured on a CPU; a GPU needs host memory for
+pixels only.
+"""
+_LOCK = threading.Lock()
+"""One tile at a time: it uses the whole device, and torch's settings are global."""
 
 
 def devices() -> list[str]:
-    """What torch can compute on here, the fastest first."""
+    """The devices that torch can compute on here, the fastest first."""
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return [*(cuda if torch.cuda.is_available() else []), *mps, "cpu"]
 
 
 def check_device(device: str) -> None:
-    """Raise `EngineError` where torch does not compute on a device that it counts: it was not built
-    for that one, or somebody else has it.
+    """Raise `EngineError` if torch lists a device but cannot compute on it: it was not built for
+    that device, or another process uses it exclusively.
     """
     try:
         (torch.zeros(1, device=device) + 1).item()
@@ -67,23 +69,23 @@ def cpu_has_bf16() -> bool:
 
 
 def precisions(device: str) -> tuple[str, ...]:
-    """The precisions that a device computes in itself, the best choice first."""
+    """The precisions that a device has hardware for, the best choice first."""
     if device == "cpu":
         return ("bf16", "f32") if cpu_has_bf16() else ("f32",)
     if device == "mps":
-        return ("f32", "f16")  # f16 only when asked for: nobody measured here what it gives
+        return ("f32", "f16")  # f16 on request only: it has not been measured here
     with torch.cuda.device(device):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     return ("bf16", "f16", "f32") if native else ("f16", "f32")
 
 
 def parameters_of(model: Path) -> Path:
-    """The file that holds a model's network for torch: the model itself, or the one beside it."""
+    """The file with a model's parameters: the model itself, or the one beside it."""
     return model.with_suffix(".safetensors")
 
 
 def has_network(model: Path, card: Card) -> bool:
-    """Whether what lies beside a model is its network, as far as the cards tell."""
+    """Whether the file beside a model contains its network, according to the cards."""
     beside = parameters_of(model)
     try:
         theirs = read_card(beside) if beside.is_file() else None
@@ -109,7 +111,7 @@ class TorchEngine:
         self._overflowed = False
 
     def session(self, spec: TileSpec) -> TorchSession:
-        """See `Engine.session`. On a GPU the first tile of a shape is a trial, of black pixels."""
+        """See `Engine.session`. On a GPU a black tile is computed first, as a trial."""
         session = TorchSession(self, spec)
         tried = (spec.width, spec.height, spec.target)
         if self.device != "cpu" and tried not in self._tried:
@@ -118,12 +120,12 @@ class TorchEngine:
         return session
 
     def forget(self) -> bool:
-        """See `Engine.forget`: nothing is kept but the network itself."""
+        """See `Engine.forget`: there is no cache beside the network itself."""
         return False
 
     def run(self, tile: NDArray[Any], spec: TileSpec) -> NDArray[Any]:
         """Enlarge one tile; see `Session.__call__`."""
-        with _TURN, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
+        with _LOCK, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
             large = self._enlarged(tile, self.precision)
             if self.precision != "f32" and not large.sum().isfinite().item():
                 if not self._overflowed:
@@ -133,7 +135,7 @@ class TorchEngine:
             return _to_pixels(large, spec)
 
     def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
-        """The network's own output, (1, 3, h·scale, w·scale), float32, not clamped."""
+        """The network's output, (1, 3, h·scale, w·scale), float32, not clamped."""
         image = _to_tensor(tile, self.device)
         half = torch.autocast(
             torch.device(self.device).type, _TYPES[precision], enabled=precision != "f32"
@@ -144,7 +146,7 @@ class TorchEngine:
 
 
 class TorchSession:
-    """See `Session`. Every result is an array of its own."""
+    """See `Session`. Each call returns a new array."""
 
     def __init__(self, engine: TorchEngine, spec: TileSpec) -> None:
         self._engine, self._spec = engine, spec
@@ -155,7 +157,7 @@ class TorchSession:
 
 
 def _load(path: Path, device: str) -> nn.Module:
-    """The network of one of our `.safetensors` files, on the device, in eval mode."""
+    """The network of a `.safetensors` file with a card, on the device, in eval mode."""
     if not path.is_file():
         raise EngineError(
             f"{path}: not there; torch reads the network from the .safetensors file beside the "
@@ -179,10 +181,10 @@ def _load(path: Path, device: str) -> nn.Module:
 def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
     """(h, w, 1 or 3) of uint8, uint16 or float32 → (1, 3, h, w), float32 in [0, 1], on the device.
 
-    torch has few operations on uint16, so its bits travel as int16.
+    torch has few operations on uint16, so the bits are passed as int16.
     """
     kind = tile.dtype.name
-    # torch warns of arrays that it could write to and must not.
+    # torch warns about read-only arrays.
     tile = np.require(tile.view(np.int16) if kind == "uint16" else tile, requirements=("C", "W"))
     image = torch.from_numpy(tile).to(device).permute(2, 0, 1).unsqueeze(0)
     if kind == "uint16":
@@ -215,7 +217,7 @@ def _to_pixels(large: Tensor, spec: TileSpec) -> NDArray[Any]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Compute with that many threads of the CPU (0: as torch does), as long as the block runs."""
+    """Use that many CPU threads inside the block (0: torch's default)."""
     before = torch.get_num_threads()
     if count in (0, before):
         yield
@@ -229,7 +231,7 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _ieee(device: str) -> Iterator[None]:
-    """Products in full f32: cuDNN's habit is TF32, and a user's program may allow more of it."""
+    """Compute products in full f32: cuDNN uses TF32 by default, and a program may allow more."""
     if not device.startswith("cuda"):
         yield
         return
@@ -246,13 +248,13 @@ def _ieee(device: str) -> Iterator[None]:
 
 @contextmanager
 def _wrapping(device: str) -> Iterator[None]:
-    """Errors of torch as ours."""
+    """Turn errors of torch into `EngineError`s."""
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or _tells_of_memory(str(error)):
+        if isinstance(error, torch.OutOfMemoryError) or _is_about_memory(str(error)):
             if device.startswith("cuda"):
-                torch.cuda.empty_cache()  # fragments of larger tiles, which smaller ones can use
+                torch.cuda.empty_cache()  # frees fragments of larger tiles for smaller ones
             raise EngineMemoryError(
                 f"torch ran out of memory on {device}: {first_line(error)}"
             ) from error
@@ -261,7 +263,7 @@ def _wrapping(device: str) -> Iterator[None]:
         ) from error
 
 
-def _tells_of_memory(text: str) -> bool:
+def _is_about_memory(text: str) -> bool:
     return any(
         words in text for words in ("out of memory", "not enough memory", "t allocate memory")
     )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from enlarge.card import Card
-from enlarge.engines import Place
+from enlarge.engines import Placement
 from enlarge.errors import EngineError
 from enlarge.memory import peak
 from enlarge.weights.files import Weights
@@ -115,7 +115,7 @@ def matmul_peak(
 
 def measure(
     weights: Weights,
-    place: Place,
+    place: Placement,
     precision: str,
     width: int,
     height: int,

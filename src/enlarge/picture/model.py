@@ -42,11 +42,12 @@ class OpenModel:
         """The engine that runs pictures of that dtype. With precision auto, that for 16 bits and
         floats may differ from that for 8 bits. Raises `EngineError` or `OptionError`.
         """
-        deep = dtype != np.uint8 and self._options["precision"] == "auto"
+        high_depth = dtype != np.uint8 and self._options["precision"] == "auto"
         with self._lock:
-            if deep not in self._engines:
-                self._engines[deep] = pick_engine(self.path, self.card, **self._options, deep=deep)
-            return self._engines[deep]
+            if high_depth not in self._engines:
+                options = self._options | {"dtype": dtype}
+                self._engines[high_depth] = pick_engine(self.path, self.card, **options)
+            return self._engines[high_depth]
 
     def card_for(self, engine: Engine) -> Card:
         """The card with the working sets of this engine."""
