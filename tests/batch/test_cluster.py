@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.batch import cluster as engine
-from enlarge.batch.addresses import _files
+from enlarge.batch import ray_connection
+from enlarge.batch import ray_pool as engine
 from enlarge.batch.ledger import Ledger
+from enlarge.batch.remote import _files
 from enlarge.cli import run
 from tests.batch.conftest import contents, fill
 from tests.batch.servers import objects, s3_server
@@ -47,7 +48,7 @@ class Machines:
         (raylet,) = node.all_processes["raylet"]
         pid = raylet.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if _title(child).startswith("ray::Bench")]
+        return [int(child) for child in children if _title(child).startswith("ray::ClusterNode")]
 
 
 def _title(pid: str) -> str:
@@ -240,16 +241,16 @@ def test_one_picture_that_kills_its_machines(
     machines: Machines, here: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(here / "in", 4)
-    tried = engine.Pool._tried
+    tried = engine.Pool._retry
 
     def deadly(pool: engine.Pool, attempt: Any, what: str, *rest: Any, **more: Any) -> Any:
         def lost(machine: Any, number: int) -> None:
-            raise engine._Lost("killed")
+            raise engine.ProcessLost("killed")
 
         is_deadly = what.endswith("p0000.png")
         return tried(pool, lost if is_deadly else attempt, what, *rest, **more)
 
-    monkeypatch.setattr(engine.Pool, "_tried", deadly)
+    monkeypatch.setattr(engine.Pool, "_retry", deadly)
     assert run(["in", "-o", "out/", "--cluster", machines.address]) == 3
     said = capsys.readouterr().err
     assert f"{Path('in/deep/er/p0000.png').absolute()}: lost its machine 3 times" in said
@@ -258,7 +259,7 @@ def test_one_picture_that_kills_its_machines(
 
 def test_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
     fill(here / "in", 1)
-    monkeypatch.setattr(engine, "ANSWER", 0.5)
+    monkeypatch.setattr(ray_connection, "ANSWER", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

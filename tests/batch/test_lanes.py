@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from enlarge.batch.lanes import Room, side_by_side
+from enlarge.batch.lanes import MemoryLimit, ordered_map
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
@@ -17,7 +17,7 @@ def test_results_come_in_order_and_errors_stop_nothing(lanes: int, count: int) -
             raise ValueError(number)
         return number * number
 
-    results = list(side_by_side(range(count), do, threading.Event(), lanes))
+    results = list(ordered_map(range(count), do, threading.Event(), lanes))
     assert [piece for piece, _ in results] == list(range(count))
     for number, result in results:
         if number % 10 == 3:
@@ -40,7 +40,7 @@ def test_three_at_once_and_no_more() -> None:
         with lock:
             at_once -= 1
 
-    assert len(list(side_by_side(range(9), do, threading.Event(), 3))) == 9
+    assert len(list(ordered_map(range(9), do, threading.Event(), 3))) == 9
     assert most == 3
 
 
@@ -52,7 +52,7 @@ def test_an_interrupt_cancels_what_is_at_work() -> None:
         if number:
             assert cancel.wait(30)
 
-    results = side_by_side(range(100), do, cancel, 3)
+    results = ordered_map(range(100), do, cancel, 3)
     next(results)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt())
@@ -61,10 +61,10 @@ def test_an_interrupt_cancels_what_is_at_work() -> None:
 
 
 def test_room_is_shared_and_the_large_one_gets_it_alone() -> None:
-    room, taken, lock = Room(100), [], threading.Lock()
+    room, taken, lock = MemoryLimit(100), [], threading.Lock()
 
     def do(size: int) -> int:
-        with room.taken(size):
+        with room.reserved(size):
             with lock:
                 taken.append(size)
                 held = list(taken)
@@ -74,5 +74,5 @@ def test_room_is_shared_and_the_large_one_gets_it_alone() -> None:
         return sum(held) if len(held) > 1 else 0
 
     sizes = [40, 60, 500, 10, 10, 90, 101, 50, 50, 50]
-    shared = [held for _, held in side_by_side(sizes, do, threading.Event(), 4)]
+    shared = [held for _, held in ordered_map(sizes, do, threading.Event(), 4)]
     assert all(isinstance(held, int) and held <= 100 for held in shared), shared

@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.batch.jobs import Job, Stamp, digest_of, stamp_of
+from enlarge.batch.jobs import Stamp, source_digest, source_stamp
 from enlarge.batch.ledger import Ledger
-from enlarge.batch.record import LEDGER, State, Wish, compare, input_of
+from enlarge.batch.locations import File
+from enlarge.batch.record import LEDGER, Fingerprint, State, input_digest, output_state
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OutputError
 from tests.conftest import Begin
 
-WISH = Wish("in/a.png", "digest of a", Stamp("stamp of a"), "model", "{}")
+WISH = Fingerprint("in/a.png", "digest of a", Stamp("stamp of a"), "model", "{}")
 
 
-def make(ledger: Ledger, name: str, data: bytes, wish: Wish = WISH, *, until: str = "done") -> None:
+def make(
+    ledger: Ledger, name: str, data: bytes, wish: Fingerprint = WISH, *, until: str = "done"
+) -> None:
     """Do the work of one output, as far as `until`."""
     assert ledger.claim(name, wish) is None
     if until == "doing":
@@ -47,9 +50,9 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in (folder / LEDGER).parent.iterdir()]
 
 
-def state(folder: Path, name: str, wish: Wish = WISH) -> State:
+def state(folder: Path, name: str, wish: Fingerprint = WISH) -> State:
     with Ledger(folder) as ledger:
-        return compare(ledger.row(name), wish, folder / name)
+        return output_state(ledger.row(name), wish, folder / name)
 
 
 def test_what_is_done_is_current(folder: Path) -> None:
@@ -66,12 +69,12 @@ def test_what_is_done_is_current(folder: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Wish("in/a.png", "another digest", Stamp("another"), "model", "{}"),
-        Wish("in/a.png", "digest of a", Stamp("stamp of a"), "another model", "{}"),
-        Wish("in/a.png", "digest of a", Stamp("stamp of a"), "model", '{"scale": 2}'),
+        Fingerprint("in/a.png", "another digest", Stamp("another"), "model", "{}"),
+        Fingerprint("in/a.png", "digest of a", Stamp("stamp of a"), "another model", "{}"),
+        Fingerprint("in/a.png", "digest of a", Stamp("stamp of a"), "model", '{"scale": 2}'),
     ],
 )
-def test_what_changed_is_done_again(other: Wish, folder: Path) -> None:
+def test_what_changed_is_done_again(other: Fingerprint, folder: Path) -> None:
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large")
     assert state(folder, "a.png", other) is State.STALE
@@ -84,20 +87,20 @@ def test_what_changed_is_done_again(other: Wish, folder: Path) -> None:
 def test_a_new_name_or_time_of_the_input_changes_nothing(folder: Path) -> None:
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large")
-    touched = Wish("moved/a.png", WISH.input, Stamp("later"), WISH.model, WISH.settings)
+    touched = Fingerprint("moved/a.png", WISH.input, Stamp("later"), WISH.model, WISH.settings)
     assert state(folder, "a.png", touched) is State.CURRENT
 
 
 def test_what_is_there_is_told_apart(folder: Path) -> None:
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large")
-        assert compare(None, WISH, folder / "a.png") is State.FOREIGN
+        assert output_state(None, WISH, folder / "a.png") is State.FOREIGN
         os.utime(folder / "a.png")  # another time, the same bytes
-        assert compare(ledger.row("a.png"), WISH, folder / "a.png") is State.CURRENT
+        assert output_state(ledger.row("a.png"), WISH, folder / "a.png") is State.CURRENT
         (folder / "a.png").write_bytes(b"LARGE")
-        assert compare(ledger.row("a.png"), WISH, folder / "a.png") is State.ALTERED
+        assert output_state(ledger.row("a.png"), WISH, folder / "a.png") is State.ALTERED
         (folder / "a.png").unlink()
-        assert compare(ledger.row("a.png"), WISH, folder / "a.png") is State.MISSING
+        assert output_state(ledger.row("a.png"), WISH, folder / "a.png") is State.MISSING
 
 
 def copied(folder: Path, ledger: Ledger) -> Path:
@@ -133,7 +136,7 @@ def test_a_kill_at_every_step(until: str, expected: State, folder: Path) -> None
 
 @pytest.mark.parametrize("until", ["doing", "sealed", "named"])
 def test_a_kill_while_an_output_is_made_anew(until: str, folder: Path) -> None:
-    anew = Wish("in/a.png", "digest of b", Stamp("b"), "model", "{}")
+    anew = Fingerprint("in/a.png", "digest of b", Stamp("b"), "model", "{}")
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large")
         make(ledger, "a.png", b"other", anew, until=until)
@@ -230,20 +233,20 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_digests_of_inputs(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"abc")
-    job = Job(str(path), "x")
-    digest = digest_of(job)
+    source = File(path)
+    digest = source_digest(source)
     assert digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    wish = Wish("a", digest, stamp_of(job), "model", "{}")
+    wish = Fingerprint("a", digest, source_stamp(source), "model", "{}")
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large", wish)
         row = ledger.row("a.png")
-    assert input_of(row, stamp_of(job), lambda: 1 / 0) == digest  # type: ignore[arg-type,return-value]
+    assert input_digest(row, source_stamp(source), lambda: 1 / 0) == digest  # type: ignore[arg-type,return-value]
     path.write_bytes(b"abd")
-    assert input_of(row, stamp_of(job), lambda: "read") == "read"
+    assert input_digest(row, source_stamp(source), lambda: "read") == "read"
     path.unlink()
-    for read in (stamp_of, digest_of):
+    for read in (source_stamp, source_digest):
         with pytest.raises(InputError, match=r"a\.png: cannot be read: No such file"):
-            read(job)
+            read(source)
 
 
 def test_others_are_those_who_live(tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_others_are_those_who_live(tmp_path: Path) -> None:
 
 
 def test_what_somebody_changes_after_the_plan_is_not_replaced(folder: Path) -> None:
-    anew = Wish("in/a.png", "digest of b", Stamp("b"), "model", "{}")
+    anew = Fingerprint("in/a.png", "digest of b", Stamp("b"), "model", "{}")
     with Ledger(folder) as ledger:
         make(ledger, "a.png", b"large")
         (folder / "a.png").write_bytes(b"retouched")

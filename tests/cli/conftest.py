@@ -14,7 +14,7 @@ from PIL import Image
 
 from enlarge.batch import lanes, worker
 from enlarge.batch.record import LEDGER
-from enlarge.cli import job
+from enlarge.cli import enlarge as command
 from enlarge.media.reading import open_picture
 from enlarge.picture.outlook import plan_picture
 from enlarge.picture.run import Done
@@ -85,7 +85,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return Done(str(target), *tile, "fast", "none", "f32", tile, 1, 0.0)
 
     monkeypatch.setattr(worker, "enlarge_file", enlarge_file)
-    monkeypatch.setattr(job, "Upscaler", Quick)
+    monkeypatch.setattr(command, "OpenModel", Quick)
     monkeypatch.setattr(lanes, "LANES", 1)  # so that the order is known
     return calls
 

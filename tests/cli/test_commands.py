@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import enlarge
-from enlarge.cli import run
+from enlarge.cli import console, run
 from enlarge.cli.commands import COMMANDS
 from enlarge.weights.catalog import find_weights
 from tests.cli.conftest import Make, tree
@@ -122,6 +122,10 @@ def test_help_and_version_everywhere(command: list[str], capsys: Said) -> None:
         assert "-v, --verbose" in text
     assert run([*command, "--version"]) == 0
     assert capsys.readouterr().out == f"enlarge {enlarge.__version__}\n"
+
+
+def test_the_names_of_commands_are_those_of_the_table() -> None:
+    assert tuple(COMMANDS) == console.COMMANDS
 
 
 def test_the_help_names_everything(capsys: Said) -> None:

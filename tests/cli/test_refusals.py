@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.cli import outputs, run
+from enlarge.batch import outputs
+from enlarge.cli import run
 from tests.cli.conftest import Make, tree
 from tests.conftest import Disk
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import enlarge
-from enlarge.cli import planning, progress, run
+from enlarge.batch import planning
+from enlarge.cli import progress, run
 from enlarge.picture.run import enlarge_file
 from tests.cli.conftest import Make, tree
 

@@ -1,4 +1,4 @@
-"""Zip archives: pictures read from one, and results put into one, the same bytes every time."""
+"""Zip archives: reading pictures from one, and writing results to one, reproducibly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive: its name in there, its size in bytes, and its digest."""
+    """A file in an archive: its name there, its size in bytes, and its digest."""
 
     archive: Path
     name: str
@@ -36,8 +36,11 @@ class Member:
     _info: zipfile.ZipInfo = field(repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Callable[..., Member], tuple[Path, str]]:
-        """For another process, which opens the archive itself."""
+        """Unpickled in another process, it opens the archive there."""
         return find_member, (self.archive, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
 
     def open(self) -> MemberStream:
         """Its content as a stream. Raises `InputError`."""
@@ -45,31 +48,31 @@ class Member:
 
 
 class MemberStream:
-    """The content of a member, read in order. `name` is what errors call it."""
+    """The content of a member, read in order. `name` is used in errors."""
 
     def __init__(self, member: Member) -> None:
-        self.name = f"{member.archive}/{member.name}"
+        self.name = str(member)
         try:
             self._file = member._zip.open(member._info)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
             raise InputError(f"{self.name}: cannot be unpacked: {error}") from error
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes. Raises `InputError` where the archive is damaged."""
+        """The next bytes. Raises `InputError` if the archive is damaged."""
         try:
             return self._file.read(size)
         except _DAMAGE as error:
             raise InputError(f"{self.name}: is damaged in the archive: {error}") from error
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the stream."""
         self._file.close()
 
 
 def list_members(path: Path) -> Iterator[Member | str]:
-    """The files in an archive, by name; for what cannot be taken, the line that says why.
+    """The files in an archive, sorted by name; a line of text for each that cannot be read.
 
-    Folders, links, and what macOS and hidden folders add are left out. Raises `InputError`.
+    Folders, links and the extra files of macOS are skipped. Raises `InputError`.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -92,7 +95,7 @@ def list_members(path: Path) -> Iterator[Member | str]:
 
 
 def find_member(path: Path, name: str) -> Member:
-    """The file of that name in an archive, which stays open. Raises `InputError`."""
+    """The file with that name in an archive, which stays open. Raises `InputError`."""
     try:
         status = path.stat()
         return _members(path, status.st_mtime_ns, status.st_size)[name]
@@ -104,7 +107,7 @@ def find_member(path: Path, name: str) -> Member:
 
 @lru_cache(maxsize=4)
 def _members(path: Path, changed: int, size: int) -> dict[str, Member]:
-    """Those of an archive as it is since `changed`, by name."""
+    """The files of an archive last changed at `changed`, by name."""
     return {found.name: found for found in list_members(path) if isinstance(found, Member)}
 
 
@@ -114,10 +117,10 @@ def write_archive(
     *,
     seal: Callable[[BinaryIO], None] | None = None,
 ) -> None:
-    """Put files, (name inside, path), into a new archive, stored as they are.
+    """Write files, (name inside, path), to a new archive, uncompressed.
 
-    The same files give the same bytes: entries in the order given, all of one time. `target`
-    appears when it is whole; `seal` is given it before that. Raises `OutputError`.
+    The same files give the same bytes: entries in the given order, all with one date. `target`
+    appears when it is complete; `seal` receives it before that. Raises `OutputError`.
     """
     temporary = TemporaryFile(target)
     try:
@@ -132,13 +135,13 @@ def write_archive(
 
 
 def staging_folder(target: Path) -> Path:
-    """Where the parts of an archive wait until it is made."""
+    """The folder that holds the results for an archive until it is written."""
     return target.with_name(target.name + ".parts")
 
 
 def remove_staging(folder: Path, files: Sequence[Path]) -> None:
-    """Remove the files and the ledger from the staging folder of an archive that is made, and every
-    folder that is then empty. What is not ours stays.
+    """Remove the files and the ledger from the staging folder of a finished archive, and every
+    folder that is then empty. Files of others stay.
     """
     for path in files:
         path.unlink(missing_ok=True)

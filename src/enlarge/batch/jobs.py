@@ -1,59 +1,52 @@
-"""One picture of a batch: where it comes from, and where its enlargement goes."""
+"""One picture of a batch: its source, its target, and what identifies the source's content."""
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from enlarge.batch.addresses import Remote, is_url
+from enlarge.batch.archive import Member
+from enlarge.batch.locations import File, Stream
+from enlarge.batch.remote import Remote
 from enlarge.digests import file_digest
 from enlarge.errors import InputError
 
-if TYPE_CHECKING:
-    from enlarge.batch.archive import Member
-
-STREAM = "-"
-"""What stands for standard input and output."""
+PictureSource = File | Member | Remote | Stream
+PictureTarget = File | Remote | Stream
 
 
 @dataclass(frozen=True)
-class Job:
-    """One picture: its source and its target (`-` for the standard streams), as people call them:
-    paths, or URLs.
+class PictureJob:
+    """One picture and where its result goes.
 
-    `member`: the source, where it lies in an archive. `name`: what the ledger calls the target.
-    `replace`: the target may exist. `digest`: of the source's content, where it is known.
+    `name`: the target below the folder of results, as the ledger calls it. `replace`: the target
+    may exist. `digest`: identifies the source's content, where it is known.
     """
 
-    source: str
-    target: str
-    member: Member | None = None
+    source: PictureSource
+    target: PictureTarget
     name: str = ""
     replace: bool = False
     digest: str | None = None
 
     @property
     def path(self) -> Path | None:
-        """The target as a path, None for standard output and for a URL."""
-        return None if self.target == STREAM or is_url(self.target) else Path(self.target)
+        """The target, where it is a file on this machine."""
+        return self.target.path if isinstance(self.target, File) else None
 
     @property
-    def place(self) -> Path | Remote | None:
-        """Where the target lies, None for standard output."""
-        return Remote(self.target) if is_url(self.target) else self.path
-
-    @property
-    def origin(self) -> Remote | None:
-        """The source, where it is a URL."""
-        return Remote(self.source) if self.member is None and is_url(self.source) else None
+    def source_name(self) -> str:
+        """The source in messages."""
+        return "standard input" if isinstance(self.source, Stream) else str(self.source)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells a file's content without reading it, as long as it stays the same: size, times of
-    the last change of content and of entry in nanoseconds, and number of the entry.
+    """Changes whenever a file's content does, and is known without reading it: size, times of the
+    last change of content and of inode in nanoseconds, and inode number.
     """
 
     text: str
@@ -66,28 +59,45 @@ class Stamp:
 
     @classmethod
     def at(cls, place: Path | Remote) -> Stamp:
-        """The stamp of what lies there. Raises `OSError`; for a URL as `Remote.info`."""
+        """The stamp of the file at a place. Raises `OSError`; for a URL, as `Remote.info` does."""
         return cls(place.stamp()) if isinstance(place, Remote) else cls.of(place.stat())
 
 
-def stamp_of(job: Job) -> Stamp:
-    """The stamp of a job's source. Raises `InputError` where it is gone."""
-    if job.member is not None:
-        return Stamp(job.member.digest)
+def source_stamp(source: File | Member | Remote) -> Stamp:
+    """The stamp of a source. Raises `InputError` if it no longer exists."""
+    if isinstance(source, Member):
+        return Stamp(source.digest)
     try:
-        return Stamp.at(job.origin or Path(job.source))
+        return Stamp.at(source.path if isinstance(source, File) else source)
     except OSError as error:
-        raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
 
 
-def digest_of(job: Job) -> str:
-    """The digest of a job's source: SHA-256, or what its archive or its store says of it.
+def source_digest(source: File | Member | Remote) -> str:
+    """The digest of a source: SHA-256, or what its archive or its store reports.
 
-    Raises `InputError` where it cannot be read.
+    Raises `InputError` if it cannot be read.
     """
-    if job.member is not None:
-        return job.member.digest
     try:
-        return job.origin.identity() if job.origin else file_digest(Path(job.source))
+        match source:
+            case Member():
+                return source.digest
+            case Remote():
+                return source.identity()
+            case File():
+                return file_digest(source.path)
     except OSError as error:
-        raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def open_source(source: PictureSource) -> Any:
+    """A source as `enlarge_file` reads it: a path, or a stream with `read` (and `close`, but for
+    standard input). Raises `InputError`.
+    """
+    match source:
+        case File():
+            return source.path
+        case Stream():
+            return sys.stdin.buffer
+        case _:
+            return source.open()

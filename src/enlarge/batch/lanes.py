@@ -1,4 +1,4 @@
-"""Pictures side by side: while one is computed, the next is decoded and the last is encoded."""
+"""Pictures in parallel: while one is computed, the next is decoded and the last is encoded."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ R = TypeVar("R")
 LANES = 3
 """Pictures at once: one is read, one is computed, one is written."""
 _AHEAD = 4
-"""Results for each lane that may wait for one before them; they come in the order of the work."""
+"""Finished results for each lane that may wait for an earlier one, as results come in order."""
 
 
-class Room:
-    """Bytes that several pictures share. One that is too large for all of it gets it alone."""
+class MemoryLimit:
+    """Memory that several pictures share. One that needs more than all of it gets it alone."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._taken: list[int] = []
+        self._held: list[int] = []
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        """Wait until there is room for `size` bytes, or nobody else is there; then hold them."""
+    def reserved(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes are free, or nothing is reserved; then hold them."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken or sum(self._taken) + size <= self._size)
-            self._taken.append(size)
+            self._changed.wait_for(lambda: not self._held or sum(self._held) + size <= self._size)
+            self._held.append(size)
         try:
             yield
         finally:
             with self._changed:
-                self._taken.remove(size)
+                self._held.remove(size)
                 self._changed.notify_all()
 
 
-def side_by_side(
+def ordered_map(
     work: Sequence[T], do: Callable[[T], R], cancel: threading.Event, lanes: int | None = None
 ) -> Generator[tuple[T, R | Exception], None, None]:
-    """Each piece of work with what `do` gave for it, or raised, in the order of `work`.
+    """Each piece of work with what `do` returned for it, or raised, in the order of `work`.
 
-    A caller that stops early (an interrupt) sets `cancel`, which `do` has to heed, and waits for
-    what is at work; nothing further is begun. With one piece, or one lane, no thread is started.
+    `lanes`: the number of threads (default: `LANES`). If the caller stops early (an interrupt),
+    `cancel` is set, which `do` has to honour; running work is waited for, and nothing else is
+    started. With one piece of work, or one lane, no thread is started.
     """
     lanes = LANES if lanes is None else lanes
     if len(work) == 1 or lanes == 1:
@@ -73,7 +74,7 @@ def side_by_side(
 
 
 def _caught(do: Callable[[T], R], piece: T) -> R | Exception:
-    """A broad except, for one bad file must not stop the rest: the caller reports it."""
+    """Catch everything, since one bad file must not stop the rest; the caller reports it."""
     try:
         return do(piece)
     except Exception as error:

@@ -1,20 +1,19 @@
-"""The ledger of an output folder: what was made of what, and how; so that a batch can be resumed.
+"""The ledger of an output folder: what was made from what, and how, so that a batch can resume.
 
 `FOLDER/.enlarge/ledger.sqlite` (SQLite, WAL) has a row for each output. A row goes
 
     doing → sealed → (the file gets its name) → done        or → failed
 
-and each step is on the disk before the next begins. "Sealed" names the digest of the file that is
-about to appear; so, whenever a run is killed, the next one can tell whether what it finds is ours,
-and whole. Who is doing something holds a lock on a file beside the ledger while it lives; of one
-that is dead, what it was doing is free again. Processes on one machine may share a ledger; one of
-outputs that lie behind a URL is in another folder (`ledger_home`).
+and each step is on disk before the next begins. "Sealed" records the digest of the file that is
+about to appear, so that after a kill the next run can tell whether a file that it finds is ours and
+complete. A process holds a lock on a file beside the ledger while it runs; the work of a process
+that died is free again. Processes on one machine may share a ledger. The ledger of outputs behind
+a URL is in a local folder (`locations.ledger_home`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -26,10 +25,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from enlarge.batch.addresses import Remote, is_url
 from enlarge.batch.jobs import Stamp
-from enlarge.batch.record import LEDGER, Row, State, Wish, as_text, look
-from enlarge.cache import cache_folder
+from enlarge.batch.record import LEDGER, Fingerprint, Row, State, database_text, examine_output
+from enlarge.batch.remote import Remote
 from enlarge.errors import OutputError
 from enlarge.media.temporary import take_lock
 
@@ -63,7 +61,7 @@ R = TypeVar("R")
 def _guarded(
     method: Callable[Concatenate[Ledger, P], R],
 ) -> Callable[Concatenate[Ledger, P], R]:
-    """The method for one thread at a time, SQLite's errors in our words."""
+    """The method for one thread at a time, with SQLite's errors as `OutputError`."""
 
     def guarded(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with self._lock, explained(self.path):
@@ -88,13 +86,13 @@ def explained(path: Path) -> Iterator[None]:
 
 
 class Ledger:
-    """An open ledger, made where there is none. Threads may share it. Use it in `with`.
+    """An open ledger, created if there is none. Threads may share it. Use it in `with`.
 
-    Raises `OutputError` where it cannot be made, read or written.
+    Raises `OutputError` if it cannot be created, read or written.
     """
 
     def __init__(self, folder: Path, results: Path | Remote | None = None) -> None:
-        """`results`: where the outputs lie, if not in `folder` with the ledger."""
+        """`results`: where the outputs are, if not in `folder` with the ledger."""
         self.folder = folder
         self.results = folder if results is None else results
         self.path = folder / LEDGER
@@ -108,7 +106,7 @@ class Ledger:
             with explained(self.path):
                 self._base = self._open()
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
     def _open(self) -> sqlite3.Connection:
@@ -138,7 +136,7 @@ class Ledger:
         return base
 
     def discard_if_empty(self) -> None:
-        """Close it, and remove it where it knows of no output and nobody else has it open."""
+        """Close it, and remove it if it has no outputs and no other process has it open."""
         if self._lock_file.closed:
             return
         with self._lock, explained(self.path):
@@ -151,12 +149,12 @@ class Ledger:
                 path.unlink(missing_ok=True)
 
     def others(self) -> bool:
-        """Whether another process that lives has it open."""
+        """Whether another running process has it open."""
         locks = [path for path in self.path.parent.glob("*.lock") if path.name != self._owner]
         return any(not _remove_if_dead(path) for path in locks)
 
     def close(self) -> None:
-        """Close it, and give back what was being done. Does nothing the second time."""
+        """Close it, and release unfinished claims. Does nothing the second time."""
         if self._lock_file.closed:
             return
         with contextlib.suppress(sqlite3.Error):
@@ -166,9 +164,9 @@ class Ledger:
                 (self._owner,),
             )
         self._base.close()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with contextlib.suppress(OSError):
             if sys.platform == "win32":
                 self._lock_file.close()
@@ -196,23 +194,25 @@ class Ledger:
 
     def _row(self, output: str) -> Row | None:
         query = "SELECT * FROM pictures WHERE output = ?"
-        found = self._base.execute(query, (as_text(output),)).fetchone()
+        found = self._base.execute(query, (database_text(output),)).fetchone()
         return None if found is None else Row(**dict(found))
 
     @_guarded
-    def claim(self, output: str, wish: Wish, *, overwrite: bool = False) -> Row | None:
-        """Take an output upon oneself; None: it is this ledger's own to make now.
+    def claim(self, output: str, wanted: Fingerprint, *, overwrite: bool = False) -> Row | None:
+        """Claim an output. None: the caller makes it now. A row: it is made already, or another
+        process is making it.
 
-        A row: another process has made it meanwhile, or is doing so. Raises `OutputError` where
-        somebody changed what is there, unless it is to be overwritten.
+        Raises `OutputError` if others changed the file, unless it may be overwritten.
         """
         with self._transaction():
             row = self._row(output)
             if row is not None and self.is_busy(row):
                 return row
-            state, digest = look(row, wish, self.results / output)
+            state, digest = examine_output(row, wanted, self.results / output)
             if state is State.CURRENT:
-                if row is not None and row.state != "done":  # killed between name and word
+                if (
+                    row is not None and row.state != "done"
+                ):  # killed between naming and recording it
                     self._finish(output, str(digest), {})
                 return self._row(output)
             if state is State.ALTERED and not overwrite:
@@ -220,7 +220,7 @@ class Ledger:
                     f"{self.results / output} was changed since enlarge made it; --overwrite "
                     "replaces it, -o names another place"
                 )
-            values = (wish.source, wish.input, wish.stamp.text, wish.model, wish.settings)
+            values = (wanted.source, wanted.input, wanted.stamp.text, wanted.model, wanted.settings)
             self._base.execute(
                 "INSERT INTO pictures "
                 "(output, state, owner, source, input, stamp, model, settings, digest) "
@@ -230,7 +230,7 @@ class Ledger:
                 "settings = excluded.settings, problem = NULL, sealed = NULL, "
                 "width = NULL, height = NULL, tile = NULL, seconds = NULL, "
                 "digest = excluded.digest",  # what is there stays known as ours
-                (as_text(output), self._owner, *map(as_text, values), digest),
+                (database_text(output), self._owner, *map(database_text, values), digest),
             )
             return None
 
@@ -247,12 +247,12 @@ class Ledger:
 
     @_guarded
     def seal(self, output: str, digest: str) -> None:
-        """Say what the file will be that is about to get its name."""
+        """Record the digest of the file that is about to get its name."""
         self._update(output, "sealed = ?", digest)
 
     @_guarded
     def finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
-        """Say that the file has its name. `facts`: width, height, tile, seconds."""
+        """Record that the file has its name. `facts`: width, height, tile, seconds."""
         self._finish(output, digest, facts)
 
     def _finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
@@ -273,33 +273,33 @@ class Ledger:
 
     @_guarded
     def fail(self, output: str, problem: str) -> None:
-        """Say why there is no output."""
-        self._update(output, "state = 'failed', owner = NULL, problem = ?", as_text(problem))
+        """Record why there is no output."""
+        self._update(output, "state = 'failed', owner = NULL, problem = ?", database_text(problem))
 
     def _update(self, output: str, what: str, *values: Any) -> None:
         self._base.execute(
             f"UPDATE pictures SET {what} WHERE output = ?",
-            (*values, as_text(output)),
+            (*values, database_text(output)),
         )
 
     @_guarded
     def archive_digest(self, name: str) -> str | None:
-        """The digest of the archive that was made of this folder, or is about to appear."""
+        """The digest of the archive that was written from this folder, or is about to appear."""
         query = "SELECT digest FROM archive WHERE name = ?"
-        found = self._base.execute(query, (as_text(name),)).fetchone()
+        found = self._base.execute(query, (database_text(name),)).fetchone()
         return None if found is None else str(found["digest"])
 
     @_guarded
     def seal_archive(self, name: str, digest: str) -> None:
-        """Say what the archive will be that is about to get its name."""
+        """Record the digest of the archive that is about to get its name."""
         self._base.execute(
             "INSERT INTO archive VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
-            (as_text(name), digest),
+            (database_text(name), digest),
         )
 
     def is_busy(self, row: Row) -> bool:
-        """Whether somebody else who lives is making that output."""
+        """Whether another running process is making that output."""
         return row.state == "doing" and self._is_alive(row.owner)
 
     def _is_alive(self, owner: str | None) -> bool:
@@ -308,18 +308,8 @@ class Ledger:
         return not _remove_if_dead(self.path.parent / owner)
 
 
-def ledger_home(results: str, wish: Path | None) -> Path:
-    """The folder for the ledger of outputs that lie elsewhere: below `wish`, else below the user's
-    cache, one for each place.
-    """
-    place = results.rstrip("/") if is_url(results) else str(Path(results).absolute())
-    mark = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    name = re.sub(r"[^A-Za-z0-9]+", "-", place)[-40:].strip("-")
-    return (wish or cache_folder() / "ledgers") / f"{name}-{mark}"
-
-
 def _own_lock(folder: Path) -> tuple[str, Any]:
-    """A new file of this process with a lock on it: its name, and the open file."""
+    """A new lock file held by this process: its name, and the open file."""
     host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:40] or "localhost"
     while True:
         name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}.lock"
@@ -334,7 +324,7 @@ def _own_lock(folder: Path) -> tuple[str, Any]:
 
 
 def _remove_if_dead(path: Path) -> bool:
-    """Remove a lock file that nobody holds; whether nobody does."""
+    """Remove a lock file that no process holds. Returns whether it is gone."""
     try:
         with path.open("r+b") as file:
             if not take_lock(file):

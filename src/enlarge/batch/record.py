@@ -1,40 +1,40 @@
-"""What is known of an output: what it was made of, and whether it still is what was made."""
+"""What the ledger records of an output, and whether the output still matches it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from enlarge.batch.addresses import Remote
 from enlarge.batch.jobs import Stamp
+from enlarge.batch.remote import Remote
 from enlarge.digests import file_digest
 
 LEDGER = Path(".enlarge", "ledger.sqlite")
-"""Where an output folder keeps its ledger."""
+"""The ledger in its folder."""
 
 
 class State(Enum):
-    """What the ledger says of an output, compared with what is there."""
+    """What the ledger says about an output, compared with the file."""
 
     MISSING = "missing"
     CURRENT = "current"
-    """It is there, ours, and what the same work would make again."""
+    """The file is ours, and the same work would make it again."""
     STALE = "stale"
-    """It is there and ours, but its input or the settings are others now."""
+    """The file is ours, but its input or the settings have changed."""
     ALTERED = "altered"
-    """It is there, and somebody changed it."""
+    """The file was changed by others."""
     FOREIGN = "foreign"
-    """It is there, and the ledger knows nothing of it."""
+    """The file is not in the ledger."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What an output is to be made of, and how: the name of its source, the digests of the input
-    and of the model, and the settings as JSON. `stamp` is the input's.
+class Fingerprint:
+    """What an output is made from, and how: the name of its source, the digests of the input and of
+    the model, and the settings as JSON. `stamp` is the input's.
     """
 
     source: str
@@ -46,7 +46,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Row:
-    """What the ledger holds of one output; the names are the columns'."""
+    """The ledger's record of one output; fields are named as the columns."""
 
     output: str
     state: str
@@ -65,22 +65,24 @@ class Row:
     seconds: float | None
     problem: str | None
 
-    def holds(self, wish: Wish) -> bool:
+    def matches(self, wanted: Fingerprint) -> bool:
         """Whether the row is about the same input, model and settings."""
-        kept = (self.input, self.model, self.settings)
-        return kept == (wish.input, wish.model, wish.settings)
+        recorded = (self.input, self.model, self.settings)
+        return recorded == (wanted.input, wanted.model, wanted.settings)
 
 
-def compare(row: Row | None, wish: Wish | None, target: Path | Remote) -> State:
-    """What the output at `target` is, given its row. `wish` None: nothing can be current.
+def output_state(row: Row | None, wanted: Fingerprint | None, target: Path | Remote) -> State:
+    """What the output at `target` is, given its row. Without `wanted`, nothing is current.
 
-    Reads the output only where its size or times are not those that the ledger knows.
+    The output is read only if its size or times differ from the recorded ones.
     """
-    return look(row, wish, target)[0]
+    return examine_output(row, wanted, target)[0]
 
 
-def look(row: Row | None, wish: Wish | None, target: Path | Remote) -> tuple[State, str | None]:
-    """The state of an output, and the digest of what is there where it is ours."""
+def examine_output(
+    row: Row | None, wanted: Fingerprint | None, target: Path | Remote
+) -> tuple[State, str | None]:
+    """The state of an output, and the digest of what is there if it is ours."""
     try:
         shape = Stamp.at(target).text
     except OSError:
@@ -97,21 +99,21 @@ def look(row: Row | None, wish: Wish | None, target: Path | Remote) -> tuple[Sta
         return State.ALTERED, None
     if digest not in (row.digest, row.sealed):
         return State.ALTERED, None
-    made = row.digest if row.state == "done" else row.sealed
-    is_current = wish is not None and row.holds(wish) and digest == made
+    recorded = row.digest if row.state == "done" else row.sealed
+    is_current = wanted is not None and row.matches(wanted) and digest == recorded
     return (State.CURRENT if is_current else State.STALE), digest
 
 
-def input_of(row: Row | None, stamp: Stamp, read: Callable[[], str]) -> str:
-    """The digest of an input: from its row where its stamp is still the same, else as read."""
+def input_digest(row: Row | None, stamp: Stamp, read: Callable[[], str]) -> str:
+    """The digest of an input: from its row if its stamp is unchanged, else what `read` returns."""
     return row.input if row is not None and row.stamp == stamp.text else read()
 
 
-def settings_text(**settings: Any) -> str:
-    """Settings as they stand in the ledger: JSON, by name."""
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings as the ledger stores them: JSON, sorted by name."""
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
 
 
-def as_text(name: str) -> str:
-    """A file's name as SQLite can hold it, also where it is no text."""
+def database_text(name: str) -> str:
+    """A file name as SQLite can hold it, even if its bytes are not text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

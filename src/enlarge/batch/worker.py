@@ -1,7 +1,4 @@
-"""What is done for one picture of a batch: claimed, enlarged, sealed, written down.
-
-On a cluster the ledger's part is done where the command runs, and `make_here` elsewhere.
-"""
+"""What enlarges the pictures of a batch: the protocol of workers, and this machine's."""
 
 from __future__ import annotations
 
@@ -9,194 +6,131 @@ import contextlib
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-import numpy as np
-
-from enlarge.batch.addresses import Remote
-from enlarge.batch.jobs import STREAM, Job, digest_of, stamp_of
-from enlarge.batch.record import Row, Wish, input_of, settings_text
+from enlarge.batch import lanes
+from enlarge.batch.archive import Member
+from enlarge.batch.jobs import PictureJob, open_source
+from enlarge.batch.lanes import MemoryLimit
+from enlarge.batch.locations import File, Stream
+from enlarge.batch.outputs import existing_output
+from enlarge.batch.plan import BatchPlan, PlannedPicture
+from enlarge.batch.remote import Remote
 from enlarge.digests import stream_digest
-from enlarge.errors import Cancelled, InputError, OutputError
+from enlarge.memory import resident
+from enlarge.picture.budget import USABLE
 from enlarge.picture.hooks import Hooks, ProgressCallback
+from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
 from enlarge.settings import Settings
-from enlarge.upscaler import Upscaler
 
-if TYPE_CHECKING:
-    from enlarge.batch.ledger import Ledger
+UNKNOWN = 1 << 62
+"""The memory that a picture of unknown size may take."""
 
-_POLL = 0.5
-"""Seconds between looks at what another process is doing."""
-
-
-Seal = Callable[[str], None]
-"""Is told the digest of a whole file before it gets its name; what it raises prevents that."""
-Make = Callable[[Job, Seal | None], Done]
-"""Enlarges a picture, here or elsewhere. Raises `EnlargeError`s."""
+SealDigest = Callable[[str], None]
+"""Receives the digest of a complete file before it gets its name; what it raises prevents that."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An output that was there already, and is what would be made again."""
+class Worker(Protocol):
+    """Enlarges the pictures of a batch. Threads share it."""
 
-    output: str
-    width: int
-    height: int
+    @property
+    def model(self) -> OpenModel:
+        """The model that it runs."""
 
+    @property
+    def lanes(self) -> int:
+        """How many pictures it takes at once."""
 
-@dataclass(frozen=True)
-class Busy:
-    """An output that another process is making."""
+    def opened(self, batch: BatchPlan, shared: tuple[Path, ...]) -> AbstractContextManager[None]:
+        """Be ready for the pictures of a batch. `shared`: files that every machine has to see.
 
-    output: str
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every picture of a batch is made: the keyword arguments of `Upscaler.upscale_file`, by
-    their names. `overwrite` is about targets that are not ours.
-    """
-
-    options: Mapping[str, Any]
-    overwrite: bool = False
-
-    def settings(self, upscaler: Upscaler, dtype: Any) -> str:
-        """What decides about an output's bytes, beside its input and the model: as asked for, and
-        engine, device and precision as chosen for pictures of `dtype`; None, of a picture that is
-        only read when its turn comes: for 8 bits, and for more.
+        Raises `EngineError`.
         """
-        engine = upscaler.engine(np.dtype(np.uint8) if dtype is None else dtype)
-        precision = engine.precision
-        if dtype is None:
-            precision += f", {upscaler.engine(np.dtype(np.uint16)).precision}"
-        others = ("memory", "resume")
-        asked = {name: value for name, value in self.options.items() if name not in others}
-        if asked.get("scale") is None and not (asked.get("width") or asked.get("height")):
-            asked["scale"] = upscaler.card.scale
-        asked["tile"] = str(asked.get("tile", "auto"))
-        if upscaler.card.strength is not None:
-            asked["strength"] = upscaler.card.strength
-        return settings_text(**asked, engine=engine.name, device=engine.device, precision=precision)
+
+    def reserved(self, picture: PlannedPicture) -> AbstractContextManager[None]:
+        """Hold the memory that a picture takes here."""
+
+    def make(self, job: PictureJob, seal: SealDigest | None, cancel: threading.Event) -> Done:
+        """Enlarge one picture. Raises `EnlargeError`s."""
 
 
-def wish_of(job: Job, row: Row | None, upscaler: Upscaler, settings: str) -> Wish:
-    """What the ledger is to hold of a job. Reads the input unless its row tells its digest.
+class LocalWorker:
+    """Enlarges pictures in this process, several in parallel within the memory limit."""
 
-    Raises `InputError`.
-    """
-    stamp = stamp_of(job)
-    digest = input_of(row, stamp, lambda: digest_of(job))
-    return Wish(job.source, digest, stamp, upscaler.digest, settings)
+    def __init__(
+        self, model: OpenModel, settings: Settings, *, progress: ProgressCallback | None = None
+    ) -> None:
+        self.model = model
+        self._settings, self._progress = settings, progress
+        self._is_single = True
+        self._limit: MemoryLimit | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it takes at once."""
+        return lanes.LANES
+
+    @contextmanager
+    def opened(self, batch: BatchPlan, shared: tuple[Path, ...]) -> Iterator[None]:
+        """Be ready for the pictures of a batch."""
+        self._is_single = len(batch.todo) == 1
+        yield
+
+    def reserved(self, picture: PlannedPicture) -> AbstractContextManager[None]:
+        """Hold the memory that a picture takes, once the engine is there, which takes some too."""
+        size = UNKNOWN
+        if picture.outlook is not None and not self._is_single:
+            size = picture.outlook.best_bytes
+        with self._lock:
+            if self._limit is None:
+                self._limit = MemoryLimit(int(self._settings.budget * USABLE) - resident())
+        return self._limit.reserved(size)
+
+    def make(self, job: PictureJob, seal: SealDigest | None, cancel: threading.Event) -> Done:
+        """Enlarge one picture. Raises `EnlargeError`s."""
+        hooks = Hooks(self._progress, cancel)
+        return make_picture(job, self._settings, self.model, hooks=hooks, seal=seal)
 
 
-def enlarge_job(
-    job: Job,
-    upscaler: Upscaler,
-    recipe: Recipe,
+def make_picture(
+    job: PictureJob,
+    settings: Settings,
+    model: OpenModel,
     *,
-    ledger: Ledger | None = None,
-    settings: str = "",
-    progress: ProgressCallback | None = None,
-    cancel: threading.Event | None = None,
-    wait: bool = False,
-    make: Make | None = None,
-) -> Done | Kept | Busy:
-    """Enlarge one picture, or find that it is done. Raises `EnlargeError`s.
-
-    `make`: what enlarges it (default: `make_here`). With a ledger: what another process is doing is
-    left to it, or with `wait` waited for, and taken over if that one dies; an input that changes
-    while it is read gives no output.
-    """
-    if make is None:
-        hooks = Hooks(progress, cancel)
-        make = partial(make_here, upscaler=upscaler, recipe=recipe, hooks=hooks)
-    if ledger is None or job.source == STREAM:
-        return make(job, None)
-    wish = wish_of(job, ledger.row(job.name), upscaler, settings)
-    while (row := ledger.claim(job.name, wish, overwrite=recipe.overwrite)) is not None:
-        if row.state == "done":
-            return Kept(job.target, row.width or 0, row.height or 0)
-        if not wait:
-            return Busy(job.target)
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("cancelled")
-        time.sleep(_POLL)
-    digests: list[str] = []
-
-    def seal(digest: str) -> None:
-        if stamp_of(job) != wish.stamp:
-            raise InputError(f"{job.source}: changed while it was read; enlarge it again")
-        digests.append(digest)
-        ledger.seal(job.name, digest)
-
-    try:
-        done = make(replace(job, digest=wish.input), seal)
-    except Exception as error:
-        with contextlib.suppress(OutputError):  # a full disk takes neither: the first is the reason
-            ledger.fail(job.name, "interrupted" if isinstance(error, Cancelled) else str(error))
-        raise
-    facts = {
-        "width": done.width,
-        "height": done.height,
-        "tile": f"{done.tile[0]}x{done.tile[1]}",
-        "seconds": done.seconds,
-    }
-    ledger.finish(job.name, digests[-1], facts)  # a lost machine may have sealed one before
-    return done
-
-
-def make_here(
-    job: Job,
-    seal: Seal | None,
-    *,
-    upscaler: Upscaler,
-    recipe: Recipe,
     hooks: Hooks,
-    source: Any = None,
+    seal: SealDigest | None,
+    content: Any = None,
 ) -> Done:
     """Enlarge one picture in this process.
 
-    `source`: its content as a stream, where it was fetched already (it stays open).
-
-    A target behind a URL is made in a temporary file, and put when it is whole and sealed. Raises
+    `content`: the source as a stream, if it is open already (it stays open). A result behind a URL
+    is written to a temporary file, and uploaded when it is complete and sealed. Raises
     `EnlargeError`s.
     """
-    own: Any = _source_of(job) if source is None else None
-    place, given = job.place, source or own
-    settings = Settings(**recipe.options)
-    overwrite = recipe.overwrite or job.replace
-    digest = job.digest or (job.member.digest if job.member is not None else None)
     if seal is not None:
         hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
-    try:
-        if not isinstance(place, Remote):
-            target: Path | BinaryIO = sys.stdout.buffer if place is None else place
-            transfer = Transfer(given, target, digest)
-            return enlarge_file(transfer, settings, upscaler, overwrite=overwrite, hooks=hooks)
-        if not overwrite and place.exists():
-            raise OutputError(f"{place} exists; --overwrite replaces it, -o names another place")
-        with tempfile.TemporaryDirectory(prefix="enlarge-") as folder:
-            made = Path(folder) / place.name
-            settings = replace(settings, resume=False)
-            done = enlarge_file(Transfer(given, made, digest), settings, upscaler, hooks=hooks)
-            place.put(made)
-        return replace(done, output=job.target)
-    finally:
-        if hasattr(own, "close") and job.source != STREAM:
-            own.close()
-
-
-def _source_of(job: Job) -> Any:
-    """What `upscale_file` reads a job from. Raises `InputError`."""
-    if job.source == STREAM:
-        return sys.stdin.buffer
-    if job.member is not None:
-        return job.member.open()
-    return job.origin.open() if job.origin is not None else Path(job.source)
+    digest = job.digest or (job.source.digest if isinstance(job.source, Member) else None)
+    with contextlib.ExitStack() as stack:
+        source = content
+        if source is None:
+            source = open_source(job.source)
+            if not isinstance(job.source, File | Stream):
+                stack.callback(source.close)
+        if not isinstance(job.target, Remote):
+            target: Path | BinaryIO = job.path or sys.stdout.buffer
+            transfer = Transfer(source, target, digest)
+            return enlarge_file(transfer, settings, model, overwrite=job.replace, hooks=hooks)
+        if not job.replace and job.target.exists():
+            raise existing_output(job.target)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enlarge-")))
+        transfer = Transfer(source, folder / job.target.name, digest)
+        done = enlarge_file(transfer, replace(settings, resume=False), model, hooks=hooks)
+        job.target.put(folder / job.target.name)
+    return replace(done, output=str(job.target))

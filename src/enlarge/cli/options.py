@@ -87,7 +87,7 @@ class SettingsArguments:
     """Every option of `Settings`, as given on a command line."""
 
 
-def settings_from(arguments: Any) -> Settings:
+def build_settings(arguments: Any) -> Settings:
     """The settings of a command line, from a class made by `settings_options`; options that were
     not given have their defaults. Raises `OptionError`.
     """

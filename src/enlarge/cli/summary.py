@@ -1,4 +1,4 @@
-"""What is said of an invocation: a line for each picture, a table at the end, JSON, a report."""
+"""What is printed about a batch: a line for each picture, a table at the end, JSON, a report."""
 
 from __future__ import annotations
 
@@ -6,89 +6,76 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from enlarge.batch.jobs import Job
-from enlarge.batch.worker import Kept
-from enlarge.cli.console import STREAM, say
-from enlarge.cli.outputs import is_archive
-from enlarge.cli.planning import Failure, Plan, Planned
-from enlarge.cli.request import Request
-from enlarge.errors import OutputError
+from enlarge.batch.locations import File, Stream, Zip
+from enlarge.batch.outcome import Outcome
+from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
+from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, say
+from enlarge.cli.invocation import Invocation
+from enlarge.errors import EnlargeError, OutputError
 from enlarge.media.jpeg import COARSE, quality_of
 from enlarge.memory import format_size
 from enlarge.picture.run import Done
 
 SCREEN = 20
-"""Inputs of which the lines are still to be seen at the end: beyond, failures are listed again."""
+"""Inputs whose lines are still visible at the end. With more, failures are listed again."""
 
 
 class Summary:
-    """Collects what became of each input, and says it at once and at the end. `works`: this process
-    has made something before, so an error now is not one of all pictures.
+    """Collects the outcomes of a batch, and prints each at once and a summary at the end.
+
+    `proven`: this process has made a result before, so that an error is not the same for every
+    picture.
     """
 
-    def __init__(self, request: Request, *, works: bool = False) -> None:
-        self._works = works
-        self.failures: list[Failure] = []
-        self._request = request
-        self._done: list[tuple[Job, Done]] = []
-        self._kept: list[tuple[Job, Kept]] = []
+    def __init__(self, request: Request, options: Invocation, *, proven: bool = False) -> None:
+        self._request, self._options, self._proven = request, options, proven
+        self._is_shown = not options.quiet and not options.json
+        self._failed: list[tuple[str, str]] = []  # inputs, with the lines that say why
+        self._done: list[tuple[str, Done]] = []
+        self._kept: list[Outcome] = []
         self._archive: dict[str, Any] | None = None
         self._begun = time.perf_counter()
 
     @property
-    def made(self) -> int:
-        """Outputs that are there, made now or before."""
+    def _made(self) -> int:
+        """The number of results, made now or earlier."""
         return len(self._done) + len(self._kept)
 
     @property
-    def works(self) -> bool:
-        """Whether anything was made, here or before."""
-        return self._works or self.made > 0
+    def is_proven(self) -> bool:
+        """Whether a result was made, here or before."""
+        return self._proven or self._made > 0
 
-    @property
-    def targets(self) -> list[str]:
-        """Their paths."""
-        return [job.target for job, _ in (*self._done, *self._kept)]
-
-    def begin(self, plan: Plan) -> None:
-        """Say what the plan knows already."""
-        for failure in plan.failed:
-            self.failed(failure)
-        for planned, kept in plan.kept:
-            self.kept(planned, kept)
-        if (
-            plan.ours
-            and not self._request.options.quiet
-            and not self._request.options.json
-            and plan.todo
-        ):
-            one = plan.ours == 1
+    def begin(self, batch: BatchPlan) -> None:
+        """Print what is known before the work."""
+        for outcome in (*batch.failed, *batch.kept):
+            self.add(outcome)
+        if not self._is_shown:
+            return
+        if batch.skipped and batch.todo:
+            one = batch.skipped == 1
             say(
-                f"enlarge: {plan.ours} picture{'s' * (not one)} that enlarge made "
+                f"enlarge: {batch.skipped} picture{'s' * (not one)} that enlarge made "
                 f"{'is' if one else 'are'} left out",
                 sys.stderr,
             )
+        if self._request.settings.model is None:
+            self._advise(batch.todo)
 
-        if (
-            self._request.settings.model is None
-            and not self._request.options.quiet
-            and not self._request.options.json
-        ):
-            self._advise(plan.todo)
-
-    def _advise(self, todo: Sequence[Planned]) -> None:
-        """Say, once, where another model suits better than the default."""
+    def _advise(self, todo: Sequence[PlannedPicture]) -> None:
+        """Print, once, that another model suits some pictures better than the default."""
         coarse = [
-            (planned.job.source, quality)
-            for planned in todo
-            if planned.job.member is None
-            and planned.facts is not None
-            and planned.facts.format == "jpeg"
-            and (quality := quality_of(Path(planned.job.source))) is not None
+            (source, quality)
+            for item in todo
+            if isinstance(source := item.job.source, File)
+            and item.outlook is not None
+            and item.outlook.facts is not None
+            and item.outlook.facts.format == "jpeg"
+            and (quality := quality_of(source.path)) is not None
             and quality <= COARSE
         ]
         if coarse:
@@ -100,31 +87,43 @@ class Summary:
                 sys.stderr,
             )
 
-    def failed(self, failure: Failure) -> None:
-        """An input gave nothing."""
-        self.failures.append(failure)
-        say(f"enlarge: {failure.line}", sys.stderr)
+    def add(self, outcome: Outcome) -> None:
+        """Print an outcome, and remember it."""
+        match outcome.status:
+            case "failed":
+                self._add_failed(outcome)
+            case "kept":
+                self._kept.append(outcome)
+                if self._options.verbose and not self._options.json:
+                    size = f"{outcome.width}×{outcome.height}"
+                    say(f"{outcome.output}  {size}, was done already")
+            case "done":
+                assert outcome.done is not None
+                self._done.append((outcome.source, outcome.done))
+                if self._is_shown:
+                    self._print_done(outcome, outcome.done)
+            case "archived":
+                self._add_archive(outcome)
 
-    def kept(self, planned: Planned, kept: Kept) -> None:
-        """An output was there already, and current."""
-        kept = replace(kept, output=self._place(planned.job))
-        self._kept.append((planned.job, kept))
-        if self._request.options.verbose and not self._request.options.json:
-            say(f"{kept.output}  {kept.width}×{kept.height}, was done already")
+    def _add_failed(self, outcome: Outcome) -> None:
+        line, error = outcome.message, outcome.error
+        if error is not None and not isinstance(error, EnlargeError | MemoryError):
+            name = outcome.job.source_name if outcome.job is not None else outcome.source
+            line = f"{name}: {describe_bug(error, verbose=self._options.verbose)}"
+        self._failed.append((outcome.source, line))
+        say(f"enlarge: {line}", sys.stderr)
 
-    def done(self, job: Job, done: Done) -> None:
-        """An output was made."""
-        done = replace(done, output=self._place(job))
-        self._done.append((job, done))
-        if self._request.options.quiet or self._request.options.json:
-            return
+    def _print_done(self, outcome: Outcome, done: Done) -> None:
+        job = outcome.job
+        assert job is not None
         for note in done.notes:
-            say(f"enlarge: {source_name(job)}: {note}", sys.stderr)
-        stream = sys.stderr if job.place is None else sys.stdout
+            say(f"enlarge: {job.source_name}: {note}", sys.stderr)
+        is_stream = isinstance(job.target, Stream)
+        stream = sys.stderr if is_stream else sys.stdout
         memory = f", {format_size(done.peak_memory)} peak memory" if done.peak_memory else ""
-        name = "standard output" if job.place is None else done.output
+        name = "standard output" if is_stream else outcome.output
         say(f"{name}  {done.width}×{done.height}, {done.seconds:.1f} s{memory}", stream)
-        if self._request.options.verbose:
+        if self._options.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())
             engine = done.engine if done.device == "cpu" else f"{done.engine} ({done.device})"
             say(
@@ -133,63 +132,58 @@ class Summary:
                 stream,
             )
 
-    def _place(self, job: Job) -> str:
-        """Where an output is to be found in the end: in the archive, if it goes into one."""
-        output = self._request.options.output
-        is_part = output is not None and is_archive(output)
-        return f"{output}/{job.name}" if is_part else job.target
-
-    def archived(self, target: Path, count: int, *, parts: Path) -> None:
-        """The outputs were put into an archive."""
-        self._archive = {"output": str(target), "pictures": count}
-        if self._request.options.quiet or self._request.options.json:
+    def _add_archive(self, outcome: Outcome) -> None:
+        self._archive = {"output": outcome.output, "pictures": outcome.count}
+        if not self._is_shown:
             return
-        say(f"{target}  {count} picture{'s' * (count != 1)}")
-        if self.failures:
+        say(f"{outcome.output}  {outcome.count} picture{'s' * (outcome.count != 1)}")
+        target = self._request.target
+        if self._failed and isinstance(target, Zip):
             say(
-                f"enlarge: {parts} stays, so that the same command does only what is missing",
+                f"enlarge: {target.staging} stays, so that the same command does only what is "
+                "missing",
                 sys.stderr,
             )
 
-    def end(self, failed: int, some_failed: int) -> int:
-        """Say how it went, write the report. Returns the exit status: 0 or one of those given.
+    def end(self) -> int:
+        """Print a summary, and write the report. Returns the exit status.
 
-        Raises `OutputError` where a document cannot be written.
+        Raises `OutputError` if a document cannot be written.
         """
-        total = self.made + len(self.failures)
-        status = 0 if not self.failures else some_failed if self.made else failed
-        if self._request.options.report is not None:
-            self._write_report(self._request.options.report)
-        if self._request.options.json:
+        total = self._made + len(self._failed)
+        status = 0 if not self._failed else SOME_FAILED if self._made else FAILED
+        if self._options.report is not None:
+            self._write_report(self._options.report)
+        if self._options.json:
             document = {key: value for key, value in self._document().items() if key != "seconds"}
-            error = say(json.dumps(document, ensure_ascii=False, indent=2))
-            if error is not None:
-                raise OutputError(f"standard output: cannot be written: {error.strerror}")
+            print_json(document)
             return status
-        if self._kept and not self._request.options.quiet:
+        if self._kept and not self._options.quiet:
             say(f"enlarge: {len(self._kept):,} of {total:,} were done already", sys.stderr)
-        if self.failures and total > 1:
-            if total > SCREEN and len(self.failures) < total:
-                self._say_table()
-            say(f"enlarge: {len(self.failures):,} of {total:,} inputs failed", sys.stderr)
+        if self._failed and total > 1:
+            if total > SCREEN and len(self._failed) < total:
+                self._print_failed()
+            say(f"enlarge: {len(self._failed):,} of {total:,} inputs failed", sys.stderr)
         return status
 
-    def _say_table(self) -> None:
-        width = min(max(len(failure.source) for failure in self.failures), 60)
+    def _print_failed(self) -> None:
+        width = min(max(len(source) for source, _ in self._failed), 60)
         say("", sys.stderr)
-        for failure in self.failures:
-            reason = failure.line.removeprefix(f"{failure.source}: ")
-            say(f"  {failure.source.ljust(width)}  {reason.splitlines()[0]}", sys.stderr)
+        for source, line in self._failed:
+            reason = line.removeprefix(f"{source}: ")
+            say(f"  {source.ljust(width)}  {reason.splitlines()[0]}", sys.stderr)
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
-            "results": [{"input": job.source} | asdict(done) for job, done in self._done],
-            "failed": [
-                {"input": failure.source, "error": failure.line} for failure in self.failures
-            ],
+            "results": [{"input": source} | asdict(done) for source, done in self._done],
+            "failed": [{"input": source, "error": line} for source, line in self._failed],
         }
         if self._kept:
-            document["kept"] = [{"input": job.source} | asdict(kept) for job, kept in self._kept]
+            names = ("output", "width", "height")
+            document["kept"] = [
+                {"input": outcome.source} | {name: getattr(outcome, name) for name in names}
+                for outcome in self._kept
+            ]
         if self._archive is not None:
             document["archive"] = self._archive
         document["seconds"] = round(time.perf_counter() - self._begun, 3)
@@ -209,6 +203,8 @@ class Summary:
             raise OutputError(f"{report}: cannot be written: {error.strerror}") from error
 
 
-def source_name(job: Job) -> str:
-    """What a job's source is called."""
-    return "standard input" if job.source == STREAM else job.source
+def print_json(document: Any) -> None:
+    """Print a document as JSON. Raises `OutputError` if that is not possible."""
+    error = say(json.dumps(document, ensure_ascii=False, indent=2))
+    if error is not None:
+        raise OutputError(f"standard output: cannot be written: {error.strerror}")

@@ -1,90 +1,92 @@
-"""`--watch`: enlarge what appears in folders, until interrupted."""
+"""`--watch`: enlarge new pictures in folders, until interrupted."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from enlarge.batch.jobs import Job
+from enlarge.batch.inputs import Found, Input
+from enlarge.batch.jobs import PictureJob
+from enlarge.batch.locations import File
+from enlarge.batch.outcome import Outcome, failed
+from enlarge.batch.outputs import check_unique
+from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
+from enlarge.batch.planning import plan_batch
 from enlarge.batch.watching import INTERVAL, Watch
-from enlarge.batch.worker import Recipe
-from enlarge.cli.console import FAILED, SOME_FAILED, say
-from enlarge.cli.inputs import Found
-from enlarge.cli.outputs import check_alone
-from enlarge.cli.planning import Failure, Plan, make_plan
-from enlarge.cli.request import Request
+from enlarge.cli.console import say
+from enlarge.cli.invocation import Invocation
+from enlarge.cli.running import run_and_print
 from enlarge.cli.summary import Summary
 from enlarge.errors import EnlargeError
-from enlarge.upscaler import Upscaler
+from enlarge.picture.model import OpenModel
 
 
-def watch(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe) -> int:
-    """Enlarge new and changed pictures of the folders as they are completed.
+def watch(request: Request, model: OpenModel, options: Invocation) -> int:
+    """Enlarge new and changed pictures in the folders as they are completed.
 
-    Ends by an interrupt. What is refused (one that exists, a bad file) is said once, and the rest
-    goes on.
+    Only an interrupt ends it. A failure (an output that exists, a bad file) is printed once, and
+    the other pictures are enlarged.
     """
-    from enlarge.cli.job import folders_made, open_for, run
-
-    seen, works = Watch(), False
-    watched = " and ".join(request.inputs)
-    if not request.options.quiet:
+    seen, proven = Watch(), False
+    if not options.quiet:
+        watched = " and ".join(map(str, request.sources))
         say(f"enlarge: watching {watched}; interrupt (Ctrl-C) to end", sys.stderr)
     while True:
-        plan = _next(request, kind, upscaler, recipe, seen)
-        if plan.todo or plan.failed:
-            summary = Summary(request, works=works)
-            summary.begin(plan)
-            with contextlib.ExitStack() as stack:
-                make_folder = stack.enter_context(folders_made())
-                ledger = open_for(plan, request, make_folder, stack)
-                if plan.todo:
-                    run(plan, upscaler, recipe, request, summary, ledger, make_folder)
-            works = summary.works
-            summary.end(FAILED, SOME_FAILED)
+        batch = _completed(request, model, seen)
+        if batch.todo or batch.failed:
+            summary = Summary(request, options, proven=proven)
+            run_and_print(batch, model, options, summary)
+            proven = summary.is_proven
+            summary.end()
         time.sleep(INTERVAL)
 
 
-def _next(request: Request, kind: str, upscaler: Upscaler, recipe: Recipe, seen: Watch) -> Plan:
-    """The pictures that were completed since the last look."""
-    ready: list[str] = []
+def _completed(request: Request, model: OpenModel, seen: Watch) -> BatchPlan:
+    """The pictures that were completed since the last look, planned."""
+    ready: list[Path] = []
 
     def accept(found: Found) -> bool:
-        if found.problem:
+        if not isinstance(found, Input) or not isinstance(found.source, File):
             return False  # a folder without pictures gets some later
-        if seen.is_complete(Path(found.path)):
-            ready.append(found.path)
+        path = found.source.path
+        if seen.is_complete(path):
+            ready.append(path)
             return True
         return False
 
-    plan = Plan()
     try:
-        plan = make_plan(request, kind, upscaler, recipe, accept=accept)
-    except EnlargeError:  # one of them refuses all: each for itself tells which
-        taken: dict[Path | str, Job] = {}
-        for path in ready:
-            try:
-                accept_one = partial(_is_at, path)
-                part = make_plan(request, kind, upscaler, recipe, accept=accept_one)
-                for planned in part.todo:
-                    check_alone(planned.job, taken)
-            except EnlargeError as error:
-                plan.failed.append(Failure(path, str(error)))
-            else:
-                plan.todo.extend(part.todo)
-                plan.failed.extend(_told(part))
-        return plan
-    return replace(plan, ours=0, kept=[], failed=_told(plan))
+        batch = plan_batch(request, model, accept=accept)
+    except EnlargeError:  # one picture makes all impossible: planned alone, it tells which
+        return _planned_one_by_one(request, model, ready)
+    return replace(batch, skipped=0, kept=(), failed=_without_hint(batch))
 
 
-def _is_at(path: str, found: Found) -> bool:
-    return found.path == path
+def _planned_one_by_one(request: Request, model: OpenModel, paths: list[Path]) -> BatchPlan:
+    """The pictures at the paths, each planned by itself."""
+    todo: list[PlannedPicture] = []
+    refused: list[Outcome] = []
+    taken: dict[Path | str, PictureJob] = {}
+    for path in paths:
+        try:
+            part = plan_batch(request, model, accept=partial(_is_at, path))
+            for item in part.todo:
+                check_unique(item.job, taken)
+        except EnlargeError as error:
+            refused.append(failed(str(path), str(error)))
+        else:
+            todo.extend(part.todo)
+            refused.extend(_without_hint(part))
+    return BatchPlan(request, tuple(todo), failed=tuple(refused))
 
 
-def _told(plan: Plan) -> list[Failure]:
-    """The failures, without the one that says that there is nothing but what enlarge made."""
-    return [] if plan.ours and not plan.todo and len(plan.failed) == 1 else plan.failed
+def _is_at(path: Path, found: Found) -> bool:
+    return isinstance(found, Input) and found.source == File(path)
+
+
+def _without_hint(batch: BatchPlan) -> tuple[Outcome, ...]:
+    """The failures, without the one that says that there are only results of enlarge."""
+    is_hint = batch.skipped and not batch.todo and len(batch.failed) == 1
+    return () if is_hint else batch.failed

@@ -1,7 +1,7 @@
-"""Files by URL (s3://bucket/name, https://…, and what else fsspec opens): read, listed, put.
+"""Files behind URLs (s3://bucket/name, https://…, and whatever else fsspec opens).
 
-The packages that do it come with the extra `[cluster]`, and are imported when the first URL is
-used. What they raise becomes `InputError` or `OutputError` here.
+The packages for this come with the extra `[cluster]` and are imported when the first URL is used.
+What they raise becomes `InputError` or `OutputError` here.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from enlarge.errors import EnlargeError, InputError, OptionError, OutputError
+from enlarge.errors import EnlargeError, InputError, OutputError
 
 INSTALL = 'pip install "enlarge[cluster]"'
 WEB = ("http", "https")
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
-"""Object stores: a file put there is whole, or is not there."""
+"""Object stores: an upload appears when it is complete, or not at all."""
 _OF_EXTRA = ("s3", "s3a", *WEB)
 _CONNECT, _TRIES = 10, 3
-"""Seconds that a store has to answer a connection, and how often it is tried."""
-_TELLING = ("ETag", "etag", "Content-MD5", "Digest", "md5Hash", "crc32c", "generation")
-"""What stores say that changes with a file's content."""
-_TIMES = ("LastModified", "last_modified", "mtime", "created")
+"""Seconds within which a store has to accept a connection, and the number of attempts."""
+_CONTENT_KEYS = ("ETag", "etag", "Content-MD5", "Digest", "md5Hash", "crc32c", "generation")
+"""What stores report that changes with a file's content."""
+_TIME_KEYS = ("LastModified", "last_modified", "mtime", "created")
 
 
 def is_url(text: str) -> bool:
@@ -37,21 +37,9 @@ def is_url(text: str) -> bool:
     return bool(mark) and len(scheme) > 1 and scheme.replace("+", "").isalnum()
 
 
-def as_path(text: str) -> str:
-    """The path in a file:// URL; any other text as it is. Raises `OptionError` for another host."""
-    if not text.lower().startswith("file://"):
-        return text
-    from urllib.request import url2pathname  # it loads a good deal
-
-    parts = urlsplit(text)
-    if parts.netloc not in ("", "localhost"):
-        raise OptionError(f"{text} names the host {parts.netloc}; expected file:///PATH")
-    return url2pathname(parts.path)
-
-
 @dataclass(frozen=True)
 class Remote:
-    """A file, or what is below a prefix, by its URL."""
+    """A file, or everything below a prefix, by its URL."""
 
     url: str
 
@@ -63,57 +51,61 @@ class Remote:
 
     @property
     def protocol(self) -> str:
-        """What stands before `://`, in small letters."""
+        """What is before `://`, in lower case."""
         return self.url.partition("://")[0].lower()
 
     @property
     def name(self) -> str:
-        """The last part of its path, without what a web address says after a `?`."""
+        """The last part of its path, without the query of a web address."""
         if self.protocol in WEB:
             return PurePosixPath(unquote(urlsplit(self.url).path)).name
         return PurePosixPath(self.url.partition("://")[2]).name
 
     @property
     def suffix(self) -> str:
-        """The extension of its name, with the dot, in small letters."""
+        """The extension of its name, with the dot, in lower case."""
         return PurePosixPath(self.name).suffix.lower()
 
     @property
     def root(self) -> Remote:
-        """The bucket, or the host, that it lies in."""
+        """Its bucket, or its host."""
         return Remote(f"{self.protocol}://{self.url.partition('://')[2].partition('/')[0]}")
 
     def info(self) -> dict[str, Any]:
-        """What its store says of it. Raises `FileNotFoundError`, and `InputError` for the rest."""
+        """What its store reports about it. Raises `FileNotFoundError`, or `InputError` for other
+        problems.
+        """
         with _explained(self, InputError, missing=True):
             found: dict[str, Any] = _files(self.protocol).info(self.url)
         return found
 
     def exists(self) -> bool:
-        """Whether there is such a file. Raises `InputError` where the store does not answer."""
+        """Whether the file exists. Raises `InputError` if the store does not answer."""
         try:
             return self.info().get("type") != "directory"
         except FileNotFoundError:
             return False
 
     def stamp(self) -> str:
-        """What tells its content without reading it, as long as it stays the same; its digest where
-        the store says nothing of that kind. Raises as `info`.
+        """Changes whenever the content does, and is known without reading it; the digest, where
+        the store reports nothing of that kind. Raises as `info` does.
         """
         found = self.info()
-        says = [f"{key} {found[key]}" for key in (*_TELLING, *_TIMES) if found.get(key)]
-        return " ".join([*says, f"size {found.get('size')}"]) if says else self.digest()
+        reported = [
+            f"{key} {found[key]}" for key in (*_CONTENT_KEYS, *_TIME_KEYS) if found.get(key)
+        ]
+        return " ".join([*reported, f"size {found.get('size')}"]) if reported else self.digest()
 
     def identity(self) -> str:
-        """A digest of its content: what the store has, else `digest`. Raises as `info`."""
+        """A digest of its content: the store's, else `digest()`. Raises as `info` does."""
         found = self.info()
-        for key in _TELLING:
+        for key in _CONTENT_KEYS:
             if found.get(key):
                 return f"{key} {found[key]} {found.get('size')}"
         return self.digest()
 
     def digest(self) -> str:
-        """The SHA-256 of its content, which is read for it. Raises as `info`."""
+        """The SHA-256 of its content, which has to be read. Raises as `info` does."""
         digest = hashlib.sha256()
         with (
             _explained(self, InputError, missing=True),
@@ -128,12 +120,12 @@ class Remote:
         return Download(self)
 
     def put(self, path: Path) -> None:
-        """Make it what the file at `path` is, whole or not at all. Raises `OutputError`."""
+        """Upload the file at `path`, completely or not at all. Raises `OutputError`."""
         with _explained(self, OutputError):
             _files(self.protocol).put_file(str(path), self.url)
 
     def check_target(self) -> None:
-        """Raise `OutputError` where nothing can be put: another kind of store, or no bucket."""
+        """Raise `OutputError` if nothing can be uploaded: not an object store, or no bucket."""
         if self.protocol not in STORES:
             raise OutputError(
                 f"{self.url}: results go to a folder on this machine or to an object store "
@@ -152,7 +144,7 @@ class Remote:
             return self._named(_files(self.protocol).find(self.url))
 
     def matches(self) -> list[str]:
-        """The URLs of the files that it matches, where it holds wildcards. Raises `InputError`."""
+        """The URLs of the files that match its wildcards, sorted. Raises `InputError`."""
         with _explained(self, InputError):
             return self._named(_files(self.protocol).glob(self.url))
 
@@ -163,8 +155,8 @@ class Remote:
 
 
 class Download:
-    """The content of a URL in a temporary file that goes when this is closed. `name` is what errors
-    call it, `held_at` where the file lies.
+    """The content of a URL in a temporary file, which `close` removes. `name` is used in errors;
+    `held_at` is the file.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -191,7 +183,7 @@ class Download:
 
 @cache
 def _files(protocol: str) -> Any:
-    """The file system of a protocol. Nothing that it lists is kept: others write there too."""
+    """The file system of a protocol. Listings are not cached: others write there too."""
     import fsspec
 
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
@@ -205,8 +197,8 @@ def _files(protocol: str) -> Any:
 def _explained(
     remote: Remote, kind: type[EnlargeError], *, missing: bool = False
 ) -> Iterator[None]:
-    """Raise what fsspec and those below it raise as `kind`; with `missing`, a file that is not
-    there as `FileNotFoundError`.
+    """Convert what fsspec and its backends raise to `kind`; with `missing`, let `FileNotFoundError`
+    pass for a file that does not exist.
     """
     done = "read" if kind is InputError else "written"
     try:
@@ -224,19 +216,19 @@ def _explained(
             raise
         why = error.__cause__ if _is_unreachable(error.__cause__) else "there is no such file"
         raise kind(f"{remote}: cannot be {done}: {why}") from error
-    except _foreign() as error:
+    except _backend_errors() as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise kind(f"{remote}: cannot be {done}: {' '.join(str(why).split())}") from error
 
 
 def _is_unreachable(cause: BaseException | None) -> bool:
-    """Whether a web server that does not answer was taken for a missing file."""
+    """Whether fsspec reported a web server that does not answer as a missing file."""
     aiohttp: Any = sys.modules.get("aiohttp")
     return aiohttp is not None and isinstance(cause, aiohttp.ClientConnectionError)
 
 
-def _foreign() -> tuple[type[Exception], ...]:
-    """What file systems raise: Python's own, and those of packages that are loaded."""
+def _backend_errors() -> tuple[type[Exception], ...]:
+    """What file systems raise: Python's own exceptions, and those of the packages loaded."""
     found: list[type[Exception]] = [OSError, ValueError, NotImplementedError, TimeoutError]
     for module, names in (
         ("botocore.exceptions", ("BotoCoreError", "ClientError")),

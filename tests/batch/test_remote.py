@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from enlarge.batch.addresses import Remote, _files, as_path, is_url
-from enlarge.batch.ledger import Ledger, ledger_home
+from enlarge.batch.ledger import Ledger
+from enlarge.batch.locations import ledger_home, local_path
+from enlarge.batch.remote import Remote, _files, is_url
 from enlarge.cli import run
 from enlarge.errors import OptionError
 from tests.batch.conftest import contents, fill
@@ -52,10 +53,10 @@ def test_what_is_a_url(text: str, expected: bool) -> None:
 
 
 def test_a_file_url_is_a_path() -> None:
-    assert as_path("file:///a/b%20c.png") == "/a/b c.png"
-    assert as_path("a.png") == "a.png"
+    assert local_path("file:///a/b%20c.png") == "/a/b c.png"
+    assert local_path("a.png") == "a.png"
     with pytest.raises(OptionError, match="host elsewhere"):
-        as_path("file://elsewhere/a.png")
+        local_path("file://elsewhere/a.png")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_prefix_becomes_a_prefix(s3: Any, tmp_path: Path, capsys: Said) -> Non
 def test_what_was_put_but_not_written_down_is_known(s3: Any, tmp_path: Path, capsys: Said) -> None:
     fill(tmp_path / "in", 2)
     assert run(["in", "-o", "s3://made/", "--ledger", "books", "--quiet"]) == 0
-    home = ledger_home("s3://made", Path("books"))
+    home = ledger_home(Remote("s3://made"), Path("books"))
     with Ledger(home, Remote("s3://made")) as ledger:  # as if killed between the name and the word
         (name, *_) = ledger.rows()
         ledger._base.execute(
@@ -118,7 +119,7 @@ def test_the_ledger_of_a_folder_elsewhere(
     assert "3 of 3 were done already" in capsys.readouterr().err
     assert not (tmp_path / "out" / ".enlarge").exists()
     (ledger,) = (tmp_path / "books").rglob("ledger.sqlite")
-    assert ledger.parents[1] == ledger_home("out", Path("books")).absolute()
+    assert ledger.parents[1] == ledger_home(Path("out"), Path("books")).absolute()
 
 
 def test_what_somebody_put_there_is_not_replaced(s3: Any, tmp_path: Path, capsys: Said) -> None:

@@ -1,0 +1,221 @@
+"""What each output is called, and every refusal that is possible before any work."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+
+from enlarge.batch.archive import Member
+from enlarge.batch.inputs import Input
+from enlarge.batch.jobs import PictureJob, PictureSource
+from enlarge.batch.locations import File, Folder, RemoteFolder, Stream, Target, Zip
+from enlarge.batch.remote import Remote
+from enlarge.errors import OptionError, OutputError
+from enlarge.media.zooming import DESCRIPTOR, check_tiles_folder
+
+_LONGEST_NAME = 255
+
+
+def check_result_names(target: Target | None, *, suffix: str | None, count: int) -> None:
+    """Raise `OptionError` for a target that contradicts `suffix` or the `count` of inputs."""
+    if suffix is not None and (suffix.startswith("--") or set(suffix) & {"/", os.sep, "\0"}):
+        raise OptionError(f"--suffix is a part of a file's name, without {os.sep}; got {suffix!r}")
+    if target is None:
+        return
+    if isinstance(target, Stream) and count > 1:
+        raise OptionError(
+            f"-o - takes one picture, but there are {count} inputs; name a folder with -o"
+        )
+    if isinstance(target, Remote | RemoteFolder):
+        (target if isinstance(target, Remote) else target.remote).check_target()
+    if isinstance(target, Folder | Zip | RemoteFolder):
+        return
+    if suffix is not None:
+        where = "has no name" if isinstance(target, Stream) else "names the whole file"
+        raise OptionError(f"--suffix and -o {target} contradict each other: -o {where}")
+    if count > 1:
+        raise OptionError(
+            f"-o {target} names one file, but there are {count} inputs; "
+            f"name a folder, for example -o {Path(str(target)).stem}/"
+        )
+
+
+def name_output(item: Input, target: Target | None, ending: str) -> PictureJob:
+    """The job of one input. `ending` follows the input's stem, and includes the extension.
+
+    Raises `OptionError` for a picture in a zip or behind a URL without a target.
+    """
+    source = item.source
+    match target:
+        case None:
+            return PictureJob(source, _beside(source, ending))
+        case File() | Remote() | Stream():
+            return PictureJob(source, target)
+    path = item.below / (_stem(source) + ending)
+    name = path.as_posix()
+    match target:
+        case Folder():
+            return PictureJob(source, File(target.path / path), name)
+        case Zip():
+            return PictureJob(source, File(target.staging / path), name)
+        case RemoteFolder():
+            return PictureJob(source, target.remote / name, name)
+
+
+def _stem(source: PictureSource) -> str:
+    match source:
+        case Stream():
+            return "stdin"
+        case File():
+            return source.path.stem
+        case _:
+            return Path(source.name).stem
+
+
+def _beside(source: PictureSource, ending: str) -> File | Stream:
+    """The place of a result without a target: beside its input."""
+    match source:
+        case Stream():
+            return source
+        case File():
+            return File(source.path.with_name(source.path.stem + ending))
+        case Member():
+            raise OptionError(
+                f"{source.archive}: the pictures in an archive need a place; "
+                "name a folder or a zip with -o"
+            )
+        case Remote():
+            raise OptionError(f"{source}: a picture behind a URL needs a place; name it with -o")
+
+
+def check_outputs(
+    jobs: Sequence[PictureJob],
+    inputs: Collection[Path | Remote],
+    *,
+    overwrite: bool,
+    existing: Collection[Path | Remote] | None = None,
+) -> None:
+    """Raise `OutputError` for outputs that are not possible.
+
+    An output may not be one of the inputs (`inputs`: all of them, including those without a job),
+    nor the output of another job; may not exist without `overwrite`, unless its job may replace it;
+    and its folder must accept it. `existing`: the outputs that count as existing (None: those that
+    do exist).
+    """
+    names = {_inode(path): path for path in inputs if isinstance(path, Path)}
+    taken: dict[Path | str, PictureJob] = {}
+    for job in jobs:
+        target = job.target
+        if isinstance(target, Remote):
+            if target in inputs:
+                raise OutputError(f"the output {target} is an input; name another place with -o")
+            check_unique(job, taken)
+            exists = target.exists() if existing is None else target in existing
+            if exists and not (overwrite or job.replace):
+                raise existing_output(target)
+        if not isinstance(target, File):
+            continue
+        path = target.path
+        _check_name(path)
+        inode = _inode(path)
+        if inode is not None and inode in names:
+            raise OutputError(
+                f"the output {target} is the input {names[inode]}; "
+                "name another place with -o, or another name with --suffix"
+            )
+        check_unique(job, taken)
+        if inode is not None and (existing is None or path in existing):
+            _check_existing(target, overwrite=overwrite or job.replace)
+    for folder in {job.path.parent for job in jobs if job.path is not None}:
+        _check_folder(folder)
+
+
+def check_unique(job: PictureJob, taken: dict[Path | str, PictureJob]) -> None:
+    """Raise `OutputError` for one output of two inputs. `taken`: the jobs before this one, by their
+    places; this one is added.
+    """
+    place = str(job.target) if job.path is None else _canonical(job.path)
+    other = taken.setdefault(place, job)
+    if other is not job:
+        raise OutputError(
+            f"{other.source} and {job.source} would both become {job.target}; enlarge them into "
+            "different folders, or give the folder that holds both"
+        )
+
+
+def existing_output(target: object) -> OutputError:
+    """The error for an output that exists."""
+    return OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folders that would have to be created for `folder` to exist, the outermost first."""
+    missing: list[Path] = []
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - also no access
+        missing.insert(0, folder)
+        folder = folder.parent
+    return missing
+
+
+def _check_name(path: Path) -> None:
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{path}: the name is longer than {_LONGEST_NAME} bytes; name the output with -o"
+        )
+    if path.suffix.lower() == f".{DESCRIPTOR}":
+        check_tiles_folder(path)
+
+
+def _check_existing(target: File, *, overwrite: bool) -> None:
+    if target.path.is_dir():
+        raise OutputError(f"{target}: is a folder; name a file in it")
+    if not target.path.is_file():
+        raise OutputError(f"{target}: is not a regular file; use -o - for standard output")
+    if not overwrite:
+        raise existing_output(target)
+
+
+def _check_folder(folder: Path) -> None:
+    missing = missing_folders(folder)
+    place = missing[0].parent if missing else folder
+    if not place.is_dir():
+        raise OutputError(f"{place}: is not a folder, so {folder} cannot be one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{place}: cannot be written to; name another folder with -o")
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """The same for every name of one file: links of both kinds, and upper and lower case where the
+    file system ignores it. None if there is no such file.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _canonical(path: Path) -> Path:
+    """The place of a file that need not exist: links followed, and the name folded as its file
+    system compares names.
+    """
+    real = Path(os.path.realpath(path))
+    missing = missing_folders(real.parent)
+    folder = missing[0].parent if missing else real.parent
+    if not _ignores_case(folder):
+        return real
+    rest = str(real.relative_to(folder))
+    return folder / unicodedata.normalize("NFC", rest).casefold()
+
+
+@cache
+def _ignores_case(folder: Path) -> bool:
+    """Whether a folder's file system takes `A` and `a` for one name (macOS, Windows)."""
+    for place in (folder, *folder.parents):
+        other = place.with_name(place.name.swapcase()) if place.name else place
+        if other.name != place.name:
+            return _inode(place) == _inode(other)
+    return False

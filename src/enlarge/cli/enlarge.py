@@ -1,0 +1,77 @@
+"""What the default command does: parse, plan, run, and print what became of each input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from enlarge.batch.outcome import Outcome
+from enlarge.batch.planning import plan_batch
+from enlarge.cli.checks import check_streams, make_request
+from enlarge.cli.console import COMMANDS
+from enlarge.cli.invocation import Invocation
+from enlarge.cli.running import run_and_print
+from enlarge.cli.summary import Summary
+from enlarge.engines import find_placement
+from enlarge.errors import OptionError, WeightsError
+from enlarge.memory import return_freed_memory
+from enlarge.picture.model import OpenModel
+from enlarge.settings import Settings
+from enlarge.weights.catalog import DEFAULT, find_weights
+from enlarge.weights.files import Weights
+
+
+def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocation) -> int:
+    """Enlarge every input. Returns the exit status; one bad file does not stop the rest.
+
+    Everything that can be refused is refused before any work, with an `EnlargeError`.
+    """
+    return_freed_memory()
+    request = make_request(inputs, settings, options)
+    model = open_model_for(request.settings, quiet=options.quiet)
+    if options.watch:
+        from enlarge.cli.watch import watch
+
+        return watch(request, model, options)
+    batch = plan_batch(request, model)
+    batch = replace(batch, failed=tuple(map(_with_hint, batch.failed)))
+    check_streams(batch.jobs, options)
+    if options.dry_run:
+        from enlarge.cli.dry_run import dry_run
+
+        return dry_run(batch, model, options)
+    summary = Summary(request, options)
+    run_and_print(batch, model, options, summary)
+    return summary.end()
+
+
+def open_model_for(settings: Settings, *, quiet: bool) -> OpenModel:
+    """The model that the settings name, with nothing loaded yet. Raises `EnlargeError`s."""
+    weights = _find_weights(settings, quiet=quiet)
+    find_placement(weights.path, weights.card, engine=settings.engine, device=settings.device)
+    return OpenModel(
+        weights,
+        engine=settings.engine,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+
+
+def _find_weights(settings: Settings, *, quiet: bool) -> Weights:
+    name = settings.model or DEFAULT
+    try:
+        return find_weights(name, settings.scale, strength=settings.strength, quiet=quiet)
+    except WeightsError as error:
+        if settings.model is None or Path(name).exists():
+            raise
+        raise OptionError(f"--model: {error}") from error
+
+
+def _with_hint(outcome: Outcome) -> Outcome:
+    """A failure that says so if its input is named like a command."""
+    name = outcome.source
+    if name not in COMMANDS or Path(name).exists():
+        return outcome
+    return replace(outcome, message=f"{outcome.message}; a command comes first: enlarge {name}")
