@@ -40,7 +40,7 @@ SIDE = 256
 REFERENCE_GFLOPS = 322.0
 
 
-def median_ms(run: Callable[[], Any], times: int = 15) -> float:
+def median_ms(run: Callable[[], Any], times: int) -> float:
     """Median milliseconds of a call, after three that warm up."""
     seconds = []
     for i in range(times + 3):
@@ -96,7 +96,7 @@ def whole_process(*, times: int = 7) -> dict[str, dict[str, float]]:
     return {"first run": first, "warm, median of 7": warm}
 
 
-def engines() -> dict[str, float]:
+def engines(times: int) -> dict[str, float]:
     """Milliseconds for 256² → 1024² of the bundled model, by what runs it.
 
     Ours includes the conversion from and to 8-bit pixels; the others get and give floats.
@@ -111,29 +111,29 @@ def engines() -> dict[str, float]:
         engine = pick_engine(weights.path, weights.card, precision=precision)
         session = engine.session(TileSpec(SIDE, SIDE, 3, kind, kind))
         run = partial(session, tile)
-        found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(run)
+        found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(run, times)
     with torch.inference_mode():
         wanted = network(batch)[0].numpy()
-        found["torch eager f32"] = median_ms(lambda: network(batch))
+        found["torch eager f32"] = median_ms(lambda: network(batch), times)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         batch = batch.to(memory_format=torch.channels_last)
-        found["torch channels-last f32"] = median_ms(lambda: network(batch))
+        found["torch channels-last f32"] = median_ms(lambda: network(batch), times)
         if has_bf16():
             with torch.autocast("cpu", torch.bfloat16):
-                found["torch channels-last bf16"] = median_ms(lambda: network(batch))
-    found |= onnx_runtime(weights.path, np.ascontiguousarray(batch.numpy()))
-    found |= ncnn(weights.path, tile, wanted)
+                found["torch channels-last bf16"] = median_ms(lambda: network(batch), times)
+    found |= onnx_runtime(weights.path, np.ascontiguousarray(batch.numpy()), times)
+    found |= ncnn(weights.path, tile, wanted, times)
     return found
 
 
-def onnx_runtime(model: Path, batch: np.ndarray) -> dict[str, float]:
+def onnx_runtime(model: Path, batch: np.ndarray, times: int) -> dict[str, float]:
     """ONNX Runtime's CPU provider, where it is installed."""
     try:
         import onnxruntime
     except ImportError:
         return {}
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return {"ONNX Runtime f32": median_ms(lambda: session.run(None, {"image": batch}))}
+    return {"ONNX Runtime f32": median_ms(lambda: session.run(None, {"image": batch}), times)}
 
 
 def _nearest_skip(param: str) -> str:
@@ -156,7 +156,7 @@ def _nearest_skip(param: str) -> str:
     return "\n".join([*lines[:-5], *skip, ""])
 
 
-def ncnn(model: Path, tile: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+def ncnn(model: Path, tile: np.ndarray, wanted: np.ndarray, times: int) -> dict[str, float]:
     """ncnn, the engine of upscayl, from the same ONNX through pnnx, where both are installed."""
     try:
         import ncnn as library
@@ -187,26 +187,26 @@ def ncnn(model: Path, tile: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
                     return np.array(extractor.extract("out0")[1])
 
             assert np.abs(run() - wanted).max() < (0.05 if half else 1e-3)
-            found[f"ncnn {label}"] = median_ms(run)
+            found[f"ncnn {label}"] = median_ms(run, times)
     return found
 
 
-def matmul_peak() -> dict[str, float]:
+def matmul_peak(times: int) -> dict[str, float]:
     """GFLOP/s of a 2048³ matrix product in torch, the machine's yardstick."""
     found = {}
     for label in precisions():
         dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[label]
         a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-        found[label] = 2 * 2048**3 / median_ms(partial(torch.matmul, a, b)) / 1e6
+        found[label] = 2 * 2048**3 / median_ms(partial(torch.matmul, a, b), times) / 1e6
     return found
 
 
-def starting() -> dict[str, float]:
+def starting(times: int) -> dict[str, float]:
     """Median milliseconds of `enlarge --help` and of `import enlarge` over bare Python."""
 
     def timed(*arguments: str) -> float:
         line = [sys.executable, *arguments]
-        return median_ms(lambda: subprocess.run(line, check=True, capture_output=True), 9)
+        return median_ms(lambda: subprocess.run(line, check=True, capture_output=True), times)
 
     bare = timed("-c", "pass")
     return {
@@ -328,10 +328,10 @@ def main() -> None:
     else:
         result = {
             **known,
-            "engines": engines(),
+            "engines": engines(1 if wish.trial else 15),
             "process": whole_process(times=1 if wish.trial else 7),
-            "matmul": matmul_peak(),
-            "starting": starting(),
+            "matmul": matmul_peak(1 if wish.trial else 15),
+            "starting": starting(1 if wish.trial else 9),
         }
     result["models"] = {**known, "rows": models(1 if wish.trial else None)}
     write("speed", result, page(result), trial=wish.trial)
