@@ -18,9 +18,9 @@ from benchmarks.proofs.memory import picture
 from benchmarks.proofs.result import Proof, Result, enlarge
 from enlarge.memory import format_size
 from enlarge.networks import build
+from enlarge.training.callbacks import LAST, LOG
 from enlarge.training.config import load_config
-from enlarge.training.footprint import measure, measure_in_child
-from enlarge.training.watching import LAST, LOG
+from enlarge.training.footprint import measure_footprint, measure_in_child
 from enlarge.weights.measuring import working_sets
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx, with_card
@@ -35,10 +35,10 @@ def estimate_holds() -> Result:
     told, worst = [], 0.0
     for name, more in (("toy_edsr", []), ("toy_swinir", ["train.checkpointing=true"])):
         config = load_config(ROOT / f"recipes/{name}.yaml", ["train.patch=512", *more])
-        footprint, peak = measure(config, _LIMIT), measure_in_child(config, 512)
+        footprint, peak = measure_footprint(config, _LIMIT), measure_in_child(config, 512)
         if footprint is None or peak is None:
             raise RuntimeError(f"{name}: a step could not be measured")
-        estimate = footprint.of(1, 512)
+        estimate = footprint.peak(1, 512)
         worst = max(worst, abs(estimate / peak - 1.0))
         words = " ".join([name, *more])
         told.append(f"{words}: estimated {format_size(estimate)}, measured {format_size(peak)}")

@@ -85,7 +85,9 @@ def test_our_recipes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("fast", "fast.yaml", "recipes/fast.yaml"):
         assert load_config(Path(name), []).name == "fast"
     for name in ("fasst", "elsewhere/fast.yaml"):
-        with pytest.raises(OptionError, match=rf"no recipe at {name}; ours are: .*fast, "):
+        with pytest.raises(
+            OptionError, match=rf"no recipe at {name}; the shipped ones are: .*fast, "
+        ):
             load_config(Path(name), [])
     (tmp_path / "fast").write_text("name: other\ntrain: {steps: 1}\n")
     assert load_config(Path("fast"), []).name == "other"

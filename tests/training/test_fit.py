@@ -16,11 +16,12 @@ import enlarge
 from enlarge.card import read_card
 from enlarge.cli import run as command
 from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
+from enlarge.training.checkpoints import load_start, network_of
 from enlarge.training.config import load_config
 from enlarge.training.devices import with_precision
-from enlarge.training.fit import fit, load_start, network_of
-from enlarge.training.learner import STATE, Learner, remember_less
-from enlarge.training.result import minutes_of, write_model
+from enlarge.training.fit import fit
+from enlarge.training.learner import STATE, Learner, checkpoint_blocks
+from enlarge.training.result import training_minutes, write_model
 from enlarge.weights.network_file import load_network
 from tests.networks.tiny import tiny
 
@@ -44,14 +45,14 @@ def log_of(run: Path) -> list[dict[str, Any]]:
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
     """Interrupt a run during a step, as Ctrl-C does."""
-    took = Learner.took_a_step
+    took = Learner.after_step
 
-    def took_a_step(self: Learner) -> None:
-        if self.taken + 1 == step:
+    def after_step(self: Learner) -> None:
+        if self.step + 1 == step:
             os.kill(os.getpid(), number)
         took(self)
 
-    monkeypatch.setattr(Learner, "took_a_step", took_a_step)
+    monkeypatch.setattr(Learner, "after_step", after_step)
 
 
 def test_a_run_leaves_what_the_contract_says_and_its_model_opens(
@@ -61,7 +62,7 @@ def test_a_run_leaves_what_the_contract_says_and_its_model_opens(
     config = load_config(recipe, ["train.steps=3"])
     run = fit(config)
     assert [line["step"] for line in log_of(run)] == [0, 2, 3]
-    assert "judged by 5 of pairs/train" in capsys.readouterr().out
+    assert "validation: 5 of pairs/train" in capsys.readouterr().out
     assert all(0 < line[PART] < 60 for line in log_of(run))
     written = yaml.safe_load((run / "config.yaml").read_text())["train"]
     assert (written["steps"], written["precision"]) == (3, with_precision(config).train.precision)
@@ -84,7 +85,7 @@ def test_a_run_leaves_what_the_contract_says_and_its_model_opens(
     got = upscaler.upscale(image)
     assert abs(got.transpose(2, 0, 1) - wanted.numpy()).max() < 1e-4
     assert command(["train", str(recipe)]) == 2
-    assert "--resume goes on from it, --overwrite begins anew" in capsys.readouterr().err
+    assert "--resume continues from it, --overwrite starts again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_terminated_run_is_saved_too(recipe: Path, monkeypatch: pytest.MonkeyP
     judge = Learner.validation_step
 
     def judged(self: Learner, *arguments: Any) -> None:
-        if self.taken == 4 and not self.asked:  # a second one stops at once
+        if self.step == 4 and not self.stop_requested:  # a second one stops at once
             os.kill(os.getpid(), signal.SIGTERM)
         judge(self, *arguments)
 
@@ -189,7 +190,7 @@ def test_overwriting_begins_once_all_else_is_right(
     assert command([*told, "data.photos=typo"]) == 1
     assert command([*told, "--fast-dev-run"]) == 2
     assert command([*told, "model.start=runs/tiny/last.ckpt"]) == 2
-    assert "give it another name=" in capsys.readouterr().err
+    assert "give the new run another name=" in capsys.readouterr().err
     assert (run / "last.ckpt").read_bytes() == before
     fit(load_config(recipe, ["train.steps=4"]), overwrite=True)
     assert [line["step"] for line in log_of(run)] == [0, 2, 4]
@@ -214,7 +215,7 @@ def test_the_bar_does_not_talk_to_other_processes(
     progress = Learner.progress
 
     def counted(self: Learner) -> float:
-        asked.append(self.taken)
+        asked.append(self.step)
         return progress(self)
 
     monkeypatch.setattr(Learner, "progress", counted)
@@ -234,7 +235,7 @@ def test_another_process_makes_the_same_batches(recipe: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_named(recipe: Path) -> None:
-    with pytest.raises(OptionError, match=r"train\.device=cuda .* cannot be had here"):
+    with pytest.raises(OptionError, match=r"train\.device=cuda .* is unavailable here"):
         fit(load_config(recipe, ["train.device=cuda"]))
 
 
@@ -274,7 +275,7 @@ def test_a_loss_that_is_not_finite_names_its_batch(
     enlarge_ = Learner.enlarge
 
     def broken(self: Learner, low: torch.Tensor) -> torch.Tensor:
-        return enlarge_(self, low) * (float("nan") if self.taken == 3 else 1.0)
+        return enlarge_(self, low) * (float("nan") if self.step == 3 else 1.0)
 
     monkeypatch.setattr(Learner, "enlarge", broken)
     with pytest.raises(DataError, match=r"not finite at step 3 .* batch 3 holds \d at \d+,\d+; "):
@@ -307,7 +308,7 @@ def test_a_start_is_a_checkpoint_or_a_model_file(recipe: Path, here: Path) -> No
         run = fit(load_config(recipe, overrides))
         scores.append(log_of(run)[0][PART])
     assert scores[0] == scores[1]
-    assert minutes_of(here / "runs/a") > log_of(here / "runs/a")[-1]["minutes"]
+    assert training_minutes(here / "runs/a") > log_of(here / "runs/a")[-1]["minutes"]
     with pytest.raises(WeightsError, match="does not fit"):
         fit(
             load_config(
@@ -354,7 +355,7 @@ def test_checkpointed_blocks_learn_the_same(recipe: Path) -> None:
 def test_blocks_are_remembered_once(name: str, count: int) -> None:
     """Whole blocks of the trunk, and nothing inside them; a row of one block is left alone."""
     network = tiny(name)
-    remember_less(network)
+    checkpoint_blocks(network)
     assert sum("forward" in vars(module) for module in network.modules()) == count
 
 
@@ -400,11 +401,11 @@ def test_what_was_trained_on_is_never_judged_by_later(recipe: Path, pairs: Path)
     told = ["data.photos=[]", f"data.pairs=['{pairs}']", "data.valid=[]", "data.split=[0.6, 0.4]"]
     run = fit(load_config(recipe, [*told, "train.steps=2"]))
     first = json.loads((run / "data.json").read_text())
-    with pytest.raises(DataError, match="pictures of valid: split were trained on by runs/tiny"):
+    with pytest.raises(DataError, match=r"runs/tiny was trained on \d pictures of valid: split"):
         fit(load_config(recipe, [*told, "train.steps=4", "data.split_seed=3"]), resume=True)
     assert json.loads((run / "data.json").read_text()) == first
     start = f"model.start={run}/last.ckpt"
-    with pytest.raises(DataError, match=r"leave data\.pairs, data\.split and data\.split_seed"):
+    with pytest.raises(DataError, match=r"keep data\.pairs, data\.split and data\.split_seed"):
         fit(load_config(recipe, [*told, "train.steps=4", "data.split_seed=3", "name=next", start]))
     fit(load_config(recipe, [*told, "train.steps=4"]), resume=True)
     assert json.loads((run / "data.json").read_text()) == first

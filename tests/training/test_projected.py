@@ -101,7 +101,9 @@ def learner(recipe: Path) -> ProjectedLearner:
     pytest.importorskip("efficientnet_lite_pytorch")
     config = load_config(recipe, TINY)
     torch.manual_seed(0)
-    return ProjectedLearner(config, build(config.model.network, **config.model.options), steps=100)
+    return ProjectedLearner(
+        config, build(config.model.network, **config.model.options), max_steps=100
+    )
 
 
 def test_the_maps_are_the_classifiers(learner: ProjectedLearner) -> None:
@@ -124,13 +126,13 @@ def test_both_networks_learn(learner: ProjectedLearner, monkeypatch: pytest.Monk
     monkeypatch.setattr(learner, "manual_backward", lambda loss: loss.backward())
     monkeypatch.setattr(learner, "own_optimizers", lambda: list(optimizers))
     monkeypatch.setattr(learner, "progress", lambda: 0.0)
-    monkeypatch.setattr(learner, "took_a_step", lambda: None)
+    monkeypatch.setattr(learner, "after_step", lambda: None)
     notes: list[dict[str, float]] = []
 
     def note(losses: Any, batch: Batch) -> None:
         notes.append({name: value.item() for name, value in losses.items()})
 
-    monkeypatch.setattr(learner, "note", note)
+    monkeypatch.setattr(learner, "add_losses", note)
     generator = torch.Generator().manual_seed(4)
     high = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=generator)
     low = high[:, :, 1::4, 1::4].contiguous() if learner.scale == 4 else high[:, :, ::2, ::2]

@@ -56,12 +56,12 @@ def train(
     if len(several) > 1:
         raise OptionError(f"{' and '.join(several)} contradict each other; give one of them")
     try:
+        from enlarge.training.callbacks import LAST
         from enlarge.training.config import as_yaml, load_config
         from enlarge.training.config import fast_dev_run as shortened
-        from enlarge.training.fit import RUNS, check_run, fit, is_helper
-        from enlarge.training.material import check_sources
+        from enlarge.training.fit import RUNS, check_run, fit, is_secondary_process
         from enlarge.training.result import has_model, write_model
-        from enlarge.training.watching import LAST
+        from enlarge.training.training_data import check_sources
     except ImportError as error:
         if (error.name or "enlarge").partition(".")[0] == "enlarge":
             raise
@@ -76,14 +76,14 @@ def train(
     with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
         run = RUNS / config.name
         try:
-            if not fast_dev_run and not is_helper():
+            if not fast_dev_run and not is_secondary_process():
                 check_run(config, run, resume, overwrite)
                 check_sources(config)
                 _check_memory(config)
             with counting("check", shown=not quiet) as watch:
                 fit(config, resume=resume, overwrite=overwrite, trial=fast_dev_run, watch=watch)
         except CompleteError:
-            if is_helper() or has_model(run):
+            if is_secondary_process() or has_model(run):
                 raise  # trained and written; else it was stopped in between
         except KeyboardInterrupt:
             if (run / LAST).is_file() and not fast_dev_run:
@@ -91,7 +91,7 @@ def train(
             raise
         if fast_dev_run:
             say(f"{recipe}: two steps were taken and judged; nothing was kept")
-        elif not is_helper():
+        elif not is_secondary_process():
             write_model(config, run)
 
 

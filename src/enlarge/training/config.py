@@ -1,4 +1,4 @@
-"""What a training run is told: the recipe's keys, as dataclasses. Unknown keys fail."""
+"""The configuration of a training run: the keys of a recipe, as dataclasses."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ FAST_PATCH = 32
 
 @dataclass(frozen=True)
 class Data:
-    """`photos`: folders of high-resolution pictures. `parts`: rows of their manifests to train on
-    (default `[free]`). `chain`: the degradation that makes their LR, on the fly unless it is
-    bicubic; a name, or names with their shares. `pairs`: photographed pairs: a csv with LR,HR, a
-    folder with LR and HR, two folders as {lr: FOLDER, hr: FOLDER}, or a store of
-    `enlarge prepare`; where there is no LR the chain makes it, a store's is taken as it is. (As
-    one of `photos` a store gives its HR, and the chain the LR.) `share`: of random crops that come
-    from the pairs where there are photos too (0: by area).
-    `valid`: what is judged by: parts of the first folder's manifest, or sources as `pairs` takes
-    them (a folder with a slash, ./valid, to tell it from a part). `textured`: the share of random
-    crops that are the most contrasted of four. `split`: shares of the pairs for
-    training, validation and (unused) test, dealt out by
-    `split_seed`. `workers`: processes that make batches (0: the training process itself).
-    `about` and `licence`: what the model's card says of the pictures.
+    """Training and validation pictures.
+
+    `photos`: folders of high-resolution pictures, or stores of `enlarge prepare`. `parts`: the
+    parts of their manifests to train on. `chain`: the degradation that makes LR, by name, or
+    several names with weights; bicubic is computed once, others on the fly. `pairs`: photographed
+    pairs: a CSV with LR,HR, a folder with LR and HR, two folders as {lr: FOLDER, hr: FOLDER}, or a
+    store. The chain makes LR for pairs without it. `share`: share of random crops from `pairs` if
+    there are `photos` too (0: by area). `textured`: share of random crops that are the most
+    contrasted of four.
+    `valid`: parts of the first folder's manifest, or sources as for `pairs`; write a folder with a
+    slash, ./valid. `split`: shares of the pairs for training, validation and test, dealt by
+    `split_seed`. `workers`: processes that make batches (0: the training process).
+    `about`, `licence`: description and licences of the pictures for the model's card.
     """
 
     photos: list[str] = field(default_factory=list)
@@ -51,9 +51,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """`network`: a name of the table of networks; `options`: its keyword arguments;
-    `start`: what the run starts from, another run's `last.ckpt` or `best.ckpt`, a
-    `.safetensors` file of ours, or a model's name.
+    """The network. `network`: a network or preset; `options`: its keyword arguments; `start`:
+    initial weights from another run's `last.ckpt` or `best.ckpt`, an enlarge `.safetensors`
+    file, or a model by name.
     """
 
     network: str = "replain"
@@ -63,21 +63,23 @@ class Model:
 
 @dataclass(frozen=True)
 class Train:
-    """The loop. It ends at `steps`, `epochs` or `minutes`, whichever comes first (0: no limit), and
-    the learning rate is constant after `warmup` steps, then follows a cosine to zero over the last
-    `decay` of that length (1: the whole of it, 0: none). An epoch is as many patches as the grid
-    has. `batch`: patches of one process at a time, of which `accumulate` make a step; `patch`: a
-    side in LR pixels. `optimizer`: muon (hidden kernels; AdamW for the rest), adamw, adam; `lr` is
-    the rate of the hidden kernels, or of all with adam and adamw, `lr_rest` that of the rest.
-    `clip`: the largest norm of a gradient (0: none). `ema`: what the running average keeps.
-    `loss`: a name (l1, l2, charbonnier, fft, perceptual), or names with weights; `ignore_border`:
-    LR pixels at a patch's edges that it leaves out. `features`: what the perceptual loss compares
-    in, torchvision's `vgg19-*.pth` or a `.safetensors` of ours (empty: the default model's).
-    `flat`: the share of patches of one colour; `flat_weight`: what each counts.
-    `precision`: of the networks' forward and backward passes; auto is bf16 where the device
-    computes in it itself, else f32. `keep`: the checkpoint that becomes the model, best by PSNR or
-    last. `checkpointing`: blocks are computed twice instead of remembered. `devices`, `nodes`:
-    processes on each machine, and machines; `device`: auto, cpu, cuda or mps.
+    """The training loop.
+
+    It ends at `steps`, `epochs` or `minutes`, whichever comes first (0: no limit). An epoch has as
+    many patches as the grid. The learning rate rises over `warmup` steps, is constant, and falls to
+    zero by a cosine over the last `decay` (0 to 1) of the run.
+    `batch`: patches per batch and process; `accumulate`: batches per step; `patch`: side in LR
+    pixels. `optimizer`: muon (hidden kernels; AdamW for the rest), adamw or adam. `lr`: learning
+    rate; `lr_rest`: that of the parameters that Muon does not update. `clip`: the largest gradient
+    norm (0: no limit). `ema`: decay of the running average of the weights.
+    `loss`: l1, l2, charbonnier, fft or perceptual, or names with weights. `ignore_border`: LR
+    pixels at the edges of a patch that the loss ignores. `features`: the network of the perceptual
+    loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: the default model).
+    `flat`: share of patches of a single colour; `flat_weight`: their weight.
+    `precision`: auto is bf16 if the device computes in it in hardware, else f32. `check_every`:
+    steps between validations. `keep`: the checkpoint that becomes the model, best by PSNR or last.
+    `checkpointing`: gradient checkpointing. `device`, `devices`, `nodes`: device, processes per
+    machine, machines.
     """
 
     steps: int = 0
@@ -111,11 +113,13 @@ class Train:
 
 @dataclass(frozen=True)
 class Adversarial:
-    """A discriminator beside the network, where `weight` is not 0. `discriminator`: srgan (for one
-    patch size, a multiple of 16), unet, or projected (over a frozen EfficientNet-Lite0, by a hinge
-    loss); `options`: its keyword arguments; `kind`: standard (SRGAN's) or relativistic (ESRGAN's
-    average), of the first two; `features`: the weight of the feature loss, of projected; `lr`: the
-    discriminator's rate.
+    """A discriminator, used if `weight` is not 0.
+
+    `discriminator`: srgan (for one patch size, a multiple of 16), unet, or projected (on the
+    feature maps of a frozen EfficientNet-Lite0, with a hinge loss); `options`: its keyword
+    arguments.
+    `kind`: standard (SRGAN) or relativistic (ESRGAN), for srgan and unet. `features`: weight of the
+    feature loss of projected. `lr`: learning rate of the discriminator.
     """
 
     weight: float = 0.0
@@ -128,7 +132,7 @@ class Adversarial:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole recipe. `name` is the run's folder and the model's name."""
+    """A complete recipe. `name` is the name of the model and of the run's folder."""
 
     name: str = "unnamed"
     data: Data = field(default_factory=Data)
@@ -155,7 +159,7 @@ def _build(cls: type[Any], values: Any, path: str) -> Any:
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:
-    """A value as its field wants it. Raises `OptionError` naming the key."""
+    """Convert a value to the type of its field. Raises `OptionError` naming the key."""
     if is_dataclass(hint):
         return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
     origin = get_origin(hint)
@@ -192,12 +196,12 @@ def _number(value: Any, key: str) -> float:
 
 
 def load_config(recipe: Path, overrides: list[str]) -> Config:
-    """A recipe file, or one of ours by its name, with `key.path=value` overrides (values in YAML).
+    """Load a recipe file, or a shipped recipe by name, with `key.path=value` overrides in YAML.
 
-    What a recipe says of its pictures (`data.about`, `data.licence`) holds for those alone: it is
-    dropped where an override names others. Raises `OptionError`.
+    `data.about` and `data.licence` describe the pictures of the recipe: they are dropped if an
+    override names other pictures. Raises `OptionError`.
     """
-    recipe = _found_recipe(recipe)
+    recipe = _find_recipe(recipe)
     try:
         values = yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -230,33 +234,33 @@ def load_config(recipe: Path, overrides: list[str]) -> Config:
     return config
 
 
-def _found_recipe(wish: Path) -> Path:
-    """The file itself, or the one of that name among ours. Raises `OptionError`."""
+def _find_recipe(given: Path) -> Path:
+    """The file, or the shipped recipe of that name. Raises `OptionError`."""
     ours = Path(__file__).parents[1] / "recipes"  # in the package
     if not ours.is_dir():
         ours = Path(__file__).parents[3] / "recipes"  # in the repository
-    found = ours / f"{wish.name.removesuffix('.yaml')}.yaml"
-    if wish.exists() and not wish.is_dir():
-        return wish
-    if wish.parent in (Path(), Path("recipes")) and found.is_file():
+    found = ours / f"{given.name.removesuffix('.yaml')}.yaml"
+    if given.exists() and not given.is_dir():
+        return given
+    if given.parent in (Path(), Path("recipes")) and found.is_file():
         return found
     names = ", ".join(sorted(path.stem for path in ours.glob("*.yaml")))
-    raise OptionError(f"no recipe at {wish}; ours are: {names}")
+    raise OptionError(f"no recipe at {given}; the shipped ones are: {names}")
 
 
 def as_yaml(config: Config) -> str:
-    """The whole of it as a recipe."""
+    """The config as a complete recipe."""
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
 def from_dict(values: dict[str, Any]) -> Config:
-    """The config that `dataclasses.asdict` made a dict of. Raises `OptionError`."""
+    """The config of a dict made by `dataclasses.asdict`. Raises `OptionError`."""
     config: Config = _build(Config, values, "")
     return config
 
 
 def _check(config: Config) -> None:
-    """Raise `OptionError` for values that cannot be, or that contradict each other."""
+    """Raise `OptionError` for invalid or contradicting values."""
     train, adversarial = config.train, config.adversarial
     parts = Path(config.name).parts
     if not parts or Path(config.name).is_absolute() or {"..", "."} & set(parts):
@@ -295,7 +299,7 @@ def _check(config: Config) -> None:
 
 
 def fast_dev_run(config: Config) -> Config:
-    """The same network for two steps on small patches, judged once: does everything fit?"""
+    """The config for a trial: two steps of the same network on small patches, one validation."""
     patch = min(config.train.patch, FAST_PATCH)
     train = replace(
         config.train,
@@ -326,7 +330,7 @@ def fast_dev_run(config: Config) -> Config:
 
 
 def data_root() -> Path:
-    """The data folder of this workplace: ENLARGE_DATA, else `../shared/data`."""
+    """The data folder: ENLARGE_DATA, else `../shared/data`."""
     root = Path(os.environ.get("ENLARGE_DATA", "../shared/data"))
     if not root.is_dir():
         raise DataError(

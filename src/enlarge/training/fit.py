@@ -1,4 +1,4 @@
-"""A recipe in, a trained network out: everything is checked first, then Lightning runs the loop."""
+"""Train a network from a recipe: check everything first, then let Lightning run the loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import math
-import pickle
 import signal
 import sys
 import tempfile
@@ -18,27 +17,26 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import safetensors.torch
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import nn
 
 from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
 from enlarge.data.patches import Patches
-from enlarge.errors import CompleteError, DataError, OptionError, WeightsError
+from enlarge.errors import CompleteError, DataError, OptionError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
+from enlarge.training.callbacks import BEST, DATA, LAST, LOG, Interrupted, ProgressBar, RunLogger
+from enlarge.training.checkpoints import load_state, start_file, start_from
 from enlarge.training.config import Config, as_yaml
 from enlarge.training.devices import device_of, with_precision
-from enlarge.training.learner import STATE, Learner
-from enlarge.training.material import Material, first_crop, gather
+from enlarge.training.learner import Learner
 from enlarge.training.projected import learner_of
-from enlarge.training.watching import BEST, DATA, LAST, LOG, Bar, Interrupted, Record
-from enlarge.weights.catalog import find_weights
+from enlarge.training.training_data import TrainingData, load_training_data, validation_crop
 
 RUNS = Path("runs")
 _KEPT_KEYS = (
@@ -48,10 +46,7 @@ _KEPT_KEYS = (
     ("adversarial", "discriminator"),
     ("adversarial", "options"),
 )
-"""What a resumed run cannot change: its checkpoint would not fit."""
-_UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError,
-               safetensors.SafetensorError)  # fmt: skip
-"""What reading something else as a checkpoint raises."""
+"""Keys that a resumed run cannot change, because its checkpoint would not fit."""
 
 
 def fit(
@@ -62,13 +57,13 @@ def fit(
     trial: bool = False,
     watch: Watch | None = None,
 ) -> Path:
-    """Train as the config says; returns the run's folder with its checkpoints and log.
+    """Train as the config says. Returns the run's folder with its checkpoints and log.
 
-    `resume`: go on from the run's `last.ckpt`. `overwrite`: delete what an earlier run left, once
-    all else is found right. `trial`: keep nothing (the folder returned is gone) and judge one crop.
-    `watch` is called while pairs are checked.
-    Raises `OptionError`, `DataError` or `WeightsError`, before anything is trained where that can
-    be known, and `KeyboardInterrupt` where the run was stopped and saved.
+    `resume` continues from the run's `last.ckpt`. `overwrite` deletes the files of an earlier run
+    after all checks have passed. `trial` keeps no files (the returned folder is deleted) and
+    validates on one crop. `watch` is called while pairs are checked.
+    Raises `OptionError`, `DataError` or `WeightsError`, before training starts if possible, and
+    `KeyboardInterrupt` if the run was stopped; it is saved then.
     """
     config = with_precision(config)
     if trial:
@@ -91,33 +86,33 @@ def _fit(
     torch.manual_seed(config.train.seed)
     network = build(config.model.network, **config.model.options)
     if config.model.start and not resume:
-        _start_from(network, config.model.start)
+        start_from(network, config.model.start)
     scale = int(network.scale)  # type: ignore[arg-type]
-    material = gather(config, scale, watch=watch)
+    data = load_training_data(config, scale, watch=watch)
     if resume:
-        _refuse_seen(material, run)
+        _check_unseen(data, run)
     elif config.model.start:
-        _refuse_seen(material, start_file(config.model.start).parent)
-    patches = make_patches(config, material, scale)
+        _check_unseen(data, start_file(config.model.start).parent)
+    patches = make_patches(config, data, scale)
     learner = make_learner(config, network, patches)
-    if before is not None:  # now the end is known of a run by epochs, too
-        _refuse_complete(run, before, learner.steps, config.train.minutes)
-    valid = first_crop(material.valid, scale) if trial else dict(material.valid)
+    if before is not None:  # by now the number of steps is known for a run by epochs, too
+        _check_incomplete(run, before, learner.max_steps, config.train.minutes)
+    valid = validation_crop(data.valid, scale) if trial else dict(data.valid)
     with _quiet():
-        trainer = _trainer(config, run, trial, judged=bool(valid) and not resume)
-        if overwrite and not is_helper():
+        trainer = _trainer(config, run, trial, validate_first=bool(valid) and not resume)
+        if overwrite and not is_secondary_process():
             _clear(run)
         run.mkdir(parents=True, exist_ok=True)
         if trainer.is_global_zero:
-            _write_down(config, run, material, resume)
+            _save_inputs(config, run, data, resume)
         loader = train_loader(patches, config.train.batch, learner.stretch, config.data.workers)
-        judges = judge_loader(valid, trainer.global_rank, trainer.world_size) if valid else None
-        with _stopped_gently(trainer, learner):
+        validation = judge_loader(valid, trainer.global_rank, trainer.world_size) if valid else None
+        with _graceful_stop(trainer, learner):
             try:
                 trainer.fit(
                     learner,
                     loader,
-                    judges,
+                    validation,
                     ckpt_path=run / LAST if resume else None,
                     weights_only=True,
                 )
@@ -126,17 +121,17 @@ def _fit(
     return run
 
 
-def make_patches(config: Config, material: Material, scale: int) -> Patches:
-    """What the run samples from."""
+def make_patches(config: Config, data: TrainingData, scale: int) -> Patches:
+    """The patches that the run samples."""
     return Patches(
-        material.train,
+        data.train,
         scale=scale,
         patch=config.train.patch,
         seed=config.train.seed,
         crops=config.data.crops,
         augment=config.data.augment,
         flat=config.train.flat,
-        favoured=material.favoured,
+        favoured=data.paired,
         share=config.data.share,
         textured=config.data.textured,
     )
@@ -149,13 +144,13 @@ def make_learner(config: Config, network: nn.Module, patches: Patches) -> Learne
     return kind(
         config,
         network,
-        steps=steps_of(config, len(patches)),
+        max_steps=steps_of(config, len(patches)),
         describe=lambda number: patches.names(number, batch),
     )
 
 
 def steps_of(config: Config, patches: int) -> int:
-    """Where the run ends by steps or epochs; 0 where time alone ends it."""
+    """The number of steps of a run by steps or epochs; 0 if only time ends it."""
     t = config.train
     in_a_step = t.batch * t.accumulate * t.devices * t.nodes
     ends = [t.steps] if t.steps else []
@@ -167,87 +162,80 @@ def steps_of(config: Config, patches: int) -> int:
 def check_run(
     config: Config, run: Path, resume: bool, overwrite: bool = False
 ) -> dict[str, Any] | None:
-    """Where the run stands that is to go on. Raises `OptionError` where a run may not begin, or
-    cannot go on.
+    """The state of the run to resume, None for a new one. Raises `OptionError` if the run cannot
+    start or resume.
     """
     last = run / LAST
     if not resume:
         start = config.model.start
         if start and start_file(start).resolve().parent == run.resolve():
-            raise OptionError(f"model.start {start} is of this very run; give it another name=")
-        if last.exists() and not overwrite and not is_helper():
             raise OptionError(
-                f"{last} exists; --resume goes on from it, --overwrite begins anew, "
+                f"model.start {start} belongs to this run itself; give the new run another name="
+            )
+        if last.exists() and not overwrite and not is_secondary_process():
+            raise OptionError(
+                f"{last} exists; --resume continues from it, --overwrite starts again, "
                 "name=OTHER keeps both"
             )
         return None
     if not last.is_file():
         raise OptionError(f"there is no {last} to resume from")
-    state = _state_of(run)
+    state = load_state(run)
     before, now = state["config"], asdict(config)
     for table, key in _KEPT_KEYS:
         if before[table][key] != now[table][key]:
             raise OptionError(
                 f"{last} was trained with {table}.{key} {before[table][key]}, the recipe has "
-                f"{now[table][key]}; go on with the first, or begin a run of another name="
+                f"{now[table][key]}; use the former, or start a run with another name="
             )
-    _refuse_complete(run, state, config.train.steps, config.train.minutes)
+    _check_incomplete(run, state, config.train.steps, config.train.minutes)
     return state
 
 
 def _clear(run: Path) -> None:
-    """Delete what a run left in its folder, and nothing else: other runs may lie below it."""
+    """Delete the files of a run from its folder, and nothing else: it may contain other runs."""
     for pattern in (LAST, BEST, LOG, DATA, "config.yaml", "hparams.yaml", "model.*", "*.part",
                     "events.out.tfevents*"):  # fmt: skip
         for path in run.glob(pattern):
             path.unlink()
 
 
-def _refuse_complete(run: Path, state: Mapping[str, Any], steps: int, minutes: float) -> None:
-    """Raise `CompleteError` where a run has come to its end (0: no end of that kind)."""
+def _check_incomplete(run: Path, state: Mapping[str, Any], steps: int, minutes: float) -> None:
+    """Raise `CompleteError` if a run has reached its steps or minutes (0: no such limit)."""
     if (steps and state["taken"] >= steps) or (minutes and state["spent"] >= 60.0 * minutes):
         raise CompleteError(
             f"{run} is complete: {state['taken']} steps, {state['spent'] / 60:.1f} minutes; "
-            "a larger train.steps, train.epochs or train.minutes goes on"
+            "a larger train.steps, train.epochs or train.minutes continues it"
         )
 
 
-def _state_of(run: Path) -> dict[str, Any]:
-    """Where a run stands. Raises `WeightsError` where its checkpoint cannot be read."""
-    try:
-        state = torch.load(run / LAST, map_location="cpu", weights_only=True)[STATE]
-    except _UNREADABLE as error:
-        raise WeightsError(
-            f"{run / LAST} cannot be read ({error}); --overwrite begins anew"
-        ) from error
-    return dict(state)
-
-
-def is_helper() -> bool:
-    """Whether this is one of several processes of a run, but not the first."""
+def is_secondary_process() -> bool:
+    """Whether this is a process of a distributed run other than the first."""
     import os
 
     ranks = (os.environ.get(name, "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
     return any(rank not in ("", "0") for rank in ranks)
 
 
-def _trainer(config: Config, run: Path, trial: bool, *, judged: bool) -> Trainer:
+def _trainer(config: Config, run: Path, trial: bool, *, validate_first: bool) -> Trainer:
     t = config.train
     many = t.devices * t.nodes > 1
     strategy = "auto"
     if many:
-        # Each backward pass of adversarial training reaches one of the two networks.
+        # Each backward pass of adversarial training reaches only one of the two networks.
         strategy = "ddp_find_unused_parameters_true" if config.adversarial.weight else "ddp"
     try:
-        return _lightning(config, run, trial, judged, strategy)
+        return _lightning(config, run, trial, validate_first, strategy)
     except (MisconfigurationException, ValueError) as error:
         raise OptionError(
-            f"train.device={t.device} with train.devices={t.devices} cannot be had here: {error}; "
-            "train.device=cpu always can"
+            f"train.device={t.device} with train.devices={t.devices} is unavailable here: {error}; "
+            "train.device=cpu always works"
         ) from error
 
 
-def _lightning(config: Config, run: Path, trial: bool, judged: bool, strategy: str) -> Trainer:
+def _lightning(
+    config: Config, run: Path, trial: bool, validate_first: bool, strategy: str
+) -> Trainer:
     t = config.train
     return Trainer(
         accelerator={"cuda": "gpu"}.get(t.device, t.device),
@@ -256,8 +244,8 @@ def _lightning(config: Config, run: Path, trial: bool, judged: bool, strategy: s
         strategy=strategy,
         max_epochs=-1,
         logger=False if trial else TensorBoardLogger(run, name="", version=""),
-        callbacks=[Record(run, keep=not trial), Bar()],
-        num_sanity_val_steps=-1 if judged else 0,
+        callbacks=[RunLogger(run, keep=not trial), ProgressBar()],
+        num_sanity_val_steps=-1 if validate_first else 0,
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -266,22 +254,22 @@ def _lightning(config: Config, run: Path, trial: bool, judged: bool, strategy: s
     )
 
 
-def _refuse_seen(material: Material, run: Path) -> None:
-    """Raise `DataError` where a picture that is judged by was trained on by the run before."""
-    lists = _lists_of(run)
+def _check_unseen(data: TrainingData, run: Path) -> None:
+    """Raise `DataError` if the previous run trained on a picture that this one validates on."""
+    lists = _load_lists(run)
     seen = {digest: name for name, digest in lists.get("train", [])}
-    for use, names in material.lists.items():
+    for use, names in data.lists.items():
         both = [(name, seen[digest]) for name, digest in names if digest in seen]
         if use != "train" and both:
             raise DataError(
-                f"{len(both)} pictures of {use} were trained on by {run}, first {both[0][0]} (as "
-                f"{both[0][1]}); leave data.pairs, data.split and data.split_seed as they were, or "
-                "judge by others"
+                f"{run} was trained on {len(both)} pictures of {use}, first {both[0][0]} (as "
+                f"{both[0][1]}); keep data.pairs, data.split and data.split_seed as they were, or "
+                "validate on other pictures"
             )
 
 
-def _lists_of(run: Path) -> dict[str, list[list[str]]]:
-    """What a run wrote down of its pictures; nothing where it did not."""
+def _load_lists(run: Path) -> dict[str, list[list[str]]]:
+    """The lists of pictures that a run saved; empty if it saved none."""
     try:
         found = json.loads((run / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -289,82 +277,32 @@ def _lists_of(run: Path) -> dict[str, list[list[str]]]:
     return found if isinstance(found, dict) else {}
 
 
-def _write_down(config: Config, run: Path, material: Material, resume: bool) -> None:
-    """The effective config, and the lists of what is trained on and judged by, with digests."""
+def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) -> None:
+    """Save the effective config and the lists of training and validation pictures with digests,
+    and print a summary.
+    """
     (run / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
-    lists: dict[str, Any] = dict(material.lists)
-    if resume:  # what was trained on stays what was trained on
-        before = [tuple(entry) for entry in _lists_of(run).get("train", [])]
+    lists: dict[str, Any] = dict(data.lists)
+    if resume:  # pictures of the earlier part of the run stay on its list
+        before = [tuple(entry) for entry in _load_lists(run).get("train", [])]
         lists["train"] = list(dict.fromkeys([*before, *map(tuple, lists["train"])]))
     text = json.dumps(lists, ensure_ascii=False, indent=1)
     (run / DATA).write_text(text + "\n", encoding="utf-8")
     if not resume:
         (run / LOG).unlink(missing_ok=True)
-    parts = {name: len(pairs) for name, pairs in material.valid.items()}
-    judged = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "nothing"
-    print(f"{config.name}: {len(material.train)} pictures, judged by {judged}", flush=True)
+    parts = {name: len(pairs) for name, pairs in data.valid.items()}
+    valid = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "none"
+    print(f"{config.name}: {len(data.train)} training pictures; validation: {valid}", flush=True)
     where = f"{config.train.precision} on {device_of(config.train)}"
-    print(f"training computes in {where}; first the starting weights are judged", flush=True)
-    small = [pair.name for pair in material.train if min(pair.low.shape[:2]) < config.train.patch]
+    print(f"training in {where}, after validating the initial weights", flush=True)
+    small = [pair.name for pair in data.train if min(pair.low.shape[:2]) < config.train.patch]
     if small:
-        print(f"{len(small)} are smaller than a patch and left out, first {small[0]}", flush=True)
-
-
-def _start_from(network: nn.Module, start: str) -> None:
-    """Take over the weights that a run or a model holds. Raises `WeightsError`.
-
-    A tail of another factor begins anew, and so do 1×1 branches that were folded away.
-    """
-    own, begin = network.state_dict(), load_start(start)
-    kept = {
-        key: value
-        for key, value in own.items()
-        if (key.startswith("tail.") and key in begin and begin[key].shape != value.shape)
-        or (key.endswith(".point") and key not in begin)
-    }
-    try:
-        network.load_state_dict({**begin, **kept})
-    except RuntimeError as error:
-        raise WeightsError(f"model.start {start} does not fit the network: {error}") from error
-
-
-def load_start(start: str) -> dict[str, Tensor]:
-    """What a run continues from: the network of another run's checkpoint as it stood (not its
-    average), a `.safetensors` file of ours, or a model by its name. Raises `WeightsError`.
-    """
-    path = start_file(start)
-    if not path.is_file():
-        raise WeightsError(f"model.start {path}: no such file; train what it continues first")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return network_of(path, "network")
-    except _UNREADABLE as error:
-        raise WeightsError(
-            f"model.start {path} cannot be read ({error}); expected last.ckpt or best.ckpt of a "
-            "run, or a .safetensors file of ours"
-        ) from error
-
-
-def start_file(start: str) -> Path:
-    """The file behind `model.start`: its path, or that of the model of this name."""
-    named = Path(start).suffix == "" and not Path(start).exists()
-    return find_weights(start).path.with_suffix(".safetensors") if named else Path(start)
-
-
-def network_of(checkpoint: Path, which: str) -> dict[str, Tensor]:
-    """The parameters in a run's checkpoint; `which`: network (as it stood) or average."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    return {
-        key.removeprefix(f"{which}."): value
-        for key, value in state.items()
-        if key.startswith(f"{which}.")
-    }
+        print(f"skipping {len(small)} smaller than a patch, first {small[0]}", flush=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Lightning says about itself, and its warnings of other people's future."""
+    """Silence Lightning's notes about itself, and deprecation warnings of its dependencies."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -373,7 +311,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for module in ("lightning", "torch", "tensorboard", "google"):
                 warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
-            # Its own advice: more workers (batches are cheap here), a longer log interval.
+            # Lightning advises more workers; making batches is cheap here.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             yield
     finally:
@@ -382,10 +320,10 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_gently(trainer: Trainer, learner: Learner) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the step end and the run be saved; a second one stops at once.
+def _graceful_stop(trainer: Trainer, learner: Learner) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM finish the step and save the run; stop immediately on a second one.
 
-    Lightning answers SIGTERM by leaving at once, unsaved: ours is set again over its own.
+    Lightning's own handler of SIGTERM exits without saving, so ours replaces it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -394,13 +332,17 @@ def _stopped_gently(trainer: Trainer, learner: Learner) -> Iterator[None]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        learner.asked = True
+        learner.stop_requested = True
         for each, handler in before.items():
             signal.signal(each, handler)
-        print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
+        print(
+            "stopping after this step; press Ctrl-C again to stop immediately",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def again(*_: object) -> None:
-        if not learner.asked:
+        if not learner.stop_requested:
             signal.signal(signal.SIGTERM, stop)
 
     for number in numbers:

@@ -1,14 +1,14 @@
-"""How much memory a training step takes, known before it is taken.
+"""Estimates the peak memory of a training step before the first one.
 
-On a CPU running out raises nothing: the process is killed. An upper bound is counted first, without
-computing anything (`at_most`). Where that is more than half of the machine's memory, the steps of
-one patch of 64², 128² and 256² are measured, each in a child process, smallest first, and the peak
-at the recipe's size is extrapolated: what a step remembers grows with the pixels, and nothing else
-does.
+On a CPU the process is killed when memory runs out, without an exception. `upper_bound` counts
+what a step stores, without computing it. If that exceeds half of the machine's memory, steps on one
+patch of 64², 128² and 256² are measured, each in a child process, smallest first, and the peak at
+the recipe's size is extrapolated: activations grow with the number of pixels, nothing else does.
 
-A part of the peak are holes in the heap, which a training process keeps (`keep_freed_memory`): two
-thirds more than what lives at a time for EDSR on 256², half more on 512². They grow with the pixels
-where they were measured; beyond, half as fast. What lives is measured where nothing freed is kept.
+Part of the peak is heap fragmentation, because a training process keeps freed memory
+(`keep_freed_memory`): for EDSR two thirds of the live memory on 256², half of it on 512². Within
+the measured sizes it grows with the pixels, beyond them half as fast. The live memory is measured
+in a process that returns freed memory.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from enlarge.training.config import Config, from_dict
 
 SIDES = (64, 128, 256)
 _PROCESS, _PER_PARAMETER, _SLACK = 10**9, 40, 4
-"""Of the upper bound: bytes of a process before its first step (0.44 GB were measured), bytes by
-parameter (weights, gradients, optimiser and average are 20), and how many times what is kept for
-the backward pass (0.98 to 1.64 were measured).
+"""For the upper bound: bytes of a process before its first step (measured: 0.44 GB), bytes per
+parameter (weights, gradients, optimiser and average: 20), and the factor on the tensors that are
+saved for the backward pass (measured: 0.98 to 1.69).
 """
 _SURE = 0.9
-"""Of the machine's memory: estimates were up to 12 % too low (docs/proofs.md)."""
+"""The share of the machine's memory that an estimate may take: some were 12 % too low."""
 _SMALL = 64 * 64
-"""LR pixels of a batch below which nothing is worth measuring."""
+"""LR pixels of a batch up to which nothing is estimated."""
 
 _MEASURE = """
 import json, sys
-from enlarge.training.footprint import measure_here
-told = json.loads(sys.stdin.read())
-print(measure_here(told["config"], told["batch"], told["patch"], holes=told["holes"]))
+from enlarge.training.footprint import measure_in_process
+given = json.loads(sys.stdin.read())
+print(measure_in_process(given.pop("config"), **given))
 """
 _ABOVE = 2**17
-"""Bytes of a block above which it is returned once freed, where holes are not wanted."""
+"""Blocks of more bytes are returned to the system once freed, if fragmentation is left out."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Peak bytes of a process that trains: `base` + `per_pixel` × LR pixels of a batch, as far as
-    `measured` pixels; those beyond take `beyond` bytes each.
+    """Peak bytes of a training process: `base` + `per_pixel` × LR pixels of a batch, up to
+    `measured` pixels; each further pixel takes `beyond` bytes.
     """
 
     base: float
@@ -59,35 +59,35 @@ class Footprint:
     measured: float = math.inf
     beyond: float = 1.0
 
-    def of(self, batch: int, patch: int) -> int:
-        """The peak with a batch of `batch` patches of `patch`²."""
+    def peak(self, batch: int, patch: int) -> int:
+        """The peak in bytes with `batch` patches of `patch`² LR pixels."""
         pixels = batch * patch * patch
         within = min(pixels, self.measured)
         return round(self.base + self.per_pixel * within + self.beyond * (pixels - within))
 
-    def room(self, limit: float) -> float:
-        """The LR pixels of a batch whose peak is `limit` bytes; negative where none is."""
+    def pixels(self, limit: float) -> float:
+        """The LR pixels of a batch whose peak is `limit` bytes; negative if there is none."""
         pixels = (limit - self.base) / self.per_pixel
         if pixels <= self.measured:
             return pixels
         return self.measured + (pixels - self.measured) * self.per_pixel / self.beyond
 
 
-def at_most(config: Config) -> int | None:
-    """More bytes than a step of the recipe takes, counted on the meta device in a second or two;
-    None for losses that run further networks.
+def upper_bound(config: Config) -> int | None:
+    """More bytes than a step of the recipe takes, counted on the meta device within two seconds;
+    None if the losses run other networks.
     """
     if config.adversarial.weight or "perceptual" in config.train.loss:
         return None
     import torch
 
     from enlarge.networks import build
-    from enlarge.training.learner import remember_less
+    from enlarge.training.learner import checkpoint_blocks
 
     with torch.device("meta"):
         network = build(config.model.network, **config.model.options).train()
     if config.train.checkpointing:
-        remember_less(network)
+        checkpoint_blocks(network)
     own = [*network.parameters(), *network.buffers()]
     known = {tensor.untyped_storage()._cdata for tensor in own}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -107,9 +107,9 @@ def at_most(config: Config) -> int | None:
     return _PROCESS + _PER_PARAMETER * parameters + _SLACK * each * config.train.batch
 
 
-def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool) -> int:
-    """The peak bytes of this process after two steps on `batch` patches of `patch`², with the
-    `holes` of a heap that is kept, or without.
+def measure_in_process(config: dict[str, Any], batch: int, patch: int, *, keep_freed: bool) -> int:
+    """The peak bytes of this process after two steps on `batch` patches of `patch`². `keep_freed`:
+    with a heap that keeps freed memory, as in training.
     """
     import torch
 
@@ -118,21 +118,21 @@ def measure_here(config: dict[str, Any], batch: int, patch: int, *, holes: bool)
     from enlarge.training.devices import with_precision
     from enlarge.training.projected import learner_of
 
-    told = with_precision(from_dict(config))
-    if holes:
+    full = with_precision(from_dict(config))
+    if keep_freed:
         keep_freed_memory()
     else:
         return_freed_memory(_ABOVE)
-    train = replace(told.train, patch=patch, accumulate=1, ignore_border=0)
+    train = replace(full.train, patch=patch, accumulate=1, ignore_border=0)
     torch.manual_seed(0)
-    network = build(told.model.network, **told.model.options)
-    kind = learner_of(told)
-    _take_steps(kind(replace(told, train=train), network, steps=2), batch, patch)
+    network = build(full.model.network, **full.model.options)
+    kind = learner_of(full)
+    _take_steps(kind(replace(full, train=train), network, max_steps=2), batch, patch)
     return peak()
 
 
 def _take_steps(learner: Any, batch: int, patch: int) -> None:
-    """Two steps on patches of noise, without a trainer."""
+    """Take two steps on patches of noise, without a trainer."""
     import torch
 
     from enlarge.data.datasets import Batch
@@ -145,25 +145,25 @@ def _take_steps(learner: Any, batch: int, patch: int) -> None:
         for s in (patch, patch * learner.scale)
     )
     for _ in range(2):
-        learner.took_a_step = lambda: setattr(learner, "micro", 0)
+        learner.after_step = lambda: setattr(learner, "micro_batch", 0)
         learner.training_step(Batch(low, high, 0), 0)
 
 
-def fitted(points: Sequence[tuple[int, int]]) -> Footprint:
-    """The line through pixels and peaks, where large ones count no more than small ones."""
+def fit_line(points: Sequence[tuple[int, int]]) -> Footprint:
+    """Fit a line through (pixels, peak) by relative error."""
     pixels, peaks = np.array(points, float).T
     per_pixel, base = np.polyfit(pixels, peaks, 1, w=1.0 / peaks)
     return Footprint(float(base), float(max(per_pixel, 1.0)))
 
 
-def measure(config: Config, limit: int) -> Footprint | None:
-    """The footprint of a recipe's step; None where the children could not measure two sizes.
+def measure_footprint(config: Config, limit: int) -> Footprint | None:
+    """Measure a step of the recipe at several sizes; None if two sizes could not be measured.
 
-    The largest side is left out where the smaller ones say that it takes half of `limit`.
+    The largest size is skipped if the smaller ones predict that it takes more than half of `limit`.
     """
     points: list[tuple[int, int]] = []
     for batch, patch in shapes(config):
-        if len(points) > 1 and fitted(points).of(batch, patch) > limit / 2:
+        if len(points) > 1 and fit_line(points).peak(batch, patch) > limit / 2:
             break
         most = measure_in_child(config, patch, batch=batch)
         if most is None:
@@ -171,22 +171,22 @@ def measure(config: Config, limit: int) -> Footprint | None:
         points.append((batch * patch * patch, most))
     if len(points) < 2:
         return None
-    found = fitted(points)
+    found = fit_line(points)
     measured = points[-1][0]
     if config.train.batch * config.train.patch**2 <= measured:
         return found
     peaks: list[tuple[int, int]] = []
     for batch, patch in shapes(config)[:2]:
-        if (living := measure_in_child(config, patch, batch=batch, holes=False)) is not None:
+        if (living := measure_in_child(config, patch, batch=batch, keep_freed=False)) is not None:
             peaks.append((batch * patch * patch, living))
-    least = fitted(peaks).per_pixel if len(peaks) > 1 else found.per_pixel
+    least = fit_line(peaks).per_pixel if len(peaks) > 1 else found.per_pixel
     beyond = min(found.per_pixel, (found.per_pixel + least) / 2)
     return replace(found, measured=measured, beyond=beyond)
 
 
 def shapes(config: Config) -> list[tuple[int, int]]:
-    """Batches and patches to measure: one patch of each side. SRGAN's discriminator has weights for
-    every pixel of a patch: beside it patches keep their size, and there are more of them.
+    """Batches and patches to measure: one patch of each side. SRGAN's discriminator takes one size
+    only, so with it the number of patches varies instead.
     """
     if not (config.adversarial.weight and config.adversarial.discriminator == "srgan"):
         return [(1, side) for side in SIDES]
@@ -196,22 +196,23 @@ def shapes(config: Config) -> list[tuple[int, int]]:
 
 
 def measure_in_child(
-    config: Config, patch: int, *, batch: int = 1, holes: bool = True
+    config: Config, patch: int, *, batch: int = 1, keep_freed: bool = True
 ) -> int | None:
-    """`measure_here` in a process of its own, where no size before it has left holes in the heap;
-    None where that did not come to an end.
+    """Run `measure_in_process` in a new process, whose heap is not fragmented by earlier sizes.
+    None if it fails.
     """
-    told = json.dumps({"config": asdict(config), "batch": batch, "patch": patch, "holes": holes})
+    arguments = {"batch": batch, "patch": patch, "keep_freed": keep_freed}
+    given = json.dumps({"config": asdict(config), **arguments})
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE], input=told, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _MEASURE], input=given, capture_output=True, text=True, check=False
     )
     return int(done.stdout.split()[-1]) if done.returncode == 0 else None
 
 
 def check_memory(config: Config) -> str:
-    """What a step takes and what the machine has, in words; empty where it is too little to count.
+    """One line on the memory of a step and of the machine; empty for small steps and GPUs.
 
-    Raises `BudgetError`, proposing what fits, where it does not.
+    Raises `BudgetError`, with settings that fit, if the step does not fit.
     """
     from enlarge.training.devices import device_of
 
@@ -219,15 +220,15 @@ def check_memory(config: Config) -> str:
     if device_of(t) != "cpu" or t.batch * t.patch**2 <= _SMALL:
         return ""
     limit = 2 * default_budget()
-    bound = at_most(config)
+    bound = upper_bound(config)
     if bound is not None and bound * t.devices <= limit / 2:
         return f"a step takes less than {format_size(bound * t.devices)} of {format_size(limit)}"
-    print("measuring the memory that a step takes", flush=True)
-    footprint = measure(config, limit)
+    print("measuring the memory of a training step", flush=True)
+    footprint = measure_footprint(config, limit)
     if footprint is None:
-        return "what a step takes could not be measured beforehand"
+        return "the memory of a training step could not be measured"
     processes = t.devices
-    need = footprint.of(t.batch, t.patch) * processes
+    need = footprint.peak(t.batch, t.patch) * processes
     if need <= _SURE * limit:
         return f"a step takes about {format_size(need)} of {format_size(limit)}"
     raise BudgetError(
@@ -237,12 +238,12 @@ def check_memory(config: Config) -> str:
 
 
 def propose(config: Config, footprint: Footprint, limit: float) -> str:
-    """What would fit into `limit` bytes: accumulation first, then a smaller patch."""
+    """Settings that fit into `limit` bytes: gradient accumulation first, then a smaller patch."""
     t = config.train
     ways = []
-    room = footprint.room(_SURE * limit)
+    room = footprint.pixels(_SURE * limit)
     fits = [b for b in range(1, t.batch) if t.batch % b == 0 and b * t.patch**2 <= room]
-    if fits and config.adversarial.weight:  # the two networks take turns on a batch
+    if fits and config.adversarial.weight:  # adversarial training cannot accumulate
         ways.append(f"train.batch={fits[-1]}")
     elif fits:
         more = t.accumulate * t.batch // fits[-1]
@@ -251,7 +252,8 @@ def propose(config: Config, footprint: Footprint, limit: float) -> str:
     if side >= 16 and side < t.patch:
         ways.append(f"train.batch=1 train.patch={side}")
     if not t.checkpointing:
-        less = measure(replace(config, train=replace(t, checkpointing=True)), round(limit))
-        if less is not None and less.of(t.batch, t.patch) <= limit:
-            ways.append("train.checkpointing=true (blocks are computed twice, remembered less)")
+        lean = replace(config, train=replace(t, checkpointing=True))
+        less = measure_footprint(lean, round(limit))
+        if less is not None and less.peak(t.batch, t.patch) <= limit:
+            ways.append("train.checkpointing=true (activations are recomputed instead of stored)")
     return "try " + ", or ".join(ways) if ways else "choose a smaller network"

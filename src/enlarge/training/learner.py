@@ -1,9 +1,9 @@
-"""The training steps, as Lightning modules: on pixels, and against a discriminator.
+"""The training steps as Lightning modules: with pixel losses, and with a discriminator.
 
-Lightning runs the loop, the devices and the processes. The optimisers are stepped by hand, since
-Muon and AdamW share one backward pass, and a running average (EMA) of the weights is what is
-judged and kept. Where a run stands is `taken` (steps) and `spent` (seconds) and nothing else: what
-is sampled follows from the seed and the number of a batch, so a resumed run goes on exactly.
+Lightning runs the loop, the devices and the processes. Optimisation is manual, because Muon and
+AdamW share one backward pass. Validation and the exported model use the running average (EMA) of
+the weights. The state of a run is its step and its elapsed seconds, nothing else: the seed and the
+number of a batch determine what is sampled, so a resumed run continues exactly.
 """
 
 from __future__ import annotations
@@ -29,24 +29,26 @@ from enlarge.metrics import luma, psnr
 from enlarge.networks.discriminators import SRGANDiscriminator, UNetDiscriminator
 from enlarge.training.config import Config
 from enlarge.training.losses import Loss
-from enlarge.training.optimizers import make_optimizers, rate, set_rate
+from enlarge.training.optimizers import make_optimizers, rate, set_rate_factor
 
 STATE = "enlarge"
-"""The key of a checkpoint under which a run's own state lies."""
-JUDGED = 512
-"""LR pixels of a side, of which no more are judged by."""
+"""The key of a checkpoint that holds the state of a run."""
+VALIDATION_SIDE = 512
+"""Validation uses the central square of at most this side, in LR pixels."""
 _SHEET = 96
 """Side of the crops on a sample sheet, in LR pixels."""
 
 
 def to_unit(pictures: Tensor) -> Tensor:
-    """uint8 to float32 in [0, 1], in the same memory format."""
+    """Convert uint8 to float32 in [0, 1]; the memory format stays."""
     return pictures.float().div_(255.0)
 
 
 class Learner(LightningModule):
-    """A network in training by pixel losses. `steps`: where it ends (0: by time alone);
-    `describe`: a batch's number → the names of its patches, for messages.
+    """Trains a network with the losses of `train.loss`.
+
+    `max_steps` ends the run (0: `train.minutes` alone does). `describe` maps the number of a batch
+    to the names of its patches, for error messages.
     """
 
     def __init__(
@@ -54,234 +56,235 @@ class Learner(LightningModule):
         config: Config,
         network: nn.Module,
         *,
-        steps: int = 0,
+        max_steps: int = 0,
         describe: Callable[[int], Sequence[str]] = lambda number: [],
     ) -> None:
         super().__init__()
         assert config.train.precision != "auto", "a learner needs a precision: with_precision()"
         self.automatic_optimization = False
         self.config = config
-        self.told = config.train
         self.scale = int(network.scale)  # type: ignore[arg-type]
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: nn.Module = copy.deepcopy(self.network).requires_grad_(False)
-        if self.told.checkpointing:
-            remember_less(self.network)
+        if config.train.checkpointing:
+            checkpoint_blocks(self.network)
         self.criterion = Loss(
-            self.told.loss,
+            config.train.loss,
             scale=self.scale,
-            flat_weight=self.told.flat_weight,
-            ignore_border=self.told.ignore_border,
-            features=self.told.features,
+            flat_weight=config.train.flat_weight,
+            ignore_border=config.train.ignore_border,
+            features=config.train.features,
         )
-        self.steps = steps
+        self.max_steps = max_steps
         self.describe = describe
-        self.taken = 0
-        self.micro = 0
-        """Batches since the last step, below `accumulate`."""
-        self.spent = 0.0
-        self.begun: float | None = None
-        self.asked = False
-        """Somebody asked this process for an end."""
+        self.step = 0
+        self.micro_batch = 0
+        """Batches since the last step, for gradient accumulation."""
+        self.elapsed = 0.0
+        self.started: float | None = None
+        self.stop_requested = False
+        """This process received a request to stop."""
         self.stopping = False
-        """All processes know of it: the run is saved after this step."""
+        """All processes know of the request: the run is saved after this step."""
         self.best = -math.inf
-        self.recent: dict[str, float] = {}
-        """Sums of the losses since they were last told, and their count as `batches`."""
+        self.loss_sums: dict[str, float] = {}
+        """Sums of the losses since they were last logged, and their count as `batches`."""
         self.scores: dict[str, float] = {}
         self.sheets: dict[str, Tensor] = {}
         self.means: dict[str, MeanMetric] = {}
 
-    # Where the run stands ----------------------------------------------------------------------
-
     def seconds(self) -> float:
-        """Seconds of this run, those before it was resumed included."""
-        return self.spent + (time.monotonic() - self.begun if self.begun is not None else 0.0)
+        """Seconds of training, including those before the run was resumed."""
+        return self.elapsed + (time.monotonic() - self.started if self.started is not None else 0.0)
 
     def own_progress(self) -> float:
-        """The share of the run that is behind this process, by steps or by its own clock."""
-        by_time = self.seconds() / 60.0 / self.told.minutes if self.told.minutes else 0.0
-        return max(self.taken / self.steps if self.steps else 0.0, by_time)
+        """The completed share of the run by this process's steps or clock, whichever is larger."""
+        minutes = self.config.train.minutes
+        by_time = self.seconds() / 60.0 / minutes if minutes else 0.0
+        return max(self.step / self.max_steps if self.max_steps else 0.0, by_time)
 
     def progress(self) -> float:
-        """The same on every process: a conversation, which all of them must begin."""
+        """The completed share of the run, the same on every process. A collective operation: all
+        processes must call it.
+        """
         found = self.own_progress()
         if self._trainer is not None and self.trainer.world_size > 1:
-            shared = torch.tensor([found, float(self.asked)], device=self.device)
+            shared = torch.tensor([found, float(self.stop_requested)], device=self.device)
             torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
             found, self.stopping = float(shared[0]), bool(shared[1] > 0)
         return found
 
     def stretch(self) -> range:
-        """The numbers of this process's batches until the next check."""
-        t = self.told
-        end = (self.taken // t.check_every + 1) * t.check_every
-        end = min(end, self.steps) if self.steps else end
+        """The numbers of this process's batches until the next validation."""
+        t = self.config.train
+        end = (self.step // t.check_every + 1) * t.check_every
+        end = min(end, self.max_steps) if self.max_steps else end
         world, rank = self.trainer.world_size, self.trainer.global_rank
-        first, last = self.taken * t.accumulate, end * t.accumulate
+        first, last = self.step * t.accumulate, end * t.accumulate
         return range(first * world + rank, last * world + rank, world)
 
     def on_train_start(self) -> None:
-        """The clock starts. What a checkpoint brings back of the optimisers is their memory; rates
-        and decays are those of the recipe, which may have been changed.
+        """Start the clock. The optimisers' state comes from the checkpoint, their hyper-parameters
+        from the recipe, which may have changed.
         """
         self.criterion.to(self.device)
-        told = self.configure_optimizers()
-        for optimizer, fresh in zip(self.own_optimizers(), told, strict=True):
+        configured = self.configure_optimizers()
+        for optimizer, fresh in zip(self.own_optimizers(), configured, strict=True):
             for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
                 group.update({key: value for key, value in new.items() if key != "params"})
-        self.begun = time.monotonic()
+        self.started = time.monotonic()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Where the run stands, in place of Lightning's own counting."""
+        """Store the state of the run instead of Lightning's loop counters."""
         checkpoint.pop("loops", None)
-        checkpoint["global_step"] = self.taken
+        checkpoint["global_step"] = self.step
         checkpoint[STATE] = {
-            "taken": self.taken,
+            "taken": self.step,
             "spent": self.seconds(),
             "best": self.best,
-            "recent": dict(self.recent),
+            "recent": dict(self.loss_sums),
             "random": torch.get_rng_state(),
             "config": asdict(self.config),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the state of the run."""
         state = checkpoint[STATE]
-        self.taken, self.spent, self.best = state["taken"], state["spent"], state["best"]
-        self.recent = dict(state["recent"])
+        self.step, self.elapsed, self.best = state["taken"], state["spent"], state["best"]
+        self.loss_sums = dict(state["recent"])
         torch.set_rng_state(state["random"])
 
-    # Learning ----------------------------------------------------------------------------------
-
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Those of the network."""
-        return make_optimizers(self.network, self.told)
+        """The optimisers of the network."""
+        return make_optimizers(self.network, self.config.train)
 
     def enlarge(self, low: Tensor) -> Tensor:
-        """The network's result in float32, computed in bf16 where the recipe says so."""
-        bf16 = self.told.precision == "bf16"
+        """The network's output in float32, computed in the precision of the config.
+
+        `low`: (B, 3, h, w), float32 in [0, 1]. Returns (B, 3, scale·h, scale·w), not clamped.
+        """
+        bf16 = self.config.train.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             enlarged: Tensor = self.network(low)
         return enlarged.float()
 
     def training_step(self, batch: Batch, index: int) -> None:
-        """One batch, and a step of the optimisers after every `accumulate` of them.
+        """One batch, and an optimiser step after every `accumulate` batches.
 
-        Raises `DataError` where the loss is not finite.
+        Raises `DataError` if the loss is not finite.
         """
         progress = self.progress()
         high = to_unit(batch.high)
         loss, parts = self.criterion(self.enlarge(to_unit(batch.low)), high)
-        self.manual_backward(loss / self.told.accumulate)
-        self.note({"loss": loss, **(parts if len(parts) > 1 else {})}, batch)
-        self.micro += 1
-        if self.micro == self.told.accumulate:
+        self.manual_backward(loss / self.config.train.accumulate)
+        self.add_losses({"loss": loss, **(parts if len(parts) > 1 else {})}, batch)
+        self.micro_batch += 1
+        if self.micro_batch == self.config.train.accumulate:
             optimizers = self.own_optimizers()
-            set_rate(optimizers, self.share(progress))
-            self.step(optimizers, self.network)
-            self.took_a_step()
+            set_rate_factor(optimizers, self.rate_factor(progress))
+            self.update(optimizers, self.network)
+            self.after_step()
 
     def own_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The optimisers as they are, without Lightning's wrapping."""
+        """The optimisers without Lightning's wrappers."""
         return self.trainer.optimizers
 
-    def share(self, progress: float) -> float:
-        """The share of the full learning rate."""
-        return rate(progress, self.taken, self.told.warmup, self.told.decay)
+    def rate_factor(self, progress: float) -> float:
+        """The factor of the learning rates at this point of the schedule."""
+        train = self.config.train
+        return rate(progress, self.step, train.warmup, train.decay)
 
-    def step(self, optimizers: Sequence[torch.optim.Optimizer], network: nn.Module) -> None:
-        """Clip the gradients of a network, step, and forget them."""
-        if self.told.clip:
-            nn.utils.clip_grad_norm_(network.parameters(), self.told.clip)
+    def update(self, optimizers: Sequence[torch.optim.Optimizer], network: nn.Module) -> None:
+        """Clip the gradients of a network, step the optimisers, and zero the gradients."""
+        if self.config.train.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), self.config.train.clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
 
     @torch.no_grad()
-    def took_a_step(self) -> None:
-        """Follow with the running average (statistics of batches are the network's), count, and end
-        where the end is reached.
+    def after_step(self) -> None:
+        """Update the running average (batch statistics are copied), count the step, and stop the
+        trainer at the end of the run.
         """
+        train = self.config.train
         averaged: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.network.parameters())
-        keeping = min(self.told.ema, (self.taken + 1) / (self.taken + 10))
-        torch._foreach_lerp_(averaged, weights, 1.0 - keeping)
+        decay = min(train.ema, (self.step + 1) / (self.step + 10))
+        torch._foreach_lerp_(averaged, weights, 1.0 - decay)
         for own, other in zip(self.average.buffers(), self.network.buffers(), strict=True):
             own.copy_(other)
-        self.taken += 1
-        self.micro = 0
+        self.step += 1
+        self.micro_batch = 0
         if self.trainer.world_size == 1:
-            self.stopping = self.asked
-        ended = bool(self.steps) and self.taken >= self.steps
-        ended |= bool(self.told.minutes) and self.seconds() >= 60.0 * self.told.minutes
-        if self.trainer.world_size > 1 and self.told.minutes:
+            self.stopping = self.stop_requested
+        ended = bool(self.max_steps) and self.step >= self.max_steps
+        ended |= bool(train.minutes) and self.seconds() >= 60.0 * train.minutes
+        if self.trainer.world_size > 1 and train.minutes:
             ended = self.progress() >= 1.0  # clocks differ, and all must end together
         if ended:
             self.trainer.should_stop = True
 
-    def note(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        """Add up the losses of a batch. Raises `DataError` where one is not finite."""
+    def add_losses(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+        """Add the losses of a batch to the sums. Raises `DataError` if one is not finite."""
         values = {name: loss.item() for name, loss in losses.items()}
         if not all(math.isfinite(value) for value in values.values()):
-            told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             names = "; ".join(self.describe(batch.number))
             raise DataError(
-                f"the loss is not finite at step {self.taken} ({told}); batch {batch.number} holds "
-                f"{names}. last.ckpt is as of the last check: resume with a lower train.lr, or "
-                "with train.clip"
+                f"the loss is not finite at step {self.step} ({listed}); batch {batch.number} "
+                f"holds {names}. last.ckpt is from the last validation: resume with a lower "
+                "train.lr, or with train.clip"
             )
         for name, value in {**values, "batches": 1.0}.items():
-            self.recent[name] = self.recent.get(name, 0.0) + value
+            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + value
 
-    def tell_losses(self) -> dict[str, float]:
-        """The mean losses since this was last asked."""
-        count = max(self.recent.pop("batches", 0.0), 1.0)
-        means = {name: total / count for name, total in self.recent.items()}
-        self.recent = {}
+    def mean_losses(self) -> dict[str, float]:
+        """The mean losses since the last call."""
+        count = max(self.loss_sums.pop("batches", 0.0), 1.0)
+        means = {name: total / count for name, total in self.loss_sums.items()}
+        self.loss_sums = {}
         return means
 
-    # Judging -----------------------------------------------------------------------------------
-
     def on_validation_epoch_start(self) -> None:
-        """Scores begin anew."""
+        """Reset the scores."""
         self.means, self.sheets = {}, {}
-        judges = self.trainer.val_dataloaders
-        assert judges is not None
-        for part in judges.dataset.parts:
+        loader = self.trainer.val_dataloaders
+        assert loader is not None
+        for part in loader.dataset.parts:
             self.means[part] = MeanMetric().to(self.device)
             self.means[part].update(0.0, 0.0)  # a process may have no picture of a part
 
-    def validation_step(self, judged: Judged, index: int) -> None:
-        """Luma PSNR in dB of the 8-bit output, `scale` border pixels cropped; of a large picture's
-        middle, which bounds the memory.
+    def validation_step(self, picture: Judged, index: int) -> None:
+        """Luma PSNR in dB of the 8-bit output without a border of `scale` pixels; of a large
+        picture's centre, to bound the memory.
         """
-        low, high = middle(judged.low, judged.high, self.scale)
+        low, high = center_crop(picture.low, picture.high, self.scale)
         enlarged: Tensor = self.average(to_unit(low))
         pixels = enlarged[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu()
         high = high[0].permute(1, 2, 0).cpu()
         ours, wanted = luma(pixels.numpy()), luma(high.numpy())
         score = psnr(ours, wanted, data_range=255.0, border=self.scale)
-        self.means[judged.part].update(min(score, 100.0))  # equal pictures have no finite PSNR
-        if judged.part not in self.sheets:
-            self.sheets[judged.part] = sheet(low[0].cpu(), pixels, high, self.scale)
+        self.means[picture.part].update(min(score, 100.0))  # the PSNR of equal pictures is infinite
+        if picture.part not in self.sheets:
+            self.sheets[picture.part] = sample_sheet(low[0].cpu(), pixels, high, self.scale)
 
     def on_validation_epoch_end(self) -> None:
-        """The mean of every part, over all processes."""
+        """Average the scores of each part over all processes."""
         self.scores = {part: float(mean.compute()) for part, mean in self.means.items()}
 
 
-def middle(low: Tensor, high: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """The middle of a pair (B, 3, h, w), (B, 3, sh, sw), of at most `JUDGED` LR pixels a side."""
-    height, width = (min(side, JUDGED) for side in low.shape[2:])
+def center_crop(low: Tensor, high: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """The centre of a pair (B, 3, h, w), (B, 3, sh, sw), at most `VALIDATION_SIDE` a side in LR."""
+    height, width = (min(side, VALIDATION_SIDE) for side in low.shape[2:])
     y, x = (low.shape[2] - height) // 2, (low.shape[3] - width) // 2
     part = low[..., y : y + height, x : x + width]
     y, x, height, width = (scale * n for n in (y, x, height, width))
     return part, high[..., y : y + height, x : x + width]
 
 
-def sheet(low: Tensor, enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
-    """LR by nearest neighbour, the result and HR of a picture's middle, side by side.
+def sample_sheet(low: Tensor, enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
+    """LR by nearest neighbour, the result and HR of a picture's centre, side by side.
 
     `low` (3, h, w); `enlarged` and `high` (sh, sw, 3); uint8. Returns (side, 3 · side, 3).
     """
@@ -294,52 +297,56 @@ def sheet(low: Tensor, enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
     return torch.cat([nearest, enlarged[part], high[part]], dim=1)
 
 
-def remember_less(network: nn.Module) -> None:
-    """Let the blocks of every row of blocks be computed again in the backward pass instead of kept:
-    memory for time. Blocks inside blocks are left alone; batch statistics are seen twice.
+def checkpoint_blocks(network: nn.Module) -> None:
+    """Turn on gradient checkpointing for every block of the trunk: its activations are recomputed
+    in the backward pass instead of stored. Nested blocks are not checkpointed separately. Batch
+    statistics are updated twice.
     """
     for module in network.children():
         blocks = list(module.children())
-        is_row = isinstance(module, nn.Sequential | nn.ModuleList) and len(blocks) > 1
-        if is_row and all(any(True for _ in block.children()) for block in blocks):
+        is_trunk = isinstance(module, nn.Sequential | nn.ModuleList) and len(blocks) > 1
+        if is_trunk and all(any(True for _ in block.children()) for block in blocks):
             for block in blocks:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         else:
-            remember_less(module)
+            checkpoint_blocks(module)
 
 
 class AdversarialLearner(Learner):
-    """A network that also learns to deceive a discriminator, which learns beside it.
+    """Trains a network against a discriminator, which is trained at the same time.
 
-    standard (SRGAN, Ledig et al., CVPR 2017): photograph or not, each by itself. relativistic
-    (ESRGAN, Wang et al., ECCV Workshops 2018): more like a photograph than the others on average.
+    `adversarial.kind` standard is SRGAN's loss (Ledig et al., CVPR 2017), relativistic the
+    relativistic average loss of ESRGAN (Wang et al., ECCV Workshops 2018).
     """
 
     def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
         super().__init__(config, network, **rest)
-        told = config.adversarial
+        adversarial = config.adversarial
         try:
             self.discriminator: nn.Module = (
-                UNetDiscriminator(**told.options)
-                if told.discriminator == "unet"
+                UNetDiscriminator(**adversarial.options)
+                if adversarial.discriminator == "unet"
                 else SRGANDiscriminator(
-                    **{"patch": config.train.patch * self.scale, **told.options}
+                    **{"patch": config.train.patch * self.scale, **adversarial.options}
                 )
             )
         except (TypeError, ValueError) as error:
-            raise OptionError(f"adversarial.options of {told.discriminator}: {error}") from error
+            raise OptionError(
+                f"adversarial.options of {adversarial.discriminator}: {error}"
+            ) from error
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The network's, then the discriminator's."""
-        told = self.config.adversarial
-        judge = torch.optim.Adam(self.discriminator.parameters(), lr=told.lr, betas=(0.9, 0.999))
-        for group in judge.param_groups:
+        """The optimisers of the network, then that of the discriminator."""
+        optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=self.config.adversarial.lr, betas=(0.9, 0.999)
+        )
+        for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        return [*super().configure_optimizers(), judge]
+        return [*super().configure_optimizers(), optimizer]
 
-    def verdict(self, pictures: Tensor) -> Tensor:
-        """Logits of being a photograph, (B, 1) or (B, 1, H, W), in float32."""
-        bf16 = self.told.precision == "bf16"
+    def logits(self, pictures: Tensor) -> Tensor:
+        """The discriminator's logits, (B, 1) or (B, 1, H, W), float32; positive: a photograph."""
+        bf16 = self.config.train.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             if isinstance(self.discriminator, SRGANDiscriminator):
                 logits: Tensor = self.discriminator.logits(pictures)
@@ -348,38 +355,46 @@ class AdversarialLearner(Learner):
         return logits.float()
 
     def training_step(self, batch: Batch, index: int) -> None:
-        """A step of the network, then one of the discriminator on the same pictures."""
+        """A step of the network, then a step of the discriminator on the same pictures."""
         progress = self.progress()
-        *own, judges = self.own_optimizers()
-        set_rate([*own, judges], self.share(progress))
+        *own, other = self.own_optimizers()
+        set_rate_factor([*own, other], self.rate_factor(progress))
         high = to_unit(batch.high)
         relativistic = self.config.adversarial.kind == "relativistic"
 
         self.discriminator.requires_grad_(False)
         enlarged = self.enlarge(to_unit(batch.low))
         loss, parts = self.criterion(enlarged, high)
-        fake = self.verdict(enlarged)
+        fake = self.logits(enlarged)
         if relativistic:
-            real = self.verdict(high)
-            deceive = 0.5 * (_against(fake - real.mean(), 1.0) + _against(real - fake.mean(), 0.0))
+            real = self.logits(high)
+            generator_loss = 0.5 * (bce(fake - real.mean(), 1.0) + bce(real - fake.mean(), 0.0))
         else:
-            deceive = _against(fake, 1.0)
-        loss = loss + self.config.adversarial.weight * deceive
+            generator_loss = bce(fake, 1.0)
+        loss = loss + self.config.adversarial.weight * generator_loss
         self.manual_backward(loss)
-        self.step(own, self.network)
+        self.update(own, self.network)
 
         self.discriminator.requires_grad_(True)
-        real, fake = self.verdict(high), self.verdict(enlarged.detach())
+        real, fake = self.logits(high), self.logits(enlarged.detach())
         if relativistic:
-            judge = 0.5 * (_against(real - fake.mean(), 1.0) + _against(fake - real.mean(), 0.0))
+            discriminator_loss = 0.5 * (bce(real - fake.mean(), 1.0) + bce(fake - real.mean(), 0.0))
         else:
-            judge = 0.5 * (_against(real, 1.0) + _against(fake, 0.0))
-        self.manual_backward(judge)
-        self.step([judges], self.discriminator)
-        self.note({"loss": loss, **parts, "adversarial": deceive, "discriminator": judge}, batch)
-        self.took_a_step()
+            discriminator_loss = 0.5 * (bce(real, 1.0) + bce(fake, 0.0))
+        self.manual_backward(discriminator_loss)
+        self.update([other], self.discriminator)
+        self.add_losses(
+            {
+                "loss": loss,
+                **parts,
+                "adversarial": generator_loss,
+                "discriminator": discriminator_loss,
+            },
+            batch,
+        )
+        self.after_step()
 
 
-def _against(logits: Tensor, truth: float) -> Tensor:
-    """Binary cross-entropy with one truth for all."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth))
+def bce(logits: Tensor, target: float) -> Tensor:
+    """Binary cross-entropy of logits with the same target for all."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -1,4 +1,4 @@
-"""What training minimises. Pictures are float32 (B, 3, H, W), RGB in [0, 1]."""
+"""Losses. Pictures are float32 (B, 3, H, W), RGB in [0, 1]."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def l2(enlarged: Tensor, high: Tensor) -> Tensor:
 
 
 def charbonnier(enlarged: Tensor, high: Tensor) -> Tensor:
-    """Mean √(difference² + 10⁻⁶), (B,): L1 with a rounded tip (Lai et al., CVPR 2017)."""
+    """Mean √(difference² + 10⁻⁶), (B,): L1, smooth at zero (Lai et al., CVPR 2017)."""
     return ((enlarged - high).square() + 1e-6).sqrt().mean((1, 2, 3))
 
 
@@ -40,26 +40,22 @@ PIXEL_LOSSES: dict[str, Each] = {"l1": l1, "l2": l2, "charbonnier": charbonnier,
 
 
 def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Forgive what the clamp will: where HR is black or white, an output beyond it is right.
-
-    Without this, white is learned as "about white", half of it below.
+    """Ignore errors that clamping removes: outputs above white where HR is white, or below black
+    where it is black. Otherwise the network learns to stay a little below white.
     """
     past = ((high >= 1.0) & (enlarged > 1.0)) | ((high <= 0.0) & (enlarged < 0.0))
     return enlarged, torch.where(past, enlarged.detach(), high)
 
 
-# Perceptual -----------------------------------------------------------------------------------
-
-
 class OwnFeatures(nn.Module):
-    """The deepest feature map of one of our networks, (B, C, H, W): what enters its tail."""
+    """The deepest feature map of an enlarge network, (B, C, H, W): the input of its tail."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         blocks = [m for m in network.modules() if _is_block(m)]
         if not blocks:
-            raise OptionError(f"train.features: {type(network).__name__} has no blocks to look at")
+            raise OptionError(f"train.features: {type(network).__name__} has no blocks")
         self.seen: Tensor | None = None
         blocks[-1].register_forward_hook(self._keep)
 
@@ -67,7 +63,7 @@ class OwnFeatures(nn.Module):
         self.seen = output
 
     def forward(self, image: Tensor) -> Tensor:
-        """The features of pictures."""
+        """The feature map of pictures (B, 3, H, W)."""
         self.network(image)
         assert self.seen is not None
         seen, self.seen = self.seen, None
@@ -79,10 +75,10 @@ def _is_block(module: nn.Module) -> bool:
 
 
 def load_features(path: str) -> nn.Module:
-    """The network whose features a perceptual loss compares, frozen.
+    """Load the frozen network whose features a perceptual loss compares.
 
-    `path`: torchvision's file of VGG19, a `.safetensors` file of ours, or nothing for the default
-    model. Raises `WeightsError` where the file is neither.
+    `path`: torchvision's file of VGG19, an enlarge `.safetensors` file, or empty for the default
+    model. Raises `WeightsError` if it is none of them.
     """
     from enlarge.weights.backbones import load_backbone
     from enlarge.weights.catalog import DEFAULT, find_weights
@@ -101,10 +97,10 @@ def load_features(path: str) -> nn.Module:
 
 
 class Loss:
-    """The weighted sum of losses, with flat patches weighted and a border left out.
+    """The weighted sum of losses, with an own weight for flat patches and without a border.
 
-    `weights`: by name. Not an `nn.Module`: what it compares in is no part of a checkpoint.
-    Raises `OptionError` for an unknown name.
+    `weights`: by the name of the loss. Not an `nn.Module`, so that checkpoints do not contain the
+    feature extractor. Raises `OptionError` for an unknown name.
     """
 
     def __init__(
@@ -126,13 +122,13 @@ class Loss:
         self.extractor = load_features(features) if "perceptual" in weights else None
 
     def to(self, device: torch.device) -> None:
-        """Move what the perceptual loss compares in."""
+        """Move the feature extractor to a device."""
         if self.extractor is not None:
             self.extractor.to(device)
 
     def __call__(self, enlarged: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch, and its parts before they were weighted, detached."""
-        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # (B,), of one colour
+        """The loss of a batch, and its unweighted parts, detached."""
+        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # (B,): patches of a single colour
         inside = self.inside(enlarged), self.inside(high)
         wanted = beyond_range(*inside)
         total = torch.zeros((), device=high.device)
@@ -148,7 +144,7 @@ class Loss:
         return total, parts
 
     def inside(self, pictures: Tensor) -> Tensor:
-        """The pictures without the border that is left out."""
+        """The pictures without the ignored border."""
         b = self.border
         return pictures[..., b:-b, b:-b] if b else pictures
 

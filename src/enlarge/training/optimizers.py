@@ -1,4 +1,4 @@
-"""Which optimiser takes which parameters, and the learning rate over a run."""
+"""Optimisers, their parameter groups, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from enlarge.training.config import Train
 from enlarge.training.muon import Muon
 
 _ENDS = frozenset({"head", "tail", "conv_first", "conv_last"})
-"""What the networks call the convolutions that take a picture or give one."""
+"""Names of the first and last convolutions in the networks."""
 
 
 def ends(network: nn.Module) -> set[str]:
-    """Names of the kernels that come from pixels or go to them, whatever the network."""
+    """Names of the kernels of a network's first and last layers."""
     scale = int(network.scale)  # type: ignore[arg-type]
     found: set[str] = set()
     last = ""
@@ -32,10 +32,10 @@ def ends(network: nn.Module) -> set[str]:
 
 
 def split_parameters(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The hidden matrices, and all the rest.
+    """The hidden matrices, and all other parameters.
 
-    Hidden are kernels wider than 1×1 and the weights of linear layers, except where they come
-    from pixels or go to them.
+    Hidden are the kernels larger than 1×1 and the weights of linear layers, except those of the
+    first and last layers.
     """
     linear = {
         f"{path}.weight"
@@ -53,7 +53,7 @@ def split_parameters(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def make_optimizers(network: nn.Module, train: Train) -> list[torch.optim.Optimizer]:
-    """Muon + AdamW, AdamW or Adam; each group remembers its full rate as `initial_lr`."""
+    """Muon with AdamW, AdamW, or Adam. Each group stores its full rate as `initial_lr`."""
     if train.optimizer == "adam":
         found: list[torch.optim.Optimizer] = [
             torch.optim.Adam(network.parameters(), lr=train.lr, fused=True)
@@ -76,16 +76,16 @@ def make_optimizers(network: nn.Module, train: Train) -> list[torch.optim.Optimi
     return found
 
 
-def set_rate(optimizers: list[torch.optim.Optimizer], share: float) -> None:
-    """Let every group learn at this share of its full rate."""
+def set_rate_factor(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set the rate of every group to `factor` times its full rate."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * share
+            group["lr"] = group["initial_lr"] * factor
 
 
 def rate(progress: float, step: int, warmup: int, decay: float = 1.0) -> float:
-    """The share of the full learning rate: linear warm-up, constant, then a cosine to zero over
-    the last `decay` of the run (1: from the start on; 0: never).
+    """The factor of the learning rate: linear warm-up over `warmup` steps, constant, then a cosine
+    to zero over the last `decay` (0 to 1) of the run. `progress`: the completed share of the run.
     """
     fallen = max(0.0, progress - (1.0 - decay)) / decay if decay else 0.0
     return min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1.0 + math.cos(math.pi * fallen))

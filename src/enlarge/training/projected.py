@@ -23,7 +23,7 @@ from enlarge.errors import EngineError
 from enlarge.networks.discriminators import ProjectedDiscriminator
 from enlarge.training.config import Config
 from enlarge.training.learner import AdversarialLearner, Learner, to_unit
-from enlarge.training.optimizers import set_rate
+from enlarge.training.optimizers import set_rate_factor
 
 TAPS = (2, 4, 10, 15)
 """Blocks of EfficientNet-Lite0 whose outputs are compared, besides that of its first layer."""
@@ -136,8 +136,8 @@ def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor
 
 
 class ProjectedLearner(Learner):
-    """A network that learns to deceive a projected discriminator, by the hinge loss, where HR is
-    textured; a feature loss keeps it at what was photographed.
+    """Trains a network against a projected discriminator, with a hinge loss on textured places and
+    a feature loss that keeps the result close to the photograph.
     """
 
     def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
@@ -149,24 +149,24 @@ class ProjectedLearner(Learner):
         self.discriminator = ProjectedDiscriminator(frozen.channels(), **config.adversarial.options)
 
     def on_train_start(self) -> None:
-        """The frozen network moves to where the others are."""
+        """Move the frozen network to the device of the others."""
         super().on_train_start()
         self.frozen[0].to(self.device)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The network's, then that of the discriminator's heads."""
+        """The optimisers of the network, then that of the discriminator's heads."""
         heads = [p for p in self.discriminator.parameters() if p.requires_grad]
-        judge = torch.optim.Adam(heads, lr=self.config.adversarial.lr, betas=(0.0, 0.99))
-        for group in judge.param_groups:
+        optimizer = torch.optim.Adam(heads, lr=self.config.adversarial.lr, betas=(0.0, 0.99))
+        for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        return [*super().configure_optimizers(), judge]
+        return [*super().configure_optimizers(), optimizer]
 
     def training_step(self, batch: Batch, index: int) -> None:
-        """A step of the network, then one of the heads on the same feature maps."""
-        told = self.config.adversarial
+        """A step of the network, then a step of the heads on the same feature maps."""
+        adversarial = self.config.adversarial
         progress = self.progress()
-        *own, judges = self.own_optimizers()
-        set_rate([*own, judges], self.share(progress))
+        *own, other = self.own_optimizers()
+        set_rate_factor([*own, other], self.rate_factor(progress))
         photographed = to_unit(batch.high)
         textured = texture(photographed)
         high = without_grain(photographed, textured)
@@ -180,28 +180,29 @@ class ProjectedLearner(Learner):
         fake = self.frozen[0](view(enlarged.clamp(-0.1, 1.1)))
         distance = feature_distance(fake, real)
         weight = view(textured)
-        verdicts = self.discriminator(fake)
-        deceive = -torch.stack(
-            [(v * F.adaptive_avg_pool2d(weight, v.shape[2:])).mean() for v in verdicts]
+        logits = self.discriminator(fake)
+        generator_loss = -torch.stack(
+            [(v * F.adaptive_avg_pool2d(weight, v.shape[2:])).mean() for v in logits]
         ).mean()
-        self.manual_backward(loss + told.features * distance + told.weight * deceive)
-        self.step(own, self.network)
+        total = loss + adversarial.features * distance + adversarial.weight * generator_loss
+        self.manual_backward(total)
+        self.update(own, self.network)
 
         self.discriminator.train_heads()
         right = self.discriminator([found.detach() for found in real])
         wrong = self.discriminator([found.detach() for found in fake])
-        judge = torch.stack(
+        discriminator_loss = torch.stack(
             [F.relu(1 - r).mean() + F.relu(1 + w).mean() for r, w in zip(right, wrong, strict=True)]
         ).mean()
-        self.manual_backward(judge)
-        self.step([judges], self.discriminator)
-        shown = {"features": distance, "adversarial": deceive, "discriminator": judge}
-        self.note({"loss": loss, **parts, **shown}, batch)
-        self.took_a_step()
+        self.manual_backward(discriminator_loss)
+        self.update([other], self.discriminator)
+        both = {"adversarial": generator_loss, "discriminator": discriminator_loss}
+        self.add_losses({"loss": loss, **parts, "features": distance, **both}, batch)
+        self.after_step()
 
 
 def learner_of(config: Config) -> type[Learner]:
-    """What trains a network as a recipe says."""
+    """The Lightning module that trains a network as the config says."""
     if not config.adversarial.weight:
         return Learner
     projected = config.adversarial.discriminator == "projected"

@@ -1,4 +1,4 @@
-"""From a run's checkpoint to a model file that anybody can open."""
+"""Export a run's checkpoint as model files."""
 
 from __future__ import annotations
 
@@ -13,43 +13,51 @@ from torch import nn
 from enlarge.card import Card, read_card
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
+from enlarge.training.callbacks import BEST, LAST, LOG
+from enlarge.training.checkpoints import network_of, start_file
 from enlarge.training.config import Config
-from enlarge.training.fit import network_of, start_file
 from enlarge.training.learner import STATE
 from enlarge.training.losses import PIXEL_LOSSES
-from enlarge.training.watching import BEST, LAST, LOG
 from enlarge.weights.measuring import LADDER, measured
 from enlarge.weights.network_file import describe_network, save_network
 from enlarge.weights.onnx_file import export_onnx
 from enlarge.weights.onnx_file import with_card as put_card
 
-UNSCORED = ("step", "minutes", "loss", "adversarial", "discriminator", "perceptual", *PIXEL_LOSSES)
-"""What a line of the log holds beside the scores of the validation parts."""
+NOT_SCORES = (
+    "step",
+    "minutes",
+    "loss",
+    "adversarial",
+    "discriminator",
+    "features",
+    "perceptual",
+    *PIXEL_LOSSES,
+)
+"""The keys of a line of the log that are not scores of a validation part."""
 
 
-def minutes_of(run: Path) -> float:
-    """Minutes of training behind a run, those of the runs that it started from included."""
+def training_minutes(run: Path) -> float:
+    """Minutes of training of a run, including those of the runs that it started from."""
     own = json.loads((run / LOG).read_text().splitlines()[-1])["minutes"]
-    told = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
-    start = start_file(told) if told else Path()
+    given = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
+    start = start_file(given) if given else Path()
     if (start.parent / LOG).is_file():
-        return float(own) + minutes_of(start.parent)
+        return float(own) + training_minutes(start.parent)
     card = read_card(start) if start.suffix == ".safetensors" and start.is_file() else None
     return float(own) + (60.0 * card.hours if card else 0.0)
 
 
 def kept_checkpoint(config: Config, run: Path) -> Path:
-    """The checkpoint that becomes the model: the best by PSNR, if anything was judged, or the last.
-
-    Against a discriminator PSNR is no guide: then it is the last.
+    """The checkpoint that becomes the model: the best by validation PSNR, if there is one, else the
+    last. Adversarial runs always use the last, because their PSNR does not measure quality.
     """
     best = config.train.keep == "best" and not config.adversarial.weight
     return run / BEST if best and (run / BEST).is_file() else run / LAST
 
 
 def write_model(config: Config, run: Path) -> Path:
-    """Write `model.safetensors` and `model.onnx` of a run: the averaged weights, folded, with the
-    card. Returns the ONNX file's path.
+    """Write `model.safetensors` and `model.onnx` of a run: the averaged weights, re-parameterised,
+    with the card. Returns the path of the ONNX file.
     """
     architecture, options = resolve(config.model.network, config.model.options)
     network = build(architecture, **options)
@@ -59,11 +67,11 @@ def write_model(config: Config, run: Path) -> Path:
         network.fold()
         options["deployed"] = True
     network.eval()
-    taken = torch.load(checkpoint, map_location="cpu", weights_only=True)[STATE]["taken"]
+    step = torch.load(checkpoint, map_location="cpu", weights_only=True)[STATE]["taken"]
     lines = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
-    # A run that was stopped was saved between two checks: nothing was judged at that step.
-    told: dict[str, float] = next((line for line in reversed(lines) if line["step"] == taken), {})
-    scores = {k: {"psnr": told[k]} for k in told if k not in UNSCORED}
+    # A run that was stopped between two validations has no scores for its last step.
+    line: dict[str, float] = next((line for line in reversed(lines) if line["step"] == step), {})
+    scores = {key: {"psnr": line[key]} for key in line if key not in NOT_SCORES}
     card = describe_network(
         network,
         name=config.name,
@@ -72,7 +80,7 @@ def write_model(config: Config, run: Path) -> Path:
         data=config.data.about,
         licence=config.data.licence,
         recipe=f"recipes/{config.name}.yaml",
-        hours=round(minutes_of(run) / 60.0, 2),
+        hours=round(training_minutes(run) / 60.0, 2),
         scores=scores,
     )
     model = run / "model.onnx"
@@ -82,7 +90,7 @@ def write_model(config: Config, run: Path) -> Path:
 
 
 def has_model(run: Path) -> bool:
-    """Whether the model of a run was written after its last checkpoint."""
+    """Whether the model of a run is newer than its last checkpoint."""
     written = run / "model.safetensors"  # the last of the files
     return written.is_file() and written.stat().st_mtime >= (run / LAST).stat().st_mtime
 
@@ -95,13 +103,13 @@ def write_files(
     half: bool = False,
     ladder: Sequence[int] | None = LADDER,
 ) -> Card:
-    """Write a network as `model`, an ONNX file, and as safetensors beside it. Returns the card,
-    completed by what running the file told. `half`: for a network of `round_to_half`. `ladder`: the
-    sides of tiles whose memory is measured, as `measured` takes them.
+    """Write a network as `model`, an ONNX file, and as safetensors beside it. Returns the card with
+    what was measured on the file. `half`: store fp16, for a network of `round_to_half`. `ladder`:
+    the sides of the tiles to measure (None: `measured` chooses).
     """
     print(f"writing {model} and comparing it with torch", flush=True)
     export_onnx(network, card, model, half=half)
-    print("measuring the memory that its tiles take", flush=True)
+    print("measuring the memory of its tiles", flush=True)
     card = measured(model, card, ladder)
     put_card(model, card)
     save_network(network, card, model.with_suffix(".safetensors"), half=half)

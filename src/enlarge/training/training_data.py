@@ -1,4 +1,4 @@
-"""What a run learns from and is judged by: pictures and pairs, checked, split, and written down."""
+"""Training and validation data of a run: find, check, split and load pictures and pairs."""
 
 from __future__ import annotations
 
@@ -42,44 +42,43 @@ _BICUBIC: Mapping[str, float] = {"bicubic": 1.0}
 
 
 @dataclass(frozen=True)
-class Material:
-    """`train`: pairs, of which the first `favoured` come from `data.pairs`. `valid`: by part.
-    `lists`: what went in, as (name, digest), by use.
+class TrainingData:
+    """`train`: pairs, of which the first `paired` come from `data.pairs`. `valid`: pairs by
+    validation part. `lists`: (name, digest) of all pictures, by use.
     """
 
     train: Sequence[Pair]
-    favoured: int
+    paired: int
     valid: Mapping[str, Sequence[Pair]]
     lists: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Pairs not yet in memory: what they are called, what tells them apart, how to get them, and
-    the bytes that they then take.
+class _Source:
+    """Pairs that are not loaded yet: their names and digests, a function that loads those of some
+    indices, and one that gives the bytes that these take in memory.
     """
 
     names: list[tuple[str, str]]
     load: Callable[[list[int]], Sequence[Pair]]
-    weigh: Callable[[list[int]], int]
+    size: Callable[[list[int]], int]
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Material:
-    """All that a run needs, in memory or mapped.
+def load_training_data(config: Config, scale: int, *, watch: Watch | None = None) -> TrainingData:
+    """Load the pictures of a run into memory, or map those of stores.
 
-    Raises `DataError` naming every picture that cannot be used, and where training and validation
-    share one; `BudgetError` where they do not fit into memory; `OptionError` where keys contradict
-    each other.
+    Raises `DataError` naming every unusable picture, or if training and validation share one;
+    `BudgetError` if the pictures do not fit into memory; `OptionError` for contradicting keys.
     """
     data = config.data
     least = config.train.patch
-    pairs = [_pairs(_found_source(s), scale, least, watch, data.chain) for s in data.pairs]
+    pairs = [_pair_source(_locate(s), scale, least, watch, data.chain) for s in data.pairs]
     chosen, held, kept = _split(pairs, config)
     photos, folders = _photos(config, scale, watch)
-    valid = dict(_valid(config, folders, scale, watch))
+    valid = dict(_validation_sources(config, folders, scale, watch))
     if held:
         valid["split"] = held
     trained = [*chosen, *photos]
@@ -87,13 +86,13 @@ def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Materia
         raise DataError("nothing to train on: give data.photos or data.pairs")
     lists = {"train": _listed(trained)}
     lists |= {f"valid: {name}": _listed(parts) for name, parts in valid.items()}
-    _refuse_shared(lists)
+    _check_disjoint(lists)
     if kept:
-        lists["test"] = _listed(kept)  # neither trained on nor judged by here
-    _refuse_too_much([*trained, *(part for parts in valid.values() for part in parts)], config)
+        lists["test"] = _listed(kept)  # used for neither training nor validation
+    _check_memory([*trained, *(part for parts in valid.values() for part in parts)], config)
     first = _load(chosen)
-    return Material(
-        Joined([first, _load(photos)]),
+    return TrainingData(
+        ConcatPairs([first, _load(photos)]),
         len(first),
         {name: found for name, parts in valid.items() if (found := _load(parts))},
         lists,
@@ -101,12 +100,12 @@ def gather(config: Config, scale: int, *, watch: Watch | None = None) -> Materia
 
 
 def check_sources(config: Config) -> None:
-    """Raise `DataError` where a folder, a csv or a store that is trained on or judged by is not
-    there, or holds nothing. No picture is opened.
+    """Raise `DataError` if a folder, CSV or store of the config is missing or empty. No picture is
+    opened.
     """
     data = config.data
     sources = [s for s in data.valid if _is_source(s)] + list(data.pairs)
-    for source in map(_found_source, sources):
+    for source in map(_locate, sources):
         if isinstance(source, Mapping) or not is_store(source):
             find_pairs(source)
     for folder in _folders(config):
@@ -114,20 +113,20 @@ def check_sources(config: Config) -> None:
             list_photos(folder, data.parts)
 
 
-_Chosen = tuple[_Part, list[int]]
-"""A part and which of its pairs are meant."""
+_Selection = tuple[_Source, list[int]]
+"""A source and the indices of the chosen pairs."""
 
 
-def _listed(parts: Iterable[_Chosen]) -> list[tuple[str, str]]:
+def _listed(parts: Iterable[_Selection]) -> list[tuple[str, str]]:
     return [part.names[i] for part, numbers in parts for i in numbers]
 
 
-def _load(parts: Iterable[_Chosen]) -> Sequence[Pair]:
-    return Joined([part.load(numbers) for part, numbers in parts if numbers])
+def _load(parts: Iterable[_Selection]) -> Sequence[Pair]:
+    return ConcatPairs([part.load(numbers) for part, numbers in parts if numbers])
 
 
-class Joined(Pairs):
-    """Several sequences of pairs as one; what is mapped stays mapped."""
+class ConcatPairs(Pairs):
+    """Several sequences of pairs as one; mapped pairs stay mapped."""
 
     def __init__(self, parts: Sequence[Sequence[Pair]]) -> None:
         self.parts = parts
@@ -137,16 +136,16 @@ class Joined(Pairs):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def at(self, index: int) -> Pair:
-        """That of the part in which it lies."""
+        """The pair at an index."""
         part = int(np.searchsorted(self.ends, index, "right"))
         return self.parts[part][index - int(self.ends[part]) + len(self.parts[part])]
 
 
-def _refuse_too_much(parts: Iterable[_Chosen], config: Config) -> None:
-    """Raise `BudgetError` where the decoded pictures do not fit into this machine's memory."""
+def _check_memory(parts: Iterable[_Selection], config: Config) -> None:
+    """Raise `BudgetError` if the decoded pictures do not fit into memory."""
     limit, workers = 2 * default_budget(), config.data.workers
-    copies = config.train.devices * (1 + workers + (workers > 0))  # the last: a buffer between them
-    need = copies * sum(part.weigh(numbers) for part, numbers in parts if numbers)
+    copies = config.train.devices * (1 + workers + (workers > 0))  # the last: the buffer in between
+    need = copies * sum(part.size(numbers) for part, numbers in parts if numbers)
     if need > limit:
         each = f" in {copies} copies, for processes and workers" if copies > 1 else ""
         raise BudgetError(
@@ -156,18 +155,18 @@ def _refuse_too_much(parts: Iterable[_Chosen], config: Config) -> None:
         )
 
 
-def _weight(files: Sequence[PairFiles], scale: int) -> int:
-    """Bytes of the pairs once decoded; 0 where a header cannot be read, which loading will say."""
+def _decoded_size(files: Sequence[PairFiles], scale: int) -> int:
+    """Bytes of the decoded pairs; 0 if a header cannot be read, which loading reports."""
     try:
         return estimate(files, scale, 1).bytes
     except DataError:
         return 0
 
 
-def _found_source(source: Any) -> Any:
-    """A source as it is, or below the data folder of this workplace where it lies there."""
+def _locate(source: Any) -> Any:
+    """A source as given, or below the data folder if it is there."""
     if isinstance(source, Mapping):
-        return {key: str(_found_source(path)) for key, path in source.items()}
+        return {key: str(_locate(path)) for key, path in source.items()}
     path = Path(str(source))
     if path.exists() or path.is_absolute():
         return path
@@ -178,29 +177,29 @@ def _found_source(source: Any) -> Any:
     return below if below.exists() else path
 
 
-def _pairs(
+def _pair_source(
     source: Any, scale: int, least: int, watch: Watch | None, chain: Mapping[str, float]
-) -> _Part:
-    """The pairs of one source, checked. Where it has no LR, the chain makes it."""
+) -> _Source:
+    """The checked pairs of one source. The chain makes LR if the source has none."""
     if not isinstance(source, Mapping) and is_store(source):
-        return _stored(source, scale)
+        return _store_source(source, scale)
     found: Found = find_pairs(source)
     offenders = check_pairs(found.pairs, scale, least=least, watch=watch)
     refuse([*found.orphans, *offenders], len(found.pairs) + len(found.orphans))
     files = found.pairs
     if all(pair.low is None for pair in files):
-        return _originals([pair.high for pair in files], scale, chain, watch)
+        return _photo_source([pair.high for pair in files], scale, chain, watch)
     names = list(zip((str(f.high) for f in files), _digests([f.high for f in files]), strict=True))
-    return _Part(
+    return _Source(
         names,
         lambda numbers: load_files([files[i] for i in numbers], scale),
-        lambda numbers: _weight([files[i] for i in numbers], scale),
+        lambda numbers: _decoded_size([files[i] for i in numbers], scale),
     )
 
 
-def _stored(store: Path, scale: int, chain: Mapping[str, float] | None = None) -> _Part:
-    """The pairs of a store, mapped; with a chain their HR, and LR by that. (That of bicubic lies
-    there already, where the store was made of pictures without a partner.)
+def _store_source(store: Path, scale: int, chain: Mapping[str, float] | None = None) -> _Source:
+    """The mapped pairs of a store. With a chain, its HR and LR made by the chain; a store of
+    single pictures already contains bicubic LR.
     """
     stored = StoredPairs(store)
     if stored.scale != scale:
@@ -209,7 +208,7 @@ def _stored(store: Path, scale: int, chain: Mapping[str, float] | None = None) -
     as_it_lies = chain is None or (_is_bicubic(chain) and not photographed)
     made = None if as_it_lies else mixture(chain or {})
     names = [(f"{store}/{entry.name}", entry.digest) for entry in stored.entries]
-    return _Part(names, lambda numbers: stored.chosen(numbers, made), lambda numbers: 0)
+    return _Source(names, lambda numbers: stored.chosen(numbers, made), lambda numbers: 0)
 
 
 def _is_bicubic(chain: Mapping[str, float]) -> bool:
@@ -217,9 +216,9 @@ def _is_bicubic(chain: Mapping[str, float]) -> bool:
 
 
 def _split(
-    parts: Sequence[_Part], config: Config
-) -> tuple[list[_Chosen], list[_Chosen], list[_Chosen]]:
-    """What of the pairs is trained on, what is held back to judge by, and what for a test."""
+    parts: Sequence[_Source], config: Config
+) -> tuple[list[_Selection], list[_Selection], list[_Selection]]:
+    """Split the pairs for training, validation and test."""
     shares = config.data.split
     if not shares:
         return [(part, list(range(len(part)))) for part in parts], [], []
@@ -229,7 +228,7 @@ def _split(
         raise OptionError(
             f"data.split has two or three shares (train, valid, test), got {len(shares)}"
         )
-    dealt: tuple[list[_Chosen], ...] = ([], [], [])
+    dealt: tuple[list[_Selection], ...] = ([], [], [])
     for part in parts:
         for share, numbers in zip(
             dealt, split(len(part), shares, config.data.split_seed), strict=False
@@ -239,35 +238,35 @@ def _split(
     return chosen, _if_any(held), _if_any(kept)
 
 
-def _if_any(parts: list[_Chosen]) -> list[_Chosen]:
+def _if_any(parts: list[_Selection]) -> list[_Selection]:
     return parts if any(numbers for _, numbers in parts) else []
 
 
-def _photos(config: Config, scale: int, watch: Watch | None) -> tuple[list[_Chosen], list[Path]]:
-    """The high-resolution pictures, and their folders."""
+def _photos(config: Config, scale: int, watch: Watch | None) -> tuple[list[_Selection], list[Path]]:
+    """The high-resolution pictures and their folders."""
     data = config.data
     folders = _folders(config)
     chosen = []
     for folder in folders:
         if is_store(folder):
-            part = _stored(folder, scale, data.chain)
+            part = _store_source(folder, scale, data.chain)
         else:
-            part = _originals(list_photos(folder, data.parts), scale, data.chain, watch)
+            part = _photo_source(list_photos(folder, data.parts), scale, data.chain, watch)
         chosen.append((part, list(range(len(part)))))
     return chosen, folders
 
 
 def _folders(config: Config) -> list[Path]:
-    """Of the high-resolution pictures: those of this workplace, where the recipe names nothing."""
+    """The folders of high-resolution pictures; the data folder's if the recipe names no data."""
     if not config.data.photos and config.data.pairs:
         return []
-    return [_found_source(f) for f in config.data.photos] or [data_root() / "photos"]
+    return [_locate(f) for f in config.data.photos] or [data_root() / "photos"]
 
 
-def _originals(
+def _photo_source(
     paths: Sequence[Path], scale: int, chain: Mapping[str, float], watch: Watch | None
-) -> _Part:
-    """High-resolution pictures whose LR is bicubic, made now, or a chain's, made on the fly."""
+) -> _Source:
+    """High-resolution pictures; bicubic LR is made now, that of other chains on the fly."""
     made = mixture(chain)
     names = list(zip(map(str, paths), _digests(paths), strict=True))
 
@@ -292,44 +291,44 @@ def _originals(
         refuse(offenders, len(numbers))
         return pairs
 
-    def weigh(numbers: list[int]) -> int:
-        return _weight([PairFiles(paths[i].stem, None, paths[i]) for i in numbers], scale)
+    def size(numbers: list[int]) -> int:
+        return _decoded_size([PairFiles(paths[i].stem, None, paths[i]) for i in numbers], scale)
 
-    return _Part(names, load, weigh)
+    return _Source(names, load, size)
 
 
-def _valid(
+def _validation_sources(
     config: Config, folders: Sequence[Path], scale: int, watch: Watch | None
-) -> Iterable[tuple[str, list[_Chosen]]]:
-    """Validation parts of the first folder's manifest, and sources of pairs, each under a name of
-    its own.
+) -> Iterable[tuple[str, list[_Selection]]]:
+    """The validation parts of the first folder's manifest and the sources of pairs, with unique
+    names.
     """
-    taken: set[str] = set()
-    for wish in config.data.valid:
-        if _is_source(wish):
-            source = _found_source(wish)
-            part = _pairs(source, scale, 3, watch, _BICUBIC)
+    used: set[str] = set()
+    for entry in config.data.valid:
+        if _is_source(entry):
+            source = _locate(entry)
+            part = _pair_source(source, scale, 3, watch, _BICUBIC)
             path = Path(source["hr"]) if isinstance(source, Mapping) else source
             name = f"{path.resolve().parent.name}/{path.stem}"
         elif folders and (folders[0] / MANIFEST).is_file():
-            part = _originals(list_photos(folders[0], [str(wish)]), scale, _BICUBIC, watch)
-            name = str(wish)
-        elif wish in Data().valid:
-            continue  # a plain folder of pictures has no parts
+            part = _photo_source(list_photos(folders[0], [str(entry)]), scale, _BICUBIC, watch)
+            name = str(entry)
+        elif entry in Data().valid:
+            continue  # a folder of pictures without a manifest has no parts
         else:
             raise DataError(
-                f"data.valid names {wish}, and no manifest has such a part; a folder is written "
-                f"./{wish}"
+                f"data.valid names {entry}, and no manifest has such a part; a folder is written "
+                f"./{entry}"
             )
         numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-        name = next(found for found in numbered if found not in taken)
-        taken.add(name)
+        name = next(found for found in numbered if found not in used)
+        used.add(name)
         yield name, [(part, list(range(len(part))))]
 
 
-def _is_source(wish: Any) -> bool:
-    """Whether an entry of `data.valid` is a source of pairs, and not a part of a manifest."""
-    return isinstance(wish, Mapping) or "/" in str(wish) or str(wish).endswith(".csv")
+def _is_source(entry: Any) -> bool:
+    """Whether an entry of `data.valid` is a source of pairs, not a part of a manifest."""
+    return isinstance(entry, Mapping) or "/" in str(entry) or str(entry).endswith(".csv")
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:
@@ -337,10 +336,8 @@ def _digests(paths: Sequence[Path]) -> list[str]:
         return list(pool.map(digest_of, paths))
 
 
-def _refuse_shared(lists: Mapping[str, list[tuple[str, str]]]) -> None:
-    """Raise `DataError` where validation holds a picture that is trained on, also under another
-    name.
-    """
+def _check_disjoint(lists: Mapping[str, list[tuple[str, str]]]) -> None:
+    """Raise `DataError` if a validation picture is also a training picture, under any name."""
     trained = {digest: name for name, digest in lists["train"]}
     for use, names in lists.items():
         both = [(name, trained[digest]) for name, digest in names if digest in trained]
@@ -353,8 +350,8 @@ def _refuse_shared(lists: Mapping[str, list[tuple[str, str]]]) -> None:
             )
 
 
-def first_crop(valid: Mapping[str, Sequence[Pair]], scale: int) -> dict[str, Sequence[Pair]]:
-    """One validation part with one small crop: all that a trial run needs."""
+def validation_crop(valid: Mapping[str, Sequence[Pair]], scale: int) -> dict[str, Sequence[Pair]]:
+    """One small crop of one validation part, for a trial run."""
     for part, pairs in valid.items():
         low, high = pairs[0].low[:48, :48], pairs[0].high[: 48 * scale, : 48 * scale]
         return {part: [Pair(pairs[0].name, low, high)]}
