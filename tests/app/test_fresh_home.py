@@ -97,7 +97,7 @@ def test_the_page_is_served_and_opened(home: Path, terminal: bool) -> None:
     with app(home, terminal=terminal, BROWSER=str(browser)) as url:
         assert within(LIMIT, opened.exists), "no browser was opened"
         assert within(LIMIT, lambda: opened.read_text() == f"{url}\n"), opened.read_text()
-    assert not (home / ".streamlit").exists()
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "no terminal"])
@@ -107,7 +107,7 @@ def test_the_page_is_served_without_a_browser(
 ) -> None:
     with app(home, *options, terminal=terminal):
         pass
-    assert not (home / ".streamlit").exists()
+    assert list(home.iterdir()) == []
 
 
 def test_no_browser_leaves_it_closed(home: Path) -> None:

@@ -143,6 +143,22 @@ def test_a_compiled_model_is_found_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert list((tmp_path / "cache").iterdir()) == blobs
 
 
+ALONE = """
+import enlarge, numpy
+enlarge.upscale(numpy.zeros((8, 8, 3), numpy.uint8))
+"""
+
+
+def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+    """Its import writes an identifier into the home folder, then sends it with an event."""
+    home, cache = tmp_path / "home", str(tmp_path / "cache")
+    home.mkdir()
+    variables = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    variables |= {"HOME": str(home), "ENLARGE_CACHE": cache}
+    subprocess.run([sys.executable, "-c", ALONE], check=True, env=variables)
+    assert list(home.iterdir()) == []
+
+
 FIRST_TILES = """
 import threading, time
 import numpy, openvino
