@@ -55,6 +55,7 @@ def train(
     several = [name for name, wanted in given.items() if wanted]
     if len(several) > 1:
         raise OptionError(f"{' and '.join(several)} contradict each other; give one of them")
+    check_torchvision()
     try:
         from enlarge.training.callbacks import LAST
         from enlarge.training.config import as_yaml, load_config
@@ -93,6 +94,27 @@ def train(
             say(f"{recipe}: two steps were taken and judged; nothing was kept")
         elif not is_secondary_process():
             write_model(config, run)
+
+
+def check_torchvision() -> None:
+    """Raise EngineError where the installed torchvision cannot be imported, as with another torch
+    than it was built for. Training does not need it, but Lightning imports it where it is found.
+    """
+    from importlib import import_module
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found, torch = version("torchvision"), version("torch")
+    except PackageNotFoundError:
+        return
+    try:
+        import_module("torchvision")
+    except Exception as error:
+        raise EngineError(
+            f"torchvision {found} does not work with torch {torch} ({error}). Lightning imports it "
+            "where it is installed; enlarge does not need it. Remove it (pip uninstall "
+            "torchvision), or install the version that fits (pip install --upgrade torchvision)"
+        ) from error
 
 
 def _check_memory(config: Config) -> None:

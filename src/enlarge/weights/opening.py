@@ -56,7 +56,21 @@ def _hint() -> str:
 
     if find_spec("spandrel") is None:
         return '. spandrel knows more of them: pip install "enlarge[torch]" spandrel'
+    try:
+        import_spandrel()
+    except Exception as error:
+        return f". spandrel, which knows more of them, cannot be imported ({error})"
     return ""
+
+
+def import_spandrel() -> Any:
+    """The package, without the warnings of what it imports. torchvision is among that, and fails
+    in many ways where it was built for another torch.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import spandrel
+    return spandrel
 
 
 class Foreign(nn.Module):
@@ -86,10 +100,8 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
     checkpoint no better. Raises `WeightsError` for a network that does not enlarge RGB pictures.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import spandrel
-    except Exception:  # torchvision, which it imports, fails in many ways
+        spandrel = import_spandrel()
+    except Exception:
         return None
     try:
         with warnings.catch_warnings():
