@@ -29,7 +29,7 @@ CAPPED := OV_CPU_MAX_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
-	$(CAPPED) $(BIN)/python -m pytest -n 2 --dist worksteal tests/engines tests/test_picture.py \
+	$(CAPPED) $(BIN)/python -m pytest -n 2 --dist worksteal tests/engines tests/picture \
 	    tests/test_upscaler.py tests/training/test_devices.py
 
 check: $(VENV)/.dev

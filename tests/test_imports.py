@@ -16,7 +16,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "enlarge"
 ALLOWED = {
     "errors": set(),
     "memory": {"errors"},
-    "settings": {"errors", "memory", "media.formats"},
+    "checks": {"errors", "memory", "media.formats"},
+    "settings": {"errors", "memory", "checks"},
     "media": {"errors", "media"},
     "tiling": {"errors", "tiling"},
     "card": {"errors"},
@@ -53,7 +54,7 @@ ALLOWED = {
     "cli": {
         *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
         *("report", "cli", "data", "training", "batch", "digests"),
-        *("app", "settings"),
+        *("app", "settings", "checks"),
     },
     "__main__": {"cli"},
     "": {"errors", "settings", "upscaler", "card"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from enlarge.engines import protocol
 from enlarge.errors import OptionError
 from enlarge.media import metadata
-from enlarge.settings import AllOptions, EngineName, Keep, Precision, Settings
+from enlarge.settings import AllOptions, EngineName, Keep, Precision, Settings, about
 
 NAMES = {entry.name for entry in fields(Settings)}
 
@@ -98,3 +98,18 @@ def test_what_is_recorded_is_what_earlier_versions_recorded() -> None:
         '"height": null, "metadata": "keep", "provenance": true, "pyramid": false, '
         '"quality": null, "scale": 4.0, "tile": "auto", "width": null}'
     )
+
+
+def test_an_option_that_is_added_leaves_records_as_they_are() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Later(Settings):
+        sharpen: float = field(default=0.0, metadata=about("Sharpen.", group="Model"))
+
+    assert Later().recorded() == Settings().recorded()
+    assert Later(sharpen=0.5).recorded() == Settings().recorded() | {"sharpen": 0.5}
+    assert Later(sharpen=0.5).newer() == {"sharpen": 0.5}
+
+
+def test_unknown_keywords_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"upscale\(\) got an unexpected .* 'scal'; .*ensemble"):
+        Settings.from_keywords({"scal": 2}, AllOptions.__optional_keys__, "upscale")

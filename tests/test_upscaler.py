@@ -319,6 +319,19 @@ def test_options_of_a_file_are_checked(options: dict[str, Any], said: str, tmp_p
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scal": 2}, "unexpected keyword argument 'scal'"),
+        ({"quality": 90}, "quality= only with output="),
+        ({"overwrite": True}, "overwrite= only with output="),
+    ],
+)
+def test_keywords_that_do_not_apply(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        enlarge.upscale(np.zeros((8, 8, 3), np.uint8), **options)
+
+
 def test_no_model_is_the_default_one() -> None:
     image = np.random.default_rng(8).integers(0, 256, (9, 8, 3), np.uint8)
     assert np.array_equal(enlarge.upscale(image, model=None), enlarge.upscale(image))

@@ -6,12 +6,22 @@ on this class. To add an option, add a field here and use it where it takes effe
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, Self, TypedDict
 
+from enlarge.checks import (
+    Check,
+    file_format,
+    memory_size,
+    model_name,
+    number_between,
+    one_of,
+    rectangle,
+    tile_side,
+    whole_number,
+)
 from enlarge.errors import OptionError
 
 EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
@@ -27,10 +37,6 @@ _RECORDED_ALWAYS = frozenset(
 )
 """The options that ledgers and kept bands have always recorded. Others are recorded only where they
 differ from their default, so that adding an option does not invalidate what exists."""
-
-Check = Callable[[str, Any], Any]
-"""Given an option's name as on the command line and its value, as text or as a Python value:
-returns the parsed value, or raises `OptionError`."""
 
 
 def about(
@@ -55,106 +61,6 @@ def about(
         "check": check,
         "recorded": recorded,
     }
-
-
-def whole_number(least: int, most: int | None = None) -> Check:
-    """A check for whole numbers from `least` to `most`. Neither 1.5 nor 1e3 is rounded."""
-
-    def check(name: str, value: Any) -> int:
-        try:
-            number = int(value) if isinstance(value, str) else operator.index(value)
-        except (TypeError, ValueError):
-            number = least - 1
-        if number < least:
-            raise OptionError(f"{name} must be a whole number from {least} on, got {value!r}")
-        if most is not None and number > most:
-            raise OptionError(f"{name} must lie between {least} and {most}, got {number}")
-        return number
-
-    return check
-
-
-def number_between(low: float, high: float, words: str = "") -> Check:
-    """A check for numbers from `low` to `high`. `words`: the bounds as the message names them."""
-    words = words or f"{low:g} and {high:g}"
-
-    def check(name: str, value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise OptionError(f"{name} must be a number between {words}, got {value!r}") from None
-        if not low <= number <= high:
-            raise OptionError(f"{name} must lie between {words}, got {number:g}")
-        return number
-
-    return check
-
-
-def one_of(choices: Any) -> Check:
-    """A check for the words of a `Literal`."""
-    words = get_args(choices)
-
-    def check(name: str, value: Any) -> Any:
-        if value not in words:
-            raise OptionError(f"{name} is one of {', '.join(words)}, got {value!r}")
-        return value
-
-    return check
-
-
-def rectangle(name: str, value: Any) -> tuple[int, int, int, int]:
-    """A check for a rectangle, as "X,Y,WIDTH,HEIGHT" or as four integers."""
-    try:
-        x, y, width, height = (
-            (int(part) for part in value.split(","))
-            if isinstance(value, str)
-            else (operator.index(part) for part in value)
-        )
-    except (TypeError, ValueError):
-        x = y = width = height = -1
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise OptionError(
-            f"{name} must be X,Y,WIDTH,HEIGHT in input pixels, four whole numbers, got {value!r}"
-        )
-    return x, y, width, height
-
-
-def tile_side(name: str, value: Any) -> int | None:
-    """A check for a side in input pixels; "auto" is None."""
-    if value == "auto":
-        return None
-    try:
-        side = int(value) if isinstance(value, str) else operator.index(value)
-    except (TypeError, ValueError):
-        side = 0
-    if side < 1:
-        raise OptionError(f"{name} must be auto or a side in input pixels, got {value!r}")
-    return side
-
-
-def memory_size(name: str, value: Any) -> int:
-    """A check for a size in bytes, or as text such as "1.5GB"."""
-    from enlarge.memory import parse_size
-
-    if isinstance(value, str):
-        return parse_size(value, name)
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise OptionError(f"{name} must be a size like 1.5GB or 600MB, got {value!r}") from None
-
-
-def file_format(name: str, value: Any) -> str:
-    """A check for a format by its name or its extension: "jpg" and ".jpg" are "jpeg"."""
-    from enlarge.media.formats import format_of
-
-    text = str(value)
-    return format_of(text if text.startswith(".") else f".{text}")
-
-
-def model_name(name: str, value: Any) -> str:
-    """A check for a model's name, or the path of its file."""
-    return str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,6 +270,23 @@ class Settings:
             given = "--width" if self.width is not None else "--height"
             raise OptionError(f"--scale and {given} contradict each other; give one of them")
 
+    @classmethod
+    def from_keywords(
+        cls, options: Mapping[str, Any], names: frozenset[str], function: str
+    ) -> Self:
+        """The settings that the keyword arguments of `function` ask for. `names`: those that it
+        takes.
+
+        Raises `TypeError` for another one, and `OptionError` for an invalid value.
+        """
+        for name in options:
+            if name not in names:
+                raise TypeError(
+                    f"{function}() got an unexpected keyword argument {name!r}; its options are "
+                    + ", ".join(sorted(names))
+                )
+        return cls(**options)
+
     def recorded(self) -> dict[str, Any]:
         """The options that can change a result's bytes, by name, as ledgers record them.
 
@@ -433,17 +356,3 @@ class AllOptions(FileOptions, total=False):
     device: str
     precision: str
     threads: int
-
-
-def settings_from(options: Mapping[str, Any], names: frozenset[str], function: str) -> Settings:
-    """The settings that the keyword arguments of `function` ask for. `names`: those that it takes.
-
-    Raises `TypeError` for another one, and `OptionError` for an invalid value.
-    """
-    for name in options:
-        if name not in names:
-            raise TypeError(
-                f"{function}() got an unexpected keyword argument {name!r}; its options are "
-                + ", ".join(sorted(names))
-            )
-    return Settings(**options)

@@ -14,7 +14,7 @@ from enlarge.picture.hooks import Hooks, ProgressCallback
 from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
-from enlarge.settings import AllOptions, FileOptions, PictureOptions, settings_from
+from enlarge.settings import AllOptions, FileOptions, PictureOptions, Settings
 from enlarge.weights.catalog import DEFAULT, find_weights, list_weights
 
 
@@ -45,7 +45,7 @@ class Upscaler(OpenModel):
         `progress` is called after each tile with a `Progress`; `cancel`, when set, ends the work
         with `Cancelled`. Raises `EnlargeError`s.
         """
-        settings = settings_from(options, PictureOptions.__optional_keys__, "upscale")
+        settings = Settings.from_keywords(options, PictureOptions.__optional_keys__, "upscale")
         return enlarge_image(image, settings, self, Hooks(progress, cancel))
 
     def upscale_file(
@@ -72,7 +72,7 @@ class Upscaler(OpenModel):
         `seal` receives the complete file before it gets its name; what it raises prevents that.
         Raises `EnlargeError`s.
         """
-        settings = settings_from(options, FileOptions.__optional_keys__, "upscale_file")
+        settings = Settings.from_keywords(options, FileOptions.__optional_keys__, "upscale_file")
         transfer = Transfer(
             Path(source) if isinstance(source, str) else source,
             Path(target) if isinstance(target, str) else target,
@@ -121,7 +121,7 @@ def upscale(
     The options: `model`, its name or file (default: `fast`), and the others of `open_model`; those
     of `Upscaler.upscale` and, with `output`, of `Upscaler.upscale_file`.
     """
-    settings = settings_from(options, AllOptions.__optional_keys__, "upscale")
+    settings = Settings.from_keywords(options, AllOptions.__optional_keys__, "upscale")
     if output is None:
         _refuse_file_options(options, overwrite)
     elif not isinstance(image, str | Path):

@@ -21,8 +21,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
+from enlarge.checks import rectangle
 from enlarge.errors import OptionError
-from enlarge.settings import EngineName, Precision, Settings, rectangle
+from enlarge.settings import EngineName, Precision, Settings
 
 T = TypeVar("T")
 

@@ -80,11 +80,13 @@ def enlarge_file(
         outlook = plan_picture(picture.facts, settings, model)
         outlook.check_disk(transfer.path)
         outlook.check_decoder()
-        done = run(picture, outlook, transfer, hooks)
+        done = enlarge_picture(picture, outlook, transfer, hooks)
     return replace(done, seconds=time.perf_counter() - begun)
 
 
-def run(picture: Picture, outlook: Outlook, transfer: Transfer, hooks: Hooks = NO_HOOKS) -> Done:
+def enlarge_picture(
+    picture: Picture, outlook: Outlook, transfer: Transfer, hooks: Hooks = NO_HOOKS
+) -> Done:
     """Enlarge an open picture as its outlook says. Raises `EnlargeError`s."""
     begun, timings = time.perf_counter(), Timings()
     settings, model = outlook.settings, outlook.model

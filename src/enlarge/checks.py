@@ -1,0 +1,113 @@
+"""Checks of options: each parses a value, given as text or as a Python value, or refuses it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, get_args
+
+from enlarge.errors import OptionError
+
+Check = Callable[[str, Any], Any]
+"""Given an option's name as on the command line and its value, as text or as a Python value:
+returns the parsed value, or raises `OptionError`."""
+
+
+def whole_number(least: int, most: int | None = None) -> Check:
+    """A check for whole numbers from `least` to `most`. Neither 1.5 nor 1e3 is rounded."""
+
+    def check(name: str, value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str) else operator.index(value)
+        except (TypeError, ValueError):
+            number = least - 1
+        if number < least:
+            raise OptionError(f"{name} must be a whole number from {least} on, got {value!r}")
+        if most is not None and number > most:
+            raise OptionError(f"{name} must lie between {least} and {most}, got {number}")
+        return number
+
+    return check
+
+
+def number_between(low: float, high: float, words: str = "") -> Check:
+    """A check for numbers from `low` to `high`. `words`: the bounds as the message names them."""
+    words = words or f"{low:g} and {high:g}"
+
+    def check(name: str, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise OptionError(f"{name} must be a number between {words}, got {value!r}") from None
+        if not low <= number <= high:
+            raise OptionError(f"{name} must lie between {words}, got {number:g}")
+        return number
+
+    return check
+
+
+def one_of(choices: Any) -> Check:
+    """A check for the words of a `Literal`."""
+    words = get_args(choices)
+
+    def check(name: str, value: Any) -> Any:
+        if value not in words:
+            raise OptionError(f"{name} is one of {', '.join(words)}, got {value!r}")
+        return value
+
+    return check
+
+
+def rectangle(name: str, value: Any) -> tuple[int, int, int, int]:
+    """A check for a rectangle, as "X,Y,WIDTH,HEIGHT" or as four integers."""
+    try:
+        x, y, width, height = (
+            (int(part) for part in value.split(","))
+            if isinstance(value, str)
+            else (operator.index(part) for part in value)
+        )
+    except (TypeError, ValueError):
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise OptionError(
+            f"{name} must be X,Y,WIDTH,HEIGHT in input pixels, four whole numbers, got {value!r}"
+        )
+    return x, y, width, height
+
+
+def tile_side(name: str, value: Any) -> int | None:
+    """A check for a side in input pixels; "auto" is None."""
+    if value == "auto":
+        return None
+    try:
+        side = int(value) if isinstance(value, str) else operator.index(value)
+    except (TypeError, ValueError):
+        side = 0
+    if side < 1:
+        raise OptionError(f"{name} must be auto or a side in input pixels, got {value!r}")
+    return side
+
+
+def memory_size(name: str, value: Any) -> int:
+    """A check for a size in bytes, or as text such as "1.5GB"."""
+    from enlarge.memory import parse_size
+
+    if isinstance(value, str):
+        return parse_size(value, name)
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise OptionError(f"{name} must be a size like 1.5GB or 600MB, got {value!r}") from None
+
+
+def file_format(name: str, value: Any) -> str:
+    """A check for a format by its name or its extension: "jpg" and ".jpg" are "jpeg"."""
+    from enlarge.media.formats import format_of
+
+    text = str(value)
+    return format_of(text if text.startswith(".") else f".{text}")
+
+
+def model_name(name: str, value: Any) -> str:
+    """A check for a model's name, or the path of its file."""
+    return str(value)
