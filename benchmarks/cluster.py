@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import machine
+from benchmarks.record import commit, machine, measured_at
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def measure(pictures: int, side: int, workers: list[int], model: str) -> dict[st
             )
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         "batch": {"pictures": pictures, "side": side, "model": model},
         "local": {"seconds": local["seconds"], "first": local["first"], "cores": cores},
@@ -127,17 +127,12 @@ def measure(pictures: int, side: int, workers: list[int], model: str) -> dict[st
     }
 
 
-def _commit() -> str:
-    git = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def table(result: dict[str, Any]) -> str:
     """What stands in docs/cluster.md."""
     batch, local = result["batch"], result["local"]
     lines = [
         f"{batch['pictures']} pictures of {batch['side']}² with `{batch['model']}`, on "
-        f"{result['machine']}, commit {result['commit']}, {result['date']}; workers that Ray "
+        f"{result['machine']}, {measured_at(result)}; workers that Ray "
         "counts as one core each, on this machine (nothing holds them to it: one takes some of "
         "the other core, too). Overhead: core-seconds against the local run; the last column "
         "without the time until the first result. The results were equal, byte for byte.",

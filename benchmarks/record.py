@@ -20,10 +20,9 @@ DOCS = RESULTS.parent / "docs"
 
 def stamp() -> dict[str, str]:
     """Date, commit and machine."""
-    git = ["git", "describe", "--always", "--dirty"]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
+        "commit": commit(),
         "machine": f"{machine()}, Python {sys.version.split()[0]}",
     }
 
@@ -39,11 +38,31 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {'bf16' if has_bf16() else 'no bf16'}"
 
 
+def commit() -> str:
+    """The current commit, with `-dirty` if anything but recorded results is changed."""
+    head = _git("describe", "--always")
+    written = (":!docs", ":!README.md", ":!benchmarks/*.json")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    line = ["git", *arguments]
+    done = subprocess.run(line, cwd=RESULTS.parent, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def measured_at(result: Mapping[str, Any]) -> str:
+    """The date and commit of a result; one of a modified tree is to be measured again."""
+    if str(result["commit"]).endswith("-dirty"):
+        return f"{result['date']}, with uncommitted changes (to be measured again)"
+    return f"{result['date']}, commit {result['commit']}"
+
+
 def signature(result: dict[str, Any], module: str) -> str:
     """The line under a page's heading."""
     return (
-        f"Written by `python -m benchmarks.{module}` on {result['date']}, commit "
-        f"{result['commit']}; {result['machine']}."
+        f"Written by `python -m benchmarks.{module}` on {measured_at(result)}; {result['machine']}."
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 from benchmarks.anchors import BICUBIC
+from benchmarks.record import commit, measured_at
 from benchmarks.sets import ROOT, bicubic_sets, photographed
 from enlarge.card import Card
 from enlarge.metrics.evaluation import Method, bicubic, evaluate, json_safe, lanczos, model_method
@@ -54,7 +54,7 @@ def measured() -> dict[str, Any]:
             tables.append(judged(title, factor, real, methods, Protocol("rgb"), parameters))
     return {
         "date": date.today().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "models": [described(weights.card) for weights in bundled],
         "tables": tables,
     }
@@ -104,22 +104,12 @@ def judged(
     }
 
 
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    head = git("rev-parse", "--short", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return (head or "before the first") + (" and changes on top" if changed and head else "")
-
-
 def markdown(document: dict[str, Any]) -> str:
     """docs/results.md."""
     lines = [
         "# How good are the models?",
         "",
-        f"Written by `make results` on {document['date']}, commit {document['commit']}. "
+        f"Written by `make results` on {measured_at(document)}. "
         "*measured*: computed here, on the same files, in f32; *published*: the authors' own "
         "figures. The bundled models are in bold.",
     ]

@@ -27,7 +27,7 @@ import pyvips
 import torch
 
 import enlarge
-from benchmarks.record import RESULTS, stamp, write
+from benchmarks.record import RESULTS, measured_at, stamp, write
 from enlarge.engines import TileSpec, pick_engine
 from enlarge.engines.openvino import has_bf16
 from enlarge.weights.catalog import find_weights
@@ -247,7 +247,7 @@ def models_page(result: dict[str, Any]) -> list[str]:
         "## The models",
         "",
         "The sample photograph, 512 × 769, by each model's own factor, from JPEG to PNG; "
-        f"{told['date']}, commit {told['commit']}; the better of two warm runs, with `--ensemble` "
+        f"{measured_at(told)}; the better of two warm runs, with `--ensemble` "
         "one; seconds.",
         "",
         "| model | kFLOP an output pixel | wall | compute | peak | compute with --ensemble |",
@@ -269,7 +269,7 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# Speed",
         "",
-        f"Written by `python -m benchmarks.speed` on {result['date']}, commit {result['commit']};",
+        f"Written by `python -m benchmarks.speed` on {measured_at(result)};",
         f"{result['machine']}; nothing else ran. Ratios were measured in this one run.",
         "",
         "## From the shell to the file",

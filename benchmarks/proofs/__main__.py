@@ -8,13 +8,13 @@ tried at that, and nothing is written down. Exit status 1 where one fails.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.proofs import batch, fuzzing, learning, memory, seams
 from benchmarks.proofs.result import Missing, Proof
+from benchmarks.record import commit, machine, measured_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 RESULTS = Path(__file__).with_name("results.json")
@@ -52,8 +52,8 @@ def main(names: list[str]) -> int:
             "measured": result.measured,
             "holds": result.holds,
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "commit": _commit(),
-            "machine": _machine(),
+            "commit": commit(),
+            "machine": f"{machine()}, Linux, Python {sys.version.split()[0]}",
         }
         store.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
         PAGE.write_text(page(results))
@@ -69,7 +69,7 @@ def page(results: dict[str, dict[str, object]]) -> str:
         "`.venv/bin/python -m benchmarks.proofs NAME` runs one. Most have a small version in",
         "`make test`. Peaks are of the whole process (VmHWM), as the command itself reports them.",
         "",
-        "| proof | claim | measured | holds | date, commit |",
+        "| proof | claim | measured | holds | when |",
         "|---|---|---|---|---|",
     ]
     for name in PROOFS:
@@ -77,31 +77,12 @@ def page(results: dict[str, dict[str, object]]) -> str:
             r = results[name]
             holds = "yes" if r["holds"] else "**no**"
             lines.append(
-                f"| {name} | {r['claim']} | {r['measured']} | {holds} "
-                f"| {r['date']}, {r['commit']} |"
+                f"| {name} | {r['claim']} | {r['measured']} | {holds} | {measured_at(r)} |"
             )
         else:
             lines.append(f"| {name} | | not run yet | | |")
     machines = sorted({str(r["machine"]) for r in results.values()})
-    return "\n".join([*lines, "", *(f"Machine: {machine}." for machine in machines), ""])
-
-
-def _commit() -> str:
-    """The commit, and whether anything but the record of the proofs themselves was changed."""
-    others = ["--", ".", ":!benchmarks/proofs/results.json", ":!docs/proofs.md"]
-    commit = _git("describe", "--always")
-    return commit + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", *others))
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _machine() -> str:
-    text = Path("/proc/cpuinfo").read_text()
-    models = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
-    return f"{models[0]}, {len(models)} cores, Linux, Python {sys.version.split()[0]}"
+    return "\n".join([*lines, "", *(f"Machine: {name}." for name in machines), ""])
 
 
 if __name__ == "__main__":
