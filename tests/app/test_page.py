@@ -20,6 +20,7 @@ from enlarge.app import enlarging
 from enlarge.app.frame import Page
 from enlarge.app.options import VARIABLE, Options
 from enlarge.app.texts import LANGUAGES, Language, text
+from enlarge.app.upload import upload_pictures
 from enlarge.app.visit import Item
 
 PAGE = Path(enlarge.app.__file__).with_name("page.py")
@@ -88,15 +89,14 @@ def test_a_click_counts_while_the_run_before_is_ending(
 ) -> None:
     run(page)
     upload(page, ("a.png", picture()))
-    bring = enlarging.bring
 
-    def bring_late(page: Page) -> list[Item]:
+    def upload_late(page: Page) -> list[Item]:
         context = get_script_run_ctx()
         assert context is not None
         context.session_state._state._reset_triggers()  # what the end of any run does
-        return bring(page)
+        return upload_pictures(page)
 
-    monkeypatch.setattr(enlarging, "bring", bring_late)
+    monkeypatch.setattr(enlarging, "upload_pictures", upload_late)
     page.button(key="enlarge").click()
     run(page)
     finish(page)
@@ -145,7 +145,7 @@ def test_settings_reach_the_file(page: AppTest) -> None:
     finish(page)
     (item,) = page.session_state["visit"].items.values()
     assert item.result_name == "a_100x75.jpg"
-    assert (item.wish.quality, item.wish.metadata) == (70, "no-gps")
+    assert (item.settings.quality, item.settings.metadata) == (70, "no-gps")
     with Image.open(item.target) as made:
         assert made.size == (100, 75)
         assert made.format == "JPEG"
@@ -167,7 +167,7 @@ def test_a_strength_between_two_models(page: AppTest) -> None:
     run(page)
     finish(page)
     (item,) = page.session_state["visit"].items.values()
-    assert (item.wish.model, item.wish.strength) == ("photo", 0.3)
+    assert (item.settings.model, item.settings.strength) == ("photo", 0.3)
     assert item.job.result.model == "photo-sharp@0.3"
 
 

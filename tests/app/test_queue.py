@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enlarge.app.queue import Job, Queue, turns_before
+from enlarge.app.queue import Queue, QueuedJob, turns_before
 from enlarge.errors import Cancelled, InputError
 from enlarge.picture.hooks import Progress
 
@@ -24,7 +24,7 @@ class Gate:
         self.served: list[str] = []
         self.open = threading.Event()
 
-    def job(self, owner: str, name: str = "") -> Job:
+    def job(self, owner: str, name: str = "") -> QueuedJob:
         def work(progress: Any, cancel: threading.Event) -> str:
             self.served.append(name or owner)
             while not self.open.wait(0.005):
@@ -32,7 +32,7 @@ class Gate:
                     raise Cancelled("cancelled")
             return name
 
-        return Job(owner, work)
+        return QueuedJob(owner, work)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_failure_is_told_and_the_queue_goes_on(error: Exception, sentence: str
     def fail(progress: Any, cancel: Any) -> None:
         raise error
 
-    bad, good = Job("ann", fail), Job("ann", lambda progress, cancel: 7)
+    bad, good = QueuedJob("ann", fail), QueuedJob("ann", lambda progress, cancel: 7)
     queue.add(bad)
     queue.add(good)
     until(lambda: good.state == "done")
@@ -149,7 +149,7 @@ def test_a_failure_is_told_and_the_queue_goes_on(error: Exception, sentence: str
 
 def test_progress_and_the_seconds_left() -> None:
     seen: list[Progress] = []
-    job = Job("ann", lambda progress, cancel: None, watch=seen.append)
+    job = QueuedJob("ann", lambda progress, cancel: None, watch=seen.append)
     assert job.seconds_left() is None
     job.state, job.started = "running", time.monotonic() - 2.0
     tile = np.zeros((1, 1, 3), np.uint8)

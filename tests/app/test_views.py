@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from enlarge.app.frame import sample
-from enlarge.app.viewer import _is_shown
-from enlarge.app.views import Box, Canvas, bicubic, data_url, read_part, read_reduced, shown
+from enlarge.app.viewer import is_valid_region
+from enlarge.app.views import Box, Canvas, data_url, enlarge_bicubic, read_part, read_reduced, shown
 from enlarge.media.resample import imresize
 from enlarge.picture.hooks import Progress
 from tests.conftest import ROOT
@@ -29,10 +29,10 @@ def test_the_sample_is_the_repositorys() -> None:
 
 def test_bicubic_is_imresize() -> None:
     pixels = noise(23, 31)
-    whole = bicubic(pixels, 124, 92)
+    whole = enlarge_bicubic(pixels, 124, 92)
     exact = imresize(pixels.astype(np.float64), 92, 124)
     assert np.abs(whole - np.clip(np.floor(exact + 0.5), 0, 255)).max() <= 1
-    part = bicubic(pixels, 124, 92, Box(40, 17, 50, 33))
+    part = enlarge_bicubic(pixels, 124, 92, Box(40, 17, 50, 33))
     assert np.abs(part.astype(int) - whole[17:50, 40:90]).max() <= 1
 
 
@@ -104,4 +104,4 @@ def test_tiles_appear_where_they_belong(tmp_path: Path, width: int, height: int)
     ],
 )
 def test_a_browser_gets_no_more_than_a_screen_shows(box: Box, expected: bool) -> None:
-    assert _is_shown(box, 4000, 4000) is expected
+    assert is_valid_region(box, 4000, 4000) is expected

@@ -16,7 +16,8 @@ import enlarge
 from enlarge.app.options import VARIABLE, Options, from_environment
 from enlarge.app.queue import Queue
 from enlarge.app.visit import Item, Visit, unique_names
-from enlarge.app.work import Sentence, Wish, refusal
+from enlarge.app.work import Sentence, check_result_size, result_name, result_outlook
+from enlarge.settings import Settings
 
 
 def picture(width: int = 24, height: int = 18, kind: str = "PNG", **options: Any) -> bytes:
@@ -41,43 +42,49 @@ def wait(item: Item) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "options"),
+    ("settings", "options"),
     [
-        (Wish("fast"), {}),
-        (Wish("fast", scale=3.0, format="jpeg", quality=80), {"scale": 3.0, "quality": 80}),
-        (Wish("fast", width=50, format="webp", metadata="no-gps"), {"width": 50}),
+        (Settings(model="fast", format="png"), {}),
+        (
+            Settings(model="fast", scale=3.0, format="jpeg", quality=80),
+            {"scale": 3.0, "quality": 80},
+        ),
+        (Settings(model="fast", width=50, format="webp", metadata="no-gps"), {"width": 50}),
     ],
 )
 def test_the_file_is_the_command_lines(
-    visit: Visit, tmp_path: Path, wish: Wish, options: dict[str, Any]
+    visit: Visit, tmp_path: Path, settings: Settings, options: dict[str, Any]
 ) -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     content = picture(kind="JPEG", exif=exif, quality=90)
     item = visit.add("1", "holiday.jpeg", content)
-    visit.start(item, wish, enlarge.open_model())
+    visit.start(item, settings, enlarge.open_model())
     wait(item)
     assert item.job is not None
     assert item.job.state == "done", item.job.problem
     (tmp_path / "holiday.jpeg").write_bytes(content)
     target = tmp_path / item.result_name
-    if wish.metadata != "keep":
-        options |= {"metadata": wish.metadata}
+    if settings.metadata != "keep":
+        options |= {"metadata": settings.metadata}
     enlarge.open_model().upscale_file(tmp_path / "holiday.jpeg", target, **options)
     assert item.target.read_bytes() == target.read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("wish", "name"),
+    ("settings", "name"),
     [
-        (Wish("fast"), "a.b_x4.png"),
-        (Wish("fast", scale=2.5, format="tiff"), "a.b_x2.5.tif"),
-        (Wish("fast", width=48, format="jpeg"), "a.b_48x36.jpg"),
+        (Settings(model="fast", format="png"), "a.b_x4.png"),
+        (Settings(model="fast", scale=2.5, format="tiff"), "a.b_x2.5.tif"),
+        (Settings(model="fast", width=48, format="jpeg"), "a.b_48x36.jpg"),
     ],
 )
-def test_results_are_named_as_on_the_command_line(visit: Visit, wish: Wish, name: str) -> None:
+def test_results_are_named_as_on_the_command_line(
+    visit: Visit, settings: Settings, name: str
+) -> None:
     item = visit.add("1", "a.b.png", picture())
-    assert wish.name(item.name, wish.outlook(item.known())) == name
+    outlook = result_outlook(settings, item.known())
+    assert result_name(settings, item.name, outlook) == name
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_a_picture_that_is_cut_off_is_told_when_it_is_read(visit: Visit) -> None
     whole = picture(300, 200, "PNG")
     item = visit.add("1", "cut.png", whole[: len(whole) // 2])
     assert item.facts is not None  # its header is fine
-    visit.start(item, Wish("fast"), enlarge.open_model())
+    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model())
     assert item.job is None
     assert item.problem is not None
     assert "cut.png" in item.problem.values["reason"]
@@ -124,8 +131,8 @@ def test_a_picture_that_is_cut_off_is_told_when_it_is_read(visit: Visit) -> None
 
 def test_results_have_a_limit() -> None:
     options = Options(max_result=5_000_000)
-    assert refusal(2000, 2500, options) is None
-    found = refusal(2001, 2500, options)
+    assert check_result_size(2000, 2500, options) is None
+    found = check_result_size(2001, 2500, options)
     assert found == Sentence(
         "result_too_large", {"pixels": "5", "width": "2,001", "height": "2,500", "limit": "5"}
     )
@@ -134,7 +141,7 @@ def test_results_have_a_limit() -> None:
 def test_many_become_one_zip(visit: Visit) -> None:
     items = [visit.add(str(i), name, picture()) for i, name in enumerate(("a.jpg", "A.png", "b"))]
     for item in items:
-        item.wish = Wish("fast")
+        item.settings = Settings(model="fast", format="png")
         item.target.write_bytes(item.key.encode())
     assert list(unique_names(items)) == ["a_x4.png", "A_x4 (2).png", "b_x4.png"]
     with zipfile.ZipFile(io.BytesIO(visit.zip(items))) as archive:
@@ -154,7 +161,7 @@ def test_nothing_is_left_when_the_visitor_is_gone(monkeypatch: pytest.MonkeyPatc
     queue = Queue()
     visit, other = Visit(queue, Options()), Visit(queue, Options())
     item, kept = visit.add("1", "a.png", picture(400, 300)), other.add("1", "b.png", picture())
-    visit.start(item, Wish("fast"), enlarge.open_model())
+    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model())
     folder = visit.folder
     visit.leave_soon()
     end = time.monotonic() + 60

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
-from enlarge.app.enlarging import enlarge_part
-from enlarge.app.frame import Page, part_of
-from enlarge.app.viewer import Layer, picker, viewer
-from enlarge.app.views import Box, Pixels, bicubic, data_url, read_part, read_reduced
+from enlarge.app.frame import Page
+from enlarge.app.preview import EnlargedPart, enlarge_part, pick_part
+from enlarge.app.viewer import Layer, Scene, viewer
+from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part
 from enlarge.app.visit import Item
-from enlarge.app.work import Wish
 from enlarge.errors import EnlargeError
 from enlarge.metrics.comparison import difference
+from enlarge.settings import Settings
 from enlarge.weights.catalog import list_weights
 
 _BICUBIC = ""
-_SCALE = 4.0
+_SCALE = 4
 
 
-def show(page: Page, item: Item | None) -> None:
-    """The tab, for the picture that is looked at, or the sample."""
+def compare_tab(page: Page, item: Item | None) -> None:
+    """The tab, for the selected picture or the sample."""
     st.markdown(page.say("compare_intro"))
     if item is None:
         item = page.take_sample()
@@ -34,11 +35,24 @@ def show(page: Page, item: Item | None) -> None:
 
 @st.fragment
 def _compare(page: Page, item: Item) -> None:
-    names = [weights.path.stem for weights in list_weights()]
-    ways = [*names, _BICUBIC]
-    left, right = st.columns(2)
+    chosen = _choose_two(page)
+    try:
+        part, whole = st.columns([2, 1])
+        with whole:
+            box = pick_part(page, item, _SCALE, key=f"compare-pick-{item.key}")
+        made = [_enlarged(page, item, way, box) for way in chosen]
+    except EnlargeError as error:
+        st.error(page.say_error(item, error))
+        return
+    with part:
+        _show(page, item, chosen, made, f"{chosen[0]},{chosen[1]},{box.x},{box.y}")
+
+
+def _choose_two(page: Page) -> tuple[str, str]:
+    """The models for the left and the right side; `_BICUBIC` for none."""
+    ways = [*(weights.path.stem for weights in list_weights()), _BICUBIC]
     default = ways.index(page.options.model) if page.options.model in ways else 0
-    chosen = [
+    left, right = (
         column.selectbox(
             page.say(side),
             ways,
@@ -46,65 +60,42 @@ def _compare(page: Page, item: Item) -> None:
             format_func=lambda way: way or page.say("bicubic"),
             key=f"compare-{side}",
         )
-        for column, side, index in ((left, "left", len(ways) - 1), (right, "right", default))
-    ]
-    facts = item.known()
-    box = part_of(item, _SCALE)
-    try:
-        if "small" not in item.views:
-            item.views["small"] = data_url(read_reduced(item.source, 480_000)[0])
-    except EnlargeError as error:  # cut off behind its header
-        st.error(page.say_error(item, error))
-        return
-    part, whole = st.columns([2, 1])
-    with whole:
-        at = picker(
-            item.views["small"],
-            facts.width,
-            facts.height,
-            box=box,
-            at=((facts.width - box[0]) // 2, (facts.height - box[1]) // 2),
-            label=page.say("pick"),
-            said=page.say("picked", x="{x}", y="{y}"),
-            key=f"compare-pick-{item.key}",
+        for column, side, index in zip(
+            st.columns(2), ("left", "right"), (len(ways) - 1, default), strict=True
         )
-        st.caption(page.say("preview_help"))
-    try:
-        made = [_made(page, item, way, Box(*at, *box)) for way in chosen]
-    except EnlargeError as error:
-        part.error(page.say_error(item, error))
-        return
-    labels = [way or page.say("bicubic") for way in chosen]
-    with part:
-        viewer(
-            [
-                Layer(label, data_url(pixels))
-                for label, (pixels, _) in zip(labels, made, strict=True)
-            ],
-            *made[0][0].shape[1::-1],
-            key=f"compare-view-{item.key}",
-            texts=page.viewer_texts(),
-            token=f"{chosen[0]},{chosen[1]},{at[0]},{at[1]}",
-        )
-        mean = float(difference(made[0][0], made[1][0]).mean())
-        seconds = [f"{spent:.2f}" for _, spent in made]
-        st.caption(
-            page.say(
-                "compare_apart", mean=f"{mean:.2f}", first=labels[0], second=labels[1],
-                first_seconds=seconds[0], second_seconds=seconds[1],
-            )
-        )  # fmt: skip
-        st.caption(page.say("evidence"))
+    )
+    return left, right
 
 
-def _made(page: Page, item: Item, way: str, box: Box) -> tuple[Pixels, float]:
-    """The part enlarged one way, and the seconds that it took. Raises `EnlargeError`."""
+def _enlarged(page: Page, item: Item, way: str, box: Box) -> EnlargedPart:
+    """The part enlarged by a model or by bicubic interpolation. Raises `EnlargeError`."""
+    size = (box.width * _SCALE, box.height * _SCALE)
     if way != _BICUBIC:
-        facts = item.known()
-        size = (int(facts.width * _SCALE), int(facts.height * _SCALE))
-        _, pixels, seconds = enlarge_part(page, item, Wish(way, _SCALE), size, box)
-        return np.ascontiguousarray(pixels), seconds
+        made = enlarge_part(page, item, Settings(model=way, scale=_SCALE), box, size)
+        return made._replace(pixels=np.ascontiguousarray(made.pixels))
     begun = time.perf_counter()
-    low = read_part(item.source, box)
-    pixels = bicubic(low, int(box.width * _SCALE), int(box.height * _SCALE))
-    return pixels, time.perf_counter() - begun
+    pixels = enlarge_bicubic(read_part(item.source, box), *size)
+    return EnlargedPart(pixels, time.perf_counter() - begun)
+
+
+def _show(
+    page: Page, item: Item, chosen: Sequence[str], made: Sequence[EnlargedPart], token: str
+) -> None:
+    """Both parts in the viewer, and how far they differ."""
+    labels = [way or page.say("bicubic") for way in chosen]
+    layers = [Layer(label, data_url(m.pixels)) for label, m in zip(labels, made, strict=True)]
+    height, width, _ = made[0].pixels.shape
+    viewer(
+        Scene(layers, width, height, token=token),
+        key=f"compare-view-{item.key}",
+        texts=page.viewer_texts(),
+    )
+    mean = float(difference(made[0].pixels, made[1].pixels).mean())
+    seconds = [f"{part.seconds:.2f}" for part in made]
+    st.caption(
+        page.say(
+            "compare_apart", mean=f"{mean:.2f}", first=labels[0], second=labels[1],
+            first_seconds=seconds[0], second_seconds=seconds[1],
+        )
+    )  # fmt: skip
+    st.caption(page.say("evidence"))

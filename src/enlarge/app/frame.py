@@ -1,4 +1,4 @@
-"""What every part of the page is given: the language, the options, the visit, and the models."""
+"""What every part of the page shares: the language, the options, the visit, and the models."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from enlarge.app.options import Options
 from enlarge.app.queue import Queue
 from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
-from enlarge.app.work import Sentence, Wish, refusal
+from enlarge.app.work import Sentence, check_result_size, result_outlook
 from enlarge.errors import EnlargeError
 from enlarge.picture.outlook import Outlook
+from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler, open_model
 from enlarge.weights.files import Weights
 
 SAMPLE = "sample"
 """The key of the bundled picture among a visit's."""
 _VIEWER = ("viewer", "divider", "fit", "actual", "zoom_in", "zoom_out", "left", "right")
-_PART = 240, 180
+_PREVIEW = 240, 180
 """Pixels of a picture that are previewed at ×4; fewer at larger factors."""
 
 
@@ -40,9 +41,7 @@ class Page:
         return text(self.language, key, **values)
 
     def marked(self, key: str, **values: Any) -> str:
-        """A sentence as Markdown, in which the words of others, names and reasons, stay as they
-        are.
-        """
+        """A sentence as Markdown, in which values (file names, reasons) are shown verbatim."""
         words = {
             name: plain(value) if isinstance(value, str) else value
             for name, value in values.items()
@@ -50,11 +49,11 @@ class Page:
         return self.say(key, **words)
 
     def say_sentence(self, sentence: Sentence) -> str:
-        """The same for one that was kept."""
+        """The same for a `Sentence`."""
         return self.marked(sentence.key, **sentence.values)
 
     def say_error(self, item: Item, error: EnlargeError) -> str:
-        """Why a picture cannot be read, by the name that the visitor gave it."""
+        """Why a picture cannot be read, with the visitor's name for it."""
         reason = str(error).replace(str(item.source), item.name)
         return self.marked("unreadable", name=item.name, reason=reason)
 
@@ -69,26 +68,25 @@ class Page:
             str(weights.path), options.engine, options.device, options.precision, options.threads
         )
 
-    def outlook(self, item: Item, wish: Wish) -> Outlook | Sentence:
+    def outlook(self, item: Item, settings: Settings) -> Outlook | Sentence:
         """The result's size, or why this page does not make it."""
         try:
-            outlook = wish.outlook(item.known())
+            outlook = result_outlook(settings, item.known())
         except EnlargeError as error:
             return Sentence("impossible", {"reason": str(error)})
-        return refusal(outlook.width, outlook.height, self.options) or outlook
+        return check_result_size(outlook.width, outlook.height, self.options) or outlook
 
     def take_sample(self) -> Item:
-        """The bundled picture, as if the visitor had brought it."""
+        """Add the sample photograph, as if the visitor had uploaded it."""
         place = sample()
         return self.visit.add(SAMPLE, "photo.jpg", place.read_bytes())
 
 
 def button(label: str, *, key: str, **options: Any) -> bool:
-    """`st.button` that loses no click.
+    """An `st.button` that loses no click.
 
-    Streamlit forgets clicks whenever a run ends; also the next run's, which has begun by then where
-    the visitor clicked while the page was still being drawn. A callback comes before that, and what
-    it notes counts for the run that gets here.
+    Streamlit forgets clicks when a run ends, and with them a click that came while the page was
+    still being drawn. A callback runs before that; what it notes is read here by the next run.
     """
     st.button(label, key=key, on_click=_note_click, args=(key,), **options)
     return bool(st.session_state.pop(f"clicked-{key}", False))
@@ -98,18 +96,18 @@ def _note_click(key: str) -> None:
     st.session_state[f"clicked-{key}"] = True
 
 
-def part_of(item: Item, scale: float) -> tuple[int, int]:
+def preview_size(item: Item, scale: float) -> tuple[int, int]:
     """The size of the part of a picture that is previewed, in its pixels."""
     facts, share = item.known(), min(1.0, 4 / scale)
-    width, height = (max(8, round(side * share)) for side in _PART)
+    width, height = (max(8, round(side * share)) for side in _PREVIEW)
     return min(width, facts.width), min(height, facts.height)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _open(path: str, engine: str, device: str, precision: str, threads: int) -> Upscaler:
-    """Opened once for everybody, and warm: the part that is previewed first is compiled here."""
+    """Opened once for all visitors; the network for the preview's size is compiled here."""
     model = open_model(path, engine=engine, device=device, precision=precision, threads=threads)
-    model.upscale(np.zeros((_PART[1], _PART[0], 3), np.uint8))
+    model.upscale(np.zeros((_PREVIEW[1], _PREVIEW[0], 3), np.uint8))
     return model
 
 

@@ -1,4 +1,4 @@
-"""What `enlarge app` was started with, handed to the page through the environment."""
+"""The options of `enlarge app`, passed to the page through the environment."""
 
 from __future__ import annotations
 

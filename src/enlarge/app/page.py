@@ -7,9 +7,11 @@ from typing import cast
 
 import streamlit as st
 
-from enlarge.app import comparing, enlarging, planning
+from enlarge.app.comparing import compare_tab
+from enlarge.app.enlarging import enlarge_tab
 from enlarge.app.frame import Page
 from enlarge.app.options import from_environment
+from enlarge.app.planning import plan_tab
 from enlarge.app.queue import Queue
 from enlarge.app.texts import LANGUAGES, Language, language_of, plain, text
 from enlarge.app.visit import Item, Visit
@@ -24,12 +26,12 @@ def _queue() -> Queue:
 
 @st.cache_resource(scope="session", on_release=Visit.leave_soon, show_spinner=False)
 def _present(_visit: Visit, owner: str) -> Visit:
-    """What Streamlit lets go of when the visitor's connection ends."""
+    """An object that Streamlit releases when the visitor's connection ends."""
     return _visit
 
 
 def _visit() -> Visit:
-    """The visitor's own, which a lost connection survives for a while."""
+    """The visitor's visit, which survives a lost connection for a while."""
     visit: Visit | None = st.session_state.get("visit")
     if visit is None or visit.closed:
         visit = st.session_state["visit"] = Visit(_queue(), from_environment())
@@ -38,7 +40,7 @@ def _visit() -> Visit:
 
 
 def _language() -> Language:
-    """The switch, which says the browser's language until it is used."""
+    """The language switch, which starts with the browser's language."""
     if "language" not in st.session_state:
         asked = st.query_params.get("lang")
         found = asked if asked in LANGUAGES else language_of(st.context.locale)
@@ -65,8 +67,8 @@ def _heading() -> Language:
     return language
 
 
-def _looked_at(visit: Visit) -> Item | None:
-    """The picture that the first tab shows."""
+def _selected(visit: Visit) -> Item | None:
+    """The picture that is selected in the first tab."""
     good = [item for item in visit.items.values() if item.problem is None]
     chosen = visit.items.get(st.session_state.get("selected", ""))
     return chosen if chosen in good else good[-1] if good else None
@@ -90,13 +92,13 @@ def _tabs(page: Page) -> None:
     labels = [page.say(key) for key in keys]
     tabs = st.tabs(labels, key=f"tab-{page.language}", on_change="rerun")
     with tabs[0]:
-        enlarging.show(page)  # always: a widget that is not drawn forgets its files
+        enlarge_tab(page)  # always: an uploader that is not drawn forgets its files
     if tabs[1].open:
         with tabs[1]:
-            planning.show(page, _looked_at(page.visit))
+            plan_tab(page, _selected(page.visit))
     if tabs[2].open:
         with tabs[2]:
-            comparing.show(page, _looked_at(page.visit))
+            compare_tab(page, _selected(page.visit))
 
 
 if __name__ == "__main__":

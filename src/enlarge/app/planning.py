@@ -27,8 +27,8 @@ _PROVED = 288
 """The side of the part on which the proof runs."""
 
 
-def show(page: Page, item: Item | None) -> None:
-    """The tab, for the picture that is looked at, or the sample."""
+def plan_tab(page: Page, item: Item | None) -> None:
+    """The tab, for the selected picture or the sample."""
     st.markdown(page.say("plan_intro"))
     if item is None:
         item = page.take_sample()

@@ -1,7 +1,7 @@
 """The queue: one picture is enlarged at a time, and visitors take turns.
 
-A visitor with fifty pictures does not keep another with one waiting: after each picture it is the
-next visitor's turn. Everybody can see how many pictures come before theirs.
+After each picture it is the next visitor's turn, so that a visitor with fifty pictures does not
+block one with a single picture. Everybody can see how many pictures come before theirs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from enlarge.picture.hooks import Progress, ProgressCallback
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 Work = Callable[[ProgressCallback, threading.Event], Any]
-"""Does one picture, given what to call for each tile and what asks it to stop."""
+"""Enlarges one picture. Given: what to call for each tile, and an event that asks it to stop."""
 
 
 @dataclass(eq=False)
-class Job:
-    """One picture's turn. Written by the queue's thread, read by the visitor's.
+class QueuedJob:
+    """A picture that is to be enlarged. The queue's thread writes it, the visitor's reads it.
 
-    `done` of `total` tiles; `result` is what the work gave, `problem` the sentence about why it
-    gave nothing. `watch` sees every tile of the final pass (in the queue's thread).
+    `done` of `total` tiles are finished. `result`: what the work returned; `problem`: the message
+    if it failed. `watch` is called with every tile of the final pass, in the queue's thread.
     """
 
     owner: str
@@ -53,7 +53,7 @@ class Job:
         return passed / self.done * (self.total - self.done)
 
     def tell(self, progress: Progress) -> None:
-        """Note a tile; for `Upscaler.upscale_file(progress=…)`."""
+        """Record a finished tile; for `Upscaler.upscale_file(progress=…)`."""
         if progress.last:
             self.done, self.total = progress.done, progress.total
             if self.watch is not None:
@@ -61,16 +61,16 @@ class Job:
 
 
 class Queue:
-    """Jobs of all visitors and the one thread that does them, started with the first."""
+    """The jobs of all visitors, and the one thread that does them, started with the first job."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[Job]] = {}  # by owner; the first owner's turn is next
-        self._running: Job | None = None
+        self._waiting: dict[str, list[QueuedJob]] = {}  # by owner; the first owner's turn is next
+        self._running: QueuedJob | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def add(self, job: Job) -> None:
-        """Put a job behind its owner's others."""
+    def add(self, job: QueuedJob) -> None:
+        """Add a job behind the others of its owner."""
         with self._changed:
             self._waiting.setdefault(job.owner, []).append(job)
             if self._thread is None:
@@ -78,8 +78,8 @@ class Queue:
                 self._thread.start()
             self._changed.notify_all()
 
-    def cancel(self, job: Job) -> None:
-        """Take a waiting job out, or stop a running one between two tiles."""
+    def cancel(self, job: QueuedJob) -> None:
+        """Remove a waiting job, or stop a running one between two tiles."""
         job.cancelled.set()
         with self._changed:
             mine = self._waiting.get(job.owner, [])
@@ -90,7 +90,7 @@ class Queue:
                 job.state, job.ended = "cancelled", time.monotonic()
 
     def leave(self, owner: str) -> None:
-        """Cancel all of an owner's jobs, and wait until none is being worked on."""
+        """Cancel all jobs of an owner, and wait until none of them is running."""
         with self._changed:
             jobs = list(self._waiting.get(owner, []))
             if self._running is not None and self._running.owner == owner:
@@ -102,8 +102,8 @@ class Queue:
                 lambda: self._running is None or self._running.owner != owner, timeout=60
             )
 
-    def ahead(self, job: Job) -> int:
-        """How many pictures come before this one, the running one included; 0 for any other."""
+    def ahead(self, job: QueuedJob) -> int:
+        """How many pictures come before a waiting one, including the running one; 0 for others."""
         with self._changed:
             if job.state != "waiting":
                 return 0
@@ -122,15 +122,15 @@ class Queue:
                 self._running = None
                 self._changed.notify_all()
 
-    def _next(self) -> Job:
-        """The first job of the owner whose turn it is, who then goes to the end of the line."""
+    def _next(self) -> QueuedJob:
+        """The first job of the next owner, who then goes to the end of the line."""
         owner = next(iter(self._waiting))
         jobs = self._waiting.pop(owner)
         if jobs[1:]:
             self._waiting[owner] = jobs[1:]
         return jobs[0]
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: QueuedJob) -> None:
         state: State = "done"
         try:
             job.result = job.work(job.tell, job.cancelled)

@@ -1,6 +1,7 @@
-"""Our own parts of the page, in plain HTML and JavaScript that lie beside this file (`front/`):
-the before/after viewer, the picker of a part, the tile plan, and pasting. Nothing is loaded from
-elsewhere.
+"""The page's own components, in plain HTML and JavaScript (folder `front`).
+
+They are the before/after viewer, the picker of a part, the tile plan, and pasting. Nothing is
+loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import streamlit as st
 
 from enlarge.app.views import Box
 
-MOST_SHOWN = 4_000_000
-"""Pixels of a part that is shown in full, as viewer.js asks for."""
+MAX_REGION = 4_000_000
+"""The most pixels of a region that viewer.js asks for."""
 
 _FRONT = Path(__file__).parent / "front"
 
@@ -33,84 +34,103 @@ def _component(name: str) -> Callable[..., Any]:
 
 
 def _nothing() -> None:
-    """A component's state is only kept where somebody listens to it."""
+    """A callback that does nothing: Streamlit keeps a component's state only if there is one."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture in the viewer: what it is called, and its URL."""
+    """One of the pictures that the viewer compares: its name and its URL."""
 
     name: str
     src: str
 
 
-def viewer(
-    layers: Sequence[Layer],
-    width: int,
-    height: int,
-    *,
-    key: str,
-    texts: Mapping[str, str],
-    token: str,
-    reduced: int = 1,
-    part: tuple[Box, Sequence[str]] | None = None,
-) -> Box | None:
-    """Layers of one place with a divider between two of them.
+@dataclass(frozen=True)
+class Detail:
+    """A box of the scene in its own pixels: one URL for every layer."""
 
-    `width`, `height`: of the place in its own pixels, of which the layers may show each
-    `reduced`-th; `part`: a box of it with its URL for every layer. `token` says what is shown (it
-    stands in the page as `data-shown`). Returns the part that the visitor wants to see in its own
-    pixels, None where what is there suffices.
+    box: Box
+    urls: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the viewer shows: layers of one size.
+
+    `width`, `height`: in the scene's own pixels, of which the layers may show every `reduced`-th.
+    `detail`: a box that is shown in its own pixels. `token`: identifies what is shown; the page
+    has it as `data-shown`.
     """
-    urls = part[1] if part else [None] * len(layers)
+
+    layers: Sequence[Layer]
+    width: int
+    height: int
+    token: str
+    reduced: int = 1
+    detail: Detail | None = None
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small view of a picture: its URL, and the picture's own width and height."""
+
+    src: str
+    width: int
+    height: int
+
+
+def viewer(scene: Scene, *, key: str, texts: Mapping[str, str]) -> Box | None:
+    """Show the scene with a divider between two layers.
+
+    Returns the box that the visitor wants to see in its own pixels; None if none is needed.
+    """
+    detail = scene.detail
+    urls = detail.urls if detail else [None] * len(scene.layers)
     data = {
         "layers": [
             {"name": layer.name, "src": layer.src, "part": url}
-            for layer, url in zip(layers, urls, strict=True)
+            for layer, url in zip(scene.layers, urls, strict=True)
         ],
-        "width": width,
-        "height": height,
-        "box": vars(part[0]) if part else None,
+        "width": scene.width,
+        "height": scene.height,
+        "box": vars(detail.box) if detail else None,
         "left": 0,
         "right": 1,
-        "reduced": reduced,
-        "token": token,
+        "reduced": scene.reduced,
+        "token": scene.token,
         "texts": dict(texts),
     }
     found = _component("viewer")(key=key, data=data, on_region_change=_nothing)
     wanted = Box(*(int(value) for value in found.region)) if found.get("region") else None
-    return wanted if wanted is not None and _is_shown(wanted, width, height) else None
+    fits = wanted is not None and is_valid_region(wanted, scene.width, scene.height)
+    return wanted if fits else None
 
 
-def _is_shown(box: Box, width: int, height: int) -> bool:
-    """Whether a part that the browser asks for lies inside, and is one that a screen shows."""
+def is_valid_region(box: Box, width: int, height: int) -> bool:
+    """Whether a box that the browser asks for lies inside, and is not larger than a screen."""
     inside = min(box.x, box.y) >= 0 and box.x + box.width <= width and box.y + box.height <= height
-    return inside and min(box.width, box.height) > 0 and box.width * box.height <= MOST_SHOWN
+    return inside and min(box.width, box.height) > 0 and box.width * box.height <= MAX_REGION
 
 
 def picker(
-    src: str,
-    width: int,
-    height: int,
+    picture: Thumbnail,
     *,
     box: tuple[int, int],
     at: tuple[int, int],
-    label: str,
-    said: str,
+    texts: Mapping[str, str],
     key: str,
 ) -> tuple[int, int]:
-    """A picture of `width` × `height` pixels in which a part of size `box` is picked: its corner,
-    which is `at` until the visitor moves it. `said`: what is read out then, with {x} and {y}.
+    """Let the visitor pick a part of width and height `box`, and return its corner.
+
+    The corner is `at` until the visitor moves it. `texts`: the `label`, and what is `said` to
+    screen readers after a move, with {x} and {y}.
     """
-    current = st.session_state.get(key)
+    current, size = st.session_state.get(key), (picture.width, picture.height)
     if current and current.get("at"):
-        at = _inside(current["at"], (width, height), box)
-    data = {
-        "src": src, "width": width, "height": height, "box": box, "at": at, "label": label,
-        "said": said,
-    }  # fmt: skip
+        at = _inside(current["at"], size, box)
+    data = {**vars(picture), "box": box, "at": at, **texts}
     found = _component("picker")(key=key, data=data, on_at_change=_nothing)
-    return _inside(found["at"], (width, height), box) if found.get("at") else at
+    return _inside(found["at"], size, box) if found.get("at") else at
 
 
 def _inside(at: Sequence[float], size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
@@ -119,14 +139,15 @@ def _inside(at: Sequence[float], size: tuple[int, int], box: tuple[int, int]) ->
 
 
 def plan_view(data: Mapping[str, Any], *, key: str) -> None:
-    """The tile plan of a picture; `data` as plan.js says."""
+    """Draw the tile plan of a picture; plan.js documents `data`."""
     _component("plan")(key=key, data=dict(data))
 
 
 def pasted(most: int, language: str) -> Mapping[str, Any] | None:
-    """What was pasted since the last run: `name`, `id`, and `content` in base64, or `size` where
-    it has more than `most` bytes. The document is marked as being in that language: this part of
-    the page is always there.
+    """Return what was pasted since the last run, or None.
+
+    It has `name`, `id`, and `content` in base64, or `size` if it has more than `most` bytes. This
+    component is on every page, so it also sets the document's language.
     """
     data = {"most": most, "language": language}
     found = _component("paste")(key="paste", data=data, on_file_change=_nothing)

@@ -1,7 +1,7 @@
-"""What a browser is shown of pictures: 8-bit RGB of a bounded size, as data URLs.
+"""Views of pictures for a browser: 8-bit RGB of a bounded size, as data URLs.
 
-A result may be larger than a browser can hold, so it is shown reduced by a whole factor, with the
-part that is looked at in its own pixels.
+A result may be larger than a browser can hold, so it is shown reduced by a whole factor, and the
+region that is zoomed into in its own pixels.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Box:
 
 
 def shown(band: NDArray[Any]) -> Pixels:
-    """(H, W, 1 to 4), uint8, uint16 or float32 → what a screen shows of it, alpha over white."""
+    """(H, W, 1 to 4), uint8, uint16 or float32 → uint8 (H, W, 3), alpha over white."""
     if band.shape[2] in (2, 4):
         band = over_white(band)
     band = to_depth(band, np.dtype(np.uint8))
@@ -57,10 +57,10 @@ def read_part(path: Path, box: Box) -> Pixels:
 
 
 def read_reduced(path: Path, most: int = LARGEST) -> tuple[Pixels, int]:
-    """A picture of at most `most` pixels, and the whole factor by which it was reduced.
+    """A picture reduced to at most `most` pixels, and the whole factor by which it was reduced.
 
-    Blocks of that side are averaged; what is left over at the right and the bottom is cut. Raises
-    `InputError`.
+    Blocks of that side are averaged; incomplete ones at the right and the bottom are left out.
+    Raises `InputError`.
     """
     with open_picture(path) as picture:
         rows = picture.rows()
@@ -83,10 +83,8 @@ def _reduced(rows: Rows, factor: int) -> Pixels:
     return out
 
 
-def bicubic(pixels: Pixels, width: int, height: int, box: Box | None = None) -> Pixels:
-    """The plain enlargement that the network is compared with: MATLAB's bicubic to `width` ×
-    `height`, or the part `box` of that.
-    """
+def enlarge_bicubic(pixels: Pixels, width: int, height: int, box: Box | None = None) -> Pixels:
+    """Enlarge by MATLAB's bicubic to `width` × `height`, or compute only the part `box` of that."""
     box = box or Box(0, 0, width, height)
     out: NDArray[Any] = pixels.astype(np.float32)
     for axis, (size, target, start, count) in enumerate(
@@ -99,7 +97,7 @@ def bicubic(pixels: Pixels, width: int, height: int, box: Box | None = None) -> 
 
 
 def data_url(pixels: Pixels) -> str:
-    """The picture as a URL that holds it: PNG, or JPEG where it is large."""
+    """The picture as a data URL: a PNG, or a JPEG if it is large."""
     height, width, _ = pixels.shape
     exact = width * height <= _EXACT
     file = io.BytesIO()
@@ -115,16 +113,16 @@ def data_url(pixels: Pixels) -> str:
 
 
 class Canvas:
-    """A small picture of a result that is being made: bicubic at first, tile by tile the real one.
+    """A small view of a result in progress: bicubic at first, replaced tile by tile.
 
-    Written by the queue's thread; `pixels` may be read at any time.
+    The queue's thread writes it; `pixels` may be read at any time.
     """
 
     def __init__(self, source: Path, width: int, height: int) -> None:
         small, _ = read_reduced(source, _CANVAS * _CANVAS)
         share = min(1.0, _CANVAS / max(width, height))
         self.width, self.height = max(1, round(width * share)), max(1, round(height * share))
-        self.pixels = bicubic(small, self.width, self.height)
+        self.pixels = enlarge_bicubic(small, self.width, self.height)
         self._columns = _nearest(self.width, width)
         self._rows = _nearest(self.height, height)
 

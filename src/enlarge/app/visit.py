@@ -1,8 +1,8 @@
 """A visit: one browser's session, its pictures, and the folder that holds their files.
 
-Nothing of a visit is reachable from another: the folder has a name that cannot be guessed, and the
-page hands out files of its own visit only. When the visitor leaves, the jobs are cancelled and the
-folder is removed.
+No visit can reach the files of another: the folder's name cannot be guessed, and the page serves
+only files of its own visit. When the visitor leaves, the jobs are cancelled and the folder is
+removed.
 """
 
 from __future__ import annotations
@@ -20,47 +20,49 @@ from typing import Any
 from uuid import uuid4
 
 from enlarge.app.options import Options
-from enlarge.app.queue import Job, Queue
+from enlarge.app.queue import Queue, QueuedJob
 from enlarge.app.views import Canvas
-from enlarge.app.work import Sentence, Wish, look
+from enlarge.app.work import Enlargement, Sentence, inspect_upload, result_name, result_outlook
 from enlarge.errors import InputError
 from enlarge.media.reading import Facts
+from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
 
 GRACE = 30.0
-"""Seconds that a lost connection has to come back before the visit ends."""
+"""Seconds after which a lost connection ends the visit."""
 
 
 @dataclass(eq=False)
 class Item:
-    """One picture of a visit: its file, what it is or why it is not taken, and its last job."""
+    """One picture of a visit: its file, its facts or why it is not accepted, and its last job."""
 
     key: str
     name: str
     source: Path = field(repr=False)
     facts: Facts | None = None
     problem: Sentence | None = None
-    wish: Wish | None = None
-    job: Job | None = None
+    settings: Settings | None = None
+    job: QueuedJob | None = None
     canvas: Canvas | None = field(default=None, repr=False)
     views: dict[Any, Any] = field(default_factory=dict, repr=False)
-    """What was made for the browser and may be shown again."""
+    """Cached views for the browser."""
 
     def known(self) -> Facts:
-        """The facts of a picture that was taken."""
+        """The facts of a picture that was accepted."""
         assert self.facts is not None
         return self.facts
 
     @property
     def target(self) -> Path:
-        """Where its result lies."""
+        """The file of its result."""
         return self.source.with_name("result")
 
     @property
     def result_name(self) -> str:
-        """What its result is called."""
-        assert self.wish is not None
-        return self.wish.name(self.name, self.wish.outlook(self.known()))
+        """The file name of its result."""
+        assert self.settings is not None
+        outlook = result_outlook(self.settings, self.known())
+        return result_name(self.settings, self.name, outlook)
 
 
 class Visit:
@@ -78,18 +80,18 @@ class Visit:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """The folder of its files."""
         return Path(self._folder.name)
 
     def add(self, key: str, name: str, content: bytes | memoryview) -> Item:
-        """Take a picture; one that this page does not take is kept with its `problem` alone."""
+        """Add a picture; of one that is not accepted only the `problem` is kept."""
         name = re.sub(r"[\x00-\x1f/\\]", "_", name) or "picture"
         source = self.folder / uuid4().hex / "source"
         found: Facts | Sentence
         try:
             source.parent.mkdir()
             source.write_bytes(content)
-            found = look(source, name, self._options)
+            found = inspect_upload(source, name, self._options)
         except OSError:
             found = Sentence("no_room", {"name": name})
         item = Item(key, name, source)
@@ -102,24 +104,24 @@ class Visit:
         return item
 
     def remove(self, key: str) -> None:
-        """Forget a picture, with its files."""
+        """Remove a picture and its files."""
         item = self.items.pop(key)
         if item.job is not None and item.job.active:
             self._queue.cancel(item.job)
         threading.Thread(target=self._clear_when_idle, args=(item,), daemon=True).start()
 
-    def start(self, item: Item, wish: Wish, model: Upscaler) -> None:
+    def start(self, item: Item, settings: Settings, model: Upscaler) -> None:
         """Put a picture into the queue."""
-        outlook = wish.outlook(item.known())
-        item.wish, item.views = wish, {}
+        outlook = result_outlook(settings, item.known())
+        item.settings, item.views = settings, {}
         try:
             item.canvas = Canvas(item.source, outlook.width, outlook.height)
         except InputError as error:  # cut off behind its header
             reason = str(error).replace(str(item.source), item.name)
             item.problem = Sentence("unreadable", {"name": item.name, "reason": reason})
             return
-        work = wish.work(model, item.source, item.target, self._options)
-        item.job = Job(self.owner, work, watch=item.canvas.paste)
+        work = Enlargement(settings, model, item.source, item.target, self._options.memory)
+        item.job = QueuedJob(self.owner, work, watch=item.canvas.paste)
         self._queue.add(item.job)
 
     def zip(self, items: Sequence[Item]) -> bytes:
@@ -131,20 +133,20 @@ class Visit:
         return whole.getvalue()
 
     def stay(self) -> None:
-        """The visitor is there (again)."""
+        """The visitor is connected (again)."""
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
 
     def leave_soon(self) -> None:
-        """The connection is gone: close unless `stay` is called within `GRACE` seconds."""
+        """The connection was lost: close unless `stay` is called within `GRACE` seconds."""
         self.stay()
         self._leaving = threading.Timer(GRACE, self.close)
         self._leaving.daemon = True
         self._leaving.start()
 
     def close(self) -> None:
-        """Cancel what is being done, and remove every file."""
+        """Cancel the jobs and remove every file."""
         self.closed = True
         self._queue.leave(self.owner)
         self.items.clear()

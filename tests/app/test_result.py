@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.app import enlarging
+from enlarge.app import result
 from enlarge.app.frame import Page
 from enlarge.app.options import Options
 from enlarge.app.queue import Queue
-from enlarge.app.views import Box, bicubic, read_part
+from enlarge.app.views import Box, enlarge_bicubic, read_part
 from enlarge.app.visit import Item, Visit
 from enlarge.metrics.protocol import Protocol
 from enlarge.picture.run import Done
@@ -22,7 +22,7 @@ from enlarge.picture.run import Done
 
 def smooth(width: int, height: int) -> Any:
     small = np.random.default_rng(9).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
-    return bicubic(small, width, height)
+    return enlarge_bicubic(small, width, height)
 
 
 def png(pixels: Any) -> bytes:
@@ -56,25 +56,24 @@ DONE = Done("", 240, 176, "fast", "openvino", "f32", (60, 44), 1, 1.0)
 def test_a_part_is_cut_from_the_whole(
     item: Item, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enlarging, "data_url", lambda pixels: pixels)
-    low, high = (np.asarray(part) for part in enlarging._seen(item, DONE, box))
+    monkeypatch.setattr(result, "data_url", lambda pixels: pixels)
+    low, high = (np.asarray(part) for part in result.region_urls(item, DONE, box))
     part = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
-    whole = bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
+    whole = enlarge_bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
     assert np.abs(low.astype(int) - whole[part]).max() <= 1
     assert (high == read_part(item.target, box)).all()
 
 
 def test_the_original_gives_the_protocols_numbers(page: Page, item: Item) -> None:
     original = smooth(240, 176) // 2 + 40
-    (psnr, ssim, plain, white), layers = enlarging._measure(
-        page, item, DONE, png(original), "original.png"
-    )
+    found = result.judge(page, item, DONE, png(original), "original.png")
+    assert isinstance(found, result.Judgement)
     expected = Protocol().measure(read_part(item.target, Box(0, 0, 240, 176)), original, factor=4)
-    assert (psnr, ssim) == pytest.approx(tuple(expected))
-    low = bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
-    assert tuple(plain) == pytest.approx(tuple(Protocol().measure(low, original, factor=4)))
-    assert white > 1
-    assert [layer.name for layer in layers] == ["Original", "Difference"]
+    assert tuple(found.scores) == pytest.approx(tuple(expected))
+    low = enlarge_bicubic(read_part(item.source, Box(0, 0, 60, 44)), 240, 176)
+    assert tuple(found.bicubic) == pytest.approx(tuple(Protocol().measure(low, original, factor=4)))
+    assert found.white > 1
+    assert [layer.name for layer in found.layers] == ["Original", "Difference"]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +86,13 @@ def test_the_original_gives_the_protocols_numbers(page: Page, item: Item) -> Non
 def test_what_is_no_original_gets_a_sentence(
     page: Page, item: Item, content: bytes, said: str, tmp_path: Path
 ) -> None:
-    assert said in enlarging._measure(page, item, DONE, content, "original.png")
+    assert said in str(result.judge(page, item, DONE, content, "original.png"))
 
 
 def test_a_picture_that_is_too_small_to_measure_gets_a_sentence(page: Page) -> None:
     tiny = page.visit.add("2", "icon.png", png(smooth(4, 4)))
     tiny.target.write_bytes(png(smooth(16, 16)))
     done = Done("", 16, 16, "fast", "openvino", "f32", (4, 4), 1, 1.0)
-    said = enlarging._measure(page, tiny, done, png(smooth(16, 16)), "icon.png")
+    said = result.judge(page, tiny, done, png(smooth(16, 16)), "icon.png")
     assert isinstance(said, str)
     assert "11" in said
