@@ -25,7 +25,7 @@ from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import crop_to_multiple, find_pictures, read_rgb
 from enlarge.media.resample import imresize
 from enlarge.metrics.naturalness import niqe
-from enlarge.metrics.pairs import load
+from enlarge.metrics.pairs import read_pair
 from enlarge.metrics.protocol import Protocol
 
 Pixels = NDArray[Any]
@@ -71,7 +71,7 @@ def mean_psnr(run: Enlarge, pairs: list[tuple[Pixels, Pixels]], protocol: Protoc
 def judged(model: str) -> dict[str, float]:
     """Every figure of one model."""
     run = method(model)
-    city = [load(pair, SCALE) for pair in photographed().pairs]
+    city = [read_pair(pair, SCALE) for pair in photographed().pairs]
     row = {"city100": mean_psnr(run, [(c.low, c.high) for c in city], Protocol("rgb"))}
     for chain in ("bicubic", "compressed", "old", "cctv", "real"):
         seeds = SEEDS[:1] if chain == "bicubic" else SEEDS

@@ -16,7 +16,9 @@ from benchmarks.anchors import BICUBIC
 from benchmarks.record import commit, measured_at
 from benchmarks.sets import ROOT, bicubic_sets, photographed
 from enlarge.card import Card
-from enlarge.metrics.evaluation import Method, bicubic, evaluate, json_safe, lanczos, model_method
+from enlarge.metrics.evaluation import evaluate
+from enlarge.metrics.fidelity import json_safe
+from enlarge.metrics.methods import Method, bicubic_method, lanczos_method, model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
 from enlarge.weights.catalog import list_weights
@@ -43,7 +45,11 @@ def measured() -> dict[str, Any]:
     tables = []
     for factor in sorted({weights.card.scale for weights in bundled}, reverse=True):
         models = [w for w in bundled if w.card.scale == factor]
-        methods = [bicubic(), lanczos(), *(model_method(w, precision="f32") for w in models)]
+        methods = [
+            bicubic_method(),
+            lanczos_method(),
+            *(model_method(w, precision="f32") for w in models),
+        ]
         parameters = {w.path.stem: w.card.parameters for w in models}
         title = f"×{factor}, bicubic inputs"
         sets = bicubic_sets(factor)

@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.sets import bicubic_sets
 from enlarge.card import KEY, Card
 from enlarge.engines.openvino import has_bf16
-from enlarge.metrics.evaluation import Result, evaluate, model_method
+from enlarge.metrics.evaluation import Result, evaluate
+from enlarge.metrics.methods import model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
 from enlarge.weights.catalog import find_weights

@@ -24,7 +24,7 @@ from benchmarks.sets import data_root, photographed
 from benchmarks.sheets import sheet
 from enlarge.data.photos import find_pictures, read_rgb
 from enlarge.metrics.naturalness import niqe
-from enlarge.metrics.pairs import load
+from enlarge.metrics.pairs import read_pair
 from enlarge.metrics.protocol import Protocol
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -47,7 +47,7 @@ def grid(picture: Pixels) -> float:
 
 def measured(strengths: Sequence[float]) -> dict[str, dict[str, float]]:
     """The figures of every strength, printed as they come."""
-    city = [load(pair, SCALE) for pair in photographed().pairs]
+    city = [read_pair(pair, SCALE) for pair in photographed().pairs]
     pairs = [(pair.low, pair.high) for pair in city]
     lows = [read_rgb(path) for path in find_pictures(data_root() / "real/lr_only")]
     table = {}

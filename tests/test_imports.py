@@ -35,7 +35,7 @@ ALLOWED = {
     "data": {"errors", "digests", "media", "data"},
     "metrics": {
         *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
-        *("digests", "card"),
+        *("digests", "card", "data"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "report": {"errors"},

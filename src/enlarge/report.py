@@ -1,4 +1,4 @@
-"""Reports of evaluations and batches as one HTML page that needs nothing else: no script."""
+"""Reports of evaluations and batches as one self-contained HTML page, without scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 COLOURS = ("#8a8f98", "#b9a06a", "#2563c9", "#c2410c", "#15803d", "#9333ea", "#be185d", "#0e7490")
 PERCEPTUAL = {"lpips": "LPIPS", "lpips_vgg": "LPIPS (VGG)", "dists": "DISTS"}
-"""What the metrics that are wished for are called in tables; of these lower is better."""
+"""The names of the perceptual metrics in tables; lower is better."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 360, 60, 46, 14, 16
 
 _STYLE = """
@@ -47,8 +47,8 @@ summary { cursor: pointer; }
 
 
 @dataclass(frozen=True)
-class Crops:
-    """A picture among the worst: PNG files of one place, each with its caption."""
+class CropRow:
+    """Crops of one square of a picture: captions and PNG files."""
 
     title: str
     pictures: tuple[tuple[str, bytes], ...]
@@ -62,8 +62,8 @@ class _Point:
     colour: str
 
 
-def evaluation_page(document: dict[str, Any], worst: Sequence[Crops]) -> str:
-    """The page of what `enlarge evaluate --json` prints, with crops of the worst pictures."""
+def evaluation_page(document: dict[str, Any], worst: Sequence[CropRow]) -> str:
+    """The page for the document of `enlarge evaluate`, with crops of the worst pictures."""
     results = document["results"]
     names = list(dict.fromkeys(result["model"] for result in results))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
@@ -78,7 +78,7 @@ def evaluation_page(document: dict[str, Any], worst: Sequence[Crops]) -> str:
 
 
 def batch_page(document: dict[str, Any]) -> str:
-    """The page of what `enlarge … --json` prints, with the seconds of the whole run."""
+    """The page for the document of a batch (`enlarge … --json`)."""
     done, failed = document["results"], document["failed"]
     kept = document.get("kept", [])
     pixels = sum(result["width"] * result["height"] for result in done)
@@ -198,7 +198,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _scatter(results: Sequence[dict[str, Any]], colours: dict[str, str]) -> Iterator[_Point]:
-    """The pictures of all but bicubic, by bicubic's PSNR; infinite ones are left out."""
+    """Each picture of each model but bicubic: its gain over bicubic's PSNR. Finite ones only."""
     base = next((r for r in results if r["model"] == "bicubic"), results[0])
     for result in results:
         if result is base:
@@ -216,7 +216,7 @@ def _db(value: float | str) -> str:
 
 
 def _front(points: Sequence[_Point]) -> list[_Point]:
-    """The Pareto front: the points that none to their left reaches, from left to right."""
+    """The Pareto front, from left to right: points higher than all points to their left."""
     found: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.x, -p.y)):
         if not found or point.y > found[-1].y:
@@ -286,7 +286,7 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _axis(values: Sequence[float], log: bool) -> list[float]:
-    """Round ticks that hold all values; whole powers of ten where they are logarithms."""
+    """Round ticks that enclose all values; whole powers of ten for logarithms."""
     low, high = min(values), max(values)
     if log:
         first = math.floor(low)
@@ -298,7 +298,7 @@ def _axis(values: Sequence[float], log: bool) -> list[float]:
     return [round(n * step, 9) for n in range(first, max(last, first + 1) + 1)]
 
 
-def _crops(crops: Crops) -> str:
+def _crops(crops: CropRow) -> str:
     figures = "".join(
         f'<figure><img alt="{escape(caption)}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import onnxruntime
 import pytest
 
 from enlarge.cli import run
-from enlarge.engines import Placement
 from enlarge.errors import EngineError
 from enlarge.metrics import speed
-from enlarge.metrics.speed import Speed
-from enlarge.weights.files import Weights
+from enlarge.metrics.speed import Machine, Speed, SpeedCase
 
 Said = pytest.CaptureFixture[str]
 
@@ -63,16 +60,14 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """Stands in for measuring; holds what was asked for. torch's child fails."""
     calls: list[tuple[str, str, int]] = []
 
-    def measure(
-        weights: Weights, place: Placement, precision: str, width: int, height: int, *rest: Any
-    ) -> Speed:
-        if place.engine == "torch":
+    def measure(case: SpeedCase, machine: Machine) -> Speed:
+        if case.engine == "torch":
             raise EngineError("its child failed")
-        calls.append((place.engine, precision, width))
-        size = (place.engine, place.device, precision, width, height)
-        return Speed(weights.path.stem, *size, 0.05, 0.04, 1.5, 1.0, 0.5, 10**8, 0.75)
+        calls.append((case.engine, case.precision, case.width))
+        size = (case.engine, case.device, case.precision, case.width, case.height)
+        return Speed(case.weights.path.stem, *size, 0.05, 0.04, 1.5, 1.0, 0.5, 10**8, 0.75)
 
-    monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr(speed, "measure_speed", measure)
     return calls
 
 

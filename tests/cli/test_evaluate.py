@@ -14,7 +14,7 @@ from PIL import Image
 
 from enlarge.cli import run
 from enlarge.media.resample import imresize
-from enlarge.metrics import evaluation
+from enlarge.metrics import methods
 from enlarge.metrics.pictures import read_pixels
 from enlarge.networks.backbones import AlexNet
 from enlarge.weights.catalog import find_weights
@@ -109,7 +109,7 @@ def test_it_goes_on(pairs: list[str], capsys: Said, monkeypatch: pytest.MonkeyPa
     def never(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(evaluation, "imresize", never)
+    monkeypatch.setattr(methods, "imresize", never)
     assert run(command) == 0
     again = json.loads(capsys.readouterr().out)["results"]
     assert [r["images"] for r in again] == [r["images"] for r in json.loads(first)["results"]]

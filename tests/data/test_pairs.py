@@ -69,7 +69,7 @@ def test_every_offender_is_named_in_one_report(
 
 def test_a_csv_of_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="columns LR,HR, got a,b"):
+    with pytest.raises(DataError, match="columns LR,HR, got a, b"):
         find_pairs(tmp_path / "a.csv")
     with pytest.raises(DataError, match="no such folder or csv"):
         find_pairs(tmp_path / "gone")

@@ -7,7 +7,7 @@ import pytest
 
 from enlarge.data.degradations import CHAINS
 from enlarge.data.pairs import find_pairs, load_files
-from enlarge.data.patches import Patches, cut, dihedral, grid, join
+from enlarge.data.patches import Patches, Sampling, cut, dihedral, grid, join
 from enlarge.data.photos import Pair, bicubic_pair
 from enlarge.errors import DataError
 from tests.data.conftest import noise, write_archive
@@ -50,7 +50,7 @@ def test_the_last_row_and_column_lie_flush(height: int, width: int, count: int) 
 def test_batches_depend_on_seed_and_number_alone(crops: str) -> None:
     pairs = [pair(20, 30), pair(25, 16, seed=1)]
     a, b = (
-        Patches(pairs, scale=2, patch=8, seed=5, crops=crops, flat=0.3)  # type: ignore[arg-type]
+        Patches(pairs, Sampling(scale=2, patch=8, seed=5, crops=crops, flat=0.3))  # type: ignore[arg-type]
         for _ in range(2)
     )
     wanted = {number: a.batch(number, 4) for number in (0, 1, 3, 7)}
@@ -64,7 +64,7 @@ def test_batches_depend_on_seed_and_number_alone(crops: str) -> None:
 @pytest.mark.parametrize("crops", ["random", "grid"])
 def test_crops_are_aligned_in_all_orientations(crops: str) -> None:
     whole = pair(70, 90)
-    patches = Patches([whole], scale=2, patch=6, seed=1, crops=crops)  # type: ignore[arg-type]
+    patches = Patches([whole], Sampling(scale=2, patch=6, seed=1, crops=crops))  # type: ignore[arg-type]
     low, high = patches.batch(0, 32)
     corners = {
         tuple(int(np.array_equal(lo, hi[i::2, j::2])) for i in (0, 1) for j in (0, 1))
@@ -76,22 +76,22 @@ def test_crops_are_aligned_in_all_orientations(crops: str) -> None:
 
 def test_an_epoch_of_the_grid_shows_every_patch_once() -> None:
     pairs = [pair(20, 30), pair(4, 4), pair(25, 16, seed=1)]
-    patches = Patches(pairs, scale=2, patch=8, seed=5, crops="grid", augment="none")
+    patches = Patches(pairs, Sampling(scale=2, patch=8, seed=5, crops="grid", augment="none"))
     assert len(patches) == 3 * 4 + 4 * 2
-    first = [place[:3] for number in range(5) for place in patches.places(number, 4)]
-    second = [place[:3] for number in range(5, 10) for place in patches.places(number, 4)]
+    first = [place[:3] for number in range(5) for place in patches.positions(number, 4)]
+    second = [place[:3] for number in range(5, 10) for place in patches.positions(number, 4)]
     assert len(set(first)) == 20
     assert set(first) == set(second)
     assert first != second
-    assert {place.turn for place in patches.places(0, 20)} == {0}
-    flipped = Patches(pairs, scale=2, patch=8, seed=5, crops="grid", augment="flips")
-    assert {place.turn for place in flipped.places(0, 20)} == {0, 2, 4, 6}
+    assert {place.turn for place in patches.positions(0, 20)} == {0}
+    flipped = Patches(pairs, Sampling(scale=2, patch=8, seed=5, crops="grid", augment="flips"))
+    assert {place.turn for place in flipped.positions(0, 20)} == {0, 2, 4, 6}
 
 
 def test_favoured_pairs_get_their_share() -> None:
     pairs = [pair(10, 10), pair(100, 100)]
-    patches = Patches(pairs, scale=2, patch=8, seed=0, favoured=1, share=0.5)
-    drawn = [place.pair for place in patches.places(0, 400)]
+    patches = Patches(pairs, Sampling(scale=2, patch=8, seed=0, favoured=1, share=0.5))
+    drawn = [place.pair for place in patches.positions(0, 400)]
     assert 0.4 < drawn.count(0) / 400 < 0.6
 
 
@@ -102,8 +102,8 @@ def test_textured_crops_are_drawn_more_often() -> None:
     whole = Pair("x", high[::2, ::2].copy(), high)
     means = []
     for textured in (0.0, 1.0):
-        patches = Patches([whole], scale=2, patch=16, seed=0, textured=textured)
-        drawn = [place for number in range(20) for place in patches.places(number, 16)]
+        patches = Patches([whole], Sampling(scale=2, patch=16, seed=0, textured=textured))
+        drawn = [place for number in range(20) for place in patches.positions(number, 16)]
         means.append(float(np.mean([place.x < 80 for place in drawn])))
     assert 0.3 < means[0] < 0.55
     assert means[1] > 0.8
@@ -116,20 +116,20 @@ def test_a_chain_makes_low_resolution_on_the_fly() -> None:
     lazy = Pair("x", shape_only, high, CHAINS["bicubic"])
     low = CHAINS["bicubic"](high, 4, np.random.default_rng(0))[0]
     ready = Pair("x", low, high)
-    a, b = (Patches([p], scale=4, patch=8, seed=3).batch(0, 8) for p in (lazy, ready))
+    a, b = (Patches([p], Sampling(scale=4, patch=8, seed=3)).batch(0, 8) for p in (lazy, ready))
     assert np.array_equal(a[0], b[0])
     assert np.array_equal(a[1], b[1])
 
 
 def test_pictures_smaller_than_a_patch_are_left_out_or_refused() -> None:
-    patches = Patches([pair(4, 4), pair(20, 20)], scale=2, patch=8, seed=0)
-    assert {place.pair for place in patches.places(0, 16)} == {1}
+    patches = Patches([pair(4, 4), pair(20, 20)], Sampling(scale=2, patch=8, seed=0))
+    assert {place.pair for place in patches.positions(0, 16)} == {1}
     with pytest.raises(DataError, match="at least 8"):
-        Patches([pair(4, 4)], scale=2, patch=8, seed=0)
+        Patches([pair(4, 4)], Sampling(scale=2, patch=8, seed=0))
 
 
 def test_flat_patches_are_of_one_colour_in_both() -> None:
-    low, high = Patches([pair(20, 20)], scale=2, patch=8, seed=0, flat=1.0).batch(0, 16)
+    low, high = Patches([pair(20, 20)], Sampling(scale=2, patch=8, seed=0, flat=1.0)).batch(0, 16)
     assert (low == low[:, :1, :1]).all()
     assert (high == low[:, :1, :1]).all()
 

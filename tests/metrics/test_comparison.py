@@ -11,12 +11,12 @@ from enlarge.errors import DataError
 from enlarge.metrics import Protocol, ms_ssim
 from enlarge.metrics.comparison import (
     ZOOMED,
-    Place,
+    Square,
+    comparison_sheet,
     difference,
     heat_map,
     likeness,
-    side_by_side,
-    worst_places,
+    worst_squares,
 )
 
 
@@ -29,16 +29,16 @@ def test_the_worst_places_are_found(picture: np.ndarray) -> None:
     other = picture.copy()
     other[100:120, 200:220] ^= 0x80
     other[10:20, 10:20] ^= 0x40
-    places = worst_places(difference(picture, other))
+    places = worst_squares(difference(picture, other))
     assert len(places) == 2  # a third would show nothing
     for place, (x, y, side) in zip(places, [(200, 100, 20), (10, 10, 10)], strict=True):
         assert place.x <= x <= x + side <= place.x + place.side
         assert place.y <= y <= y + side <= place.y + place.side
-    assert worst_places(difference(picture, picture)) == []
+    assert worst_squares(difference(picture, picture)) == []
 
 
 def test_places_do_not_overlap_and_lie_inside(picture: np.ndarray) -> None:
-    places = worst_places(difference(picture, 255 - picture), 5)
+    places = worst_squares(difference(picture, 255 - picture), 5)
     covered = np.zeros(picture.shape[:2], int)
     for x, y, side in places:
         assert 0 <= x <= 260 - side
@@ -49,8 +49,8 @@ def test_places_do_not_overlap_and_lie_inside(picture: np.ndarray) -> None:
 
 
 def test_tiny_pictures_have_places() -> None:
-    places = worst_places(np.ones((3, 5)))
-    assert places[0] == Place(0, 0, 3)
+    places = worst_squares(np.ones((3, 5)))
+    assert places[0] == Square(0, 0, 3)
 
 
 def test_heat() -> None:
@@ -80,9 +80,9 @@ def test_sizes_are_named(picture: np.ndarray) -> None:
 
 
 def test_side_by_side_shows_every_crop(picture: np.ndarray) -> None:
-    places = [Place(8, 16, 64), Place(100, 90, 64)]
+    places = [Square(8, 16, 64), Square(100, 90, 64)]
     deep = picture.astype(np.uint16) * 257
-    sheet = side_by_side([picture, 255 - picture, deep], places)
+    sheet = comparison_sheet([picture, 255 - picture, deep], places)
     assert sheet.shape == (200 + 2 * (8 + ZOOMED), 3 * ZOOMED + 2 * 8, 3)
     crop = picture[16:80, 8:72].repeat(4, axis=0).repeat(4, axis=1)
     np.testing.assert_array_equal(sheet[208 : 208 + ZOOMED, :ZOOMED], crop)

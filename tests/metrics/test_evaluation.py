@@ -14,19 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from enlarge.engines.openvino import has_bf16
-from enlarge.metrics.evaluation import (
-    Kept,
-    Method,
-    bicubic,
-    evaluate,
-    in_db,
-    lanczos,
-    model_method,
-    to_document,
-)
+from enlarge.metrics.evaluation import evaluate, evaluation_document
+from enlarge.metrics.fidelity import format_psnr
+from enlarge.metrics.methods import Method, bicubic_method, lanczos_method, model_method
 from enlarge.metrics.pairs import find_set
 from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol
+from enlarge.metrics.score_cache import ScoreCache
 from enlarge.weights.catalog import find_weights
 from tests.metrics.test_pairs import benchmark, picture
 
@@ -45,7 +39,7 @@ def test_bicubic_is_the_fields(
     name: str, scale: int, psnr: tuple[float, float], ssim: tuple[float, float], data: Path
 ) -> None:
     found = find_set(data / "benchmarks" / name, scale)
-    (result,) = evaluate([bicubic()], found, Protocol())
+    (result,) = evaluate([bicubic_method()], found, Protocol())
     assert psnr[0] <= round(result.psnr, 2) <= psnr[1]
     assert ssim[0] <= result.ssim <= ssim[1]
 
@@ -54,16 +48,18 @@ def test_the_gray_picture_is_all_that_differs(data: Path) -> None:
     """Set14's img_003 is gray. As R = G = B its Y has 219 steps, not 255: 1.32 dB more, and 0.09
     in the mean; without that, the published 30.24 comes out."""
     found = find_set(data / "benchmarks/Set14", 2)
-    (result,) = evaluate([bicubic()], found, Protocol())
+    (result,) = evaluate([bicubic_method()], found, Protocol())
     plain = result.psnr - 20 * math.log10(255 / 219) / len(result.images)
     assert plain == pytest.approx(30.24, abs=0.01)
 
 
 def test_lanczos_keeps_flat_and_smooth_pictures() -> None:
     flat = np.full((9, 7, 3), 200, np.uint8)
-    np.testing.assert_array_equal(lanczos().run(flat, 4), np.full((36, 28, 3), 200, np.uint8))
+    np.testing.assert_array_equal(
+        lanczos_method().run(flat, 4), np.full((36, 28, 3), 200, np.uint8)
+    )
     ramp = np.tile(np.arange(0, 200, 10, dtype=np.uint8)[:, None], (1, 8))
-    large = lanczos().run(ramp, 2).astype(float)
+    large = lanczos_method().run(ramp, 2).astype(float)
     np.testing.assert_allclose(np.diff(large[8:-8, 8]), 5, atol=1)
 
 
@@ -81,30 +77,30 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     found = find_set(benchmark(tmp_path / "Set/x4"))
     method, calls = counting()
     cache = tmp_path / "kept/scores.jsonl"
-    (first,) = evaluate([method], found, Protocol(), kept=Kept(cache))
+    (first,) = evaluate([method], found, Protocol(), cache=ScoreCache(cache))
     assert calls == [4, 4]
     lines = cache.read_text().splitlines()
     cache.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:30])  # killed within a line
-    (second,) = evaluate([method], found, Protocol(), kept=Kept(cache))
+    (second,) = evaluate([method], found, Protocol(), cache=ScoreCache(cache))
     assert len(calls) == 3
     assert [i[:3] for i in second.images] == [i[:3] for i in first.images]
-    (third,) = evaluate([method], found, Protocol(), kept=Kept(cache))
+    (third,) = evaluate([method], found, Protocol(), cache=ScoreCache(cache))
     assert len(calls) == 3
     assert third.peak_memory == 0
-    evaluate([method], found, Protocol("rgb"), kept=Kept(cache))
+    evaluate([method], found, Protocol("rgb"), cache=ScoreCache(cache))
     assert len(calls) == 5
     picture(found.pairs[0].high, 32, 24, 1)
-    evaluate([method], found, Protocol(), kept=Kept(cache))
+    evaluate([method], found, Protocol(), cache=ScoreCache(cache))
     assert len(calls) == 6
 
 
 def test_pictures_are_saved(tmp_path: Path) -> None:
     found = find_set(benchmark(tmp_path / "Set/x4"))
     method, calls = counting()
-    kept = Kept(None)
-    evaluate([method], found, Protocol(), kept=kept)
-    evaluate([method], found, Protocol(), kept=kept, save=tmp_path / "out")
-    evaluate([method], found, Protocol(), kept=kept, save=tmp_path / "out")
+    kept = ScoreCache(None)
+    evaluate([method], found, Protocol(), cache=kept)
+    evaluate([method], found, Protocol(), cache=kept, save=tmp_path / "out")
+    evaluate([method], found, Protocol(), cache=kept, save=tmp_path / "out")
     assert len(calls) == 4
     saved = read_pixels(tmp_path / "out/Set/x4/nearest/a.png")
     low = read_pixels(tmp_path / "Set/x4/LR/a.png")
@@ -124,15 +120,15 @@ def test_a_saved_picture_is_that_of_the_score(tmp_path: Path) -> None:
         return Method("model", f"flat {level}", run)
 
     def judge(level: int) -> int:
-        kept = Kept(tmp_path / "out/.enlarge/scores.jsonl")
-        evaluate([flat(level)], found, Protocol(), kept=kept, save=tmp_path / "out")
+        kept = ScoreCache(tmp_path / "out/.enlarge/scores.jsonl")
+        evaluate([flat(level)], found, Protocol(), cache=kept, save=tmp_path / "out")
         return int(read_pixels(tmp_path / "out/Set/x4/model/a.png").mean())
 
     assert [judge(10), judge(200), judge(10), judge(10)] == [10, 200, 10, 10]
     assert calls == ["10"] * 2 + ["200"] * 2 + ["10"] * 2
     (tmp_path / "out").rename(tmp_path / "moved")  # scores and pictures stay together
-    kept = Kept(tmp_path / "moved/.enlarge/scores.jsonl")
-    evaluate([flat(10)], found, Protocol(), kept=kept, save=tmp_path / "moved")
+    kept = ScoreCache(tmp_path / "moved/.enlarge/scores.jsonl")
+    evaluate([flat(10)], found, Protocol(), cache=kept, save=tmp_path / "moved")
     assert len(calls) == 6
 
 
@@ -153,9 +149,9 @@ def test_perceptual_scores_are_kept_and_told(tmp_path: Path) -> None:
     method, calls = counting()
     cache = tmp_path / "scores.jsonl"
     judge: Any = Halved()
-    (plain,) = evaluate([method], found, Protocol(), kept=Kept(cache))
-    (first,) = evaluate([method], found, Protocol(), perceptual=judge, kept=Kept(cache))
-    (again,) = evaluate([method], found, Protocol(), perceptual=judge, kept=Kept(cache))
+    (plain,) = evaluate([method], found, Protocol(), cache=ScoreCache(cache))
+    (first,) = evaluate([method], found, Protocol(), perceptual=judge, cache=ScoreCache(cache))
+    (again,) = evaluate([method], found, Protocol(), perceptual=judge, cache=ScoreCache(cache))
     assert len(calls) == 4  # twice for each picture: what is not known is measured
     assert plain.perceptual == {}
     assert first.images == again.images
@@ -164,7 +160,7 @@ def test_perceptual_scores_are_kept_and_told(tmp_path: Path) -> None:
     assert first.images[0].perceptual == judge.measure(large, high)
     values = [image.perceptual["lpips"] for image in first.images]
     assert first.perceptual["lpips"] == pytest.approx(np.mean(values))
-    document = json.loads(json.dumps(to_document(Protocol(), [first], judge)))
+    document = json.loads(json.dumps(evaluation_document(Protocol(), [first], judge)))
     assert document["protocol"]["perceptual"] == ["lpips"]
     assert document["protocol"]["text"].endswith("; a stand-in")
     (result,) = document["results"]
@@ -177,13 +173,13 @@ def test_infinity_is_shown_and_safe(tmp_path: Path) -> None:
     found = find_set(benchmark(tmp_path / "Set/x4"))
     found = replace(found, pairs=found.pairs[:1])
     perfect = Method("perfect", "perfect", lambda *_: read_pixels(found.pairs[0].high))
-    kept = Kept(tmp_path / "scores.jsonl")
-    (result,) = evaluate([perfect], found, Protocol(), kept=kept)
+    kept = ScoreCache(tmp_path / "scores.jsonl")
+    (result,) = evaluate([perfect], found, Protocol(), cache=kept)
     assert result.psnr == math.inf
-    assert in_db(result.psnr) == "∞"
-    text = json.dumps(to_document(Protocol(), [result]), allow_nan=False)
+    assert format_psnr(result.psnr) == "∞"
+    text = json.dumps(evaluation_document(Protocol(), [result]), allow_nan=False)
     assert json.loads(text)["results"][0]["images"][0]["psnr"] == "inf"
-    (again,) = evaluate([perfect], found, Protocol(), kept=Kept(tmp_path / "scores.jsonl"))
+    (again,) = evaluate([perfect], found, Protocol(), cache=ScoreCache(tmp_path / "scores.jsonl"))
     assert again.psnr == math.inf
 
 
@@ -193,7 +189,7 @@ def test_a_model(data: Path) -> None:
     few = replace(found, pairs=found.pairs[2:3])
     weights = find_weights("fast")
     models = [model_method(weights, precision="f32", ensemble=more) for more in (False, True)]
-    base, result, better = evaluate([bicubic(), *models], few, Protocol())
+    base, result, better = evaluate([bicubic_method(), *models], few, Protocol())
     assert (base.precision, result.precision) == ("", "f32")
     assert (result.model, better.model) == ("fast", "fast+")
     assert better.psnr > result.psnr
@@ -207,14 +203,14 @@ def test_deep_pictures_are_kept_under_what_they_were_computed_in(tmp_path: Path)
     for name, step in (("HR", 1), ("LR", 4)):
         (tmp_path / name).mkdir()
         Image.fromarray(deep[::step, ::step]).save(tmp_path / name / "a.png")
-    found, cache = find_set(tmp_path), Kept(tmp_path / "scores.jsonl")
+    found, cache = find_set(tmp_path), ScoreCache(tmp_path / "scores.jsonl")
     told = []
     for precision in ("auto", "f32"):
         method = model_method(find_weights("fast"), precision=precision)
-        (result,) = evaluate([method], found, Protocol(), kept=cache)
+        (result,) = evaluate([method], found, Protocol(), cache=cache)
         told.append((result.precision, result.peak_memory > 0))
     assert told == [("f32", True), ("f32", False)]
     if has_bf16():
         method = model_method(find_weights("fast"), precision="bf16")
-        (result,) = evaluate([method], found, Protocol(), kept=cache)
+        (result,) = evaluate([method], found, Protocol(), cache=cache)
         assert (result.precision, result.peak_memory > 0) == ("bf16", True)

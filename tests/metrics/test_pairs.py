@@ -10,7 +10,7 @@ from PIL import Image
 
 from enlarge.errors import DataError, InputError
 from enlarge.media.resample import imresize
-from enlarge.metrics.pairs import _label, find_set, load
+from enlarge.metrics.pairs import _label, find_set, read_pair
 
 
 def picture(path: Path, width: int, height: int, channels: int = 3) -> Path:
@@ -32,7 +32,7 @@ def test_a_benchmark_folder(tmp_path: Path) -> None:
     found = find_set(benchmark(tmp_path / "Set/x4"))
     assert (found.name, found.factor) == ("Set/x4", 4)
     assert [pair.name for pair in found.pairs] == ["a", "나"]
-    low, high, _ = load(found.pairs[0], found.factor)
+    low, high, _ = read_pair(found.pairs[0], found.factor)
     assert low.shape == (6, 8, 3)
     assert high.shape == (24, 32, 3)
 
@@ -109,10 +109,12 @@ def test_originals_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--scale"):
         find_set(tmp_path / "HR")
     found = find_set(tmp_path / "HR", 4)
-    low, high, digest = load(found.pairs[0], found.factor)
+    low, high, digest = read_pair(found.pairs[0], found.factor)
     assert high.shape == (24, 32, 3)
     np.testing.assert_array_equal(low, imresize(high, 6, 8))
-    assert load(found.pairs[0], 2).digest == digest  # the factor is a part of the key elsewhere
+    assert (
+        read_pair(found.pairs[0], 2).digest == digest
+    )  # the factor is a part of the key elsewhere
 
 
 def test_originals_that_nothing_can_be_made_of_are_named(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_originals_that_nothing_can_be_made_of_are_named(tmp_path: Path) -> None
     found = find_set(tmp_path / "HR", 3)
     (tmp_path / "HR/thin.png").unlink()
     with pytest.raises(DataError, match=r"thin\.png: cannot be read"):
-        load(found.pairs[1], 3)
+        read_pair(found.pairs[1], 3)
 
 
 def test_what_was_saved_beside_originals_is_no_set(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         find_set(root)
     found = find_set(root, modcrop=True)
-    assert load(found.pairs[0], 4).high.shape == (24, 32, 3)
+    assert read_pair(found.pairs[0], 4).high.shape == (24, 32, 3)
     picture(root / "HR/a.png", 64, 48)
     for cropped in (False, True):  # what does not help is not offered
         with pytest.raises(DataError, match=r"LR 8×6, HR 64×48$"):
@@ -176,7 +178,7 @@ def test_what_is_no_data(tmp_path: Path) -> None:
     found = find_set(root)
     whole.write_bytes(whole.read_bytes()[:200])
     with pytest.raises(InputError, match=r"x4/HR/a\.png: this PNG is cut off"):
-        load(found.pairs[0], 4)
+        read_pair(found.pairs[0], 4)
 
 
 def test_a_name_is_never_a_path_to_elsewhere(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.metrics.evaluation import ImageScore, Result, bicubic, evaluate, to_document
+from enlarge.metrics.evaluation import Result, evaluate, evaluation_document
+from enlarge.metrics.methods import bicubic_method
 from enlarge.metrics.pairs import find_set
 from enlarge.metrics.protocol import Protocol
+from enlarge.metrics.score_cache import ImageScore
 from enlarge.metrics.worst import _png, worst_crops
 from enlarge.report import evaluation_page
 from tests.metrics.test_pairs import benchmark
@@ -33,13 +35,13 @@ def result(model: str, psnr: float, seconds: float) -> Result:
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     found = find_set(benchmark(tmp_path / "Set/x4"))
-    real = evaluate([bicubic()], found, Protocol())
-    crops = worst_crops(bicubic(), [found], real)
+    real = evaluate([bicubic_method()], found, Protocol())
+    crops = worst_crops(bicubic_method(), [found], real)
     assert [len(crop.pictures) for crop in crops] == [3, 3]
     assert all(png.startswith(PNG) for crop in crops for _, png in crop.pictures)
     results = [result("bicubic", 28.0, 0.01), result("a-model-of-some-long-name", 31.5, 3.0)]
     results += [result("perfect", float("inf"), 250.0), *real]
-    return evaluation_page(to_document(Protocol(), results), crops)
+    return evaluation_page(evaluation_document(Protocol(), results), crops)
 
 
 def test_crops_of_floats_are_clipped() -> None:
@@ -90,7 +92,7 @@ def test_the_front_leaves_out_what_is_beaten() -> None:
         "best": (32.0, 99.0),
     }
     results = [result(model, psnr, seconds) for model, (psnr, seconds) in times.items()]
-    page = evaluation_page(to_document(Protocol(), results), [])
+    page = evaluation_page(evaluation_document(Protocol(), results), [])
     chart = page[page.index("<svg") : page.index("</svg>")]
     places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
     front = re.search(r'<polyline points="([^"]*)"', chart)
@@ -105,7 +107,7 @@ def test_lpips_and_dists_stand_beside() -> None:
     for model, perceptual in zip(("bicubic", "fast"), scores, strict=True):
         images = (ImageScore("a", 30.0, 0.8, 1.0, perceptual),)
         results.append(Result(model, "Set", 4, "", 30.0, 0.8, 1.0, 0, images, perceptual))
-    page = evaluation_page(to_document(Protocol(), results), [])
+    page = evaluation_page(evaluation_document(Protocol(), results), [])
     assert "<th>LPIPS</th><th>DISTS</th>" in page
     assert '<span class="best">0.0999</span>' in page  # lower is better
     assert '<span class="best">0.0567</span>' in page

@@ -11,7 +11,7 @@ from benchmarks import results
 from benchmarks.results import BEGIN, END, markdown, readme_table, with_table
 from benchmarks.sets import bicubic_sets
 
-from enlarge.metrics.evaluation import bicubic, lanczos, model_method
+from enlarge.metrics.methods import bicubic_method, lanczos_method, model_method
 from enlarge.metrics.protocol import Protocol
 from enlarge.weights.catalog import find_weights, list_weights
 
@@ -52,7 +52,11 @@ def test_the_records_come_out_again(document: Any, data: Path) -> None:
     """Set5 judged as `make results` judges it: every figure of `fast`, bicubic and Lanczos within
     0.005 dB of the committed one, down to the single picture."""
     set5 = next(found for found in bicubic_sets(4) if found.name == "Set5")
-    methods = [bicubic(), lanczos(), model_method(find_weights("fast"), precision="f32")]
+    methods = [
+        bicubic_method(),
+        lanczos_method(),
+        model_method(find_weights("fast"), precision="f32"),
+    ]
     table = results.judged("×4", 4, [set5], methods, Protocol(), {})
     committed = next(t for t in document["tables"] if t["factor"] == 4 and "Set5" in t["sets"])
     assert table["protocol"] == committed["protocol"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.metrics.evaluation import evaluate, model_method
+from enlarge.metrics.evaluation import evaluate
+from enlarge.metrics.methods import model_method
 from enlarge.metrics.pairs import DataSet, find_set
 from enlarge.metrics.protocol import Protocol
 from enlarge.weights.catalog import list_weights

@@ -18,7 +18,7 @@ from enlarge.app.work import MEGA, format_file_size
 from enlarge.errors import EnlargeError
 from enlarge.media.reading import open_picture
 from enlarge.metrics.comparison import difference, heat_map
-from enlarge.metrics.evaluation import in_db
+from enlarge.metrics.fidelity import format_psnr
 from enlarge.metrics.pictures import read_pixels
 from enlarge.metrics.protocol import Protocol, Scores
 from enlarge.picture.run import Done
@@ -166,9 +166,11 @@ def _judge(page: Page, item: Item, done: Done) -> None:
         st.error(judgement)
         return
     (psnr, ssim), bare, baseline = judgement.scores, judgement.bicubic, page.say("bicubic")
-    better = f"{psnr - bare.psnr:+.2f} dB" if math.isfinite(psnr) else f"{in_db(bare.psnr)} dB"
+    better = (
+        f"{psnr - bare.psnr:+.2f} dB" if math.isfinite(psnr) else f"{format_psnr(bare.psnr)} dB"
+    )
     columns = st.columns(2)
-    columns[0].metric("PSNR", f"{in_db(psnr)} dB", f"{better} · {baseline}")
+    columns[0].metric("PSNR", f"{format_psnr(psnr)} dB", f"{better} dB · {baseline}")
     columns[1].metric("SSIM", f"{ssim:.4f}", f"{ssim - bare.ssim:+.4f} · {baseline}")
     white = page.say("judge_white", white=f"{judgement.white:.0f}")
     st.caption(f"{done.model}: {Protocol()}. {white}")

@@ -72,7 +72,7 @@ def benchmark(
     import json as js
 
     from enlarge.cli.console import say
-    from enlarge.metrics.speed import describe_machine, measure, to_document
+    from enlarge.metrics.speed import SpeedCase, describe_machine, measure_speed, speed_document
     from enlarge.weights.catalog import find_weights, list_weights
 
     refuse_both(quiet, verbose)
@@ -87,14 +87,14 @@ def benchmark(
     computed = {kind for _, place in places if place.device == "cpu" for kind in place.precisions}
     peaks = [kind for kind in wished if kind in computed & {"f32", "bf16"}]
     machine = describe_machine(peaks, list(dict.fromkeys(p.engine for _, p in places)), threads)
-    jobs = [
-        (weights, place, kind, *size)
+    cases = [
+        SpeedCase(weights, place.engine, place.device, kind, *size, threads)
         for weights, place in places
         for size in pairs
         for kind in wished
         if kind in place.precisions and (precision or kind in weights.card.precisions)
     ]
-    if not jobs:
+    if not cases:
         allowed = sorted({kind for _, place in places for kind in place.precisions})
         raise OptionError(
             f"nothing to measure in {' or '.join(wished)}; what runs here computes in: "
@@ -103,9 +103,9 @@ def benchmark(
     if not json and not quiet:
         say(_about(machine))
     found: list[Speed] = []
-    for weights, place, kind, width, height in jobs:
+    for case in cases:
         try:
-            speed = measure(weights, place, kind, width, height, machine, threads)
+            speed = measure_speed(case, machine)
         except EngineError as error:
             if "all" not in wishes:
                 raise
@@ -117,7 +117,7 @@ def benchmark(
         if verbose and not json:
             say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
     if json:
-        say(js.dumps(to_document(machine, found), ensure_ascii=False, indent=2))
+        say(js.dumps(speed_document(machine, found), ensure_ascii=False, indent=2))
     if not quiet:
         for note in notes:
             say(note, sys.stderr)

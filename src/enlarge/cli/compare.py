@@ -70,13 +70,14 @@ def compare(
     from enlarge.media.temporary import shortened
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.comparison import (
+        comparison_sheet,
         difference,
         heat_map,
         likeness,
-        side_by_side,
-        worst_places,
+        worst_squares,
     )
-    from enlarge.metrics.evaluation import in_db, json_safe, protocol_document
+    from enlarge.metrics.evaluation import protocol_document
+    from enlarge.metrics.fidelity import format_psnr, json_safe
     from enlarge.metrics.pictures import read_pixels, write_pixels
     from enlarge.metrics.protocol import Protocol
     from enlarge.report import PERCEPTUAL
@@ -102,9 +103,9 @@ def compare(
     }
     natural = {name: _niqe(picture) for name, picture in zip(names, pictures, strict=True)}
     apart = difference(pictures[0], pictures[1])
-    places = worst_places(apart)
+    places = worst_squares(apart)
     heat, white = heat_map(apart)
-    write_pixels(side_by_side(pictures, places), targets[0])
+    write_pixels(comparison_sheet(pictures, places), targets[0])
     write_pixels(heat, targets[1])
     if json:
         document = {
@@ -129,7 +130,9 @@ def compare(
         for name, alike in found.items():
             multiscale = "–" if alike.ms_ssim is None else f"{alike.ms_ssim:.4f}"
             values = [f"{looks[name][k]:.4f}".rjust(len(PERCEPTUAL[k])) for k in looks[name]]
-            line = f"{name.ljust(8)}  {in_db(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}"
+            line = (
+                f"{name.ljust(8)}  {format_psnr(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}"
+            )
             say("  ".join([line, *values]))
         if verbose:
             say(

@@ -23,10 +23,12 @@ from enlarge.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from enlarge.metrics.evaluation import ImageScore, Method, Result, Watch
+    from enlarge.metrics.evaluation import Result, Watch
+    from enlarge.metrics.methods import Method
     from enlarge.metrics.pairs import DataSet
     from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
+    from enlarge.metrics.score_cache import ImageScore
     from enlarge.picture.hooks import ProgressCallback
 
 _WHAT = Group("Models and data")
@@ -109,7 +111,7 @@ def evaluate(
 
     from enlarge.cli.console import say
     from enlarge.metrics import open_perceptual
-    from enlarge.metrics.evaluation import to_document
+    from enlarge.metrics.evaluation import evaluation_document
     from enlarge.metrics.pairs import find_set
     from enlarge.metrics.protocol import Protocol
     from enlarge.report import PERCEPTUAL
@@ -126,7 +128,7 @@ def evaluate(
         for factor in dict.fromkeys(found.factor for found in sets)
     }
     results = _judge(methods, sets, protocol, judge, cache, save, not quiet and not json)
-    document = to_document(protocol, results, judge)
+    document = evaluation_document(protocol, results, judge)
     if report is not None:
         _write_report(report, document, methods, sets, results)
     if json:
@@ -199,9 +201,10 @@ def _judge(
     shown: bool,
 ) -> list[Result]:
     from enlarge.cli.progress import bar
-    from enlarge.metrics.evaluation import Kept, evaluate
+    from enlarge.metrics.evaluation import evaluate
+    from enlarge.metrics.score_cache import ScoreCache
 
-    kept = Kept(cache)
+    scores = ScoreCache(cache)
     total = sum(len(found.pairs) * len(methods[found.factor]) for found in sets)
     results: list[Result] = []
     with bar("evaluate", shown=shown) as watcher:
@@ -210,7 +213,7 @@ def _judge(
             chosen = methods[found.factor]
             watch = _counting(watcher, before, total, [method.name for method in chosen])
             results += evaluate(
-                chosen, found, protocol, perceptual=judge, kept=kept, save=save, watch=watch
+                chosen, found, protocol, perceptual=judge, cache=scores, save=save, watch=watch
             )
             before += len(found.pairs) * len(chosen)
     return results
@@ -245,7 +248,7 @@ def _methods(
     """Bicubic, Lanczos and the models, each under a name of its own. `wish`: the engine, the device
     and the precision.
     """
-    from enlarge.metrics.evaluation import bicubic, lanczos, model_method
+    from enlarge.metrics.methods import bicubic_method, lanczos_method, model_method
     from enlarge.weights.catalog import DEFAULT, find_weights
 
     engine, device, precision = wish
@@ -258,7 +261,7 @@ def _methods(
     for path, long in zip(paths, longer, strict=True):
         short = path.stem if stems.count(path.stem) == 1 else long
         names.append(short if longer.count(long) == 1 else str(path).strip("/"))
-    return [bicubic(), lanczos()] + [
+    return [bicubic_method(), lanczos_method()] + [
         model_method(
             by_path[path],
             name=name,
@@ -275,7 +278,7 @@ def _methods(
 def _table(results: Sequence[Result], most: int) -> str:
     """A data set's means, and its first `most` pictures."""
     from enlarge.memory import format_size
-    from enlarge.metrics.evaluation import in_db
+    from enlarge.metrics.fidelity import format_psnr
     from enlarge.report import PERCEPTUAL
 
     first = results[0]
@@ -289,7 +292,7 @@ def _table(results: Sequence[Result], most: int) -> str:
         name = f"{result.model} ({result.precision})" if result.precision else result.model
         memory = format_size(result.peak_memory) if result.peak_memory else "–"
         values = [f"{value:.4f}" for value in (result.ssim, *result.perceptual.values())]
-        rows.append((name, in_db(result.psnr), *values, f"{result.seconds:.2f}", memory))
+        rows.append((name, format_psnr(result.psnr), *values, f"{result.seconds:.2f}", memory))
     text = _aligned(rows)
     if most:
         pictures: list[tuple[str, ...]] = [("picture", *(result.model for result in results))]
@@ -302,10 +305,10 @@ def _table(results: Sequence[Result], most: int) -> str:
 
 
 def _scores(image: ImageScore) -> str:
-    from enlarge.metrics.evaluation import in_db
+    from enlarge.metrics.fidelity import format_psnr
 
     values = (f"{value:.4f}" for value in (image.ssim, *image.perceptual.values()))
-    return " / ".join([in_db(image.psnr), *values])
+    return " / ".join([format_psnr(image.psnr), *values])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -1,8 +1,7 @@
-"""Crops that tell a network's ranges: photographs, reduced to what the network will be given.
+"""Crops of photographs from which quantisation measures a network's value ranges.
 
-A picture that a network enlarges is blurred and sampled as the LR pictures of its training were;
-photographs as they lie on a disk have other statistics. So each is reduced by the network's factor
-with MATLAB's bicubic first.
+A network's inputs look like the LR pictures of its training, which photographs do not; so each
+photograph is first reduced by the network's factor with MATLAB's bicubic.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from enlarge.errors import DataError
 from enlarge.media.resample import imresize
 
 SIDE = 96
-"""LR pixels of a crop, where the picture has as many."""
+"""Side of a crop in LR pixels, if the picture is large enough."""
 CALIBRATION, HELD_OUT = 64, 12
 """Crops to calibrate on, and crops of other pictures to verify on."""
 _LEAST = 24
@@ -27,7 +26,7 @@ _CONTEXT = 4
 _SHARE = 8
 
 
-class Crops(NamedTuple):
+class CalibrationCrops(NamedTuple):
     """LR crops, uint8 h×w×3: those to calibrate on, and those of other pictures to verify on."""
 
     calibration: list[Pixels]
@@ -35,9 +34,9 @@ class Crops(NamedTuple):
 
 
 def calibration_photos(folder: Path) -> list[Path]:
-    """The pictures below a folder (of one with a manifest those of its part `free`).
+    """The pictures in a folder (with a manifest: those of its part `free`).
 
-    Raises `DataError` where it is no folder, or holds fewer than two.
+    Raises `DataError` if it is not a folder or has fewer than two.
     """
     if not folder.is_dir():
         raise DataError(f"--calibrate {folder}: no such folder; expected one with photographs")
@@ -58,17 +57,17 @@ def calibration_photos(folder: Path) -> list[Path]:
 
 def calibration_crops(
     photos: Sequence[Path], scale: int, multiple: int = 1, *, seed: int = 0
-) -> Crops:
-    """Crops of the pictures, each reduced by `scale`, at places that follow from the seed.
+) -> CalibrationCrops:
+    """Crops of the pictures, reduced by `scale`, at positions that depend on the seed alone.
 
-    A crop is `SIDE`² LR pixels, or as much as its picture has, in whole `multiple`s. One picture in
-    eight is held out. Raises `DataError` for a picture that cannot be read, or where all are
-    smaller than 24 LR pixels.
+    A crop is `SIDE`² LR pixels, or as large as its picture allows, in whole `multiple`s. One
+    picture in eight is held out. Raises `DataError` for a picture that cannot be read, or if all
+    are smaller than 24 LR pixels.
     """
     random = np.random.default_rng(seed)
     order = [photos[i] for i in random.permutation(len(photos))]
     apart = max(1, len(order) // _SHARE)
-    return Crops(
+    return CalibrationCrops(
         _crops(order[apart:], scale, multiple, CALIBRATION, random),
         _crops(order[:apart], scale, multiple, HELD_OUT, random),
     )
@@ -77,7 +76,7 @@ def calibration_crops(
 def _crops(
     photos: Sequence[Path], scale: int, multiple: int, count: int, random: np.random.Generator
 ) -> list[Pixels]:
-    """`count` crops, the same number of each picture but for one."""
+    """`count` crops; their numbers per picture differ by at most one."""
     crops: list[Pixels] = []
     photos = photos[:count]
     for number, photo in enumerate(photos):

@@ -1,8 +1,8 @@
-"""Photographed pairs: which files belong together, and whether they fit, before anything trains.
+"""Photographed pairs: which files belong together, and whether they fit.
 
-Understood: a csv with the columns LR,HR (paths relative to the csv, as in the Dacon archive); a
-folder with HR/ and LR/; two folders, matched by stem; a folder of pictures, or a csv with HR
-alone, whose LR pictures are then made. All pairs are checked and every offender is named.
+A source is a csv with the columns LR,HR (paths relative to the csv); a folder with HR/ and LR/; two
+folders, matched by name; or a folder of pictures or a csv with HR alone, whose LR pictures are then
+made. All pairs are checked before training, and every one that cannot be used is reported.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyvips
@@ -20,23 +21,19 @@ import pyvips
 from enlarge.data.photos import Pair, bicubic_pair, list_photos, read_rgb, upright_size
 from enlarge.digests import file_digest
 from enlarge.errors import DataError
-from enlarge.media.formats import FORMATS
 from enlarge.media.libvips import explain
+from enlarge.media.naming import PICTURES
 
 Source = str | Path | Mapping[str, str]
-"""Where pairs lie: a csv, a folder, or {"lr": FOLDER, "hr": FOLDER}."""
+"""A source of pairs: a csv, a folder, or {"lr": FOLDER, "hr": FOLDER}."""
 
 Watch = Callable[[int, int], None]
-"""Called with how many are done, of how many."""
-
-_SUFFIXES = frozenset(
-    [*(suffix for form in FORMATS.values() for suffix in form.suffixes), ".gif", ".bmp"]
-)
+"""Called with the number done, and the total."""
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The files of a pair; `low` None: made from `high` by MATLAB's bicubic."""
+    """The files of a pair. `low` None: LR is made from `high` by MATLAB's bicubic."""
 
     name: str
     low: Path | None
@@ -55,21 +52,21 @@ class Offender:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a source holds: pairs, and pictures without a partner."""
+class FoundPairs:
+    """The pairs of a source, and the pictures without a partner."""
 
     pairs: tuple[PairFiles, ...]
     orphans: tuple[Offender, ...] = ()
 
 
-def find_pairs(source: Source) -> Found:
-    """The pairs of one source. Raises `DataError` where it is not one, or empty."""
+def find_pairs(source: Source) -> FoundPairs:
+    """The pairs of one source. Raises `DataError` if it is none, or is empty."""
     if isinstance(source, Mapping):
         if set(source) != {"lr", "hr"}:
             raise DataError(
                 f"a source of two folders is written {{lr: FOLDER, hr: FOLDER}}, got {dict(source)}"
             )
-        found = _matched(Path(source["lr"]), Path(source["hr"]))
+        found = _from_folders(Path(source["lr"]), Path(source["hr"]))
     elif Path(source).suffix.lower() == ".csv":
         if not Path(source).exists():
             raise DataError(
@@ -80,10 +77,10 @@ def find_pairs(source: Source) -> Found:
     elif Path(source).is_dir():
         inside = {p.name.lower(): p for p in Path(source).iterdir() if p.is_dir()}
         if "lr" in inside and "hr" in inside:
-            found = _matched(inside["lr"], inside["hr"])
+            found = _from_folders(inside["lr"], inside["hr"])
         else:
             photos = list_photos(Path(source), None)
-            found = Found(tuple(PairFiles(p.stem, None, p) for p in photos))
+            found = FoundPairs(tuple(PairFiles(p.stem, None, p) for p in photos))
     else:
         raise DataError(f"{source}: no such folder or csv")
     if not found.pairs and not found.orphans:
@@ -91,18 +88,33 @@ def find_pairs(source: Source) -> Found:
     return found
 
 
-def _from_csv(path: Path) -> Found:
+class CsvRow(NamedTuple):
+    """A row of a csv of pairs: its line number, and the paths in it ("" where there is none)."""
+
+    line: int
+    low: str
+    high: str
+
+
+def read_csv(path: Path) -> list[CsvRow]:
+    """The rows of a csv with the columns LR,HR or HR alone. Raises `DataError`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a csv ({error})") from error
     if not rows or "HR" not in rows[0]:
-        got = ",".join(map(str, rows[0])) if rows else "no rows"
-        raise DataError(f"{path}: expected a csv with the columns LR,HR, got {got}")
+        found = ", ".join(map(str, rows[0])) if rows else "no rows"
+        raise DataError(f"{path}: expected a csv with the columns LR,HR, got {found}")
+    return [
+        CsvRow(line, *(str(row.get(key) or "").strip() for key in ("LR", "HR")))
+        for line, row in enumerate(rows, 2)
+    ]
+
+
+def _from_csv(path: Path) -> FoundPairs:
     pairs, orphans = [], []
-    for line, row in enumerate(rows, 2):
-        low, high = (row.get("LR") or "").strip(), (row["HR"] or "").strip()
+    for line, low, high in read_csv(path):
         if not high:
             orphans.append(Offender(low or f"line {line}", f"line {line} of {path} names no HR"))
             continue
@@ -111,34 +123,75 @@ def _from_csv(path: Path) -> Found:
     if any(pair.low for pair in pairs):
         orphans += [Offender(str(p.high), "has no LR in the csv") for p in pairs if p.low is None]
         pairs = [pair for pair in pairs if pair.low]
-    return Found(tuple(pairs), tuple(orphans))
+    return FoundPairs(tuple(pairs), tuple(orphans))
 
 
-def _matched(lows: Path, highs: Path) -> Found:
-    low, high = _by_stem(lows), _by_stem(highs)
-    names = sorted(low.keys() & high.keys())
-    orphans = [Offender(str(low[n]), f"has no HR in {highs}") for n in sorted(low.keys() - high)]
-    orphans += [Offender(str(high[n]), f"has no LR in {lows}") for n in sorted(high.keys() - low)]
-    return Found(tuple(PairFiles(n, low[n], high[n]) for n in names), tuple(orphans))
+class MatchedFolders(NamedTuple):
+    """The pictures of two folders: pairs, and those without a partner."""
+
+    pairs: tuple[PairFiles, ...]
+    lows: tuple[Path, ...]
+    highs: tuple[Path, ...]
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def match_folders(lows: Path, highs: Path) -> MatchedFolders:
+    """Match the pictures of two folders by name, or by name without its extension.
+
+    In DIV2K's folders (X4) the names of LR pictures end in their factor (0801x4). Raises
+    `DataError` if an HR picture could belong to several LR pictures, or a folder is missing.
+    """
+    by_name = {path.name: path for path in pictures_in(lows)}
+    by_stem: dict[str, list[Path]] = {}
+    for path in by_name.values():
+        by_stem.setdefault(path.stem, []).append(path)
+    factor = f"x{lows.name[1:]}" if lows.name[:1] in "xX" else ""
+    pairs, alone = [], []
+    for high in pictures_in(highs):
+        alike = by_stem.get(high.stem) or by_stem.get(high.stem + factor) or []
+        low = by_name.get(high.name) or next(iter(alike), None)
+        if low is None:
+            alone.append(high)
+        elif low.name != high.name and len(alike) > 1:
+            raise DataError(
+                f"{high} could belong to {alike[0].name} or {alike[1].name} of {lows}; take one of "
+                "them out"
+            )
+        else:
+            pairs.append(PairFiles(high.stem, low, high))
+    used = {pair.low for pair in pairs}
+    rest = tuple(path for path in by_name.values() if path not in used)
+    return MatchedFolders(tuple(pairs), rest, tuple(alone))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, without macOS' resource forks. Raises `DataError`."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in _SUFFIXES}
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURES and path.is_file() and not path.name.startswith("._")
+    )
+
+
+def _from_folders(lows: Path, highs: Path) -> FoundPairs:
+    pairs, low, high = match_folders(lows, highs)
+    orphans = [Offender(str(path), f"has no HR in {highs}") for path in low]
+    orphans += [Offender(str(path), f"has no LR in {lows}") for path in high]
+    return FoundPairs(pairs, tuple(orphans))
 
 
 def threads_for(count: int) -> int:
-    """How many pictures are decoded at a time."""
+    """The number of pictures to decode at a time."""
     return max(1, min(count, os.cpu_count() or 1, 16))
 
 
 def check_pairs(
     pairs: Sequence[PairFiles], scale: int, *, least: int = 1, watch: Watch | None = None
 ) -> list[Offender]:
-    """Every pair that cannot be used, decoded in full and in parallel; in the order of the pairs.
+    """Every pair that cannot be used, in the order of the pairs. All are decoded, in parallel.
 
-    `least`: the shortest LR side, in pixels, that is of use (the side of a patch).
+    `least`: the smallest LR side that can be used, in pixels (the side of a patch).
     """
     offenders: list[Offender] = []
     with ThreadPoolExecutor(threads_for(len(pairs))) as pool:
@@ -152,7 +205,7 @@ def check_pairs(
 
 
 def _check(pair: PairFiles, scale: int, least: int) -> str:
-    """What is wrong with a pair; nothing, mostly."""
+    """Why a pair cannot be used; "" if it can."""
     try:
         high = _facts(pair.high, strict=pair.low is not None)
         low = _facts(pair.low, strict=True) if pair.low else (high[0] // scale, high[1] // scale)
@@ -174,7 +227,7 @@ def _check(pair: PairFiles, scale: int, least: int) -> str:
 
 
 def _facts(path: Path, *, strict: bool) -> tuple[int, int]:
-    """Width and height, upright, once every pixel was decoded. Raises `DataError`."""
+    """Width and height, upright, after decoding every pixel. Raises `DataError`."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     try:
@@ -193,12 +246,12 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def refuse(offenders: Iterable[Offender], total: int) -> None:
-    """Raise `DataError` with one line for every offender; do nothing where there is none."""
+    """Raise `DataError` with one line for every offender, if there are any."""
     found = list(offenders)
     if found:
         lines = "".join(f"\n  {offender}" for offender in found)
         raise DataError(
-            f"{len(found)} of {total} pairs cannot be used; mend or leave them out:{lines}"
+            f"{len(found)} of {total} pairs cannot be used; repair them or leave them out:{lines}"
         )
 
 
@@ -224,10 +277,10 @@ def load_files(files: Sequence[PairFiles], scale: int) -> list[Pair]:
 
 
 def split(count: int, shares: Sequence[float], seed: int) -> list[list[int]]:
-    """The numbers 0 … `count` − 1, shuffled by the seed and dealt out in the given shares.
+    """The numbers 0 … `count` − 1, shuffled by the seed and split into the given shares.
 
-    (0.6, 0.2, 0.2) of 1640 gives 984, 328 and 328. Each part is sorted. Raises `DataError` where
-    the shares are not positive or do not add up to 1.
+    (0.6, 0.2, 0.2) of 1640 gives 984, 328 and 328. Each part is sorted. Raises `DataError` if the
+    shares are negative or do not add up to 1.
     """
     if any(share < 0 for share in shares) or abs(sum(shares) - 1.0) > 1e-6:
         raise DataError(f"the shares of a split must add up to 1, got {list(shares)}")

@@ -1,12 +1,13 @@
-"""What a step sees: aligned patches of pairs, on the deck's grid or at random places.
+"""Aligned patches of pairs for training, on a grid or at random positions.
 
-What is sampled is a function of the seed and the number of the batch alone, so a resumed run
-repeats itself, and so do several processes that share the batches out.
+What is drawn depends on the seed and the batch's number alone, so that resumed runs and runs of
+several processes draw the same patches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -17,14 +18,19 @@ from enlarge.errors import DataError
 
 Crops = Literal["random", "grid"]
 Augment = Literal["none", "flips", "all"]
-_TURNS: dict[str, tuple[int, ...]] = {"none": (0,), "flips": (0, 2, 4, 6), "all": tuple(range(8))}
+_ORIENTATIONS: dict[str, tuple[int, ...]] = {
+    "none": (0,),
+    "flips": (0, 2, 4, 6),
+    "all": tuple(range(8)),
+}
 CANDIDATES = 4
+"""Random crops of which a textured one is the most contrasted."""
 _CONTEXT = 8
-"""LR pixels around a patch that a degradation sees, so that its edges are those of a picture."""
+"""LR pixels around a patch that are degraded too, so that the patch has no artificial edges."""
 
 
-class Place(NamedTuple):
-    """Where a patch lies: its pair, its first LR row and column, and its orientation."""
+class PatchPosition(NamedTuple):
+    """The position of a patch: its pair, first LR row and column, and orientation."""
 
     pair: int
     y: int
@@ -79,42 +85,45 @@ def dihedral(pixels: Pixels, turn: int) -> Pixels:
     return np.rot90(pixels, turn & 3)
 
 
-class Patches:
-    """Batches of patches, by number.
+@dataclass(frozen=True)
+class Sampling:
+    """How patches are drawn.
 
-    `crops` random: pictures are drawn in proportion to their area, places at random. grid: every
-    patch of the grid once in an epoch, in an order that the seed and the epoch give. `augment`:
-    none, flips (horizontal and vertical), or all eight orientations. `favoured`: the first so many
-    pairs, which get the share `share` of random crops whatever their area. `textured`: the share of
-    random crops that are the most contrasted of `CANDIDATES`, by the standard deviation of HR.
-    The share `flat` of patches is of one colour, a quarter of those black and a quarter white: no
-    photograph shows pure white up to its corners, yet users' pictures do.
+    `scale`: HR to LR. `patch`: side of a patch in LR pixels. `seed`: what is drawn depends on it
+    and on the batch's number alone. `crops`: "random" draws pictures in proportion to their area
+    and positions at random, "grid" every patch of the grid once in an epoch. `augment`: none, flips
+    (horizontal and vertical), or all eight orientations. `flat`: share of patches of one colour, a
+    quarter of them black and a quarter white; photographs show no pure white up to their corners,
+    but users' pictures do. `favoured`, `share`: the first `favoured` pairs get this share of the
+    random crops, whatever their area. `textured`: share of random crops that are the most
+    contrasted of `CANDIDATES`, by the standard deviation of HR.
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        *,
-        scale: int,
-        patch: int,
-        seed: int,
-        crops: Crops = "random",
-        augment: Augment = "all",
-        flat: float = 0.0,
-        favoured: int = 0,
-        share: float = 0.0,
-        textured: float = 0.0,
-    ) -> None:
+    scale: int
+    patch: int
+    seed: int
+    crops: Crops = "random"
+    augment: Augment = "all"
+    flat: float = 0.0
+    favoured: int = 0
+    share: float = 0.0
+    textured: float = 0.0
+
+
+class Patches:
+    """Batches of patches, by number. Raises `DataError` if no picture is as large as a patch."""
+
+    def __init__(self, pairs: Sequence[Pair], sampling: Sampling) -> None:
+        patch, share = sampling.patch, sampling.share
         sizes = [pair.low.shape[:2] for pair in pairs]
         large = [i for i, size in enumerate(sizes) if min(size) >= patch]
         if not large:
             raise DataError(f"no picture is at least {patch} low-resolution pixels a side")
-        self.pairs, self.large = pairs, large
-        self.scale, self.patch, self.seed = scale, patch, seed
-        self.crops, self.turns, self.flat = crops, _TURNS[augment], flat
-        self.textured = textured
+        self.pairs, self.sampling, self.large = pairs, sampling, large
+        self.scale, self.patch = sampling.scale, patch
+        self.orientations = _ORIENTATIONS[sampling.augment]
         areas = np.array([sizes[i][0] * sizes[i][1] for i in large], float)
-        first = np.array([i < favoured for i in large])
+        first = np.array([i < sampling.favoured for i in large])
         if share and first.any() and not first.all():
             areas[first] *= share / areas[first].sum()
             areas[~first] *= (1.0 - share) / areas[~first].sum()
@@ -122,22 +131,23 @@ class Patches:
         counts = [len(grid_starts(h, patch)) * len(grid_starts(w, patch)) for h, w in sizes]
         self.before = np.cumsum([0, *counts])
         """Patches of the grid before each pair."""
+        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __len__(self) -> int:
         """Patches of the grid over all pairs: what counts as an epoch, of random crops too."""
         return int(self.before[-1])
 
-    def places(self, number: int, size: int) -> list[Place]:
-        """Where the patches of a batch lie."""
-        if self.crops == "grid":
-            return [self._grid_place(number * size + i) for i in range(size)]
-        return [place for place, _ in self._random_places(number, size)]
+    def positions(self, number: int, size: int) -> list[PatchPosition]:
+        """The positions of the patches of a batch."""
+        if self.sampling.crops == "grid":
+            return [self._grid_position(number * size + i) for i in range(size)]
+        return [place for place, _ in self._random_positions(number, size)]
 
     def names(self, number: int, size: int) -> list[str]:
-        """The same in words, for messages."""
+        """The positions in words, for messages."""
         return [
             f"{self.pairs[place.pair].name} at {place.x},{place.y}"
-            for place in self.places(number, size)
+            for place in self.positions(number, size)
         ]
 
     def batch(self, number: int, size: int) -> tuple[Pixels, Pixels]:
@@ -145,33 +155,36 @@ class Patches:
         p, s = self.patch, self.scale
         low = np.empty((size, p, p, 3), np.uint8)
         high = np.empty((size, p * s, p * s, 3), np.uint8)
-        if self.crops == "grid":
-            random = np.random.default_rng((self.seed, number, 1))
-            for i, place in enumerate(self.places(number, size)):
+        if self.sampling.crops == "grid":
+            random = np.random.default_rng((self.sampling.seed, number, 1))
+            for i, place in enumerate(self.positions(number, size)):
                 low[i], high[i] = self._take(place, random)
                 self._flatten(low[i], high[i], random)
             return low, high
-        for i, (place, random) in enumerate(self._random_places(number, size)):
+        for i, (place, random) in enumerate(self._random_positions(number, size)):
             low[i], high[i] = self._take(place, random)
             self._flatten(low[i], high[i], random)
         return low, high
 
-    def _random_places(self, number: int, size: int) -> Iterator[tuple[Place, np.random.Generator]]:
-        random = np.random.default_rng((self.seed, number))
-        turns = len(self.turns)
+    def _random_positions(
+        self, number: int, size: int
+    ) -> Iterator[tuple[PatchPosition, np.random.Generator]]:
+        """Positions, each with a generator of its own for what is made of the patch."""
+        random = np.random.default_rng((self.sampling.seed, number))
+        turns = len(self.orientations)
         for choice in random.choice(len(self.large), size, p=self.chances):
             pair = self.large[choice]
             height, width = self.pairs[pair].low.shape[:2]
             y = int(random.integers(height - self.patch + 1))
             x = int(random.integers(width - self.patch + 1))
-            if self.textured and random.random() < self.textured:
+            if self.sampling.textured and random.random() < self.sampling.textured:
                 others = random.integers(
                     (height - self.patch + 1, width - self.patch + 1), size=(CANDIDATES - 1, 2)
                 )
                 y, x = max([(y, x), *others.tolist()], key=partial(self._contrast, pair))
-            turn = self.turns[int(random.integers(turns))]
+            turn = self.orientations[int(random.integers(turns))]
             # What follows a patch in its batch must not depend on what is made of it.
-            yield Place(pair, y, x, turn), np.random.default_rng(random.integers(2**63))
+            yield PatchPosition(pair, y, x, turn), np.random.default_rng(random.integers(2**63))
 
     def _contrast(self, pair: int, at: tuple[int, int]) -> float:
         """The standard deviation of the green of a patch of HR whose LR begins at row, column."""
@@ -179,19 +192,23 @@ class Patches:
         part = self.pairs[pair].high[top : top + side, left : left + side, 1]
         return float(part[::2, ::2].std())
 
-    def _grid_place(self, index: int) -> Place:
+    def _grid_position(self, index: int) -> PatchPosition:
         epoch, index = divmod(index, len(self))
-        if getattr(self, "_epoch", None) != epoch:
+        if self._epoch != epoch:
             self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
+            self._order = np.random.default_rng((self.sampling.seed, epoch)).permutation(len(self))
         which = int(self._order[index])
         pair = int(np.searchsorted(self.before, which, "right")) - 1
         height, width = self.pairs[pair].low.shape[:2]
         starts = grid(height, width, self.patch)
-        turn = np.random.default_rng((self.seed, epoch, which)).integers(len(self.turns))
-        return Place(pair, *starts[which - int(self.before[pair])], self.turns[int(turn)])
+        turn = np.random.default_rng((self.sampling.seed, epoch, which)).integers(
+            len(self.orientations)
+        )
+        return PatchPosition(
+            pair, *starts[which - int(self.before[pair])], self.orientations[int(turn)]
+        )
 
-    def _take(self, place: Place, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def _take(self, place: PatchPosition, random: np.random.Generator) -> tuple[Pixels, Pixels]:
         pair = self.pairs[place.pair]
         if pair.chain is None:
             low, high = aligned(pair, place.y, place.x, self.patch, self.scale)
@@ -200,7 +217,7 @@ class Patches:
         return dihedral(low, place.turn), dihedral(high, place.turn)
 
     def _degraded(
-        self, pair: Pair, place: Place, random: np.random.Generator
+        self, pair: Pair, place: PatchPosition, random: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
         """The patch of HR, and its LR made from it with some context around."""
         assert pair.chain is not None
@@ -214,6 +231,6 @@ class Patches:
         return aligned(Pair("", low, high), y, x, p, s)
 
     def _flatten(self, low: Pixels, high: Pixels, random: np.random.Generator) -> None:
-        if self.flat and random.random() < self.flat:
+        if self.sampling.flat and random.random() < self.sampling.flat:
             kinds = (np.zeros(3), np.full(3, 255), *random.integers(0, 256, (2, 3)))
             low[:] = high[:] = kinds[int(random.integers(4))]

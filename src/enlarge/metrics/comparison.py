@@ -1,4 +1,4 @@
-"""Two pictures of one thing side by side: how far they differ, and where."""
+"""Comparison of two pictures of the same size: how far they differ, and where."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GAP, _PAPER = 8, 255
 _MULTISCALE_LEAST = 161
 
 
-class Place(NamedTuple):
+class Square(NamedTuple):
     """A square part of a picture, in its pixels."""
 
     x: int
@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike two pictures are. `ms_ssim` is None where they are too small for it."""
+    """How alike two pictures are. `ms_ssim` is None if they are too small for it."""
 
     psnr: float
     ssim: float
@@ -62,7 +62,7 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]
 
 
 def heat_map(found: NDArray[np.float64]) -> tuple[Pixels, float]:
-    """A difference as a picture, black through red and yellow to white; and what white stands for.
+    """A difference as a picture, from black through red and yellow to white; and white's value.
 
     White is the 99.9th percentile, at least one level.
     """
@@ -72,8 +72,8 @@ def heat_map(found: NDArray[np.float64]) -> tuple[Pixels, float]:
     return np.rint(255.0 * colours).astype(np.uint8), white
 
 
-def worst_places(found: NDArray[np.float64], count: int = 3) -> list[Place]:
-    """Up to `count` squares that do not overlap, those that differ most first; none that agree."""
+def worst_squares(found: NDArray[np.float64], count: int = 3) -> list[Square]:
+    """Up to `count` squares that differ most, in that order, without overlap; none that agree."""
     height, width = found.shape
     side = max(1, min(64, height, width))
     sums = np.pad(found, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
@@ -87,27 +87,27 @@ def worst_places(found: NDArray[np.float64], count: int = 3) -> list[Place]:
         - sums[np.ix_(bottom, columns)]
         + sums[np.ix_(rows, columns)]
     )
-    places: list[Place] = []
+    squares: list[Square] = []
     for index in np.argsort(-total, axis=None, kind="stable"):
         i, j = np.unravel_index(index, total.shape)
-        if len(places) == count or total[i, j] < 1e-6:
+        if len(squares) == count or total[i, j] < 1e-6:
             break
         y, x = int(rows[i]), int(columns[j])
-        if all(abs(x - p.x) >= side or abs(y - p.y) >= side for p in places):
-            places.append(Place(x, y, side))
-    return places
+        if all(abs(x - p.x) >= side or abs(y - p.y) >= side for p in squares):
+            squares.append(Square(x, y, side))
+    return squares
 
 
-def side_by_side(pictures: Sequence[NDArray[Any]], places: Sequence[Place]) -> Pixels:
-    """One picture: a row for each place, its crop of every picture beside the other, zoomed by
-    repeating pixels; above them the first picture, whole, with the places framed.
+def comparison_sheet(pictures: Sequence[NDArray[Any]], squares: Sequence[Square]) -> Pixels:
+    """One picture that shows several of the same size at the given squares, with 8 bits.
 
-    All pictures have one size; they are shown with 8 bits.
+    On top is the first picture with the squares framed; below, one row for each square: its crops
+    of all pictures, side by side, magnified by repeating pixels.
     """
     shown = [_in_8_bits(picture) for picture in pictures]
-    rows = [_overview(shown[0], places, len(shown) * (ZOOMED + _GAP) - _GAP)]
-    for place in places:
-        crops = [_zoomed(picture, place) for picture in shown]
+    rows = [_overview(shown[0], squares, len(shown) * (ZOOMED + _GAP) - _GAP)]
+    for square in squares:
+        crops = [_zoomed(picture, square) for picture in shown]
         rows.append(_joined(crops, axis=1))
     return _joined(rows, axis=0)
 
@@ -117,14 +117,14 @@ def _in_8_bits(picture: NDArray[Any]) -> Pixels:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _overview(picture: Pixels, places: Sequence[Place], width: int) -> Pixels:
-    """The picture at most `width` wide, framed where the places lie."""
+def _overview(picture: Pixels, squares: Sequence[Square], width: int) -> Pixels:
+    """The picture, at most `width` wide, with the squares framed."""
     scale = min(1.0, width / picture.shape[1])
     height = max(1, round(picture.shape[0] * scale))
     out: Pixels = imresize(picture, height, max(1, round(picture.shape[1] * scale)))
-    for place in places:
-        x, y = int(place.x * scale), int(place.y * scale)
-        end_x, end_y = int((place.x + place.side) * scale), int((place.y + place.side) * scale)
+    for square in squares:
+        x, y = int(square.x * scale), int(square.y * scale)
+        end_x, end_y = int((square.x + square.side) * scale), int((square.y + square.side) * scale)
         for line in (
             np.s_[y:end_y, x : x + 2],
             np.s_[y:end_y, max(end_x - 2, 0) : end_x],
@@ -135,14 +135,14 @@ def _overview(picture: Pixels, places: Sequence[Place], width: int) -> Pixels:
     return out
 
 
-def _zoomed(picture: Pixels, place: Place) -> Pixels:
-    times = max(1, ZOOMED // place.side)
-    crop = picture[place.y : place.y + place.side, place.x : place.x + place.side]
+def _zoomed(picture: Pixels, square: Square) -> Pixels:
+    times = max(1, ZOOMED // square.side)
+    crop = picture[square.y : square.y + square.side, square.x : square.x + square.side]
     return crop.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _joined(parts: Sequence[Pixels], axis: int) -> Pixels:
-    """Parts one after the other with white gaps between, flush at the top or left."""
+    """Parts in a row or column, with white gaps, aligned at the top or left."""
     other = 1 - axis
     extent = max(part.shape[other] for part in parts)
     pieces: list[Pixels] = []

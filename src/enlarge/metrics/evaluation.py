@@ -1,67 +1,37 @@
-"""Models judged on data sets: every picture enlarged, measured, and kept for the next run."""
+"""Evaluation of methods on data sets: every picture is enlarged and measured."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from enlarge import __version__
-from enlarge.digests import file_digest
+from enlarge.data.pairs import PairFiles
 from enlarge.errors import DataError
-from enlarge.media.resample import Taps, apply_taps, imresize, round_half_up
 from enlarge.memory import peak
-from enlarge.metrics.pairs import DataSet, Pair, load
+from enlarge.metrics.fidelity import json_safe
+from enlarge.metrics.methods import Method
+from enlarge.metrics.pairs import DataSet, read_pair
 from enlarge.metrics.pictures import write_pixels
-from enlarge.metrics.protocol import Protocol, levels
-from enlarge.upscaler import Upscaler
-from enlarge.weights.files import Weights
+from enlarge.metrics.protocol import Protocol
+from enlarge.metrics.score_cache import ImageScore, ScoreCache
 
 if TYPE_CHECKING:
     from enlarge.metrics.perceptual import Perceptual
 
-Enlarge = Callable[[NDArray[Any], int], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Method:
-    """Something that enlarges: `run` takes (H, W, 3) and a factor. `precision` says what pictures
-    of a dtype are computed in ("" where that is no question). Whenever its results may change,
-    `identity` or the precision does: what is kept of it counts no longer.
-    """
-
-    name: str
-    identity: str
-    run: Enlarge
-    precision: Callable[[np.dtype[Any]], str] = lambda _: ""
-
-
-class ImageScore(NamedTuple):
-    """One picture: PSNR in dB, SSIM, the seconds that enlarging it took, and LPIPS and DISTS by
-    their names where they were wished for.
-    """
-
-    name: str
-    psnr: float
-    ssim: float
-    seconds: float
-    perceptual: Mapping[str, float] = MappingProxyType({})
-
 
 @dataclass(frozen=True)
 class Result:
-    """A method on a data set: means over pictures, seconds of enlarging in all, and the process's
-    peak memory in bytes while it enlarged (0: unknown, or all taken from the cache).
+    """The result of a method on a data set.
+
+    `psnr` (dB), `ssim`, `perceptual`: means over the pictures. `seconds`: of enlarging all of them.
+    `peak_memory`: of the process in bytes while it enlarged (0: unknown, or all from the cache).
     """
 
     model: str
@@ -77,116 +47,7 @@ class Result:
 
 
 Watch = Callable[[str, str, int, int], None]
-"""Called with the method, the data set, what is done, and of how many pictures."""
-
-
-def bicubic() -> Method:
-    """MATLAB's bicubic."""
-    return Method("bicubic", "bicubic", lambda low, k: imresize(low, *_times(low, k)))
-
-
-def lanczos() -> Method:
-    """The Lanczos kernel of three lobes, edges replicated, placed as MATLAB places it."""
-    return Method("lanczos", "lanczos3", _lanczos)
-
-
-def model_method(
-    weights: Weights,
-    *,
-    name: str = "",
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    ensemble: bool = False,
-) -> Method:
-    """A model file as a method; its identity is the digest of the file that is read and what it
-    runs on.
-
-    `ensemble`: the mean over the eight flips and rotations of the picture, called NAME+.
-    """
-    upscaler = Upscaler(weights, engine=engine, device=device, precision=precision)
-    found = upscaler.engine(np.dtype(np.uint8))
-    file = weights.path
-    if found.name == "torch":
-        from enlarge.engines.torch import parameters_of
-
-        file = parameters_of(file)
-    digest = file_digest(file)
-
-    def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
-        return np.asarray(upscaler.upscale(low, scale=factor, ensemble=ensemble))
-
-    return Method(
-        (name or weights.path.stem) + ("+" if ensemble else ""),
-        f"{digest} {found.name} {found.device}{' ensembled' if ensemble else ''}",
-        run,
-        lambda dtype: upscaler.engine(dtype).precision,
-    )
-
-
-class Kept:
-    """Scores of earlier runs, by a digest of all that they depend on, and which of them the saved
-    pictures belong to: a file of JSON lines, each added as it is found. Without a path nothing is
-    kept beyond the run.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._scores: dict[str, ImageScore] = {}
-        self._saved: dict[str, str] = {}
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-                self._take(line)
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot keep scores there ({error})") from error
-
-    def _take(self, line: str) -> None:
-        try:
-            key, *values = json.loads(line)
-            if len(values) == 1:
-                self._saved[str(key)] = str(values[0])
-                return
-            psnr, ssim, seconds, perceptual = values
-            scores = (float(psnr), float(ssim), float(seconds))
-            found = {str(name): float(value) for name, value in perceptual.items()}
-            self._scores[str(key)] = ImageScore("", *scores, found)
-        except (ValueError, TypeError, AttributeError):
-            return  # a line that was cut off when a run was killed
-
-    def get(self, key: str) -> ImageScore | None:
-        """The score, without its picture's name, if it is known."""
-        return self._scores.get(key)
-
-    def put(self, key: str, score: ImageScore) -> None:
-        """Keep a score, on the disk at once."""
-        self._scores[key] = score
-        _, psnr, ssim, seconds, perceptual = score
-        self._add([key, json_safe(psnr), ssim, seconds, dict(perceptual)])
-
-    def has_saved(self, target: Path, key: str) -> bool:
-        """Whether the picture at `target` is there, and the one that the score is of."""
-        return self._saved.get(self._place(target)) == key and target.exists()
-
-    def put_saved(self, target: Path, key: str) -> None:
-        """Remember which score the picture at `target` belongs to."""
-        self._saved[self._place(target)] = key
-        self._add([self._place(target), key])
-
-    def _place(self, target: Path) -> str:
-        """The picture's path as seen from the file of scores: both may move together."""
-        return os.path.relpath(target, self._path.parent) if self._path else str(target.resolve())
-
-    def _add(self, values: list[Any]) -> None:
-        if self._path is None:
-            return
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps(values))
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot keep scores there ({error})") from error
+"""Called with the method's name, the data set's name, pictures done, and pictures in all."""
 
 
 def evaluate(
@@ -195,16 +56,16 @@ def evaluate(
     protocol: Protocol,
     *,
     perceptual: Perceptual | None = None,
-    kept: Kept | None = None,
+    cache: ScoreCache | None = None,
     save: Path | None = None,
     watch: Watch | None = None,
 ) -> list[Result]:
-    """Judge every method on one data set, in the order given.
+    """Evaluate every method on one data set, in the order given.
 
-    `perceptual`: LPIPS and DISTS as well. `save`: a folder for the enlarged pictures, as
-    DATA/METHOD/NAME.png. Raises `DataError`, `InputError` or `OutputError`.
+    `perceptual`: measure LPIPS and DISTS too. `save`: write the enlarged pictures to
+    SAVE/DATA/METHOD/NAME.png. Raises `DataError`, `InputError` or `OutputError`.
     """
-    kept = kept or Kept(None)
+    cache = cache or ScoreCache(None)
     results = []
     for method in methods:
         images: list[ImageScore] = []
@@ -214,46 +75,44 @@ def evaluate(
             if watch is not None:
                 watch(method.name, data.name, done, len(data.pairs))
             target = save / data.name / method.name / f"{pair.name}.png" if save else None
-            score, precision, used = _judged(
-                method, pair, data.factor, protocol, perceptual, kept, target
+            score, precision, used = _evaluate_one(
+                method, pair, data.factor, protocol, perceptual, cache, target
             )
             images.append(score)
             precisions.add(precision)
             memory = max(memory, used)
         if watch is not None:
             watch(method.name, data.name, len(images), len(images))
-        results.append(_summed(method.name, data, ", ".join(sorted(precisions)), images, memory))
+        results.append(_mean(method.name, data, ", ".join(sorted(precisions)), images, memory))
     return results
 
 
-def _judged(
+def _evaluate_one(
     method: Method,
-    pair: Pair,
+    pair: PairFiles,
     factor: int,
     protocol: Protocol,
     perceptual: Perceptual | None,
-    kept: Kept,
+    cache: ScoreCache,
     target: Path | None,
 ) -> tuple[ImageScore, str, int]:
-    """A picture's score, its precision, and the peak memory of enlarging it (0 where that was not
-    needed).
-    """
-    low, high, digest = load(pair, factor)
+    """A picture's score, its precision, and the peak memory of enlarging it (0: from the cache)."""
+    low, high, digest = read_pair(pair, factor)
     precision = method.precision(low.dtype)
     parts = [method.identity, precision, digest, str(factor), repr(protocol), __version__]
     parts += [str(perceptual)] if perceptual else []
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    found = kept.get(key)
-    if found is not None and (target is None or kept.has_saved(target, key)):
+    found = cache.get(key)
+    if found is not None and (target is None or cache.has_saved(target, key)):
         return found._replace(name=pair.name), precision, 0
-    _forget_peak()
+    _reset_peak()
     begun = time.perf_counter()
     large = method.run(low, factor)
     seconds = time.perf_counter() - begun
     memory = peak()
     if target is not None:
         write_pixels(large, target)
-        kept.put_saved(target, key)
+        cache.put_saved(target, key)
     part = large[: high.shape[0], : high.shape[1]]
     try:
         scores = protocol.measure(part, high, factor=factor)
@@ -261,11 +120,11 @@ def _judged(
     except DataError as error:
         raise DataError(f"{pair.high}: {error}") from error
     score = ImageScore(pair.name, *scores, seconds, others)
-    kept.put(key, score)
+    cache.put(key, score)
     return score, precision, memory
 
 
-def _summed(
+def _mean(
     model: str, data: DataSet, precision: str, images: Sequence[ImageScore], memory: int
 ) -> Result:
     return Result(
@@ -285,10 +144,10 @@ def _summed(
     )
 
 
-def to_document(
+def evaluation_document(
     protocol: Protocol, results: Sequence[Result], perceptual: Perceptual | None = None
 ) -> dict[str, Any]:
-    """What `enlarge evaluate --json` prints; an infinite PSNR is the string "inf"."""
+    """The document of `enlarge evaluate --json`. An infinite PSNR is the string "inf"."""
     found = []
     for result in results:
         values = _flat(dict(vars(result)))
@@ -298,7 +157,7 @@ def to_document(
 
 
 def protocol_document(protocol: Protocol, perceptual: Perceptual | None) -> dict[str, Any]:
-    """The protocol for JSON, with what LPIPS and DISTS are computed by, where they are."""
+    """The protocol for JSON, with the networks that compute LPIPS and DISTS, if they are used."""
     if perceptual is None:
         return protocol.to_dict()
     text = f"{protocol}; {perceptual}"
@@ -306,7 +165,7 @@ def protocol_document(protocol: Protocol, perceptual: Perceptual | None) -> dict
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """A score as JSON has it: LPIPS and DISTS behind SSIM, where they are."""
+    """A score for JSON, with LPIPS and DISTS after SSIM."""
     others = values.pop("perceptual")
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -315,41 +174,9 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def json_safe(value: float) -> float | str:
-    """A number as JSON can hold it: "inf" for infinity."""
-    return "inf" if math.isinf(value) else value
-
-
-def in_db(value: float) -> str:
-    """A PSNR for people: two digits, or ∞."""
-    return "∞" if math.isinf(value) else f"{value:.2f}"
-
-
-def _forget_peak() -> None:
-    """Let the system count the process's peak memory afresh, where it can."""
+def _reset_peak() -> None:
+    """Reset the process's peak memory, if the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return  # the peak is then that of the whole run
-
-
-def _times(low: NDArray[Any], factor: int) -> tuple[int, int]:
-    return low.shape[0] * factor, low.shape[1] * factor
-
-
-def _lanczos(low: NDArray[Any], factor: int) -> NDArray[Any]:
-    out: NDArray[Any] = low.astype(np.float64)
-    for axis in (0, 1):
-        out = apply_taps(out, _lanczos_taps(low.shape[axis], factor), axis)
-    if np.issubdtype(low.dtype, np.integer):
-        out = round_half_up(out, int(levels(low)))
-    return out.astype(low.dtype)
-
-
-def _lanczos_taps(source: int, factor: int) -> Taps:
-    centre = (np.arange(source * factor) + 0.5) / factor - 0.5
-    indices = np.floor(centre).astype(np.int64)[:, None] + np.arange(-2, 4)
-    distance = centre[:, None] - indices
-    weights = np.sinc(distance) * np.sinc(distance / 3.0) * (np.abs(distance) < 3.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return Taps(np.clip(indices, 0, source - 1), weights)
+        return  # then the peak is that of the whole run

@@ -42,3 +42,13 @@ def size(picture: NDArray[Any]) -> str:
     """Width × height for messages, with the channels where there are several."""
     channels = f"×{picture.shape[2]}" if picture.ndim == 3 else ""
     return f"{picture.shape[1]}×{picture.shape[0]}{channels}"
+
+
+def json_safe(value: float) -> float | str:
+    """A number as JSON can hold it: "inf" for infinity."""
+    return "inf" if math.isinf(value) else value
+
+
+def format_psnr(value: float) -> str:
+    """A PSNR for people: two decimals, or ∞."""
+    return "∞" if math.isinf(value) else f"{value:.2f}"

@@ -1,14 +1,13 @@
-"""Data sets to judge on: which low-resolution picture belongs to which original.
+"""Data sets for evaluation: originals and their low-resolution pictures.
 
-Understood: SET/x4 with HR/NAME.png and LR/NAME.png (or SET with a scale); DIV2K's own folders
+A data set is SET/x4 with HR/NAME.png and LR/NAME.png (or SET, with a scale); DIV2K's folders
 (NAME_HR beside NAME_LR_bicubic/X4/0801x4.png); a csv with the columns LR,HR, paths relative to it;
-and originals alone (a folder, or a csv with HR only) with a scale: their LR is then made by
-MATLAB's bicubic.
+or originals alone (a folder, or a csv with HR only) with a scale. For these, LR pictures are made
+by MATLAB's bicubic.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Sequence
@@ -18,20 +17,11 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from enlarge.data.pairs import PairFiles, match_folders, pictures_in, read_csv
 from enlarge.errors import DataError, InputError
-from enlarge.media.naming import PICTURES
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import imresize
 from enlarge.metrics.pictures import read_pixels
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An original and its low-resolution picture; `low` None: made by MATLAB's bicubic."""
-
-    name: str
-    high: Path
-    low: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,12 +29,12 @@ class DataSet:
     """Pairs whose originals are all `factor` times as large."""
 
     name: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairFiles, ...]
     factor: int
 
 
-class Loaded(NamedTuple):
-    """The pixels of a pair, (H, W, 3), `high` cropped to `factor` times `low`; and their digest."""
+class PairPixels(NamedTuple):
+    """The pixels of a pair, (H, W, 3), `high` cropped to the factor times `low`; and a digest."""
 
     low: NDArray[Any]
     high: NDArray[Any]
@@ -52,9 +42,10 @@ class Loaded(NamedTuple):
 
 
 def find_set(path: str | Path, scale: int | None = None, *, modcrop: bool = False) -> DataSet:
-    """The pairs at `path`, their sizes checked. `scale` chooses, or makes, the LR pictures.
+    """The pairs at `path`, with their sizes checked.
 
-    Raises `DataError` naming what is missing, or the sizes that do not fit (with `modcrop` the
+    `scale`: which LR pictures to use if there are several, or the factor of those to be made.
+    Raises `DataError` naming what is missing, or the sizes that do not fit (with `modcrop`,
     originals are cropped instead).
     """
     path = Path(path)
@@ -69,16 +60,16 @@ def find_set(path: str | Path, scale: int | None = None, *, modcrop: bool = Fals
     if not pairs:
         raise DataError(f"no pictures in {path}")
     factor = _factor(path, pairs, scale, modcrop)
-    return DataSet(name, tuple(_told_apart(pairs)), factor)
+    return DataSet(name, tuple(_with_unique_names(pairs)), factor)
 
 
 def originals(name: str, paths: Sequence[Path], scale: int) -> DataSet:
-    """A data set of originals alone: the LR pictures are MATLAB's bicubic."""
-    return DataSet(name, tuple(Pair(path.stem, path) for path in paths), scale)
+    """A data set of originals alone; LR pictures are made by MATLAB's bicubic."""
+    return DataSet(name, tuple(PairFiles(path.stem, None, path) for path in paths), scale)
 
 
-def load(pair: Pair, factor: int) -> Loaded:
-    """The pixels of a pair. Raises `InputError`, or `DataError` where a file cannot be opened."""
+def read_pair(pair: PairFiles, factor: int) -> PairPixels:
+    """Read a pair. Raises `InputError`, or `DataError` if a file cannot be opened."""
     content = _content(pair.high)
     digest = hashlib.sha256(content)
     high = read_pixels(content, str(pair.high))
@@ -95,7 +86,7 @@ def load(pair: Pair, factor: int) -> Loaded:
             min(h // factor, n) for h, n in zip(high.shape, low.shape[:2], strict=False)
         )
         high = high[: height * factor, : width * factor]
-    return Loaded(low, high, digest.hexdigest())
+    return PairPixels(low, high, digest.hexdigest())
 
 
 def _content(path: Path) -> bytes:
@@ -106,33 +97,25 @@ def _content(path: Path) -> bytes:
 
 
 def _label(path: Path) -> str:
-    """The last two parts of a path: the name of a set, which is a relative path too."""
+    """The last two parts of a path: the name of a set, which is also a relative path."""
     return "/".join(part for part in (path.parent.name, path.name) if part)
 
 
-def _from_csv(path: Path) -> list[Pair]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a csv ({error})") from error
-    if not rows or "HR" not in rows[0]:
-        found = ", ".join(map(str, rows[0])) if rows else "no rows"
-        raise DataError(f"{path}: expected a csv with the columns LR,HR, got {found}")
+def _from_csv(path: Path) -> list[PairFiles]:
     pairs = []
-    for number, row in enumerate(rows, 2):
-        names = [str(row.get(key) or "").strip() for key in ("HR", "LR")]
-        if not names[0] or "\0" in "".join(names):
-            raise DataError(f"{path}: row {number} names no HR picture, got {row}")
-        high, low = (path.parent / name if name else None for name in names)
-        assert high is not None
-        pairs.append(Pair((low or high).stem, high, low))
+    for line, low, high in read_csv(path):
+        if not high or "\0" in low + high:
+            raise DataError(f"{path}: row {line} names no HR picture, got LR {low!r}, HR {high!r}")
+        files = [path.parent / name for name in (low, high) if name]
+        pairs.append(PairFiles(files[0].stem, files[0] if low else None, files[-1]))
     return pairs
 
 
-def _told_apart(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs under names of their own: where stems are equal, by the originals' paths below
-    their common folder, if need be with their suffixes or numbers.
+def _with_unique_names(pairs: Sequence[PairFiles]) -> list[PairFiles]:
+    """The pairs with unique names.
+
+    If stems are equal, the names are the originals' paths below their common folder, if necessary
+    with extensions or numbers.
     """
     paths = [pair.high.resolve() for pair in pairs]
     root = Path(os.path.commonpath([path.parent for path in paths]))
@@ -144,7 +127,7 @@ def _told_apart(pairs: Sequence[Pair]) -> list[Pair]:
     return [replace(pair, name=name) for pair, name in zip(pairs, names, strict=True)]
 
 
-def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
+def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[PairFiles]]:
     here = folder.resolve()
     inside = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
     if "hr" in inside and "lr" in inside:
@@ -168,11 +151,11 @@ def _from_folder(folder: Path, scale: int | None) -> tuple[str, list[Pair]]:
             raise DataError(f"{folder} holds several sets; name one of its folders: {names}")
         return _from_folder(high[0], scale)
     label = f"{here.name}/x{scale}" if scale else here.name
-    return label, [Pair(p.stem, p) for p in _pictures(folder)]
+    return label, [PairFiles(p.stem, None, p) for p in pictures_in(folder)]
 
 
 def _is_factor(name: str, folder: Path) -> bool:
-    """Whether a folder holds a factor's pairs, x4/HR and x4/LR. (`--save` writes x4/METHOD.)"""
+    """Whether a folder has the pairs of a factor: x4/HR and x4/LR. (`--save` writes x4/METHOD.)"""
     inside = {p.name.lower() for p in folder.iterdir() if p.is_dir()}
     return name[:1] == "x" and name[1:].isdigit() and {"hr", "lr"} <= inside
 
@@ -187,46 +170,19 @@ def _chosen(folder: Path, scales: dict[str, Path], scale: int | None) -> Path:
     return scales[str(scale)]
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name, without the forks that macOS puts beside files."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PICTURES and path.is_file() and not path.name.startswith("._")
-    )
-
-
-def _matched(highs: Path, lows: Path) -> list[Pair]:
-    """Pairs by name, if need be without its ending; DIV2K's LR pictures carry their factor behind
-    it (0801x4).
-    """
-    whole = {path.name: path for path in _pictures(lows)}
-    by_stem: dict[str, list[Path]] = {}
-    for path in whole.values():
-        by_stem.setdefault(path.stem, []).append(path)
-    mark = f"x{lows.name[1:]}" if lows.name[:1] in "xX" else ""
-    pairs, missing = [], []
-    for high in _pictures(highs):
-        alike = by_stem.get(high.stem) or by_stem.get(high.stem + mark) or []
-        low = whole.get(high.name) or next(iter(alike), None)
-        if low is None:
-            missing.append(high.name)
-        elif low.name != high.name and len(alike) > 1:
-            raise DataError(
-                f"{high} could belong to {alike[0].name} or {alike[1].name} of {lows}; take one of "
-                "them out"
-            )
-        else:
-            pairs.append(Pair(high.stem, high, low))
-    if missing:
+def _matched(highs: Path, lows: Path) -> list[PairFiles]:
+    """The pairs of two folders. Raises `DataError` if an original has no LR picture."""
+    found = match_folders(lows, highs)
+    if found.highs:
         raise DataError(
-            f"{len(missing)} pictures of {highs} have no partner in {lows}, first {missing[0]}"
+            f"{len(found.highs)} pictures of {highs} have no partner in {lows}, first "
+            f"{found.highs[0].name}"
         )
-    return pairs
+    return list(found.pairs)
 
 
-def _factor(path: Path, pairs: Sequence[Pair], scale: int | None, modcrop: bool) -> int:
-    """The factor of all pairs; the offenders are named."""
+def _factor(path: Path, pairs: Sequence[PairFiles], scale: int | None, modcrop: bool) -> int:
+    """The common factor of all pairs. Raises `DataError` naming those that do not fit."""
     if all(pair.low is None for pair in pairs):
         if scale is None:
             raise DataError(

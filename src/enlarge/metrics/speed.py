@@ -1,7 +1,7 @@
-"""How fast models are on this machine: each is measured in processes of its own.
+"""How fast models are on this machine, measured in fresh processes.
 
-`python -m enlarge.metrics.speed` is such a process: it says as JSON how long the start took, how
-long each call after it, and how much memory the process had at most.
+`python -m enlarge.metrics.speed` is such a process. It prints JSON: the seconds of the start, of
+each call after it, and the process's peak memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from enlarge.card import Card
-from enlarge.engines import Placement
 from enlarge.errors import EngineError
 from enlarge.memory import peak
 from enlarge.weights.files import Weights
@@ -34,8 +33,10 @@ _LEAST_SECONDS, _LEAST_CALLS, _MOST_CALLS = 1.0, 3, 50
 
 @dataclass(frozen=True)
 class Machine:
-    """What was measured on. `engines`: their versions. `matmul`: the measured peak of a large
-    matrix product in OpenVINO, in FLOP/s, by precision, with as many threads as the models had.
+    """The machine of a measurement.
+
+    `memory`: in bytes. `engines`: their versions. `matmul`: by precision, the measured peak of a
+    large matrix product in OpenVINO, in FLOP/s, with as many threads as the models had.
     """
 
     processor: str
@@ -49,11 +50,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Speed:
-    """A model at one size and precision. `width`, `height`: of the input. `latency`: seconds of a
-    call, the median and the fastest; `throughput`: output megapixels a second, by the median.
-    `cold`, `warm`: seconds from starting a process to its first result, without and with compiled
-    models in the cache. `peak_memory`: of that process, in bytes. `share`: of the machine's peak
-    at this precision, by the card's operations (0: unknown, as on GPUs).
+    """The speed of a model at one size and precision.
+
+    `width`, `height`: of the input. `latency`, `fastest`: median and minimum seconds of a call.
+    `throughput`: output megapixels per second, by the median. `cold`, `warm`: seconds from starting
+    a process to its first result, without and with the compiled model in the cache. `peak_memory`:
+    of the warm process, in bytes. `share`: of the machine's peak at this precision, by the
+    operations on the card (0: unknown, as on GPUs).
     """
 
     model: str
@@ -74,7 +77,7 @@ class Speed:
 def describe_machine(
     precisions: Sequence[str], engines: Sequence[str], threads: int = 0
 ) -> Machine:
-    """The machine at hand, its peak measured at the given precisions (about a second each)."""
+    """Describe this machine. Its peak is measured at the given precisions (about a second each)."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0))
@@ -91,9 +94,7 @@ def describe_machine(
 def matmul_peak(
     precision: str, threads: int = 0, *, side: int = 2048, seconds: float = 0.7
 ) -> float:
-    """The most FLOP/s that a product of two `side`×`side` matrices reaches in OpenVINO, on that
-    many threads (0: on all cores).
-    """
+    """The peak FLOP/s of a product of two `side`×`side` matrices in OpenVINO (threads 0: all)."""
     import openvino as ov
     from openvino import opset13 as op
 
@@ -113,92 +114,103 @@ def matmul_peak(
     return 2.0 * side**3 / best
 
 
-def measure(
-    weights: Weights,
-    place: Placement,
-    precision: str,
-    width: int,
-    height: int,
-    machine: Machine,
-    threads: int = 0,
-) -> Speed:
-    """Measure a model in one place, precision and input size, in two fresh processes: the first
-    finds no compiled model, the second does. Raises `EngineError` where they fail.
+@dataclass(frozen=True)
+class SpeedCase:
+    """What is measured: a model, where it runs and how, and the size of the input in pixels."""
+
+    weights: Weights
+    engine: str
+    device: str
+    precision: str
+    width: int
+    height: int
+    threads: int = 0
+
+    def __str__(self) -> str:
+        name = self.weights.path.stem
+        size = f"{self.width}×{self.height}"
+        return f"{name} in {self.engine} on {self.device} in {self.precision} at {size}"
+
+    def to_json(self) -> str:
+        """For the process that measures."""
+        values = {**vars(self), "weights": None}
+        card = self.weights.card.to_json()
+        return json.dumps(values | {"path": str(self.weights.path), "card": card})
+
+    @staticmethod
+    def from_json(text: str) -> SpeedCase:
+        """The case that `to_json` wrote."""
+        values = json.loads(text)
+        path, card = values.pop("path"), values.pop("card")
+        weights = Weights(Path(path).resolve(), Card.from_json(card, path))
+        return SpeedCase(**values | {"weights": weights})
+
+
+def measure_speed(case: SpeedCase, machine: Machine) -> Speed:
+    """Measure a case in two fresh processes: the second finds the compiled model in the cache.
+
+    Raises `EngineError` if a process fails.
     """
     with tempfile.TemporaryDirectory(prefix="enlarge-") as cache:
-        job = [str(weights.path), weights.card.to_json(), place.engine, place.device, precision]
-        job += [str(width), str(height), str(threads)]
-        cold = _child([*job, "first"], cache)
-        warm = _child([*job, "all"], cache)
+        cold = _run_child(case, "first", cache)
+        warm = _run_child(case, "all", cache)
     median = statistics.median(warm["calls"])
-    output = width * height * weights.card.scale**2
-    top = machine.matmul.get(precision, 0.0) if place.device == "cpu" else 0.0
+    card = case.weights.card
+    output = case.width * case.height * card.scale**2
+    top = machine.matmul.get(case.precision, 0.0) if case.device == "cpu" else 0.0
     return Speed(
-        model=weights.path.stem,
-        engine=place.engine,
-        device=place.device,
-        precision=precision,
-        width=width,
-        height=height,
+        model=case.weights.path.stem,
+        engine=case.engine,
+        device=case.device,
+        precision=case.precision,
+        width=case.width,
+        height=case.height,
         latency=median,
         fastest=min(warm["calls"]),
         throughput=output / 1e6 / median,
         cold=cold["start"],
         warm=warm["start"],
         peak_memory=warm["peak"],
-        share=weights.card.flops * output / median / top if top else 0.0,
+        share=card.flops * output / median / top if top else 0.0,
     )
 
 
-def to_document(machine: Machine, found: Sequence[Speed]) -> dict[str, Any]:
-    """What `enlarge benchmark --json` prints."""
+def speed_document(machine: Machine, found: Sequence[Speed]) -> dict[str, Any]:
+    """The document of `enlarge benchmark --json`."""
     return {"machine": asdict(machine), "results": [asdict(speed) for speed in found]}
 
 
-def _child(arguments: Sequence[str], cache: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "enlarge.metrics.speed", str(time.time()), *arguments]
+def _run_child(case: SpeedCase, calls: str, cache: str) -> dict[str, Any]:
+    """Run `_measure_here` in a process with a folder of its own for compiled models."""
+    command = [sys.executable, "-m", "enlarge.metrics.speed"]
+    command += [str(time.time()), calls, case.to_json()]
     done = subprocess.run(
         command, env={**os.environ, "ENLARGE_CACHE": cache}, capture_output=True, text=True
     )
     if done.returncode:
         silent = f"its process ended with status {done.returncode}"
         if done.returncode == -signal.SIGKILL:
-            silent = "its process was killed, as the system does where memory runs out"
+            silent = "its process was killed, probably because memory ran out"
         reason = (done.stderr.strip().splitlines() or [silent])[-1]
-        path, _, engine, device, precision, width, height, *_ = arguments
-        raise EngineError(
-            f"{Path(path).stem} in {engine} on {device} in {precision} at {width}×{height} could "
-            f"not be measured: {reason}"
-        )
+        raise EngineError(f"{case} could not be measured: {reason}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def _run(
-    spawned: str,
-    path: str,
-    card: str,
-    engine: str,
-    device: str,
-    precision: str,
-    width: str,
-    height: str,
-    threads: str,
-    calls: str,
-) -> None:
-    """What a child process does: a first call, then more until a second has passed."""
+def _measure_here(case: SpeedCase, spawned: float, calls: str) -> None:
+    """Enlarge once; then, if `calls` is "all", again until a second has passed. Print the times."""
     from enlarge.upscaler import Upscaler
 
     model = Upscaler(
-        Weights(Path(path).resolve(), Card.from_json(card, path)),
-        engine=engine,
-        device=device,
-        precision=precision,
-        threads=int(threads),
+        case.weights,
+        engine=case.engine,
+        device=case.device,
+        precision=case.precision,
+        threads=case.threads,
     )
-    picture = np.random.default_rng(1).integers(0, 256, (int(height), int(width), 3), np.uint8)
+    picture = np.random.default_rng(1).integers(0, 256, (case.height, case.width, 3), np.uint8)
     model.upscale(picture)
-    start = time.time() - float(spawned)
+    start = time.time() - spawned
     times: list[float] = []
     while calls == "all" and (
         len(times) < _LEAST_CALLS or (sum(times) < _LEAST_SECONDS and len(times) < _MOST_CALLS)
@@ -220,7 +232,7 @@ def _processor() -> str:
 
 
 def _version(engine: str) -> str:
-    """The version of an engine's package, whatever the distribution is called that it came in."""
+    """The version of an engine's package, whatever distribution provides it."""
     found = packages_distributions().get(engine)
     return version(found[0]) if found else "?"
 
@@ -233,4 +245,4 @@ def _memory() -> int:
 
 
 if __name__ == "__main__":
-    _run(*sys.argv[1:])
+    _measure_here(SpeedCase.from_json(sys.argv[3]), float(sys.argv[1]), sys.argv[2])

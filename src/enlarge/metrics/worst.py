@@ -1,4 +1,4 @@
-"""The pictures that a method does worst on, as crops for the report."""
+"""The pictures with a method's lowest scores, as crops for the report."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.metrics.comparison import Place, difference, worst_places
-from enlarge.metrics.evaluation import Method, Result, bicubic, in_db
-from enlarge.metrics.pairs import DataSet, load
+from enlarge.metrics.comparison import Square, difference, worst_squares
+from enlarge.metrics.evaluation import Result
+from enlarge.metrics.fidelity import format_psnr
+from enlarge.metrics.methods import Method, bicubic_method
+from enlarge.metrics.pairs import DataSet, read_pair
 from enlarge.metrics.pictures import write_pixels
-from enlarge.report import Crops
+from enlarge.report import CropRow
 
 
 def worst_crops(
     method: Method, sets: Sequence[DataSet], results: Sequence[Result], count: int = 10
-) -> list[Crops]:
-    """The `count` pictures of all sets on which the method's PSNR is lowest, each where it differs
-    most from the original: bicubic, the method, the original.
+) -> list[CropRow]:
+    """CropRow of the `count` pictures on which the method's PSNR is lowest, from all sets.
+
+    Each is the square that differs most from the original: bicubic, the method, the original.
     """
     by_name = {data.name: data for data in sets}
     found = [
@@ -32,19 +35,20 @@ def worst_crops(
     crops = []
     for value, name, data in sorted(found, key=lambda item: item[0])[:count]:
         pair = next(pair for pair in data.pairs if pair.name == name)
-        low, high, _ = load(pair, data.factor)
+        low, high, _ = read_pair(pair, data.factor)
         height, width = high.shape[:2]
         large = method.run(low, data.factor)[:height, :width]
-        plain = bicubic().run(low, data.factor)[:height, :width]
-        places = worst_places(difference(large, high), 1) or [Place(0, 0, min(64, height, width))]
+        plain = bicubic_method().run(low, data.factor)[:height, :width]
+        corner = Square(0, 0, min(64, height, width))
+        square = next(iter(worst_squares(difference(large, high), 1)), corner)
         shown = (("bicubic", plain), (method.name, large), ("original", high))
-        pictures = tuple((caption, _png(_part(pixels, places[0]))) for caption, pixels in shown)
-        crops.append(Crops(f"{data.name} {name}: {in_db(value)} dB", pictures))
+        pictures = tuple((caption, _png(_part(pixels, square))) for caption, pixels in shown)
+        crops.append(CropRow(f"{data.name} {name}: {format_psnr(value)} dB", pictures))
     return crops
 
 
-def _part(pixels: NDArray[Any], place: Place) -> NDArray[Any]:
-    return pixels[place.y : place.y + place.side, place.x : place.x + place.side]
+def _part(pixels: NDArray[Any], square: Square) -> NDArray[Any]:
+    return pixels[square.y : square.y + square.side, square.x : square.x + square.side]
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -26,7 +26,7 @@ from torch import nn
 
 from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
-from enlarge.data.patches import Patches
+from enlarge.data.patches import Patches, Sampling
 from enlarge.errors import CompleteError, DataError, OptionError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
@@ -123,8 +123,7 @@ def _fit(
 
 def make_patches(config: Config, data: TrainingData, scale: int) -> Patches:
     """The patches that the run samples."""
-    return Patches(
-        data.train,
+    sampling = Sampling(
         scale=scale,
         patch=config.train.patch,
         seed=config.train.seed,
@@ -135,6 +134,7 @@ def make_patches(config: Config, data: TrainingData, scale: int) -> Patches:
         share=config.data.share,
         textured=config.data.textured,
     )
+    return Patches(data.train, sampling)
 
 
 def make_learner(config: Config, network: nn.Module, patches: Patches) -> Learner:

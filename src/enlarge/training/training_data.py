@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from enlarge.data.degradations import mixture
+from enlarge.data.degradations import mixed_chain
 from enlarge.data.pairs import (
-    Found,
+    FoundPairs,
     Offender,
     PairFiles,
     Watch,
@@ -183,7 +183,7 @@ def _pair_source(
     """The checked pairs of one source. The chain makes LR if the source has none."""
     if not isinstance(source, Mapping) and is_store(source):
         return _store_source(source, scale)
-    found: Found = find_pairs(source)
+    found: FoundPairs = find_pairs(source)
     offenders = check_pairs(found.pairs, scale, least=least, watch=watch)
     refuse([*found.orphans, *offenders], len(found.pairs) + len(found.orphans))
     files = found.pairs
@@ -206,7 +206,7 @@ def _store_source(store: Path, scale: int, chain: Mapping[str, float] | None = N
         raise DataError(f"{store} is a store of ×{stored.scale}, the network is ×{scale}")
     photographed = any(entry.of_two for entry in stored.entries)
     as_it_lies = chain is None or (_is_bicubic(chain) and not photographed)
-    made = None if as_it_lies else mixture(chain or {})
+    made = None if as_it_lies else mixed_chain(chain or {})
     names = [(f"{store}/{entry.name}", entry.digest) for entry in stored.entries]
     return _Source(names, lambda numbers: stored.chosen(numbers, made), lambda numbers: 0)
 
@@ -267,7 +267,7 @@ def _photo_source(
     paths: Sequence[Path], scale: int, chain: Mapping[str, float], watch: Watch | None
 ) -> _Source:
     """High-resolution pictures; bicubic LR is made now, that of other chains on the fly."""
-    made = mixture(chain)
+    made = mixed_chain(chain)
     names = list(zip(map(str, paths), _digests(paths), strict=True))
 
     def one(path: Path) -> Pair | Offender:
