@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.media.jpeg import quality_of
+from enlarge.media.formats.jpeg import quality_of
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -16,9 +16,9 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from enlarge.errors import InputError
-from enlarge.media.embedding import png_chunk
-from enlarge.media.exif import for_result, has_gps, orientation_of
-from enlarge.media.metadata import Keep, Metadata, xmp_for_result
+from enlarge.media.exif import adapt_exif, has_gps, orientation_of
+from enlarge.media.formats.png import png_chunk
+from enlarge.media.metadata import Keep, Metadata, adapt_xmp
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
@@ -109,7 +109,7 @@ def test_everything_survives(tmp_path: Path, form: str) -> None:
 def test_exif_is_kept_byte_for_byte_but_for_what_must_change(tmp_path: Path) -> None:
     convert(source("JPEG"), tmp_path / "a.jpg", "jpeg")
     with open_picture(tmp_path / "a.jpg") as picture:
-        assert picture.metadata.exif == for_result(exif_block(), 80, 24)
+        assert picture.metadata.exif == adapt_exif(exif_block(), 80, 24)
 
 
 def test_tiff_says_what_it_does_not_keep(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_gps_is_gone_from_the_block() -> None:
     block = exif_block()
     assert has_gps(block)
     assert orientation_of(block) == 6
-    without = for_result(block, 10, 20, gps=False)
+    without = adapt_exif(block, 10, 20, gps=False)
     assert not has_gps(without)
     assert orientation_of(without) == 1
 
@@ -212,7 +212,7 @@ def test_gps_that_lies_over_the_header_is_refused(at: int) -> None:
     block = bytearray(exif_block())
     block[at] = 0
     with pytest.raises(ValueError, match="GPS data"):
-        for_result(bytes(block), 10, 20, gps=False)
+        adapt_exif(bytes(block), 10, 20, gps=False)
 
 
 @settings(deadline=None, max_examples=60)
@@ -225,11 +225,11 @@ def test_damaged_exif_never_crashes(data: st.DataObject) -> None:
     orientation_of(cut)
     has_gps(cut)
     try:
-        for_result(cut, 10, 20, gps=False)
+        adapt_exif(cut, 10, 20, gps=False)
     except ValueError:
         pass
     else:
-        assert not has_gps(for_result(cut, 10, 20, gps=False))
+        assert not has_gps(adapt_exif(cut, 10, 20, gps=False))
 
 
 def test_xmp_places_go_in_every_spelling() -> None:
@@ -237,8 +237,8 @@ def test_xmp_places_go_in_every_spelling() -> None:
         b"<a exif:GPSAltitude='3' b='4'><exif:GPSTimeStamp x='1'/>"
         b"<exif:GPSVersionID>2</exif:GPSVersionID></a>"
     )
-    assert xmp_for_result(packet, 1, 1, gps=False) == b"<a b='4'></a>"
-    assert xmp_for_result(packet, 1, 1) == packet
+    assert adapt_xmp(packet, 1, 1, gps=False) == b"<a b='4'></a>"
+    assert adapt_xmp(packet, 1, 1) == packet
 
 
 def test_texts_of_a_png_are_read_as_its_specification_says(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_no_gps_takes_a_drones_words_too() -> None:
         b'drone-dji:RelativeAltitude="+10" dc:title="GPS:1"><Camera:GPSXYAccuracy>1'
         b"</Camera:GPSXYAccuracy><a:Latitude>22.5</a:Latitude></rdf:Description>"
     )
-    left = xmp_for_result(packet, 4, 4, gps=False)
+    left = adapt_xmp(packet, 4, 4, gps=False)
     assert left == (
         b'<rdf:Description drone-dji:RelativeAltitude="+10" dc:title="GPS:1"></rdf:Description>'
     )

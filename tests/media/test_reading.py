@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from enlarge.errors import InputError
-from enlarge.media import plugins, turning
-from enlarge.media.reading import Buffering, describe, open_picture, profile_name
-from enlarge.media.tiff import rows_at_once
+from enlarge.media import turning
+from enlarge.media.formats.tiff import rows_at_once
+from enlarge.media.profile import profile_name
+from enlarge.media.reading import Buffering, describe_picture, open_picture
 from enlarge.media.turning import turned
 
 RANDOM = np.random.default_rng(7)
@@ -87,7 +88,7 @@ def test_a_palette_with_transparency() -> None:
     data = encoded(image, "PNG", transparency=bytes([0, 100, 255]))
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
     np.testing.assert_array_equal(read(data), expected)
-    assert describe(data)["kind"] == "palette"
+    assert describe_picture(data)["kind"] == "palette"
 
 
 def test_gray_with_a_transparent_value() -> None:
@@ -220,7 +221,7 @@ def test_float_tiff_is_clamped() -> None:
 def test_pages_are_counted() -> None:
     page = Image.fromarray(RGB)
     data = encoded(page, "TIFF", save_all=True, append_images=[page, page])
-    assert describe(data)["notes"] == ["has 3 pages: the first is taken"]
+    assert describe_picture(data)["notes"] == ["has 3 pages: the first is taken"]
 
 
 def test_korean_names_brackets_and_streams(tmp_path: Path) -> None:
@@ -252,18 +253,18 @@ def test_rows_are_read_once() -> None:
 def test_jpeg_2000_through_pillow() -> None:
     data = encoded(Image.fromarray(RGB), "JPEG2000")
     np.testing.assert_array_equal(read(data), RGB)
-    assert describe(data)["format"] == "jp2"
+    assert describe_picture(data)["format"] == "jp2"
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(plugins._PLUGINS, "jp2", "no_such_module")
+    monkeypatch.setitem(sys.modules, "PIL.Jpeg2KImagePlugin", None)
     with pytest.raises(InputError, match=r'needs an extra: pip install "enlarge\[formats\]"'):
         open_picture(encoded(Image.fromarray(RGB), "JPEG2000"))
 
 
 def test_describe_says_it_all() -> None:
     data = encoded(Image.fromarray(RGB), "JPEG", exif=oriented(6), icc_profile=SRGB, dpi=(300, 300))
-    facts = describe(data)
+    facts = describe_picture(data)
     assert facts["orientation"] == 6
     assert (facts["width"], facts["height"], facts["depth"]) == (41, 53, "uint8")
     assert facts["dpi"] == [300, 300]
@@ -306,7 +307,7 @@ def test_a_tiff_that_comes_all_at_once_counts(
     path = tmp_path / "a.tif"
     Image.new("RGB", (6000, 4000), (90, 120, 60)).save(path, compression="tiff_lzw")
     for rows, streams in ((4000, False), (64, True)):
-        monkeypatch.setattr("enlarge.media.reading.rows_at_once", lambda *_, rows=rows: rows)
+        monkeypatch.setattr("enlarge.media.formats.tiff.rows_at_once", lambda *_, rows=rows: rows)
         with open_picture(path) as picture:
             assert picture.facts.in_order == streams
             assert (picture.facts.decode_bytes >= 72_000_000) != streams

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import estimate_bytes
+from enlarge.media.formats.deep_zoom import OVERLAP, TILE, describe_deep_zoom
 from enlarge.media.metadata import Metadata
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.media.writing import PictureSpec, Sink, WriteOptions, create_picture
-from enlarge.media.zooming import OVERLAP, TILE, describe_zoom
 from tests.media.test_writing import COPY, peak
 
 SPACE = {"d": "http://schemas.microsoft.com/deepzoom/2008"}
@@ -256,13 +256,13 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
 def test_what_inspect_says(tmp_path: Path, form: str) -> None:
     target = tmp_path / f"a.{form}"
     write(target, noise(), provenance={"model": "fast"})
-    facts = describe_zoom(target)
+    facts = describe_deep_zoom(target)
     assert (facts["width"], facts["height"]) == (700, 530)
     assert facts["tiles"] == "png, 254 and 1 around"
     assert facts["provenance"] == {"model": "fast"}
     write(target, noise())
-    assert describe_zoom(target)["provenance"] is None
+    assert describe_deep_zoom(target)["provenance"] is None
     for data in (b"", b"<html/>", b"PK\x03\x04"):
         target.write_bytes(data)
         with pytest.raises(InputError, match="does not describe a DeepZoom picture"):
-            describe_zoom(target)
+            describe_deep_zoom(target)

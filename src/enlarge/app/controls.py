@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from enlarge.app.frame import Page
-from enlarge.media.formats import FORMATS
+from enlarge.media.formats import WRITERS
 from enlarge.settings import Settings
 from enlarge.weights.catalog import find_weights, list_weights
 from enlarge.weights.mixing import PARTNERS
@@ -18,6 +18,7 @@ _MODEL_TEXTS = {
 }
 _SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 _TO_WIDTH = 0.0  # stands for "Width…" among them
+_FORMATS = [name for name, writer in WRITERS.items() if writer.to_stream]
 
 
 def settings_controls(page: Page) -> Settings:
@@ -26,10 +27,10 @@ def settings_controls(page: Page) -> Settings:
     strength = _strength(page, model)
     scale, width = _size(page, scale_of_model)
     kind = st.selectbox(
-        page.say("format"), list(FORMATS), format_func=str.upper, help=page.say("format_help"),
+        page.say("format"), _FORMATS, format_func=str.upper, help=page.say("format_help"),
         key="format",
     )  # fmt: skip
-    quality = FORMATS[kind].quality
+    quality = WRITERS[kind].quality
     if quality is not None:
         quality = st.slider(
             page.say("quality"), 1, 100, quality, help=page.say("quality_help"), key=f"q-{kind}"

@@ -15,7 +15,7 @@ from enlarge.app.viewer import Layer, Scene, viewer
 from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part
 from enlarge.app.visit import Item
 from enlarge.app.work import Sentence, weights_of
-from enlarge.media.jpeg import COARSE, quality_of
+from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, find_weights

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.media.pixels import over_white, to_depth
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import Taps, apply_taps, bicubic_taps
 from enlarge.media.rows import CropRows, Rows
-from enlarge.media.writing import PictureSpec, WriteOptions, create_picture, over_white, to_depth
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.picture.hooks import Progress
 
 Pixels = NDArray[np.uint8]

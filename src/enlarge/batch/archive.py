@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from enlarge.errors import InputError, OutputError
+from enlarge.media.stored_zip import write_stored_zip
 from enlarge.media.temporary import TemporaryFile
-from enlarge.media.zooming import stored_zip
 
 _ENCRYPTED = 0x1
 _DAMAGE = (
@@ -124,7 +124,7 @@ def write_archive(
     """
     temporary = TemporaryFile(target)
     try:
-        stored_zip(temporary.file, files)
+        write_stored_zip(temporary.file, files)
         temporary.finish(seal)
     except OSError as error:
         temporary.abort()

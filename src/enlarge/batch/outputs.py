@@ -14,7 +14,7 @@ from enlarge.batch.jobs import PictureJob, PictureSource
 from enlarge.batch.locations import File, Folder, RemoteFolder, Stream, Target, Zip
 from enlarge.batch.remote import Remote
 from enlarge.errors import OptionError, OutputError
-from enlarge.media.zooming import DESCRIPTOR, check_tiles_folder
+from enlarge.media.formats.deep_zoom import DESCRIPTOR, check_tiles_folder
 
 _LONGEST_NAME = 255
 

@@ -31,7 +31,7 @@ from enlarge.batch.record import (
 from enlarge.batch.remote import Remote, is_url
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
-from enlarge.media.formats import WRITABLE
+from enlarge.media.formats import FORMATS
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel
@@ -221,7 +221,7 @@ def _plan_input(
     ending = request.suffix or ""
     if request.target is None and not isinstance(item.source, Remote | Stream):
         ending = request.ending(outlook, model.card.scale)
-    extension = WRITABLE[request.settings.format or "png"].suffixes[0]
+    extension = FORMATS[request.settings.format or "png"].suffixes[0]
     return PlannedPicture(name_output(item, request.target, ending + extension), outlook)
 
 

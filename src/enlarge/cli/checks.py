@@ -24,7 +24,7 @@ from enlarge.batch.remote import Remote
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.options import check_report
 from enlarge.errors import InputError, OptionError
-from enlarge.media.formats import WRITABLE, ZOOMS, format_of
+from enlarge.media.formats import FORMATS, WRITERS, format_of
 from enlarge.picture.run import output_format
 from enlarge.settings import Settings
 
@@ -115,7 +115,7 @@ def _format(settings: Settings, target: Target | None) -> str:
             return kind  # an extension that is not a format's
         if other != kind:
             raise OptionError(
-                f"--format {WRITABLE[kind].suffixes[0][1:]} and -o {target} contradict each other: "
+                f"--format {FORMATS[kind].suffixes[0][1:]} and -o {target} contradict each other: "
                 f"{named.suffix} means {other}; leave out --format, or change the name"
             )
     return kind
@@ -134,9 +134,9 @@ def _check_format(settings: Settings, target: Target | None) -> None:
             f"--format dzi and -o {target} contradict each other: its tiles lie beside it; take "
             "szi, which holds them"
         )
-    if kind in ZOOMS and isinstance(target, Stream):
+    if not WRITERS[kind].to_stream and isinstance(target, Stream):
         raise OptionError(f"{kind} is not written to standard output; use -o FILE.{kind}")
-    if settings.quality is not None and WRITABLE[kind].quality is None:
+    if settings.quality is not None and WRITERS[kind].quality is None:
         raise OptionError(
             f"--quality and {kind} contradict each other: {kind} loses nothing; leave out "
             "--quality, or choose jpg, webp or avif with --format or -o"

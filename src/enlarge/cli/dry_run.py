@@ -16,7 +16,7 @@ from enlarge.cli.console import FAILED, SOME_FAILED, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.summary import print_json
 from enlarge.errors import InputError
-from enlarge.media.formats import ZOOMS
+from enlarge.media.formats import WRITERS
 from enlarge.memory import format_size
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
@@ -104,7 +104,7 @@ def _pace(job: PictureJob, outlook: Outlook) -> float:
         height=None,
         pyramid=False,  # a stream takes neither this nor DeepZoom
     )
-    if settings.format in ZOOMS:
+    if not WRITERS[settings.format or "png"].to_stream:
         settings = replace(settings, format="png", quality=None)
     seconds, pixels = 0.0, 1
     for _ in range(2):

@@ -61,9 +61,8 @@ def _facts(file: str) -> dict[str, Any]:
     from pathlib import Path
 
     from enlarge.errors import InputError
-    from enlarge.media.formats import ZOOMS
-    from enlarge.media.reading import describe
-    from enlarge.media.zooming import describe_zoom
+    from enlarge.media.formats.deep_zoom import ARCHIVE, DESCRIPTOR, describe_deep_zoom
+    from enlarge.media.reading import describe_picture
     from enlarge.weights.catalog import list_weights
     from enlarge.weights.files import KINDS
 
@@ -78,10 +77,10 @@ def _facts(file: str) -> dict[str, Any]:
         raise InputError(
             f"{file}: is a folder; expected a weight file, a model's name or a picture"
         )
-    if path.suffix.lower() in (f".{name}" for name in ZOOMS):
-        return {"file": file} | describe_zoom(path)
+    if path.suffix.lower() in (f".{DESCRIPTOR}", f".{ARCHIVE}"):
+        return {"file": file} | describe_deep_zoom(path)
     if path.suffix.lower() not in KINDS:
-        return {"file": file} | describe(path)
+        return {"file": file} | describe_picture(path)
     from enlarge.weights.preparing import describe_file
 
     card, whole = describe_file(path)

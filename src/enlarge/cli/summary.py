@@ -16,7 +16,7 @@ from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, say
 from enlarge.cli.invocation import Invocation
 from enlarge.errors import EnlargeError, OutputError
-from enlarge.media.jpeg import COARSE, quality_of
+from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.memory import format_size
 from enlarge.picture.run import Done
 

@@ -119,7 +119,7 @@ def orientation_of(data: bytes) -> int:
     return 1
 
 
-def for_result(data: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
+def adapt_exif(data: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
     """The block for a picture of `width` × `height` that is stored upright.
 
     Orientation becomes 1, the pixel dimensions are updated, the thumbnail is dropped, and GPS with

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pyvips
 
 
-def prepare() -> None:
+def disable_cache() -> None:
     """Turn libvips' cache of results off, in which whole decoded pictures would stay in memory."""
     pyvips.cache_set_max(0)
 

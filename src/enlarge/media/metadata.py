@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from enlarge.errors import OptionError
-from enlarge.media import exif
+from enlarge.media.exif import adapt_exif
+from enlarge.media.profile import profile_fits
 
 Keep = Literal["keep", "no-gps", "none"]
 
@@ -48,7 +49,7 @@ def _set_number(packet: bytes, name: bytes, value: int) -> bytes:
     return re.sub(rb"(<" + name + rb"\b[^>]*>\s*)\d+", rb"\g<1>" + number, packet)
 
 
-def xmp_for_result(packet: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
+def adapt_xmp(packet: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
     """The packet for an upright picture of `width` × `height`; `gps=False` drops places."""
     packet = _THUMBNAILS_XMP.sub(b"", packet)
     packet = _set_number(packet, b"tiff:Orientation", 1)
@@ -62,14 +63,7 @@ def xmp_for_result(packet: bytes, width: int, height: int, *, gps: bool = True) 
     return packet if gps else _GPS_XMP.sub(b"", packet)
 
 
-def profile_fits(icc: bytes, channels: int) -> bool:
-    """Whether an ICC profile is of gray (1 or 2 channels) or of RGB (3 or 4), as its header says
-    (ICC.1, 7.2.6).
-    """
-    return icc[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
-
-
-def for_result(
+def adapt_metadata(
     metadata: Metadata, keep: Keep, width: int, height: int, channels: int
 ) -> tuple[Metadata, list[str]]:
     """What the result may say, and one line for each thing that had to be left out. Raises
@@ -88,13 +82,13 @@ def for_result(
     block = metadata.exif
     if block is not None:
         try:
-            block = exif.for_result(block, width, height, gps=gps)
+            block = adapt_exif(block, width, height, gps=gps)
         except ValueError as error:
             notes.append(f"the EXIF data is damaged ({error}) and is left out")
             block = None
     packet = metadata.xmp
     if packet is not None:
-        packet = xmp_for_result(packet, width, height, gps=gps)
+        packet = adapt_xmp(packet, width, height, gps=gps)
     # ImageMagick hides whole EXIF blocks in such texts: stale orientation, thumbnail and places.
     text = tuple(pair for pair in metadata.text if not pair[0].startswith("Raw profile type"))
     return replace(metadata, icc=icc, exif=block, xmp=packet, text=text), notes

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PICTURES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "avif", "gif", "bmp"),
-        *("heic", "heif", "hif", "jxl", "jp2"),
-    )
-)
+from enlarge.media.formats import READABLE
+
+PICTURES = frozenset(suffix for entry in READABLE.values() for suffix in entry.suffixes)
+"""Suffixes of the files that are read, in lower case."""
 OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 """What is put behind the name of a result that lies beside its input."""
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)

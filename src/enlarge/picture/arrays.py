@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, InputError
-from enlarge.media.metadata import profile_fits
+from enlarge.media.profile import profile_fits
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size

@@ -1,0 +1,273 @@
+"""Pictures that libvips decodes: what is common to their formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from enlarge.errors import InputError
+from enlarge.media.exif import orientation_of, without_prefix
+from enlarge.media.libvips import FileSource, explain
+from enlarge.media.metadata import Metadata
+from enlarge.media.stored import PictureFile, StoredPicture
+
+_DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+_CHUNK_BYTES = 2 << 20
+_OPTIONS = {"access": "sequential", "fail_on": "error"}
+_KINDS = {"b-w": "gray", "grey16": "gray", "srgb": "RGB", "rgb16": "RGB", "scrgb": "RGB"}
+_CONVERTED = ("lab", "labs", "labq", "lch", "xyz", "hsv", "yxy", "cmc")
+
+
+@contextmanager
+def libvips_errors(what: str) -> Iterator[None]:
+    """Raise libvips' errors about a header as `InputError`s. `what`: the format's name."""
+    try:
+        yield
+    except pyvips.Error as error:
+        raise InputError(
+            f"this {what} cannot be read ({explain(error)}); copy or download it again"
+        ) from error
+
+
+def load(
+    source: PictureFile, what: str, loader: str, *, unlimited: bool | None = None
+) -> LoadedImage:
+    """Read the header with one of libvips' loaders, which reads the file in pieces.
+
+    `unlimited`: without libvips' own limits, for loaders that have them.
+    """
+    kept = FileSource(source.file)
+    options = _OPTIONS if unlimited is None else _OPTIONS | {"unlimited": unlimited}
+    image = getattr(pyvips.Image, loader)(kept.source, **options)
+    return LoadedImage(image, source, what, kept)
+
+
+def load_mapped(source: PictureFile, what: str, loader: str) -> LoadedImage:
+    """The same for loaders that need the whole file at once, which libvips maps."""
+    mapped = pyvips.Source.new_from_descriptor(source.file.fileno())
+    return LoadedImage(getattr(pyvips.Image, loader)(mapped, **_OPTIONS), source, what, None)
+
+
+class LoadedImage:
+    """A picture whose header libvips has read. `what`: the format's name in messages; `kept`: what
+    libvips reads from, if Python has to keep it.
+    """
+
+    def __init__(
+        self, image: pyvips.Image, source: PictureFile, what: str, kept: FileSource | None
+    ) -> None:
+        self.image, self.source, self.what, self.kept = image, source, what, kept
+        self.width: int = image.width
+        self.height: int = image.height
+        self.bands: int = image.bands
+        self.sample_bytes = np.dtype(_DTYPES.get(image.format, np.float32)).itemsize
+        self.pixel_bytes = self.bands * self.sample_bytes
+
+    def field(self, name: str) -> Any:
+        """A field of the image; None if it has none of that name."""
+        return get_field(self.image, name)
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether it is an interlaced PNG or a progressive JPEG."""
+        return bool(self.field("interlaced"))
+
+    def row_bytes(self, rows: int) -> int:
+        """Bytes of so many rows, as they are stored."""
+        return self.width * self.pixel_bytes * rows
+
+    def check_size(self, pixels_per_byte: int) -> None:
+        """Raise `InputError` if the header claims more than a file of this size can hold.
+
+        `pixels_per_byte`: the most that the format can encode in a byte.
+        """
+        size = self.source.size
+        if self.width * self.height > pixels_per_byte * size:
+            raise InputError(
+                f"this {self.what} claims {self.width:,}×{self.height:,} pixels, which {size:,} "
+                "bytes cannot hold; it is cut off or made to do harm"
+            )
+
+    def stored(
+        self,
+        *,
+        streams: bool,
+        decoder_bytes: int,
+        orientation: int | None = None,
+        metadata: Metadata | None = None,
+        page: str = "page",
+        notes: Sequence[str] = (),
+    ) -> StoredPicture:
+        """The picture, in gray or RGB. Raises `InputError` and `pyvips.Error`.
+
+        `orientation` and `metadata`: those that libvips found, if None. `page`: what the format
+        calls one of several pictures.
+        """
+        lines, image = list(notes), self.image
+        if orientation is None:
+            orientation = tagged_orientation(image) or 1
+        if metadata is None:
+            metadata = replace(metadata_fields(image), text=_description(image, lines))
+        pages = int(self.field("n-pages") or 1)
+        if pages > 1:
+            lines.append(f"has {pages} {page}s: the first is taken")
+        converted = _converted(image, lines)
+        profile = get_field(converted, "icc-profile-data")
+        if converted.interpretation != image.interpretation and profile:
+            metadata = replace(metadata, icc=profile)
+        return StoredPicture(
+            rows=LibvipsRows(converted, self.source, self.what, self.kept),
+            metadata=metadata,
+            kind=_kind(image),
+            decoder_bytes=decoder_bytes,
+            streams=streams,
+            orientation=orientation,
+            pages=pages,
+            notes=tuple(lines),
+        )
+
+
+class LibvipsRows:
+    """A libvips image's rows: integers as they are, floats clamped to [0, 1]. Owns the file."""
+
+    def __init__(
+        self, image: pyvips.Image, source: PictureFile, what: str, kept: FileSource | None
+    ) -> None:
+        self.width, self.height, self.channels = image.width, image.height, image.bands
+        self.dtype: np.dtype[Any] = np.dtype(_DTYPES[image.format])
+        self._image: pyvips.Image | None = image
+        self._source, self._what = source, what
+        self._kept = kept  # as long as libvips may read
+        self._next = 0
+        bits = get_field(image, "bits-per-sample") or 0
+        # libvips leaves the low bits of 10- and 12-bit AVIF empty: white would not be white.
+        self._fill = bits if self.dtype == np.uint16 and 8 < bits < 16 else 0
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        count = min(count, self.height - self._next)
+        band = np.empty((count, self.width, self.channels), self.dtype)
+        if self._image is None:
+            raise ValueError("these rows are closed")
+        each = max(1, _CHUNK_BYTES // max(1, band[:1].nbytes)) if count else 1
+        try:
+            # A region of its own for every read: regions belong to the thread that made them.
+            region = pyvips.Region.new(self._image)
+            for start in range(0, count, each):
+                n = min(each, count - start)
+                data = region.fetch(0, self._next, self.width, n)
+                values = np.frombuffer(data, self.dtype)
+                band[start : start + n] = values.reshape(n, *band.shape[1:])
+                self._next += n
+        except pyvips.Error as error:
+            raise self._failure(error) from error
+        if self._fill:
+            band |= band >> np.uint16(self._fill)
+        elif self.dtype == np.float32:
+            np.clip(np.nan_to_num(band, copy=False, nan=0.0), 0.0, 1.0, out=band)
+        return band
+
+    def _failure(self, error: pyvips.Error) -> InputError:
+        name, failure = self._source.name, self._kept.failure if self._kept else None
+        if isinstance(failure, OSError):
+            return InputError(f"{name}: cannot be read: {failure.strerror}")
+        return InputError(
+            f"{name}: this {self._what} is cut off or damaged after row {self._next} of "
+            f"{self.height} ({explain(error)}); copy or download it again"
+        )
+
+    def close(self) -> None:
+        """Let libvips free the image."""
+        self._image = None
+        self._source.file.close()
+
+
+def get_field(image: pyvips.Image, name: str) -> Any:
+    """A field of an image; None if it has none of that name."""
+    return image.get(name) if image.get_typeof(name) else None
+
+
+def tagged_orientation(image: pyvips.Image) -> int | None:
+    """The orientation, 1 to 8, that libvips found in the file; None if there is none."""
+    found = get_field(image, "orientation")
+    if found is None:
+        return None
+    return int(found) if found in range(1, 9) else 1
+
+
+def exif_orientation(image: pyvips.Image) -> int:
+    """The same, for formats whose EXIF libvips does not search for it."""
+    found = tagged_orientation(image)
+    if found is not None:
+        return found
+    block = get_field(image, "exif-data")
+    return orientation_of(without_prefix(block)) if block else 1
+
+
+def metadata_fields(image: pyvips.Image) -> Metadata:
+    """The metadata that libvips found, without texts."""
+    block = get_field(image, "exif-data")
+    density = (image.xres, image.yres)
+    return Metadata(
+        icc=get_field(image, "icc-profile-data"),
+        exif=without_prefix(block) if block else None,
+        xmp=get_field(image, "xmp-data"),
+        iptc=get_field(image, "iptc-data"),
+        # libvips says 1 pixel per millimetre if the file says nothing.
+        density=density if density != (1.0, 1.0) and min(density) > 0 else None,
+    )
+
+
+def _description(image: pyvips.Image, notes: list[str]) -> tuple[tuple[str, str], ...]:
+    """The one text that formats other than PNG have."""
+    try:
+        description = get_field(image, "image-description")
+    except UnicodeDecodeError:
+        notes.append("a description that is not in UTF-8 is left out")
+        return ()
+    return (("Description", str(description)),) if description else ()
+
+
+def _kind(image: pyvips.Image) -> str:
+    """How the file stores colour, in a word."""
+    if get_field(image, "palette"):
+        return "palette"
+    if get_field(image, "bits-per-sample") == 1:
+        return "1-bit"
+    return _KINDS.get(image.interpretation, str(image.interpretation).upper())
+
+
+def _converted(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
+    """The image in gray or RGB, with or without alpha. Raises `InputError`, `pyvips.Error`."""
+    space = image.interpretation
+    if image.format not in _DTYPES:
+        raise InputError(
+            f"its pixels are of the type {image.format}, which is not read; "
+            "save it with 8 or 16 bits a channel, or as float"
+        )
+    if space == "cmyk":
+        image = image.icc_transform(
+            "srgb",
+            embedded=True,
+            input_profile="cmyk",
+            intent="relative",
+            black_point_compensation=True,
+            depth=16 if image.format == "ushort" else 8,
+        )
+        notes.append("CMYK is converted to sRGB")
+    elif space in _CONVERTED:
+        notes.append(f"{space.upper()} is converted to sRGB")
+        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
+    elif image.format == "float":
+        notes.append("float values are taken as 0 to 1, and clamped to that")
+    if not 1 <= image.bands <= 4:
+        raise InputError(
+            f"it has {image.bands} channels; gray or RGB, with or without alpha, is read"
+        )
+    return image

@@ -1,0 +1,33 @@
+"""GIF (89a), read through libvips, which holds the whole picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enlarge.media.formats.format import Format, begins_with
+
+if TYPE_CHECKING:
+    from enlarge.media.stored import PictureFile, StoredPicture
+
+_PIXELS_PER_BYTE = 4096
+"""LZW gives at most 4095 pixels for one code."""
+
+
+def read_gif(source: PictureFile) -> StoredPicture:
+    """Open a GIF. Raises `InputError` (without its name)."""
+    from enlarge.media.decoding import libvips_errors, load_mapped
+
+    with libvips_errors("GIF"):
+        loaded = load_mapped(source, "GIF", "gifload_source")
+        loaded.check_size(_PIXELS_PER_BYTE)
+        decoded = loaded.width * loaded.height * 4 * 3 + (8 << 20)
+        return loaded.stored(streams=False, decoder_bytes=decoded, page="frame")
+
+
+GIF = Format(
+    name="gif",
+    label="GIF",
+    suffixes=(".gif",),
+    recognizes=begins_with(b"GIF87a", b"GIF89a"),
+    read=read_gif,
+)

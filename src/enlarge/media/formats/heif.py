@@ -1,0 +1,134 @@
+"""AVIF, through libvips, and HEIC, through Pillow: HEIF files (ISO/IEC 23008-12) of two codecs.
+
+Decoders and encoder hold the whole picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
+from enlarge.media.formats.jpeg import MAX_SEGMENT, metadata_segments
+from enlarge.media.metadata import Metadata
+
+if TYPE_CHECKING:
+    import pyvips
+
+    from enlarge.media.output import Encoding, Output
+    from enlarge.media.stored import PictureFile, StoredPicture
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The brands in a file type box at the beginning of a file; none if there is no such box."""
+    if head[4:8] != b"ftyp":
+        return set()
+    return {head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))}
+
+
+def read_avif(source: PictureFile) -> StoredPicture:
+    """Open an AVIF. Raises `InputError` (without its name)."""
+    from enlarge.media.decoding import libvips_errors, load_mapped
+
+    with libvips_errors("AVIF"):
+        loaded = load_mapped(source, "AVIF", "heifload_source")
+        return loaded.stored(
+            streams=False,
+            decoder_bytes=loaded.width * loaded.height * 4 * loaded.sample_bytes * 3 + (32 << 20),
+            orientation=1,  # libvips has applied it; the one in EXIF must not be applied again
+            page="frame",
+        )
+
+
+def read_heic(source: PictureFile) -> StoredPicture:
+    """Open a HEIC. Raises `InputError` (without its name)."""
+    from enlarge.media.pillow import import_plugin, open_image, stored
+
+    import_plugin("pillow_heif", "HEIC").register_heif_opener()
+    image = open_image(source, "HEIC")
+    bits = image.info.get("bit_depth", 8)
+    # The decoder applies the orientation of the file's own header; EXIF repeats it.
+    return stored(image, source, "HEIC", bits=bits, upright=image.format == "HEIF")
+
+
+def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
+    """Encode an AVIF with 4:4:4 colour, lossless at a quality of 100."""
+    from enlarge.media.output import with_fields
+
+    metadata = encoding.metadata
+    image = with_fields(image, metadata)
+    # Asked to keep EXIF, libvips invents some if there is none.
+    kept = ["icc"]
+    if metadata.exif and _fits_a_segment(metadata.exif):
+        image = _with_exif(image, metadata.exif)
+        kept.append("exif")
+    elif metadata.exif:
+        size = f"{len(metadata.exif):,} bytes"
+        output.notes.append(f"the EXIF data ({size}) are too long for AVIF, and left out")
+    if metadata.xmp:
+        kept.append("xmp")
+    image.heifsave_target(
+        output.target(),
+        compression="av1",
+        Q=encoding.quality,
+        lossless=encoding.quality == 100,
+        bitdepth=8 if encoding.dtype == "uint8" else 10,
+        subsample_mode="off",
+        effort=2,
+        keep="|".join(kept),
+    )
+
+
+def _fits_a_segment(exif: bytes) -> bool:
+    """Whether EXIF data fit into a segment of a JPEG, from which libvips makes its tags."""
+    return len(exif) < MAX_SEGMENT - 6
+
+
+def _with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
+    """A copy of the image from which libvips writes EXIF.
+
+    libvips writes only those tags that it also has as fields; it makes them by loading a picture,
+    so a JPEG of one pixel is loaded for them.
+    """
+    import pyvips
+
+    plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
+    segments, _ = metadata_segments(Metadata(exif=exif))
+    fields = pyvips.Image.jpegload_buffer(plain[:2] + segments + plain[2:])
+    image = image.copy()
+    image.set_type(pyvips.GValue.blob_type, "exif-data", b"Exif\0\0" + exif)
+    for name in fields.get_fields():
+        if name.startswith("exif-ifd"):
+            image.set_type(pyvips.GValue.gstr_type, name, fields.get(name))
+    return image
+
+
+AVIF = Format(
+    name="avif",
+    label="AVIF",
+    suffixes=(".avif",),
+    recognizes=lambda head: bool(_brands(head) & _AVIF_BRANDS),
+    read=read_avif,
+    writer=Writer(
+        encode=encode_avif,
+        content=Content(
+            depths=("uint8", "uint10"), alpha=True, metadata=frozenset({"icc", "exif", "xmp"})
+        ),
+        max_side=16_384,
+        bytes_per_value=0.4,
+        quality=90,
+        # At 2400², 39 bytes a pixel were measured.
+        memory=EncoderMemory(bytes_per_pixel=48, fixed=16 << 20),
+    ),
+)
+
+HEIC = Format(
+    name="heic",
+    label="HEIC",
+    suffixes=(".heic", ".heif", ".hif"),
+    recognizes=lambda head: bool(_brands(head) & _HEIC_BRANDS),
+    read=read_heic,
+    needs_extra=True,
+)

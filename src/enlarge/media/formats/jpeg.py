@@ -1,0 +1,165 @@
+"""JPEG (ITU-T T.81, T.871), and how strongly a file was compressed.
+
+Baseline files stream; the decoder holds all coefficients of a progressive one. EXIF and XMP are
+inserted byte for byte, as in PNG.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enlarge.media.formats.format import Content, Format, Writer, begins_with
+from enlarge.media.metadata import Metadata
+
+if TYPE_CHECKING:
+    import pyvips
+
+    from enlarge.media.decoding import LoadedImage
+    from enlarge.media.output import Encoding, Output
+    from enlarge.media.stored import PictureFile, StoredPicture
+
+COARSE = 85
+"""JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
+MAX_SEGMENT = 65_533
+"""Bytes that a segment holds behind its marker and its length."""
+_PIXELS_PER_BYTE = 1024
+"""Each 8×8 block needs at least a bit; with subsampling a block covers up to 16×16 pixels."""
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_LUMA = 3688
+"""The sum of the standard's example table for luminance (T.81, table K.1), which the Independent
+JPEG Group's library scales by its quality."""
+_TABLES, _SCAN, _END = 0xDB, 0xDA, 0xD9
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+
+
+def read_jpeg(source: PictureFile) -> StoredPicture:
+    """Open a JPEG. Raises `InputError` (without its name)."""
+    from enlarge.media.decoding import libvips_errors, load
+
+    with libvips_errors("JPEG"):
+        loaded = load(source, "JPEG", "jpegload_source")
+        loaded.check_size(_PIXELS_PER_BYTE)
+        progressive = loaded.interlaced
+        return loaded.stored(
+            streams=not progressive,
+            decoder_bytes=_coefficient_bytes(loaded) if progressive else loaded.row_bytes(64),
+        )
+
+
+def _coefficient_bytes(loaded: LoadedImage) -> int:
+    """All coefficients, 16 bits each; two chroma planes of a quarter, or whole ones."""
+    halved = str(loaded.field("jpeg-chroma-subsample") or "").startswith("4:2:0")
+    planes = loaded.bands if loaded.bands != 3 else 1.5 if halved else 3
+    return int(loaded.width * loaded.height * 2 * planes) + (16 << 20)
+
+
+def encode_jpeg(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
+    """Encode a JPEG with 4:4:4 colour, with its metadata at the beginning."""
+    from enlarge.media.output import with_fields
+
+    segments, notes = metadata_segments(encoding.metadata)
+    output.notes += notes
+    # `optimize_coding` would keep the whole picture's coefficients in memory.
+    with_fields(image, encoding.metadata).jpegsave_target(
+        output.target(lambda head: _with_segments(head, segments)),
+        Q=encoding.quality,
+        subsample_mode="off",
+        keep="icc|iptc",
+    )
+
+
+def _with_segments(head: bytes, segments: bytes) -> bytes | None:
+    """A file's first bytes with the segments; None if they are too few to insert them.
+
+    If libvips wrote a JFIF segment of its own, ours replaces it.
+    """
+    if len(head) < 6:
+        return None
+    after = 4 + struct.unpack_from(">H", head, 4)[0] if head[2:4] == b"\xff\xe0" else 2
+    return head[:2] + segments + head[after:] if len(head) >= after else None
+
+
+def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
+    """The segments that a file begins with: JFIF (libvips leaves it and the density out), EXIF,
+    XMP, comments. And a line for each that is too long.
+    """
+    unit, across, down = 0, 1, 1
+    if metadata.density and max(metadata.density) * 25.4 <= 65_535:
+        unit, across, down = 1, *(max(1, round(value * 25.4)) for value in metadata.density)
+    jfif = struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit, across, down, 0, 0)
+    out = b"\xff\xe0" + struct.pack(">H", len(jfif) + 2) + jfif
+    segments: Sequence[tuple[str, int, bytes | None]] = [
+        ("the EXIF data", 0xE1, metadata.exif and b"Exif\0\0" + metadata.exif),
+        ("the XMP data", 0xE1, metadata.xmp and _XMP + metadata.xmp),
+        *((f"the text {k!r}", 0xFE, f"{k}: {v}".encode()) for k, v in metadata.text),
+    ]
+    notes = []
+    for name, marker, data in segments:
+        if data and len(data) > MAX_SEGMENT:
+            notes.append(
+                f"JPEG holds at most 64 KB of it: {name} ({len(data):,} bytes) is left out"
+            )
+        elif data:
+            out += struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+    return out, notes
+
+
+def quality_of(path: Path) -> int | None:
+    """The quality, 1 to 100, at which the Independent JPEG Group's library would use tables as
+    coarse as this file's (by their mean); None if the file is no JPEG or holds no table.
+
+    Only headers are read. Encoders count qualities differently; on this scale 75 is usual on the
+    web, 90 to 98 in cameras.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"\xff\xd8":
+                return None
+            while marker := _next_marker(file.read(2)):
+                if marker in (_SCAN, _END):
+                    return None
+                if marker in _WITHOUT_LENGTH:
+                    continue
+                (length,) = struct.unpack(">H", file.read(2))
+                body = file.read(length - 2)
+                if marker == _TABLES and body[0] & 15 == 0:
+                    return _quality(body)
+    except (OSError, struct.error, IndexError, ValueError):
+        return None
+    return None
+
+
+def _next_marker(pair: bytes) -> int:
+    return pair[1] if len(pair) == 2 and pair[0] == 0xFF else 0
+
+
+def _quality(table: bytes) -> int | None:
+    """From a table segment that begins with table 0: 64 bytes, or 64 words of 16 bits."""
+    wide = table[0] >> 4
+    steps = struct.unpack(">64H" if wide else ">64B", table[1 : 1 + (128 if wide else 64)])
+    percent = 100.0 * sum(steps) / _LUMA
+    quality = (200.0 - percent) / 2.0 if percent <= 100.0 else 5000.0 / percent
+    return max(1, min(100, round(quality)))
+
+
+JPEG = Format(
+    name="jpeg",
+    label="JPEG",
+    suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+    recognizes=begins_with(b"\xff\xd8\xff"),
+    read=read_jpeg,
+    writer=Writer(
+        encode=encode_jpeg,
+        content=Content(
+            depths=("uint8",),
+            alpha=False,
+            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density"}),
+        ),
+        max_side=65_535,
+        bytes_per_value=0.5,
+        quality=95,
+    ),
+)

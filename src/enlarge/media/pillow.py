@@ -1,0 +1,122 @@
+"""Pictures that Pillow and its plugins decode: what is common to their formats.
+
+Whole pictures in memory: none of these decoders gives rows.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.errors import InputError
+from enlarge.media.exif import orientation_of, without_prefix
+from enlarge.media.metadata import Metadata
+from enlarge.media.rows import ArrayRows
+from enlarge.media.stored import PictureFile, StoredPicture
+
+INSTALL = 'pip install "enlarge[formats]"'
+_MODES = {"1": "L", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
+_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_DEEP = {"I": np.uint16, "F": np.float32}
+
+
+def import_plugin(module: str, what: str) -> ModuleType:
+    """The module that makes Pillow read a format. Raises `InputError` naming the extra."""
+    try:
+        plugin = importlib.import_module(module)
+        importlib.import_module("PIL.Image")
+    except ImportError as error:
+        raise InputError(f"this is a {what} picture, which needs an extra: {INSTALL}") from error
+    return plugin
+
+
+def open_image(source: PictureFile, what: str) -> Any:
+    """The Pillow image, its header read. Raises `InputError` (without the file's name)."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # memory is counted by our caller
+    try:
+        return Image.open(source.file)
+    except Exception as error:  # decoders raise whatever they like
+        raise InputError(f"this {what} picture cannot be read ({error})") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def stored(
+    image: Any, source: PictureFile, what: str, *, bits: int, upright: bool = False
+) -> StoredPicture:
+    """The picture. `bits` of a sample in the file; `upright`: its decoder applies orientation, so
+    that EXIF's is not to be applied again.
+    """
+    rows = PillowRows(image, source)
+    metadata = _metadata(image)
+    orientation = 1 if upright or not metadata.exif else orientation_of(metadata.exif)
+    pixels = rows.width * rows.height * rows.channels * rows.dtype.itemsize
+    notes: tuple[str, ...] = ()
+    if bits > 8 and rows.dtype == np.uint8:
+        notes = (f"{what} of {bits} bits is read as 8",)
+    elif image.mode == "F":
+        notes = ("float values are taken as 0 to 1, and clamped to that",)
+    return StoredPicture(
+        rows=rows,
+        metadata=metadata,
+        kind=image.mode,
+        decoder_bytes=3 * pixels + (32 << 20),
+        streams=False,
+        orientation=orientation,
+        notes=notes,
+    )
+
+
+class PillowRows:
+    """The rows of a picture that Pillow decodes, whole, at the first read. Owns the file."""
+
+    def __init__(self, image: Any, source: PictureFile) -> None:
+        self.width, self.height = image.size
+        self._mode = _MODES.get(image.mode, image.mode)
+        self.channels = _CHANNELS.get(self._mode, 1)
+        self.dtype: np.dtype[Any] = np.dtype(_DEEP.get(self._mode[:1], np.uint8))
+        self._image = image
+        self._source = source
+        self._rows: ArrayRows | None = None
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        if self._rows is None:
+            self._rows = ArrayRows(self._decoded())
+            self._image.close()
+        return self._rows.read(count)
+
+    def _decoded(self) -> NDArray[Any]:
+        """All of it, (height, width, channels)."""
+        image, mode = self._image, self._mode
+        try:
+            array: NDArray[Any] = np.asarray(image.convert(mode) if mode != image.mode else image)
+        except Exception as error:  # decoders raise whatever they like
+            raise InputError(
+                f"{self._source.name}: this picture cannot be decoded ({error}); copy it again"
+            ) from error
+        if self.dtype == np.float32:
+            array = np.nan_to_num(array).clip(0.0, 1.0)
+        return array.astype(self.dtype).reshape(self.height, self.width, self.channels)
+
+    def close(self) -> None:
+        """Free the picture."""
+        self._rows = None
+        self._source.file.close()
+
+
+def _metadata(image: Any) -> Metadata:
+    block = image.info.get("exif")
+    packet = image.info.get("xmp")
+    return Metadata(
+        icc=image.info.get("icc_profile"),
+        exif=without_prefix(block) if block else None,
+        xmp=packet.encode() if isinstance(packet, str) else packet,
+    )

@@ -1,0 +1,27 @@
+"""Zip archives whose members are stored, not compressed, and that are the same every time."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+_CHUNK = 1 << 20
+
+
+def write_stored_zip(file: BinaryIO, entries: Sequence[tuple[str, Path]]) -> None:
+    """Put files, (name inside, path), into a zip, all with the same time: the same files give the
+    same bytes. Raises `OSError`.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, path in entries:
+            info = zipfile.ZipInfo(name, _TIME)
+            info.create_system = 3  # Unix: the same on every system
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            info.file_size = path.stat().st_size
+            with path.open("rb") as source, archive.open(info, "w") as entry:
+                shutil.copyfileobj(source, entry, _CHUNK)
