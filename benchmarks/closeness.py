@@ -1,13 +1,9 @@
-"""bf16 against f32 with trained weights: `python -m benchmarks.closeness [FILE…]`.
+"""Compare bf16 with f32 on trained weights: `python -m benchmarks.closeness [FILE…]`.
 
-Writes benchmarks/closeness.json and docs/closeness.md.
-
-Measured are the shipped models, and networks trained for 90 seconds each
-(see `brief`) or, instead of these, the model files that are given; on photographs of the `valid`
-part reduced by the model's factor; floats in and out, clamped. The bar: PSNR of at least 48 dB, and
-99.9 % of the values within 3 levels of 255. Nothing here depends on speed, but for how far the
-brief training comes. On a processor without bf16 the pages stay as they are. `--try`: two steps,
-one picture, nothing is written.
+Writes benchmarks/closeness.json and docs/closeness.md for the bundled models and the model files
+given, or networks trained for 90 seconds each (see `brief`), on photographs of the `valid` part
+reduced by the model's factor; floats in and out, clamped. A processor without bf16 writes nothing.
+`--try`: two steps, one picture, nothing is written.
 """
 
 from __future__ import annotations
@@ -68,14 +64,17 @@ def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
 def page(result: dict[str, Any]) -> str:
     """The results as a Markdown page."""
     lines = [
-        "# bf16 against f32",
+        "# How close is bf16 to f32?",
+        "",
+        "enlarge computes a model in bf16 only if its result has a PSNR of at least "
+        f"{DECIBELS:.0f} dB to",
+        f"that in f32 and {SHARE:.1%} of the values are within {LEVELS} levels of 255.",
         "",
         signature(result, "closeness"),
         f"{result['pictures']} photographs of the `valid` part, reduced by the model's factor;",
-        f"OpenVINO on the CPU. The bar: {DECIBELS:.0f} dB, and {SHARE:.1%} of the values within",
-        f"{LEVELS} levels of 255.",
+        "OpenVINO on the CPU.",
         "",
-        "| model | PSNR, dB | within 3 levels | largest, levels | holds |",
+        "| model | PSNR, dB | within 3 levels | largest difference, levels | close enough |",
         "|---|--:|--:|--:|---|",
     ]
     for name, found in result["models"].items():

@@ -132,12 +132,12 @@ def table(result: dict[str, Any]) -> str:
     batch, local = result["batch"], result["local"]
     lines = [
         f"{batch['pictures']} pictures of {batch['side']}² with `{batch['model']}`, on "
-        f"{result['machine']}, {measured_at(result)}; workers that Ray "
-        "counts as one core each, on this machine (nothing holds them to it: one takes some of "
-        "the other core, too). Overhead: core-seconds against the local run; the last column "
-        "without the time until the first result. The results were equal, byte for byte.",
+        f"{result['machine']}, {measured_at(result)}. All workers run on this machine; Ray counts "
+        "each as one core but does not limit it to one. *Overhead*: core-seconds relative to the "
+        "local run, with and without the time until the first result. The results were equal, byte "
+        "for byte.",
         "",
-        "| | seconds | until the first | overhead | without the start |",
+        "| | seconds | until the first result | overhead | overhead without start |",
         "|---|--:|--:|--:|--:|",
         f"| local, {local['cores']} cores | {local['seconds']:.1f} | {local['first']:.1f} | | |",
     ]

@@ -55,7 +55,7 @@ def _git(*arguments: str) -> str:
 def measured_at(result: Mapping[str, Any]) -> str:
     """The date and commit of a result; one of a modified tree is to be measured again."""
     if str(result["commit"]).endswith("-dirty"):
-        return f"{result['date']}, with uncommitted changes (to be measured again)"
+        return f"{result['date']}, from uncommitted code (to be measured again)"
     return f"{result['date']}, commit {result['commit']}"
 
 

@@ -36,8 +36,6 @@ from enlarge.weights.network_file import load_network
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "samples" / "photo.jpg"
 SIDE = 256
-# What a network of this kind reached in bf16 on two cores of a Zen 4: the bar to hold.
-REFERENCE_GFLOPS = 322.0
 
 
 def median_ms(run: Callable[[], Any], times: int) -> float:
@@ -246,11 +244,12 @@ def models_page(result: dict[str, Any]) -> list[str]:
     return [
         "## The models",
         "",
-        "The sample photograph, 512 × 769, by each model's own factor, from JPEG to PNG; "
-        f"{measured_at(told)}; the better of two warm runs, with `--ensemble` "
-        "one; seconds.",
+        "The sample photograph (512 × 769), enlarged by each model's own factor, from JPEG to PNG. "
+        "Seconds; the better of two warm runs, one run with `--ensemble`. Measured on "
+        f"{measured_at(told)}.",
         "",
-        "| model | kFLOP an output pixel | wall | compute | peak | compute with --ensemble |",
+        "| model | kFLOP per output pixel | total | compute | peak memory | compute with "
+        "`--ensemble` |",
         "|---|--:|--:|--:|--:|--:|",
         *(
             f"| {name}, ×{row['scale']:.0f} | {row['flops'] / 1e3:.0f} | {row['wall']:.1f} "
@@ -267,14 +266,16 @@ def page(result: dict[str, Any]) -> str:
     flops = find_weights("fast").card.flops * (4 * SIDE) ** 2
     torch_f32 = table["torch eager f32"]
     lines = [
-        "# Speed",
+        "# How fast is it?",
+        "",
+        "Measure your own machine with `enlarge benchmark` ([evaluate.md](evaluate.md)).",
         "",
         f"Written by `python -m benchmarks.speed` on {measured_at(result)};",
-        f"{result['machine']}; nothing else ran. Ratios were measured in this one run.",
+        f"{result['machine']}, otherwise idle.",
         "",
-        "## From the shell to the file",
+        "## One picture, from start to finish",
         "",
-        "512 × 512 → 2048 × 2048, PNG to PNG, `fast`, seconds:",
+        "512 × 512 → 2048 × 2048 pixels, PNG to PNG, with `fast`; seconds:",
         "",
         "| stage | " + " | ".join(process) + " | share, warm |",
         "|---|" + "--:|" * (len(process) + 1),
@@ -285,34 +286,28 @@ def page(result: dict[str, Any]) -> str:
         lines.append(f"| {stage} | {cells} | {warm.get(stage, 0.0) / warm['wall']:.0%} |")
     lines += [
         "",
-        "`start` is Python, OpenVINO and libvips being loaded. `compile` finds the compiled",
-        "network in the cache after the first run. `encode` is what is left to wait for when the",
-        "last tile is computed: PNG level 2 with the `up` filter, in a thread beside the network.",
-        f"Peak memory {warm['peak MB']:.0f} MB.",
+        "`start` loads Python, OpenVINO and libvips. `compile` reads the compiled network from",
+        "the cache after the first run. `encode` is what remains of writing the PNG after the last",
+        "tile.",
+        f"Peak memory: {warm['peak MB']:.0f} MB.",
         "",
         *(f"- {name}: {value:.0f} ms" for name, value in result["starting"].items()),
         "",
         *models_page(result),
-        "## The network",
+        "## Engines",
         "",
-        f"`fast`, {SIDE}² → {4 * SIDE}², {flops / 1e9:.1f} GFLOP, the same weights, all cores,",
-        "median of 15:",
+        f"`fast`, {SIDE}² → {4 * SIDE}² pixels, {flops / 1e9:.1f} GFLOP, the same weights in each",
+        "engine, all cores, median of 15:",
         "",
-        "| | ms | GFLOP/s | against torch eager f32 |",
+        "| | ms | GFLOP/s | relative to torch eager f32 |",
         "|---|--:|--:|--:|",
     ]
     for name, ms in sorted(table.items(), key=lambda item: item[1]):
         lines.append(f"| {name} | {ms:.0f} | {flops / ms / 1e6:.0f} | {torch_f32 / ms:.1f}× |")
     rates = " and ".join(f"{rate:.0f} GFLOP/s in {label}" for label, rate in peak.items())
-    lines += ["", f"Matrix products of 2048³ in torch reach {rates} here."]
-    if ours := table.get("enlarge (OpenVINO) bf16, 8 bits in and out"):
-        lines += [
-            f"The bar for bf16 was {REFERENCE_GFLOPS:.0f} GFLOP/s within a factor of 1.15 "
-            f"({flops / REFERENCE_GFLOPS / 1e6 * 1.15:.0f} ms): the factor is "
-            f"{ours / (flops / REFERENCE_GFLOPS / 1e6):.2f}.",
-        ]
-    else:
-        lines += ["This processor does not compute in bf16: the rows of bf16 are left out."]
+    lines += ["", f"For comparison, torch multiplies matrices of 2048² at {rates} here."]
+    if "bf16" not in peak:
+        lines += ["This processor does not compute in bf16, so there are no rows for bf16."]
     return "\n".join([*lines, ""])
 
 

@@ -63,11 +63,11 @@ def main(names: list[str]) -> int:
 def page(results: dict[str, dict[str, object]]) -> str:
     """The results as a Markdown page."""
     lines = [
-        "# Proofs",
+        "# Does it keep its promises?",
         "",
-        "Written by `make proof`, which runs all of them (hours on two cores);",
-        "`.venv/bin/python -m benchmarks.proofs NAME` runs one. Most have a small version in",
-        "`make test`. Peaks are of the whole process (VmHWM), as the command itself reports them.",
+        "Each row tests a promise at full size. `make proof` runs all of them (hours on two cores)",
+        "and writes this page; `python -m benchmarks.proofs NAME` runs one. Peak memory is that of",
+        "the whole process (VmHWM).",
         "",
         "| proof | claim | measured | holds | when |",
         "|---|---|---|---|---|",

@@ -73,7 +73,7 @@ def killed_run_is_exact() -> Result:
     )  # a run that began anew would have told twice of its start
     text = f"{len(a)} tensors {'equal in every bit' if equal else 'DIFFER'}; checks at {lines}"
     return Result(
-        "a run killed after step 50 of 100 and resumed equals one undisturbed",
+        "a run killed after step 50 of 100 and resumed equals an uninterrupted one",
         text,
         equal and went_on,
     )

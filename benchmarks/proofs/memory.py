@@ -40,7 +40,7 @@ def _within(
         right = (out.width, out.height) == (done["width"], done["height"])
     peak = done["peak_memory"]
     return Result(
-        f"{width:,} × {height:,} {' '.join(options)} stays within --memory {budget}",
+        f"{' '.join([f'{width:,} × {height:,}', *options])} stays within --memory {budget}",
         f"{done['width']:,} × {done['height']:,} in {done['seconds']:.0f} s, peak "
         f"{peak / MB:.0f} MB, tiles {done['tile'][0]}×{done['tile'][1]}, {done['precision']}",
         right and peak <= limit,
@@ -74,7 +74,7 @@ def growth_with_width() -> Result:
     slope = (peaks[8192] - peaks[2048]) / (8192 - 2048)
     per_row = 3 * 4 * 4 * BANDS  # bytes of one column of the bands' result, per input row
     return Result(
-        "the peak grows with the width by what three bands of the result take, at most",
+        "the peak grows with the width by at most three bands of the result",
         f"{slope / 1000:.1f} kB per pixel of width with tiles of 448 "
         f"({peaks[2048] / MB:.0f} → {peaks[8192] / MB:.0f} MB)",
         slope <= per_row * 448,
@@ -110,7 +110,7 @@ def too_small() -> Result:
         done = enlarge(source, "-o", target, "--memory", smallest, "--precision", "f32")
     limit = int(smallest.removesuffix("MB")) * MB
     return Result(
-        "--memory 200MB is refused, naming the smallest that works; with that it works",
+        "--memory 200MB is refused, and the message names the lowest limit that works",
         f"smallest {smallest}; then the peak is {done['peak_memory'] / MB:.0f} MB",
         nothing and done["peak_memory"] <= limit,
     )
@@ -126,7 +126,7 @@ def planned_80000() -> Result:
         for t in plan
     )
     return Result(
-        "20,000² → 80,000² is planned within 1.5 GB, every pixel once",
+        "20,000² → 80,000²: the plan fits 1.5 GB and covers every pixel once",
         f"{len(plan):,} tiles of {plan.tile_width}×{plan.tile_height}",
         kept == 20_000**2,
     )
@@ -152,17 +152,19 @@ def sixteen_bits_wide() -> Result:
 
 PROOFS: dict[str, Proof] = {
     "gigapixel out": lambda: _within(8192, 8192, "1.5GB", 1500 * MB),
-    "gigapixel through": lambda: _within(32768, 32768, "1.5GB", 1500 * MB, "--scale", "1"),
+    "gigapixel, scale 1": lambda: _within(32768, 32768, "1.5GB", 1500 * MB, "--scale", "1"),
     "gigapixel pyramid": lambda: _within(
         32768, 32768, "1.5GB", 1500 * MB, "--scale", "1", "--pyramid", name="out.tif"
     ),
-    "a sixteenth of it": lambda: _within(32768, 2048, "1.5GB", 1500 * MB, "--scale", "1"),
-    "sixteen times": lambda: _within(2048, 2048, "1.5GB", 1500 * MB, "--scale", "16"),
+    "a sixteenth of a gigapixel, scale 1": lambda: _within(
+        32768, 2048, "1.5GB", 1500 * MB, "--scale", "1"
+    ),
+    "scale 16": lambda: _within(2048, 2048, "1.5GB", 1500 * MB, "--scale", "16"),
     "f32 in 600 MB": lambda: _within(1700, 1700, "600MB", 600 * MB, "--precision", "f32"),
     "16 bits in 1 GB": sixteen_bits_wide,
     "flat in height": flat_in_height,
     "growth with width": growth_with_width,
-    "progressive, turned": progressive_and_turned,
-    "too small": too_small,
+    "progressive JPEG, rotated": progressive_and_turned,
+    "limit too low": too_small,
     "80,000²": planned_80000,
 }
