@@ -27,14 +27,25 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True)
 class Card:
-    """`scale`: output pixels per input pixel. `margin`: input pixels around a pixel that can
-    change its result (None: unbounded). `halo`: the margin that tiles use. `multiple`: input sides
-    must be multiples of it. `tiles`: side of a tile → measured working set in bytes, f32.
-    `fixed`: the one side that the file's input may have (0: any). `precisions`: those in which the
-    scores hold. `flops`: per output pixel. `scores`: by protocol, as measured on the shipped file.
-    `hours`: of training. `tiling`: what tiles cost, as measured on the shipped file ("tile", its
-    side; "psnr", in dB in f32, against the whole picture; "throughput", times the network's own).
-    `strength`: of a mixture of two models (see `mixing`), how much of the second.
+    """What the package knows about a model.
+
+    name, network, options   the model's name; its architecture, and the arguments that build it
+    scale                    output pixels per input pixel and axis
+    margin                   receptive margin in input pixels (None: unbounded)
+    halo                     the margin by which tiles overlap, in input pixels
+    multiple                 input sides must be multiples of it
+    tiles                    side of a tile → measured working set in bytes, in f32
+    fixed                    the only side that the file's input may have (0: any)
+    precisions               those in which the scores hold
+    parameters, flops        their number; floating-point operations per output pixel
+    data, licence, recipe    what it was trained on and how
+    hours                    of training
+    scores                   by protocol, as measured on the published file
+    tiling                   the cost of tiles, as measured on the published file: "tile", their
+                             side; "psnr" in dB in f32 against the whole picture; "throughput" as a
+                             share of the network's own
+    version                  of the package that wrote the card
+    strength                 of a mixture of two models (see `mixing`), the share of the second
     """
 
     name: str
@@ -59,12 +70,12 @@ class Card:
     strength: float | None = None
 
     def to_json(self) -> str:
-        """The card as a JSON string, keys in the order of the fields."""
+        """The card as a JSON string, with keys in the order of the fields."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Card:
-        """The card in a weight file's metadata; `source` names the file in errors."""
+        """The card from a weight file's metadata; `source` names the file in errors."""
         try:
             values = json.loads(text)
             values["tiles"] = {int(side): int(size) for side, size in values["tiles"].items()}
@@ -78,9 +89,9 @@ class Card:
 
 
 def read_card(path: Path) -> Card | None:
-    """The card of a `.safetensors` or `.onnx` file, or None if it carries none.
+    """The card of a `.safetensors` or `.onnx` file, or None if it has none.
 
-    Raises `WeightsError` where the file is missing or is not what its name says.
+    Raises `WeightsError` if the file is missing, or is not of the kind that its extension says.
     """
     try:
         with path.open("rb") as file:

@@ -1,11 +1,11 @@
-"""The convolutions of ImageNet's classifiers, whose feature maps losses and metrics compare.
+"""The convolutions of ImageNet classifiers, whose feature maps losses and metrics compare.
 
 `AlexNet`: Krizhevsky, 2014, "One weird trick", https://arxiv.org/abs/1404.5997. `VGG16`, `VGG19`:
 configurations D and E of Simonyan and Zisserman, 2015, https://arxiv.org/abs/1409.1556. Layers have
-the places that they have in torchvision's `features`, whose published files fit
-(`weights.backbones` reads them); pooling behind the last map that is wanted is left out.
+the same numbers as in torchvision's `features`, so its published files fit (`weights.backbones`
+reads them). Layers after the last tap are left out.
 
-    image    (B, 3, H, W)                     RGB in [0, 1]; made to have ImageNet's mean and spread
+    image    (B, 3, H, W)                     RGB in [0, 1]; normalised by ImageNet's statistics
     AlexNet  (B, 64, H/4, W/4)                11×11 with stride 4
              (B, 192, H/8, W/8)               3×3 maximum with stride 2; 5×5
              (B, 384 | 256 | 256, H/16, ·)    3×3 maximum with stride 2; three times 3×3
@@ -34,7 +34,7 @@ def _maxima() -> nn.Module:
 
 
 class Backbone(nn.Module):
-    """Some of the layers above: pictures → the last of the feature maps behind the layers `taps`.
+    """Some of the layers above: pictures → the feature map after the last of the layers `taps`.
 
     `mean` and `deviation` are ImageNet's, to which the published weights are trained; `least` is
     the smallest side of a picture.
@@ -53,7 +53,7 @@ class Backbone(nn.Module):
         self.register_buffer("deviation", deviation.view(1, 3, 1, 1), persistent=False)
 
     def maps(self, image: Tensor) -> Iterator[Tensor]:
-        """The feature maps, one after the other: what was compared need not be kept."""
+        """The feature maps after the layers `taps`, one at a time, so none need be kept."""
         values = (image - self.mean) / self.deviation
         for number, layer in enumerate(self.features):
             values = layer(values)

@@ -1,4 +1,4 @@
-"""What several networks share: residual block, upsamplers, window attention, and their arithmetic.
+"""Parts that several networks share: residual block, upsamplers, window attention.
 
 Pictures are (B, 3, H, W), RGB in [0, 1]; features (B, C, H, W); tokens of attention (B, H, W, C).
 """
@@ -44,9 +44,6 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(F.relu(self.conv1(x)))
         return x + (y if self.scaling == 1.0 else y * self.scaling)
-
-
-# Enlarging ------------------------------------------------------------------------------------
 
 
 def stages(scale: int) -> tuple[int, ...]:
@@ -99,7 +96,7 @@ def shuffle_margin(scale: int, last: int) -> int:
 
 
 def nearest_margin(doublings: int, last: int) -> int:
-    """The same of `nearest_and_conv` and then convolutions of radius `last`."""
+    """The same for `nearest_and_conv` and then convolutions of radius `last`."""
     margin = last
     for _ in range(doublings):
         margin = math.ceil((margin + 1) / 2)
@@ -121,9 +118,6 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     return image
 
 
-# Window attention (Swin Transformer, Liu et al., ICCV 2021) -----------------------------------
-
-
 def relative_positions(window: int) -> Tensor:
     """(N·N,) int64, N = window²: the row of the bias table for each pair of pixels of a window."""
     axis = torch.arange(window)
@@ -138,10 +132,10 @@ class WindowAttention(nn.Module):
 
     tokens (B, H, W, C) → (B, H, W, C); H and W are multiples of `window`.
 
-    With `shift` the windows begin that many pixels further down and right, and those of the last
-    row and of the last column go on at the other side of the picture. They are the four groups
-    inner / last column / last row / corner, attended to one after the other, each with a mask that
-    is the same at every picture size; where a window goes around, its pixels do not see across.
+    With `shift` the windows start that many pixels further down and right, and those of the last
+    row and column wrap around the picture. They form four groups (inner, last column, last row,
+    corner), which are computed separately, each with a mask that does not depend on the size of the
+    picture; pixels from different sides of the picture do not attend to each other.
     """
 
     position: Tensor
@@ -189,8 +183,8 @@ class WindowAttention(nn.Module):
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (n, N, C) → (n, heads, N, d) three times, the keys as (n, heads, d, N).
 
-        Written as OpenVINO fuses it with what follows (its attention has 4 axes), and so that it
-        copies little: three products instead of one that is cut, queries scaled by their weights.
+        Written so that OpenVINO fuses it with what follows (its attention has 4 axes), and that
+        little is copied: three products instead of a split one, and scaled weights of the queries.
         """
         pixels, dim = x.shape[1:]
         heads, scale = self.heads, (dim // self.heads) ** -0.5
@@ -210,7 +204,7 @@ class WindowAttention(nn.Module):
         """Windows (n, N, C) → (n, N, C)."""
         traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if traced or torch.compiler.is_exporting():
-            # Written out: the kernel's decomposition is a tangle.
+            # Written out, since exporting the fused kernel gives a complicated graph.
             q, k, v = self.queries_keys_values(x)
             out = torch.softmax(q @ k + bias[None], dim=-1) @ v
         else:
@@ -221,7 +215,7 @@ class WindowAttention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(x.shape))
 
     def inside(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(B, H, W, C) → (B, H, W, C): windows that begin at the upper left corner."""
+        """(B, H, W, C) → (B, H, W, C): windows that start at the upper left corner."""
         batch, height, width, dim = x.shape
         window = self.window
         cells = (batch, height // window, width // window, window, window, dim)
@@ -244,10 +238,10 @@ class WindowAttention(nn.Module):
         return self.joined(along(inner, bias), along(around, bias + down), x.shape[1], axis=1)
 
     def parted(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """Along an axis: the windows within the picture, and the one around its border.
+        """Along an axis, the windows inside the picture, and the one that wraps around its border.
 
-        A picture of one window has none within it. OpenVINO fails on empty tensors, so there is
-        then a window nevertheless, which `joined` drops.
+        A picture of one window has none inside. Since OpenVINO fails on empty tensors, there is a
+        dummy window in that case, which `joined` drops.
         """
         size, window, shift = x.shape[axis], self.window, self.shift
         within = size - window
@@ -256,7 +250,7 @@ class WindowAttention(nn.Module):
         return inner, torch.cat([end, x.narrow(axis, 0, shift)], dim=axis)
 
     def joined(self, inner: Tensor, around: Tensor, size: int, *, axis: int) -> Tensor:
-        """What `parted` took apart."""
+        """The inverse of `parted`."""
         end, start = around.split([self.window - self.shift, self.shift], dim=axis)
         within = inner.narrow(axis, 0, size - self.window)
         return torch.cat([start, within, end], dim=axis)

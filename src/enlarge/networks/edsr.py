@@ -72,7 +72,7 @@ class EDSR(nn.Module):
 
 
 def detect_edsr(state: State) -> Detected | None:
-    """The keys of this module."""
+    """Recognise the keys of this module."""
     if not {"head.weight", "body.0.conv1.weight", "merge.weight", "tail.weight"} <= state.keys():
         return None
     features = state["head.weight"].shape[0]
@@ -91,8 +91,8 @@ def published_scaling(features: int) -> float:
 
 
 def detect_official_edsr(state: State) -> Detected | None:
-    """The keys of EDSR-PyTorch, the authors' code: head.0, body.N.body.0|2, body.LAST, tail.1,
-    tail.0.0|2|4, sub_mean.
+    """Recognise the keys of EDSR-PyTorch, the authors' code: head.0, body.N.body.0|2, body.LAST,
+    tail.0.0|2|4, tail.1, sub_mean.
     """
     if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= state.keys():
         return None
@@ -130,7 +130,8 @@ def mean_and_span(state: State) -> tuple[tuple[float, ...], float]:
 
 
 def detect_basicsr_edsr(state: State) -> Detected | None:
-    """The keys of BasicSR: conv_first, body.N.conv1|2, conv_after_body, upsample.N, conv_last.
+    """Recognise the keys of BasicSR: conv_first, body.N.conv1|2, conv_after_body, upsample.N,
+    conv_last.
 
     The range is 0–255, BasicSR's default; the file does not tell.
     """

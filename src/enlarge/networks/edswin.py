@@ -1,6 +1,6 @@
-"""EDSwin: EDSR's residual blocks and Swin's layers on one trunk; the project's own.
+"""EDSwin: EDSR's residual blocks and Swin's layers on one trunk; this project's own network.
 
-Convolution sees what is near, attention what repeats further away; both work on the same features.
+Convolution models what is near, attention what repeats further away, both on the same features.
 
     image     (B, 3, H, W)      RGB in [0, 1], padded to a multiple of `window` by reflection
     head      (B, C, H, W)      mean colour subtracted, 3×3: the one shallow feature
@@ -15,8 +15,8 @@ Convolution sees what is near, attention what repeats further away; both work on
                                 `tail_features`, per stage 3×3 and shuffle, 3×3
     enlarged  (B, 3, sH, sW)    plus the nearest-neighbour enlargement, cropped; not clamped
 
-With the enlargement added at the end the network computes differences only: flat pictures stay
-flat, and what bf16 rounds is small. In the direct tail it is added before the shuffle, each colour
+Since the enlargement is added at the end, the network computes differences only: flat pictures stay
+flat, and rounding errors of bf16 are small. The direct tail adds it before the shuffle, each colour
 repeated s² times: the same sum, but elementwise on the last convolution's output.
 """
 
@@ -168,7 +168,7 @@ class EDSwin(nn.Module):
 
     @property
     def margin(self) -> int | None:
-        """Receptive margin in LR pixels; None, unbounded, where there is attention."""
+        """Receptive margin in LR pixels; None, for unbounded, if there is attention."""
         if self.attends:
             return None
         tail = 1 if self.direct else 1 + shuffle_margin(self.scale, 1)
@@ -188,7 +188,7 @@ class EDSwin(nn.Module):
 
 
 def detect_edswin(state: State) -> Detected | None:
-    """The keys of this module; the order of the trunk's modules tells the arrangement."""
+    """Recognise the keys of this module; the order of the trunk's modules tells the arrangement."""
     length = count_modules(state, r"trunk\.(\d+)\.")
     if not length or not {"head.weight", "tail.0.weight"} <= state.keys():
         return None

@@ -1,7 +1,8 @@
-"""The deck's custom model: EDSR and SwinIR side by side, each a complete network, fused at the end.
+"""EDSR and SwinIR side by side, each a complete network, whose results are fused at the end.
 
-The student team's "EDSR + SwinIR" (Dacon competition 235977); the slide draws two branches meeting,
-their code concatenates the two enlarged pictures and fuses them by a 1×1 convolution.
+It reimplements "EDSR + SwinIR" from the slide deck of a student team (Dacon competition 235977).
+The slide shows two branches that meet; the team's code concatenates the two enlarged pictures and
+fuses them by a 1×1 convolution.
 
     image     (B, 3, H, W)      RGB in [0, 1], padded to a multiple of `window` by reflection
     edsr      (B, 3, sH, sW)    local features: `blocks` × `features`
@@ -24,13 +25,13 @@ from enlarge.networks.swinir import SwinIR, detect_swinir
 
 
 class EDSwinDeck(nn.Module):
-    """The network above. The slide says 64 blocks of 256 features, the team's code 32.
+    """The network above. The slide has 64 blocks of 256 features, the team's code 32.
 
-    The fusion begins as the mean of the two branches.
+    The fusion is initialised as the mean of the two branches.
     """
 
     margin = None
-    """Unbounded, for the SwinIR branch."""
+    """Unbounded, because of the SwinIR branch."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class EDSwinDeck(nn.Module):
 
 
 def detect_edswin_deck(state: State) -> Detected | None:
-    """The keys of this module: edsr.*, swinir.*, fuse."""
+    """Recognise the keys of this module: edsr.*, swinir.*, fuse."""
     if "fuse.weight" not in state or "edsr.head.weight" not in state:
         return None
     branches = {

@@ -54,7 +54,7 @@ class MSRResNet(nn.Module):
 
 
 def detect_msrresnet(state: State) -> Detected | None:
-    """The keys of this module and of BasicSR, or the older recon_trunk and HRconv."""
+    """Recognise the keys of this module and of BasicSR, or the older recon_trunk and HRconv."""
     state = renamed(state, (r"^recon_trunk\.", "body."), (r"^HRconv\.", "conv_hr."))
     if not {"conv_first.weight", "body.0.conv1.weight", "upconv1.weight"} <= state.keys():
         return None

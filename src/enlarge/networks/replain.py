@@ -25,7 +25,7 @@ from enlarge.networks.checkpoints import Detected, State, count_modules, direct_
 
 
 class RepConv(nn.Module):
-    """A 3×3 convolution with a parallel 1×1 branch; `fold()` merges them into the 3×3 kernel."""
+    """A 3×3 convolution with a parallel 1×1 branch, which `fold()` merges into the 3×3 kernel."""
 
     def __init__(self, inputs: int, outputs: int, *, deployed: bool = False) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class RePlain(nn.Module):
     ) -> None:
         super().__init__()
         self.colours: Tensor
-        least = min(blocks + 1, 2)  # of one, the head's, the blocks would not be seen
+        least = min(blocks + 1, 2)  # a single tap, the head, would bypass the blocks
         if not least <= taps <= blocks + 1:
             raise ValueError(
                 f"taps must lie in {least}..{blocks + 1} for {blocks} blocks, got {taps}"
@@ -120,7 +120,7 @@ class RePlain(nn.Module):
 
 
 def detect_replain(state: State) -> Detected | None:
-    """The keys of this module, in training or deployed form."""
+    """Recognise the keys of this module, in training or deployed form."""
     if not {"head.weight", "blocks.0.convs.0.weight", "fuse.weight", "tail.weight"} <= state.keys():
         return None
     channels = state["head.weight"].shape[0]

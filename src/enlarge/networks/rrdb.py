@@ -26,7 +26,7 @@ from enlarge.networks.checkpoints import Detected, State, count_modules, renamed
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees all before it; x + 0.2 · the last."""
+    """Five convolutions, each on the concatenated results of all before it; x + 0.2 · the last."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ResidualDenseBlocks(nn.Module):
 
 
 class RRDB(nn.Module):
-    """The network above. `unshuffle` None: as Real-ESRGAN, what is missing to ×4."""
+    """The network above. `unshuffle` None is Real-ESRGAN's: max(4 / scale, 1)."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class RRDB(nn.Module):
 
 
 def detect_rrdb(state: State) -> Detected | None:
-    """The keys of this module and of BasicSR."""
+    """Recognise the keys of this module and of BasicSR."""
     if not {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_body.weight"} <= state.keys():
         return None
     features, inputs = state["conv_first.weight"].shape[:2]
@@ -133,7 +133,9 @@ def detect_rrdb(state: State) -> Detected | None:
 
 
 def detect_bsrgan_rrdb(state: State) -> Detected | None:
-    """The keys of BSRGAN and of ESRGAN's repository: RRDB_trunk, trunk_conv, upconvN, HRconv."""
+    """Recognise the keys of BSRGAN and of ESRGAN's repository: RRDB_trunk, trunk_conv, upconvN,
+    HRconv.
+    """
     if "RRDB_trunk.0.RDB1.conv1.weight" not in state:
         return None
     return detect_rrdb(
@@ -148,7 +150,9 @@ def detect_bsrgan_rrdb(state: State) -> Detected | None:
 
 
 def detect_old_rrdb(state: State) -> Detected | None:
-    """ESRGAN's first keys: model.0, model.1.sub.N.RDBM.convK.0, model.1.sub.LAST, model.3 …"""
+    """Recognise ESRGAN's first keys: model.0, model.1.sub.N.RDBM.convK.0, model.1.sub.LAST, then
+    model.3 and so on.
+    """
     if "model.1.sub.0.RDB1.conv1.0.weight" not in state:
         return None
     last = count_modules(state, r"model\.1\.sub\.(\d+)\.") - 1

@@ -70,7 +70,7 @@ class SRResNet(nn.Module):
 
 
 def detect_srresnet(state: State) -> Detected | None:
-    """The keys of this module."""
+    """Recognise the keys of this module."""
     if not {"head.0.weight", "body.0.residual.0.weight", "merge.0.weight"} <= state.keys():
         return None
     options = {

@@ -43,7 +43,9 @@ class SRVGG(nn.Module):
 
 
 def detect_srvgg(state: State) -> Detected | None:
-    """The keys of this module and of Real-ESRGAN: body.N, convolutions and PReLUs in turn."""
+    """Recognise the keys of this module and of Real-ESRGAN: body.N, alternately convolutions and
+    PReLUs.
+    """
     if not {"body.0.weight", "body.1.weight", "body.2.weight"} <= state.keys():
         return None
     last = count_modules(state, r"body\.(\d+)\.") - 1

@@ -47,7 +47,7 @@ Connection = Literal["1conv", "3conv"]
 
 
 def connection_conv(dim: int, connection: Connection) -> nn.Module:
-    """What closes an RSTB: one 3×3 convolution, or three with a quarter of the channels inside."""
+    """The end of an RSTB: one 3×3 convolution, or three with a quarter of the channels inside."""
     if connection == "1conv":
         return nn.Conv2d(dim, dim, 3, padding=1)
     if connection == "3conv":
@@ -122,7 +122,7 @@ class SwinIR(nn.Module):
     """The network above; `depths` and `heads` have one number per RSTB."""
 
     margin = None
-    """Unbounded: shifted windows hand what they saw from window to window."""
+    """Unbounded: shifted windows pass information from window to window."""
 
     def __init__(
         self,
@@ -223,7 +223,7 @@ class SwinIR(nn.Module):
 
 
 def detect_swinir(state: State) -> Detected | None:
-    """The published keys, without the constants (masks, indices) in them.
+    """Recognise the published keys; constants among them (masks, indices) are dropped.
 
     A network for JPEG artefacts, which has a window of 7, takes pictures in 0–255; no file tells.
     """

@@ -1,4 +1,4 @@
-"""torchvision's published files of ImageNet's classifiers, for what compares feature maps."""
+"""torchvision's published ImageNet classifiers, for losses and metrics on feature maps."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PUBLISHED = {
 _BUILDERS: dict[str, Callable[[], Backbone]] = {"alexnet": AlexNet, "vgg16": VGG16, "vgg19": VGG19}
 
 
-class Loaded(NamedTuple):
-    """A backbone, frozen and in eval mode, and the first 8 digits of its file's SHA-256, by which
-    torchvision's files are called.
+class LoadedBackbone(NamedTuple):
+    """A backbone, frozen and in eval mode, and the first 8 digits of its file's SHA-256, which are
+    part of the names of torchvision's files.
     """
 
     network: Backbone
     digest: str
 
 
-def load_backbone(path: Path, name: str) -> Loaded:
-    """The network `name` (a key of `PUBLISHED`) with the weights of torchvision's file. No code of
-    the file is run.
+def load_backbone(path: Path, name: str) -> LoadedBackbone:
+    """The network `name` (a key of `PUBLISHED`) with the weights of torchvision's file.
 
-    Raises `WeightsError` where the file is missing or damaged, or holds another network.
+    Runs no code of the file. Raises `WeightsError` if the file is missing or damaged, or holds
+    another network.
     """
     digest = _digest(path)
     network = _BUILDERS[name]()
@@ -49,11 +49,11 @@ def load_backbone(path: Path, name: str) -> Loaded:
             "https://download.pytorch.org/models/"
         )
     network.load_state_dict({key: state[key] for key in wanted})
-    return Loaded(network.eval().requires_grad_(False), digest)
+    return LoadedBackbone(network.eval().requires_grad_(False), digest)
 
 
 def _difference(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
-    """What of the keys and shapes that are wanted is not there."""
+    """Which of the wanted keys and shapes are missing; empty if none is."""
     missing = [key for key in wanted if not isinstance(state.get(key), Tensor)]
     if missing:
         there = ", ".join([str(key) for key in state][:3]) or "nothing"
@@ -69,7 +69,7 @@ def _difference(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
 
 
 def _digest(path: Path) -> str:
-    """The first 8 digits of the SHA-256; what the file's own name says of them must hold."""
+    """The first 8 digits of the SHA-256, which must be those in the file's name, if it has any."""
     try:
         digest = file_digest(path)[:8]
     except OSError as error:

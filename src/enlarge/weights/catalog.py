@@ -1,4 +1,4 @@
-"""The models at hand: those in the wheel, those in ENLARGE_MODELS, and any file by its path."""
+"""The available models: those in the wheel, those in ENLARGE_MODELS, and any file by its path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BUNDLED = Path(__file__).parent / "data"
 
 
 def list_weights() -> list[Weights]:
-    """Every model that can be called by name: bundled ones first, then those of ENLARGE_MODELS."""
+    """All models that have a name: first the bundled ones, then those in ENLARGE_MODELS."""
     folders = [_BUNDLED]
     if own := os.environ.get("ENLARGE_MODELS"):
         folders.append(Path(own))
@@ -25,7 +25,7 @@ def list_weights() -> list[Weights]:
         for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem):
             try:
                 card = read_card(path)
-            except WeightsError as error:  # one broken file hides itself, not the others
+            except WeightsError as error:  # skip a broken file, keep the others
                 warnings.warn(str(error), RuntimeWarning, stacklevel=2)
                 continue
             if card is not None:
@@ -40,15 +40,17 @@ def find_weights(
     strength: float | None = None,
     quiet: bool = False,
 ) -> Weights:
-    """A model by name or by path. Where `scale` is at most 2, `NAME-x2` is taken if it exists.
+    """A model by name or path. If `scale` is at most 2, `NAME-x2` is used where it exists.
 
-    A path may name a file of ours, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`) or
-    an ONNX file of others. Those are prepared once, with a line on standard error unless `quiet`.
+    A path may be a file with a card, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`)
+    or an ONNX file of another project. Those without a card are converted and measured once, with a
+    line on standard error unless `quiet`.
 
-    `strength` is for the models of `PARTNERS`: a mixture of the two, whichever is named.
+    `strength`, from 0 to 1, mixes the two models of a pair in `mixing.PARTNERS`, whichever of them
+    is named.
 
-    Raises `WeightsError` for an unknown name, a missing file, or one that cannot be opened, and
-    `OptionError` for a strength that cannot be.
+    Raises `WeightsError` for an unknown name or a file that is missing or cannot be opened, and
+    `OptionError` for an invalid strength.
     """
     name = str(model)
     known = {weights.path.stem: weights for weights in list_weights()}

@@ -29,19 +29,21 @@ def export_model(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Card:
-    """Write a model, by name or path, as `target`, .onnx or .safetensors; returns its card.
+    """Write a model, given by name or path, as `target`, .onnx or .safetensors. Returns its card.
 
-    `half` stores weights as fp16, and what is verified is those. `int8` gives the crops on which
-    the convolutions of an ONNX file are quantised, and others on which it must stay close to f32
-    (see `quantizing`). `tile` fixes the input's side (of an ONNX file; 0: free). Raises
-    `WeightsError`, `OptionError`, `OutputError` or what `int8` raises, and writes nothing then.
+    `half` stores weights as fp16, after rounding the network that is verified. `int8` provides the
+    crops on which the convolutions of an ONNX file are quantised, and others on which it must stay
+    close to f32 (see `quantizing`). `tile` fixes the side of an ONNX file's input (0: free).
+
+    Raises `WeightsError`, `OptionError`, `OutputError` or what `int8` raises; nothing is written
+    then.
     """
     check_target(model, target, tile=tile, overwrite=overwrite)
     if int8 is not None:
         check_int8(target, half=half)
     weights = find_weights(model, quiet=quiet)
     source = _parameters_of(model, weights)
-    if weights.card.network == "onnx":  # a graph tells nothing of its network
+    if weights.card.network == "onnx":  # a graph does not tell its network
         weights = find_weights(str(source), quiet=quiet)
     with needing_torch(Path(model)):
         from enlarge.weights.measuring import measured
@@ -77,7 +79,7 @@ def export_model(
 
 
 def check_int8(target: Path, *, half: bool = False) -> None:
-    """Refuse what int8 contradicts, and say where NNCF is missing, before any work.
+    """Check what contradicts int8, and that NNCF is installed, before any work.
 
     Raises `OptionError` or `WeightsError`.
     """
@@ -93,7 +95,7 @@ def check_int8(target: Path, *, half: bool = False) -> None:
 
 
 def _export_int8(network: Any, card: Card, target: Path, crops_for: CropsFor) -> Card:
-    """Everything happens in a temporary folder; the whole file then takes the target's place."""
+    """Quantise in a temporary folder, and copy the finished file to the target."""
     from enlarge.weights import quantizing
     from enlarge.weights.measuring import working_sets
     from enlarge.weights.onnx_file import copy_file, export_onnx, fix_sides, with_card
@@ -120,7 +122,7 @@ def _export_int8(network: Any, card: Card, target: Path, crops_for: CropsFor) ->
 
 
 def _parameters_of(model: str, weights: Weights) -> Path:
-    """The file to read a model's network from. Raises `WeightsError` where there is none."""
+    """The file with a model's parameters. Raises `WeightsError` if there is none."""
     beside = weights.path.with_suffix(".safetensors")
     if beside.is_file():
         return beside
@@ -133,7 +135,7 @@ def _parameters_of(model: str, weights: Weights) -> Path:
 
 
 def check_target(model: str, target: Path, *, tile: int, overwrite: bool) -> None:
-    """Refuse what can be refused before any work. Raises `OptionError` or `OutputError`."""
+    """Check the target before any work. Raises `OptionError` or `OutputError`."""
     suffix = target.suffix.lower()
     if suffix not in (".onnx", ".safetensors"):
         raise OptionError(

@@ -1,7 +1,7 @@
-"""ONNX files of other people: what can be told of a graph without a card, by looking and running.
+"""ONNX files without a card: what inspecting and running their graph tells.
 
-It must take one picture and give one, (1, 3, H, W), float32 or float16. That its colours are RGB in
-[0, 1] is assumed, since no file says it.
+The graph must take one picture, (1, 3, H, W) of float32 or float16, and return one. Colours are
+assumed to be RGB in [0, 1], since the file does not tell.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FLOATS = ("f32", "f16")
 def describe_graph(path: Path) -> tuple[Runner, Card]:
     """The graph, ready to run, and its card without what `measuring.measured` adds.
 
-    The scale is what it does to a picture, the multiple the smallest of 1, 2, 4, … 64 that it
-    takes, the margin how far a change is seen. Raises `WeightsError` where it does not enlarge
-    pictures.
+    The scale is that of a picture's result, the multiple the smallest of 1, 2, 4, … 64 that the
+    graph accepts, the margin how far a change is visible. Raises `WeightsError` if the graph does
+    not enlarge pictures.
     """
     run = Runner(path)
     fixed = _fixed_side(path, run.graph)
@@ -48,7 +48,7 @@ def describe_graph(path: Path) -> tuple[Runner, Card]:
 
 
 def _fixed_side(path: Path, graph: Any) -> int:
-    """The one side that the graph takes, 0 where H and W are free."""
+    """The only side that the graph takes, 0 if H and W are free."""
     inputs, outputs = graph.inputs, graph.outputs
     expected = "expected one picture (1, 3, H, W) of float32 or float16 in, and one out"
     if len(inputs) != 1 or len(outputs) != 1:
@@ -79,7 +79,7 @@ def _may_be(dimension: Any, size: int) -> bool:
 
 
 def _scale(run: Runner, height: int, width: int = 0) -> int:
-    """Its factor, at that size. Raises `WeightsError` where that is no whole number."""
+    """The factor at that size. Raises `WeightsError` if it is not a whole number."""
     width = width or height
     enlarged = run(natural_picture(max(height, width))[:, :, :height, :width])
     factor = enlarged.shape[-1] // width
@@ -104,7 +104,7 @@ def _multiple_and_scale(path: Path, run: Runner) -> tuple[int, int]:
 
 
 def _parameters(graph: Any) -> int:
-    """Elements of its floating-point constants, but for those of a single one."""
+    """The number of elements of floating-point constants, without scalars."""
     constants = (op for op in graph.get_ordered_ops() if op.get_type_name() == "Constant")
     sizes = (
         math.prod(op.get_output_shape(0))
@@ -129,7 +129,7 @@ def _flops(graph: Any, side: int, scale: int) -> float:
         if kind == "MatMul":
             inner = -2 if op.get_attributes()["transpose_a"] else -1
             total += 2.0 * out * op.get_input_shape(0)[inner]
-        elif kind == "ConvolutionBackpropData":  # every input value meets the whole kernel
+        elif kind == "ConvolutionBackpropData":  # each input value × the whole kernel
             total += 2.0 * math.prod(op.get_input_shape(0)) * math.prod(weight[1:])
         else:  # (outputs, inputs, …), or (groups, outputs, inputs, …)
             total += 2.0 * out * math.prod(weight[-3:])

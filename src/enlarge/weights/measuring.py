@@ -1,12 +1,12 @@
-"""What a card says of a network that only running it tells, found on its ONNX file.
+"""Facts on a card that only running the network's ONNX file tells.
 
-    working sets   by tile, each in a process of its own
-    halo           where the margin is unbounded or larger than tiles should overlap
-    precisions     whether bf16 keeps what f32 gives
-    margin         of a file that nobody describes
+    working sets   by tile, each measured in a process of its own
+    halo           if the margin is unbounded, or larger than tiles should overlap
+    precisions     whether bf16 is close enough to f32
+    margin         of an ONNX file without a card
 
-All of it in OpenVINO on the CPU, on pictures that are made here, so it needs neither torch nor
-photographs. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
+They are measured in OpenVINO on the CPU, on generated pictures, so neither torch nor photographs
+are needed. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from enlarge.memory import default_budget, format_size
 
 LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 FEW = (64, 128, 192, 256, 384, 512)
-"""The rungs of a model that somebody waits for."""
+"""The sides of tiles that are measured while a user waits."""
 EXACT = 64
-"""Up to this margin tiles overlap by the whole of it (architecture, decision 4)."""
+"""Up to this margin tiles overlap by all of it, so their results equal the whole picture's."""
 WORK = 5e12
-"""Floating-point operations that a rung of `FEW` may cost: about 15 seconds of two cores."""
+"""Floating-point operations that a tile of `FEW` may cost: about 15 seconds on two cores."""
 _LEVEL = 1.0 / 255.0
-_SIDES = (96, 192, 384)
+_CROPS = (96, 192, 384)
 _PICTURES = 3
 _SPARE = 1.25
 
@@ -45,9 +45,9 @@ Picture = NDArray[np.float32]
 
 
 class Runner:
-    """An ONNX file in OpenVINO on the CPU, for pictures of any size that its graph takes.
+    """An ONNX file in OpenVINO on the CPU, for pictures of every size that its graph takes.
 
-    Raises `WeightsError` where OpenVINO cannot read it, or cannot run it at that size.
+    Raises `WeightsError` if OpenVINO cannot read it, or cannot run it at that size.
     """
 
     def __init__(self, model: Path, precision: str = "f32") -> None:
@@ -88,10 +88,11 @@ def _first(error: Exception) -> str:
 
 
 def natural_picture(side: int, seed: int = 0) -> Picture:
-    """(1, 3, side, side): dead leaves, discs over discs with radii r of density 1/r³, each with a
-    fine grating, drawn at twice the size. Like a photograph it has edges at every scale.
+    """A generated picture, (1, 3, side, side), with edges at every scale like a photograph's.
 
-    Lee, Mumford and Huang, International Journal of Computer Vision 41, 2001.
+    It is a dead leaves model (Lee, Mumford and Huang, International Journal of Computer Vision 41,
+    2001): discs that occlude each other, with radii r of density 1/r³, each with a fine grating,
+    drawn at twice the size.
     """
     random = np.random.default_rng(seed)
     large = 2 * side
@@ -115,17 +116,14 @@ def natural_picture(side: int, seed: int = 0) -> Picture:
     return np.clip(small, 0.0, 1.0)[None].astype(np.float32)
 
 
-# Everything that a finished card holds ---------------------------------------------------------
-
-
 def measured(
     model: Path, card: Card, ladder: Sequence[int] | None = None, *, runner: Runner | None = None
 ) -> Card:
     """The card with halo, precisions and tiles as measured on the file.
 
-    `ladder`: the sides of tiles to measure (default: those of `FEW` that cost at most `WORK`).
-    Sides that the halo leaves nothing of are left out, and those that do not fit this machine.
-    Raises `WeightsError` where the network does not run.
+    `ladder` gives the sides of tiles to measure; the default are those of `FEW` that cost at most
+    `WORK`. Sides of at most twice the halo are skipped, and those that do not fit this machine's
+    memory. Raises `WeightsError` if the network does not run.
     """
     run = runner or Runner(model)
     most = min(EXACT, card.fixed // 3) if card.fixed else EXACT
@@ -140,15 +138,14 @@ def measured(
 
 
 def holds_in_bf16(model: Path, card: Card, in_f32: Runner) -> bool | None:
-    """Whether bf16 may stand for f32: on a textured picture of 8 bits, both clamped, their PSNR is
-    at least 48 dB and 99.9 % of the values lie within 3 levels. None where the processor has no
-    bf16.
+    """Whether bf16 may replace f32: on a textured picture, both clamped, their PSNR is at least
+    48 dB, and 99.9 % of the values are within 3 of 255 levels. None if the processor has no bf16.
     """
     from enlarge.engines.openvino import has_bf16
 
     if not has_bf16():
         return None
-    image = natural_picture(card.fixed or _whole(72, card.multiple))
+    image = natural_picture(card.fixed or _round_up(72, card.multiple))
     fine, coarse = (np.clip(run(image), 0.0, 1.0) for run in (in_f32, Runner(model, "bf16")))
     if not np.isfinite(coarse).all():
         return False
@@ -157,47 +154,45 @@ def holds_in_bf16(model: Path, card: Card, in_f32: Runner) -> bool | None:
     return bool(psnr >= 48.0 and (error <= 3 * _LEVEL).mean() >= 0.999)
 
 
-# Halo and margin -------------------------------------------------------------------------------
-
-
 def measured_halo(run: Runner, card: Card) -> int:
-    """Input pixels from a tile's edge on which no 8-bit value moves by more than one level, for
-    being in a tile: on three made pictures, and then a quarter more, in whole steps of 8 (and of
-    `multiple`), never more than the margin.
+    """The distance from a tile's edge, in input pixels, beyond which no 8-bit value differs by more
+    than one level from the whole picture's.
 
-    A network without a margin gets at most about 64: its tiles fade into each other.
+    It is measured on three generated pictures, enlarged by a quarter, and rounded up to a multiple
+    of 8 and of `multiple`, but never exceeds the margin. An unbounded network gets at most about
+    64, since its tiles are blended.
     """
     step = math.lcm(8, card.multiple)
-    most = card.margin if card.margin is not None else _whole(EXACT, step)
+    most = card.margin if card.margin is not None else _round_up(EXACT, step)
     if card.fixed:
         most = min(most, card.fixed // 4 // card.multiple * card.multiple)
-    for side in _SIDES:
+    for side in _CROPS:
         boxes = _boxes(side, card)
         reach = np.max([_reach(run, card.scale, boxes, seed) for seed in range(_PICTURES)], axis=0)
         quiet = np.flatnonzero(reach <= _LEVEL)
         if quiet.size and (card.fixed or quiet[0] <= 0.75 * reach.size):
-            return min(most, max(step, _whole(math.ceil(_SPARE * int(quiet[0])), step)))
+            return min(most, max(step, _round_up(math.ceil(_SPARE * int(quiet[0])), step)))
         if card.fixed or reach.size > most:
             break
     return most
 
 
 def _boxes(side: int, card: Card) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Two squares on the diagonal of a picture, as start and stop: one with room all around it in
-    the other, or, where a network takes one size only, two that overlap.
+    """Two squares on the diagonal of a picture, as start and stop: one in the middle of the other
+    or, for a network of a fixed size, two that overlap.
     """
     if card.fixed:
         shift = max(card.fixed // 4 // card.multiple, 1) * card.multiple
         return (0, card.fixed), (shift, card.fixed + shift)
-    room, inner = _whole(side // 3, card.multiple), _whole(side, card.multiple)
+    room, inner = _round_up(side // 3, card.multiple), _round_up(side, card.multiple)
     return (0, inner + 2 * room), (room, room + inner)
 
 
 def _reach(
     run: Runner, scale: int, boxes: tuple[tuple[int, int], tuple[int, int]], seed: int
 ) -> NDArray[np.float32]:
-    """For each distance d in input pixels: the most that any clamped value differs between the two
-    crops where both see at least d pixels on all sides.
+    """For each distance d in input pixels, the largest difference of a clamped value between the
+    two crops, over pixels that are at least d away from every edge of both.
     """
     image = natural_picture(max(stop for _, stop in boxes), seed)
     start, stop = max(box[0] for box in boxes), min(box[1] for box in boxes)
@@ -218,13 +213,13 @@ def _reach(
 
 
 def measured_margin(run: Runner, scale: int, multiple: int, side: int = 0) -> int | None:
-    """How far, in input pixels, a change of one pixel (of `multiple`², where tiles start on those)
-    is seen in f32; None where it is seen up to the edge of a picture of 257 pixels: unbounded.
+    """How far, in input pixels, a change of one pixel (of `multiple`² pixels) changes the result in
+    f32. None, for unbounded, if that reaches the edge of a picture of 257 pixels.
 
-    `side`: the one size that the network takes, 0: any.
+    `side` is the only size that the network takes (0: any).
     """
     for size in (side,) if side else (129, 257):
-        whole = _whole(size, multiple)
+        whole = _round_up(size, multiple)
         first = whole // 2 // multiple * multiple
         cell = slice(first, first + multiple)
         image = natural_picture(whole)
@@ -241,19 +236,16 @@ def measured_margin(run: Runner, scale: int, multiple: int, side: int = 0) -> in
     return None
 
 
-def _whole(size: int, step: int) -> int:
+def _round_up(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
-# Working sets ----------------------------------------------------------------------------------
-
-
 def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -> dict[int, int]:
-    """Side of a tile → what a fresh process's peak grows by when it compiles the network for that
-    tile and runs it in f32, in bytes. See `measured`.
+    """Side of a tile → by how many bytes a new process's peak memory grows when it compiles the
+    network for that tile and runs it in f32. See `measured`.
     """
     sizes: dict[int, int] = {}
-    for side in _rungs(card, ladder):
+    for side in _sides(card, ladder):
         if sizes:
             last, size = max(sizes.items())
             if 2 * size * (side / last) ** 2 > 2 * default_budget():
@@ -261,27 +253,27 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
         found = _working_set(model, side)
         if isinstance(found, str):
             if sizes:
-                break  # this machine holds no larger ones
+                break  # larger ones do not fit this machine
             raise WeightsError(f"{model.name}: does not run on a tile of {side}×{side}: {found}")
         sizes[side] = found
     return sizes
 
 
-def _rungs(card: Card, ladder: Sequence[int] | None) -> Iterator[int]:
-    """The sides to measure, the smallest first."""
+def _sides(card: Card, ladder: Sequence[int] | None) -> Iterator[int]:
+    """The sides to measure, in ascending order."""
     if card.fixed:
         yield card.fixed
         return
     given = 0
-    for side in sorted({_whole(side, card.multiple) for side in ladder or FEW}):
+    for side in sorted({_round_up(side, card.multiple) for side in ladder or FEW}):
         if side <= 2 * card.halo:
             continue
         if ladder is None and given and card.flops * (side * card.scale) ** 2 > WORK:
             return
         given += 1
         yield side
-    if not given:  # a halo beyond every rung
-        yield _whole(3 * card.halo, card.multiple)
+    if not given:  # the halo is too large for all of them
+        yield _round_up(3 * card.halo, card.multiple)
 
 
 _MEASURE = """
@@ -301,7 +293,7 @@ print(json.dumps(peak() - before))
 
 
 def _working_set(model: Path, side: int) -> int | str:
-    """Bytes, or why there is no answer."""
+    """Bytes, or the reason why they could not be measured."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-c", _MEASURE, str(model), str(side)]
         environment = {**os.environ, "ENLARGE_CACHE": cache}

@@ -1,9 +1,8 @@
-"""Mixtures of two models that share a network: a file whose every weight lies between theirs.
+"""Network interpolation: mixtures of a model and one that was fine-tuned from it.
 
-Weights of a network and of the one that was trained on from it can be mixed: what a network in
-between draws lies between what the two draw (Wang et al., "ESRGAN", ECCV Workshops 2018, who call
-it network interpolation). The files are read and written as bytes, so neither torch nor onnx is
-needed, and every engine opens the mixture as it opens any model.
+Every weight lies between those of the two models, and so do the results (Wang et al., "ESRGAN",
+ECCV Workshops 2018). The files are read and written as bytes, so neither torch nor onnx is needed,
+and every engine opens a mixture like any other model.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ _DATA_TYPE, _RAW_DATA = 2, 9  # of TensorProto
 _ONNX_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 _SAFE_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _ALIGNED = 8
-"""What safetensors rounds the length of its header up to."""
+"""The length of a safetensors header is a multiple of this."""
 
 
 class TensorBytes(NamedTuple):
-    """Where the weights of one tensor lie in a file, and what they are."""
+    """Where the values of one tensor are in a file, and their type."""
 
     start: int
     stop: int
@@ -56,12 +55,12 @@ def checked_strength(strength: float) -> float:
 
 
 def mixed_weights(plain: Weights, sharp: Weights, strength: float) -> Weights:
-    """The model whose weights are those of `plain`, moved by `strength` (0 to 1) of the way to
-    those of `sharp`; at the ends, the one or the other itself.
+    """The model with weights plain + strength · (sharp − plain); `strength` is from 0 to 1, and
+    returns the one or the other model itself at the ends.
 
-    Weights are mixed in float32 and stored in the files' own type. A mixture is made once and kept
-    with prepared models, as `NAME@STRENGTH.onnx` and `.safetensors`. Raises `OptionError` for a
-    strength that cannot be, `WeightsError` where the two do not share a network.
+    Weights are mixed in float32 and stored in the files' own type. A mixture is cached like
+    converted models, as `NAME@STRENGTH.onnx` and `.safetensors`. Raises `OptionError` for an
+    invalid strength, and `WeightsError` if the two models have different networks.
     """
     strength = checked_strength(strength)
     if strength in (0.0, 1.0):
@@ -95,7 +94,7 @@ def mixed_weights(plain: Weights, sharp: Weights, strength: float) -> Weights:
 
 
 def _card_between(plain: Card, sharp: Card, name: str, strength: float) -> Card:
-    """The card of a mixture: what holds for both, and no scores, which nobody measured."""
+    """The card of a mixture: what holds for both, and no scores, which were not measured."""
     sides = plain.tiles.keys() & sharp.tiles.keys()
     return replace(
         sharp,
@@ -110,9 +109,9 @@ def _card_between(plain: Card, sharp: Card, name: str, strength: float) -> Card:
 
 
 def mixed_onnx(first: bytes, second: bytes, strength: float, card: Card) -> bytes:
-    """The ONNX file between two whose graphs differ in nothing but their weights, with `card`.
+    """The mixture of two ONNX files whose graphs differ only in their weights, with `card`.
 
-    Raises `ValueError`, whose text goes on from "the files", where they differ in more.
+    Raises `ValueError` if they differ in more; its text continues a sentence about "the files".
     """
     graphs = [
         b"".join(
@@ -128,7 +127,7 @@ def mixed_onnx(first: bytes, second: bytes, strength: float, card: Card) -> byte
 
 
 def mixed_safetensors(first: bytes, second: bytes, strength: float, card: Card) -> bytes:
-    """The same for safetensors: tensors of the same names, shapes and types."""
+    """The same for safetensors files with tensors of the same names, shapes and types."""
     (header, tensors), (other, others) = map(_opened, (first, second))
     metadata = header.pop("__metadata__", {})
     other.pop("__metadata__", None)
@@ -154,7 +153,7 @@ def _opened(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _between(first: bytes, second: bytes, spans: list[TensorBytes], strength: float) -> bytes:
-    """`first` with the weights at `spans` moved towards those of `second`; the rest must agree."""
+    """`first` with the weights at `spans` mixed with those of `second`; the rest must be equal."""
     if _without(first, spans) != _without(second, spans):
         raise ValueError("differ in more than their weights")
     out = bytearray(first)
@@ -169,7 +168,7 @@ def _between(first: bytes, second: bytes, spans: list[TensorBytes], strength: fl
 
 
 def _without(data: bytes, spans: list[TensorBytes]) -> tuple[int, bytes]:
-    """The length of the data, and what of it lies outside the spans."""
+    """The length of the data, and the bytes outside the spans."""
     at, kept = 0, []
     for start, stop, _ in sorted(spans, key=lambda span: span.start):
         kept.append(data[at:start])
@@ -178,8 +177,8 @@ def _without(data: bytes, spans: list[TensorBytes]) -> tuple[int, bytes]:
 
 
 class _Field(NamedTuple):
-    """A field of a protobuf message: its number, its first byte, and its value's bytes; `value`
-    where it is a whole number.
+    """A field of a protobuf message: its number, its first byte, and the bytes of its value; also
+    the `value` itself if that is an integer.
     """
 
     number: int
@@ -204,7 +203,7 @@ def _inside(data: bytes, start: int, stop: int, number: int) -> Iterator[_Field]
 
 
 def _fields(data: bytes, at: int, end: int) -> Iterator[_Field]:
-    """The fields of the message at data[at:end], in their order."""
+    """The fields of the message at data[at:end], in order."""
     while at < end:
         begin = at
         tag, at = _varint(data, at)
@@ -225,7 +224,7 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[_Field]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A base-128 number, and where it ends."""
+    """A base-128 number, and the position after it."""
     value = shift = 0
     while at < len(data) and shift < 64:
         byte = data[at]
@@ -236,7 +235,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, as it is written."""
+    """A serialised field of bytes."""
     return _number(number << 3 | _BYTES) + _number(len(content)) + content
 
 

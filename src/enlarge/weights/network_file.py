@@ -22,9 +22,9 @@ from enlarge.networks import build
 
 
 def load_network(path: Path) -> tuple[nn.Module, Card]:
-    """The network of one of our `.safetensors` files, in eval mode, and its card.
+    """The network of a `.safetensors` file with a card, in eval mode, and the card.
 
-    Raises `WeightsError` where the file is not ours or its parameters do not fit its card.
+    Raises `WeightsError` if the file has no card, or its parameters do not fit the card.
     """
     card = read_card(path)
     if card is None:
@@ -65,9 +65,9 @@ def describe_network(
 
 
 def flops_per_output_pixel(network: nn.Module, scale: int, multiple: int = 1) -> float:
-    """Floating-point operations (a multiply-add counts two) of one output pixel.
+    """Floating-point operations per output pixel; a multiply-add counts two.
 
-    Counted without computing, on the meta device, where attention is counted too.
+    They are counted on the meta device, without computing; attention is included.
     """
     side = -(-64 // multiple) * multiple
     network = copy.deepcopy(network).to("meta")
@@ -77,9 +77,9 @@ def flops_per_output_pixel(network: nn.Module, scale: int, multiple: int = 1) ->
 
 
 def round_to_half(network: nn.Module) -> None:
-    """Round every parameter and stored buffer, in place, to what fp16 holds.
+    """Round every parameter and persistent buffer to fp16, in place.
 
-    Raises `WeightsError` where a value is too large for it.
+    Raises `WeightsError` if a value is too large.
     """
     for key, value in network.state_dict().items():
         if not value.is_floating_point():
@@ -93,16 +93,16 @@ def round_to_half(network: nn.Module) -> None:
 
 
 def save_network(network: nn.Module, card: Card, path: Path, *, half: bool = False) -> None:
-    """Write the parameters and the card as safetensors (atomically).
+    """Write the parameters and the card as safetensors, atomically.
 
-    `half`: as fp16, for a network of `round_to_half`: nothing is lost.
+    `half` stores fp16, which is exact after `round_to_half`.
     """
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     if half:
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={KEY: card.to_json()})
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+        temporary.chmod(0o644)  # safetensors creates files that only their owner can read
 
 
 @contextmanager

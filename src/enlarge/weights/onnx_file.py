@@ -26,7 +26,9 @@ from enlarge.weights.network_file import replacing
 _OPSET = 18
 _TOLERANCE = 1e-4
 _FOLDED = 32
-"""The largest constant, in elements, that folding may make: masks stay computed, biases tables."""
+"""The largest constant, in elements, that folding may create. Attention masks stay computed, and
+position biases stay tables.
+"""
 _LEAST = 64
 """Constants of fewer elements are not worth storing as fp16."""
 
@@ -34,15 +36,19 @@ _LEAST = 64
 def export_onnx(
     network: nn.Module, card: Card, path: Path, *, half: bool = False, traced: bool = False
 ) -> None:
-    """Write the network as ONNX with its card, verified against torch before the file appears.
+    """Write the network as ONNX with its card. The file appears after it was compared with torch.
 
-    Input `image` (1, 3, H, W) float32 in [0, 1], H and W symbolic, multiples of the card's
-    `multiple`, or fixed to the card's `fixed`; output `enlarged`, not clamped. `half`: weights that
-    fp16 holds exactly are stored so. `traced`: by torch's older exporter, which takes what a
-    network does on one picture for what it always does; that is right for code that changes its
-    own parameters as it runs, which crashes the newer one. Networks of windows, which have no
-    margin, are traced too: over their symbolic sizes the newer one takes minutes. Raises
-    `WeightsError` where the network cannot be exported, or ONNX and torch differ by more than 1e-4.
+    The input `image` is (1, 3, H, W), float32 in [0, 1]; H and W are symbolic, multiples of the
+    card's `multiple`, or fixed to the card's `fixed`. The output `enlarged` is not clamped. `half`
+    stores constants as fp16 where that is exact.
+
+    `traced` uses torch's older exporter, which records the operations on one picture. It copes with
+    code that changes its own parameters while it runs, at which the newer one crashes. Networks
+    with window attention, which have no margin, are traced too, since the newer one takes minutes
+    for their symbolic sizes.
+
+    Raises `WeightsError` if the network cannot be exported, or ONNX and torch differ by more than
+    1e-4.
     """
     network = network.eval()
     old = traced or card.margin is None
@@ -55,7 +61,7 @@ def export_onnx(
 
 
 def _examples(card: Card) -> list[Tensor]:
-    """Two pictures, (1, 3, H, W), of different sizes where the sides are free."""
+    """Two pictures, (1, 3, H, W), of different sizes if the sides are free."""
     if card.fixed:
         return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
     cell = card.multiple
@@ -66,8 +72,8 @@ def _examples(card: Card) -> list[Tensor]:
 
 
 @contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep to itself what torch says of its own future, and of packages that it does without."""
+def _silenced() -> Iterator[None]:
+    """Suppress torch's deprecation warnings and its notes on optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -85,7 +91,7 @@ def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
     if card.multiple > 1:
         sides = {2: card.multiple * rows, 3: card.multiple * columns}
     try:
-        with _in_silence():
+        with _silenced():
             program = torch.onnx.export(
                 network,
                 (_examples(card)[0],),
@@ -108,7 +114,7 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
     file = io.BytesIO()
     free = {"image": {2: "height", 3: "width"}, "enlarged": {2: "rows", 3: "columns"}}
     try:
-        with _in_silence():
+        with _silenced():
             torch.onnx.export(
                 network,
                 (_examples(card)[0],),
@@ -128,8 +134,8 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
 
 
 def _allow_empty(model: onnx.ModelProto) -> None:
-    """Let a side of 0, of an empty part of a picture, be one where a shape is computed. In a shape
-    that is written down (as of group norm) 0 means that the side stays as it is.
+    """Let a computed shape contain 0, for an empty part of a picture. In a constant shape (as in
+    group norm) 0 means that the side is kept.
     """
     written = {
         name for node in model.graph.node if node.op_type == "Constant" for name in node.output
@@ -143,8 +149,8 @@ def _allow_empty(model: onnx.ModelProto) -> None:
 
 
 def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """With numbers for names of what is computed: those of thousands of nodes are half a megabyte.
-    A graph that holds others keeps its own.
+    """The model with numbers as names of computed values: the names of thousands of nodes take half
+    a megabyte. Graphs that contain subgraphs keep their names.
     """
     graph = model.graph
     if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
@@ -165,7 +171,7 @@ def _no_export(card: Card, error: Exception) -> WeightsError:
 
 
 def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
-    """Without the exporter's notes, with names for the free sides, and with the card."""
+    """The model without the exporter's notes, with names for the free sides, and with the card."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -185,7 +191,7 @@ def _tidied(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
 
 
 def _store_as_half(model: onnx.ModelProto) -> None:
-    """Store the constants that fp16 holds exactly as fp16, each followed by a cast to float32."""
+    """Store constants as fp16, followed by a cast to float32, where that is exact."""
     casts = []
     for constant in model.graph.initializer:
         if constant.data_type != TensorProto.FLOAT:
@@ -218,7 +224,7 @@ def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
 
 
 def with_card(model: Path, card: Card) -> None:
-    """Replace the card inside an ONNX file (atomically). Raises `WeightsError`."""
+    """Replace the card in an ONNX file, atomically. Raises `WeightsError`."""
     proto = onnx.load(model)
     del proto.metadata_props[:]
     proto.metadata_props.add(key=KEY, value=card.to_json())

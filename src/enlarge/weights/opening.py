@@ -1,4 +1,4 @@
-"""Checkpoints as networks: ours by their card, others by their keys, the rest through spandrel."""
+"""Checkpoints as networks: by their card, by their keys, or through spandrel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from enlarge.weights.foreign import deduce, read_checkpoint
 from enlarge.weights.network_file import describe_network, load_network
 
 SPANDREL = "spandrel:"
-"""What the name of a network of spandrel's begins with in a card."""
+"""On a card, the prefix of the names of spandrel's networks."""
 
 
 def open_network(path: Path) -> tuple[nn.Module, Card]:
@@ -51,7 +51,7 @@ def open_network(path: Path) -> tuple[nn.Module, Card]:
 
 
 def _hint() -> str:
-    """What else could be tried."""
+    """What else the user could try."""
     from importlib.util import find_spec
 
     if find_spec("spandrel") is None:
@@ -64,8 +64,8 @@ def _hint() -> str:
 
 
 def import_spandrel() -> Any:
-    """The package, without the warnings of what it imports. torchvision is among that, and fails
-    in many ways where it was built for another torch.
+    """Import spandrel without warnings. This fails in many ways if torchvision, on which it depends,
+    was built for another version of torch.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,9 +73,10 @@ def import_spandrel() -> Any:
     return spandrel
 
 
-class Foreign(nn.Module):
-    """Another project's network behind our protocol: (1, 3, H, W) → (1, 3, sH, sW), RGB in [0, 1],
-    not clamped; H and W multiples of `multiple`.
+class SpandrelNetwork(nn.Module):
+    """A network of spandrel's with the interface of `enlarge.networks`.
+
+    (1, 3, H, W) → (1, 3, sH, sW), RGB in [0, 1], not clamped; `multiple` divides H and W.
     """
 
     margin = None
@@ -96,8 +97,10 @@ class Foreign(nn.Module):
 
 
 def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Module, Card] | None:
-    """The checkpoint's network and card by spandrel; None where it is not installed, or knows the
-    checkpoint no better. Raises `WeightsError` for a network that does not enlarge RGB pictures.
+    """The checkpoint's network and card through spandrel.
+
+    None if spandrel is not installed, or does not know the network either. Raises `WeightsError` if
+    the network does not enlarge RGB pictures.
     """
     try:
         spandrel = import_spandrel()
@@ -122,9 +125,9 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
     needs = model.size_requirements
     multiple = needs.multiple_of * max(1, math.ceil((needs.minimum or 0) / needs.multiple_of))
     inner = model.model.float().eval().requires_grad_(requires_grad=False)
-    # Some networks want another range, or further channels: spandrel knows.
+    # Some networks take another range or more channels, which spandrel converts.
     call = model._call_fn
-    network = Foreign(inner, scale=model.scale, multiple=multiple, call=call).eval()
+    network = SpandrelNetwork(inner, scale=model.scale, multiple=multiple, call=call).eval()
     try:
         flops = _flops(network)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
@@ -146,9 +149,9 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
     return network, card
 
 
-def _flops(network: Foreign) -> float:
-    """As `flops_per_output_pixel`, computed on a small picture: other people's networks may not
-    run on the meta device.
+def _flops(network: SpandrelNetwork) -> float:
+    """As `flops_per_output_pixel`, but computed on a small picture, since other projects' networks
+    may not run on the meta device.
     """
     side = math.ceil(32 / network.multiple) * network.multiple
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

@@ -1,11 +1,11 @@
-"""Convolutions in 8-bit integers: an ONNX file, quantised after training.
+"""Post-training quantisation: an ONNX file whose convolutions are computed in 8-bit integers.
 
-NNCF runs the network on pictures, notes the range of what flows into each convolution, and puts a
-QuantizeLinear and a DequantizeLinear there (ONNX's "QDQ" form): activations with one range a
-tensor, weights with one a channel. OpenVINO and ONNX Runtime compute in integers what lies between.
-What is not a convolution stays float; so do the first convolution, which sees the picture itself,
-and the last, whose values are pixels: both are a small part of the work, and cost most of the
-accuracy (docs/int8.md).
+NNCF runs the network on pictures, records the range of each convolution's input, and inserts
+QuantizeLinear and DequantizeLinear there (ONNX's "QDQ" form): one range per tensor for activations,
+one per channel for weights. OpenVINO and ONNX Runtime compute in integers between them. Other
+operators stay float, and so do the first convolution, whose input is the picture, and the last,
+whose output is pixels: they are a small part of the work, and would cost most of the accuracy
+(docs/int8.md).
 
 Pictures are (1, 3, H, W), float32, RGB in [0, 1].
 """
@@ -29,7 +29,7 @@ from enlarge.errors import OptionError, WeightsError
 from enlarge.weights.measuring import Picture, Runner
 
 LEAST, GOOD = 40.0, 48.0
-"""PSNR to f32 in dB below which a file is not written, and below which that is warned of."""
+"""PSNR to f32 in dB below which no file is written, and below which there is a warning."""
 _LEAST_CONVOLUTIONS = 3
 
 
@@ -46,13 +46,13 @@ def check_can_quantize(card: Card) -> None:
 def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> None:
     """Write the network of `source` (float32 constants) with its convolutions in 8 bits.
 
-    Raises `WeightsError` where there is nothing to quantise, NNCF cannot do it, or is missing.
+    Raises `WeightsError` if there is nothing to quantise, or NNCF fails or is missing.
     """
     import onnx
 
     nncf = need_nncf()
     model = onnx.load(source)
-    for number, node in enumerate(model.graph.node):  # traced ones have none
+    for number, node in enumerate(model.graph.node):  # those of traced networks have none
         node.name = node.name or f"node_{number}"
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     if len(convolutions) < _LEAST_CONVOLUTIONS:
@@ -67,7 +67,7 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
     )
     data = nncf.Dataset(list(pictures), lambda picture: {"image": picture})
     try:
-        with _in_silence():
+        with _silenced():
             quantized = nncf.quantize(
                 model,
                 data,
@@ -75,7 +75,7 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
                 subset_size=len(pictures),
                 ignored_scope=float_still,
             )
-    except Exception as error:  # whatever NNCF, ONNX and ONNX Runtime raise
+    except Exception as error:  # NNCF, ONNX and ONNX Runtime raise many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
         raise WeightsError(f"{target.stem}: NNCF cannot quantise it: {reason}") from error
     _make_unsigned(quantized)
@@ -83,8 +83,8 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
 
 
 def agreement(exact: Path, quantized: Path, pictures: Sequence[Picture]) -> float:
-    """PSNR in dB of the quantised file's results to the float file's, both clamped to [0, 1] and
-    computed by OpenVINO, over all values of all pictures.
+    """PSNR in dB between the results of the quantised and the float file, both clamped to [0, 1]
+    and computed by OpenVINO, over all values of all pictures.
     """
     first, second = Runner(exact), Runner(quantized)
     total = count = 0.0
@@ -98,7 +98,7 @@ def agreement(exact: Path, quantized: Path, pictures: Sequence[Picture]) -> floa
 
 
 def check_agreement(name: str, decibels: float) -> None:
-    """Raise `WeightsError` below `LEAST`; warn below `GOOD`."""
+    """Raise `WeightsError` below `LEAST`, warn below `GOOD`."""
     if decibels < LEAST:
         raise WeightsError(
             f"{name}: in int8 its pictures are only {decibels:.1f} dB close to those in f32, "
@@ -123,9 +123,9 @@ def to_pictures(crops: Sequence[Any]) -> list[Picture]:
 
 
 def need_nncf() -> Any:
-    """The package; raises `WeightsError` with its install command where it is missing.
+    """Import NNCF. Raises `WeightsError` with the install command if it is missing.
 
-    NNCF sends statistics of its use to Google Analytics unless NNCF_CI is set as it is imported.
+    NNCF sends usage statistics to Google Analytics unless NNCF_CI is set while it is imported.
     """
     before = os.environ.get("NNCF_CI")
     os.environ["NNCF_CI"] = "1"
@@ -146,8 +146,8 @@ def need_nncf() -> Any:
 
 
 @contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep NNCF's progress bars and its notes to itself."""
+def _silenced() -> Iterator[None]:
+    """Suppress NNCF's progress bars and messages."""
     logger = logging.getLogger("nncf")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -160,8 +160,9 @@ def _in_silence() -> Iterator[None]:
 
 
 def _make_unsigned(model: Any) -> None:
-    """Turn 8-bit activations from signed to unsigned, which changes no value: the zero points grow
-    by 128. OpenVINO 2026.4 computes wrongly with signed ones in an ONNX file (30 dB instead of 51).
+    """Turn 8-bit activations from signed to unsigned by adding 128 to their zero points, which
+    changes no value. OpenVINO 2026.4 computes signed ones in an ONNX file wrongly (30 dB instead of
+    51).
     """
     from onnx import numpy_helper
 
