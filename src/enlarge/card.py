@@ -84,7 +84,7 @@ class Card:
             return cls(**{key: value for key, value in values.items() if key in known})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
-                f"{source}: its enlarge.card cannot be read ({error}); export the model again"
+                f"{source}: its enlarge.card is invalid ({error}); export the model again"
             ) from error
 
 
@@ -118,7 +118,7 @@ def _onnx_metadata(file: BinaryIO) -> dict[str, str]:
 
     def skip(length: int) -> None:
         if file.tell() + length > size:
-            raise EOFError("it ends too early")
+            raise EOFError("it is truncated")
         file.seek(length, 1)
 
     while (tag := _varint(file)) is not None:
@@ -152,7 +152,7 @@ def _entry(message: bytes) -> tuple[str, str]:
 def _exactly(file: BinaryIO, length: int) -> bytes:
     data = file.read(length)
     if len(data) < length:
-        raise EOFError("it ends too early")
+        raise EOFError("it is truncated")
     return data
 
 
@@ -167,5 +167,5 @@ def _varint(file: BinaryIO) -> int | None:
         if shift > 63:
             raise ValueError("not a protobuf message")
     if shift:
-        raise EOFError("it ends too early")
+        raise EOFError("it is truncated")
     return None

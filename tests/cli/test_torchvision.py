@@ -62,4 +62,4 @@ def test_a_checkpoint_that_spandrel_might_know_says_why_it_was_not_asked(
     torch.save({"something.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
     status, said = enlarge(tmp_path, environment, "export", "other.pth", "-o", "mine.onnx")
     assert status == 1
-    assert f"spandrel, which knows more of them, cannot be imported ({FAILURE})" in said
+    assert f"spandrel, which opens more architectures, cannot be imported ({FAILURE})" in said

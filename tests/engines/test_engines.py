@@ -277,7 +277,7 @@ def test_torch_says_that_its_file_is_missing_or_no_network(tmp_path: Path) -> No
     with pytest.raises(EngineError, match=r"srvgg\.safetensors"):
         TorchEngine(path, "cpu", "f32", 0)
     beside.unlink()
-    with pytest.raises(EngineError, match=r"srvgg\.safetensors: not there.*--engine openvino"):
+    with pytest.raises(EngineError, match=r"srvgg\.safetensors: missing.*--engine openvino"):
         TorchEngine(path, "cpu", "f32", 0)
 
 

@@ -243,7 +243,7 @@ def test_sizes(judge: Perceptual) -> None:
         (["vgg16_bn-6c64b313.pth"], "", "holds neither"),
         (["resnet.pth"], "resnet.pth", "is neither AlexNet's nor VGG16's weights"),
         (["vgg16-a.pth", "vgg16-b.pth"], "", r"several files of VGG16: vgg16-a.pth, vgg16-b.pth"),
-        (["vgg16-397923af.pth", "vgg16-b.pth"], "", r"397923af.pth is damaged or not whole"),
+        (["vgg16-397923af.pth", "vgg16-b.pth"], "", r"397923af.pth is damaged or incomplete"),
     ],
 )
 def test_refusals(names: Sequence[str], given: str, part: str, tmp_path: Path) -> None:

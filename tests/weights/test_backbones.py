@@ -39,7 +39,9 @@ def test_a_file_that_was_cut_off(state: dict[str, Tensor], tmp_path: Path) -> No
     path = tmp_path / "alexnet-owt-7be5be79.pth"
     torch.save(state, path)
     os.truncate(path, 100_000)
-    with pytest.raises(WeightsError, match=r"not whole: its SHA-256 .* must be 7be5be79; fetch"):
+    with pytest.raises(
+        WeightsError, match=r"incomplete: its SHA-256 .* expected 7be5be79 from its name; download"
+    ):
         load_backbone(path, "alexnet")
 
 

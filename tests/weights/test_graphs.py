@@ -116,10 +116,10 @@ def test_kinds_and_sizes(kind: int, sides: tuple[Any, Any], cache: Path, tmp_pat
     ("options", "message"),
     [
         ({"channels": 1, "out": 4}, r"takes \[1,1,.*expected one picture \(1, 3, H, W\)"),
-        ({"out": 4}, "gives .*expected one picture"),
+        ({"out": 4}, "returns .*expected one picture"),
         ({"inputs": 2}, "has 2 inputs and 1 outputs"),
         ({"kind": TensorProto.DOUBLE}, "f64; expected one picture"),
-        ({"sides": (48, 64)}, "expected free sides, or a square"),
+        ({"sides": (48, 64)}, "expected free sides or a square"),
     ],
 )
 def test_what_is_refused(

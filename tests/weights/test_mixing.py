@@ -164,7 +164,7 @@ def test_a_strength_that_cannot_be(strength: Any) -> None:
 
 @pytest.mark.parametrize("model", ["fast", "quality", "quality-x2", "./other.onnx"])
 def test_a_model_without_a_partner(model: str) -> None:
-    with pytest.raises(OptionError, match="photo with photo-sharp; take one of these") as error:
+    with pytest.raises(OptionError, match="photo with photo-sharp; use one of these") as error:
         enlarge.open_model(model, strength=0.5)
     assert model in str(error.value)
 

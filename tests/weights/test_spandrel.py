@@ -36,7 +36,7 @@ def test_a_network_that_only_spandrel_knows(spandrel: Any, cache: Path, tmp_path
     assert [file.name for file in folder.iterdir()] == ["theirs.onnx"]
     card = export_model(str(path), tmp_path / "mine.onnx")
     assert card.network == "spandrel:SPAN"
-    with pytest.raises(WeightsError, match=r"spandrel:SPAN, is not one of ours.*\.onnx"):
+    with pytest.raises(WeightsError, match=r"spandrel:SPAN, is not one of enlarge's own.*\.onnx"):
         export_model(str(path), tmp_path / "mine.safetensors")
 
 
@@ -46,5 +46,7 @@ def test_without_spandrel_its_installation_is_named(
     monkeypatch.setitem(sys.modules, "spandrel", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     torch.save({"encoder.weight": torch.zeros(1)}, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match=r'knows more of them: pip install "enlarge\[torch\]"'):
+    with pytest.raises(
+        WeightsError, match=r'opens more architectures: pip install "enlarge\[torch\]"'
+    ):
         enlarge.open_model(tmp_path / "a.pth")

@@ -111,7 +111,7 @@ def _check_options(engine: str, device: str, precision: str, threads: int) -> No
         raise OptionError(f"threads must be 0 (all cores) or more, got {threads}")
     if engine == "openvino" and device not in ("auto", "cpu"):
         raise OptionError(
-            f"--engine openvino computes on the CPU, so --device {device} contradicts it; "
+            f"--engine openvino runs on the CPU, so --device {device} contradicts it; "
             "use --engine torch or onnxruntime, or leave out one of them"
         )
 
@@ -165,18 +165,18 @@ def _check_network(model: Path, card: Card) -> None:
     beside = parameters_of(model)
     if "int8" in card.precisions:
         raise OptionError(
-            f"{model.name} is stored in int8: int8 and torch contradict each other; take "
+            f"{model.name} is stored in int8: int8 and torch contradict each other; use "
             "--engine openvino or onnxruntime"
         )
     if not beside.is_file():
         raise EngineError(
-            f"{beside}: not there; torch reads the network from the .safetensors file beside the "
-            "model. Put it there, or take --engine openvino or onnxruntime"
+            f"{beside}: missing; torch reads the network from the .safetensors file beside the "
+            "model. Put it there, or use --engine openvino or onnxruntime"
         )
     if not has_network(model, card):
         raise EngineError(
             f"{beside} does not hold the network of {model.name}; export both from one model, or "
-            "take --engine openvino or onnxruntime"
+            "use --engine openvino or onnxruntime"
         )
 
 

@@ -87,7 +87,7 @@ def warn_of_overflow(precision: str) -> None:
     """Warn that a tile had to be computed again."""
     warnings.warn(
         f"a tile overflowed in {precision} and was repeated in f32; "
-        "--precision f32 avoids the detour",
+        "use --precision f32 to avoid that",
         RuntimeWarning,
         stacklevel=4,
     )

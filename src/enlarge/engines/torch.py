@@ -160,13 +160,13 @@ def _load(path: Path, device: str) -> nn.Module:
     """The network of a `.safetensors` file with a card, on the device, in eval mode."""
     if not path.is_file():
         raise EngineError(
-            f"{path}: not there; torch reads the network from the .safetensors file beside the "
-            "model. Put it there, or take --engine openvino or onnxruntime"
+            f"{path}: missing; torch reads the network from the .safetensors file beside the "
+            "model. Put it there, or use --engine openvino or onnxruntime"
         )
     try:
         card = read_card(path)
         if card is None:
-            raise EngineError(f"{path}: carries no enlarge card; expected one in its metadata")
+            raise EngineError(f"{path}: has no enlarge card; expected one in its metadata")
         network = build(card.network, **card.options)
         network.load_state_dict(load_file(path))
         return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

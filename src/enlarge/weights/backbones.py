@@ -77,7 +77,7 @@ def _digest(path: Path) -> str:
     promised = re.search(r"-([0-9a-f]{8})\.[a-z]+$", path.name)
     if promised and promised[1] != digest:
         raise WeightsError(
-            f"{path} is damaged or not whole: its SHA-256 begins with {digest}, by its name it "
-            f"must be {promised[1]}; fetch it again"
+            f"{path} is damaged or incomplete: its SHA-256 begins with {digest}, expected "
+            f"{promised[1]} from its name; download it again"
         )
     return digest

@@ -63,7 +63,7 @@ def find_weights(
     if name not in known:
         raise WeightsError(
             f"unknown model {name!r}; there are: {', '.join(known)}. "
-            "A file is given by its path, for example ./model.onnx"
+            "For a file give its path, for example ./model.onnx"
         )
     return known[name]
 
@@ -78,7 +78,7 @@ def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weight
     pairs = ", ".join(f"{plain} with {sharp}" for plain, sharp in PARTNERS.items())
     raise OptionError(
         f"--strength {strength:g} and the model {name} contradict each other: strength mixes "
-        f"{pairs}; take one of these with --model, or leave out --strength"
+        f"{pairs}; use one of these with --model, or leave out --strength"
     )
 
 

@@ -55,8 +55,8 @@ def export_model(
     card = replace(weights.card, name=target.stem)
     if target.suffix.lower() == ".safetensors" and card.network.startswith(SPANDREL):
         raise WeightsError(
-            f"{model}: its network, {card.network}, is not one of ours, so no .safetensors of ours "
-            "can hold it; write an .onnx file"
+            f"{model}: its network, {card.network}, is not one of enlarge's own, and only those "
+            "can be stored as .safetensors; write an .onnx file"
         )
     if tile:
         _check_side(tile, card)
@@ -86,7 +86,7 @@ def check_int8(target: Path, *, half: bool = False) -> None:
     from enlarge.weights.quantizing import need_nncf
 
     if half:
-        raise OptionError("a file is exported in f16 or in int8, not in both")
+        raise OptionError("f16 and int8 contradict each other; export in one of them")
     if target.suffix.lower() != ".onnx":
         raise OptionError(
             f"--precision int8 and -o {target} contradict each other; int8 is for .onnx"
@@ -129,7 +129,7 @@ def _parameters_of(model: str, weights: Weights) -> Path:
     if Path(model).suffix.lower() not in (".safetensors", *PICKLES):  # an ONNX file alone
         raise WeightsError(
             f"{model}: export needs a network's parameters, which an .onnx file alone does not "
-            f"tell; expected a checkpoint, or {beside.name} beside it"
+            f"contain; expected a checkpoint, or {beside.name} beside it"
         )
     return Path(model)
 
@@ -147,9 +147,9 @@ def check_target(model: str, target: Path, *, tile: int, overwrite: bool) -> Non
         raise OutputError(f"{target}: the folder {target.parent} does not exist")
     if target.exists():
         if Path(model).exists() and target.samefile(model):
-            raise OutputError(f"{target}: is the input itself; name another file with -o")
+            raise OutputError(f"{target}: is the input itself; choose another file with -o")
         if not target.is_file():
-            raise OutputError(f"{target}: is not a regular file; name another with -o")
+            raise OutputError(f"{target}: is not a regular file; choose another with -o")
         if not overwrite:
             raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
 

@@ -55,8 +55,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused, for this pickle holds more than weights and would run code when it "
-            "is opened; save its state dict alone, best as .safetensors"
+            f"{path}: refused, since this pickle contains more than weights and would run code "
+            "when opened; save only its state dict, preferably as .safetensors"
         ) from error
     except _UNREADABLE as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint: {error}") from error

@@ -63,13 +63,13 @@ def _fixed_side(path: Path, graph: Any) -> int:
         raise WeightsError(f"{path}: takes {shape}; {expected}")
     out = enlarged.get_partial_shape()
     if not out.rank.is_dynamic and (len(out) != 4 or not _may_be(out[1], 3)):
-        raise WeightsError(f"{path}: gives {out}; {expected}")
+        raise WeightsError(f"{path}: returns {out}; {expected}")
     height, width = shape[2], shape[3]
     if height.is_dynamic and width.is_dynamic:
         return 0
     if height.is_dynamic or width.is_dynamic or height != width:
         raise WeightsError(
-            f"{path}: takes {shape}; expected free sides, or a square; export it again"
+            f"{path}: takes {shape}; expected free sides or a square; export it again"
         )
     return int(height.get_length())
 
@@ -85,10 +85,10 @@ def _scale(run: Runner, height: int, width: int = 0) -> int:
     factor = enlarged.shape[-1] // width
     if enlarged.shape != (1, 3, factor * height, factor * width) or not factor:
         raise WeightsError(
-            f"makes {enlarged.shape} of (1, 3, {height}, {width}); expected a whole factor"
+            f"turns (1, 3, {height}, {width}) into {enlarged.shape}; expected an integer factor"
         )
     if not np.isfinite(enlarged).all():
-        raise WeightsError("gives NaN or infinity on a picture of RGB in [0, 1]")
+        raise WeightsError("returns NaN or infinity for a picture of RGB in [0, 1]")
     return factor
 
 

@@ -54,7 +54,9 @@ def cached_model(name: str, path: Path, make: Callable[[Path], None]) -> Weights
         _trim(folder, folder / name)
     found = _load(folder / name, path)
     if found is None:
-        raise WeightsError(f"{folder}: cannot hold the prepared model; see that it can be written")
+        raise WeightsError(
+            f"{folder}: cannot store the converted model; check that the folder is writable"
+        )
     return found
 
 

@@ -28,7 +28,7 @@ def load_network(path: Path) -> tuple[nn.Module, Card]:
     """
     card = read_card(path)
     if card is None:
-        raise WeightsError(f"{path}: carries no enlarge card; expected one in its metadata")
+        raise WeightsError(f"{path}: has no enlarge card; expected one in its metadata")
     try:
         network = build(card.network, **card.options)
         network.load_state_dict(load_file(path))
@@ -87,7 +87,7 @@ def round_to_half(network: nn.Module) -> None:
         rounded = value.half().to(value.dtype)
         if not rounded.isfinite().all():
             raise WeightsError(
-                f"{key} holds {value.abs().max():.3g}, beyond fp16's 65504; export in f32"
+                f"{key} holds {value.abs().max():.3g}, more than fp16's 65504; export in f32"
             )
         value.copy_(rounded)
 

@@ -55,17 +55,17 @@ def _hint() -> str:
     from importlib.util import find_spec
 
     if find_spec("spandrel") is None:
-        return '. spandrel knows more of them: pip install "enlarge[torch]" spandrel'
+        return '. spandrel opens more architectures: pip install "enlarge[torch]" spandrel'
     try:
         import_spandrel()
     except Exception as error:
-        return f". spandrel, which knows more of them, cannot be imported ({error})"
+        return f". spandrel, which opens more architectures, cannot be imported ({error})"
     return ""
 
 
 def import_spandrel() -> Any:
-    """Import spandrel without warnings. This fails in many ways if torchvision, on which it depends,
-    was built for another version of torch.
+    """Import spandrel without warnings. This fails in many ways if torchvision, its dependency, was
+    built for another version of torch.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -116,7 +116,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         raise WeightsError(f"{name}: spandrel cannot build its network: {error}") from error
     kind = model.architecture.name
     if not isinstance(model, spandrel.ImageModelDescriptor):
-        raise WeightsError(f"{name}: is a {kind} network, which does more than enlarge a picture")
+        raise WeightsError(f"{name}: is a {kind} network, which does not only enlarge pictures")
     if (model.input_channels, model.output_channels) != (3, 3):
         raise WeightsError(
             f"{name}: is a {kind} network of {model.input_channels} channels in and "
@@ -132,7 +132,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         flops = _flops(network)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
-            f"{name}: the {kind} network does not run on a picture alone: {first_line(error)}"
+            f"{name}: the {kind} network needs more input than a picture: {first_line(error)}"
         ) from error
     card = Card(
         name=name,

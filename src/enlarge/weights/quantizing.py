@@ -38,8 +38,8 @@ def check_can_quantize(card: Card) -> None:
     if card.margin is None:
         raise OptionError(
             f"{card.name}: --precision int8 is for convolutional networks; this one, "
-            f"{card.network}, has attention (or sees without bound), and most of its work is in "
-            "products that would stay float. Export it in f32 or f16"
+            f"{card.network}, has attention or an unbounded receptive field, so most of its work "
+            "would stay float. Export it in f32 or f16"
         )
 
 
@@ -57,8 +57,8 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     if len(convolutions) < _LEAST_CONVOLUTIONS:
         raise WeightsError(
-            f"{target.stem}: int8 is for networks with {_LEAST_CONVOLUTIONS} convolutions at "
-            f"least, since the first and the last stay float; this one has {len(convolutions)}"
+            f"{target.stem}: int8 needs at least {_LEAST_CONVOLUTIONS} convolutions, since the "
+            f"first and the last stay float; this network has {len(convolutions)}"
         )
     float_still = nncf.IgnoredScope(
         names=[convolutions[0], convolutions[-1]],
@@ -101,14 +101,14 @@ def check_agreement(name: str, decibels: float) -> None:
     """Raise `WeightsError` below `LEAST`, warn below `GOOD`."""
     if decibels < LEAST:
         raise WeightsError(
-            f"{name}: in int8 its pictures are only {decibels:.1f} dB close to those in f32, "
-            f"expected {LEAST:.0f} at least; not written. Calibrate on more pictures of the kind "
+            f"{name}: in int8 its results are within only {decibels:.1f} dB of those in f32, "
+            f"expected at least {LEAST:.0f}; not written. Calibrate on more pictures of the kind "
             "that will be enlarged, or export in f16"
         )
     if decibels < GOOD:
         warnings.warn(
-            f"{name}: in int8 its pictures are {decibels:.1f} dB close to those in f32; from "
-            f"{GOOD:.0f} on the difference is not seen",
+            f"{name}: in int8 its results are within {decibels:.1f} dB of those in f32; the "
+            f"difference is invisible from {GOOD:.0f} dB",
             RuntimeWarning,
             stacklevel=3,
         )
