@@ -16,8 +16,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["Card", "EnlargeError", "Settings", "Upscaler", "models", "open_model", "upscale"]
+from enlarge.version import __version__
+
+__all__ = [
+    "Card", "EnlargeError", "Settings", "Upscaler", "__version__",
+    "models", "open_model", "upscale",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from enlarge.card import Card
@@ -46,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge import __version__
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.lanes import MemoryLimit
 from enlarge.batch.locations import File, Stream
@@ -41,6 +40,7 @@ from enlarge.picture.run import Done
 from enlarge.picture.tiles import RowRunner
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
+from enlarge.version import __version__
 from enlarge.weights.files import Weights
 
 DEPTHS = ("uint8", "uint16")

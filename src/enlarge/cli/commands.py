@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App
 
-from enlarge import __version__
 from enlarge.cli.app import app as web_app
 from enlarge.cli.benchmark import benchmark
 from enlarge.cli.compare import compare
@@ -20,6 +19,7 @@ from enlarge.cli.models import models
 from enlarge.cli.prepare import prepare
 from enlarge.cli.train import train
 from enlarge.cli.upscale import upscale
+from enlarge.version import __version__
 
 WIDTH, COLUMN = 79, 24
 GROUPS = ("Inputs", "Size", "Output", "Model", "Machine")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from enlarge import __version__
 from enlarge.data.pairs import PairFiles
 from enlarge.errors import DataError
 from enlarge.memory import peak
@@ -21,6 +20,7 @@ from enlarge.metrics.pairs import DataSet, read_pair
 from enlarge.metrics.pictures import write_pixels
 from enlarge.metrics.protocol import Protocol
 from enlarge.metrics.score_cache import ImageScore, ScoreCache
+from enlarge.version import __version__
 
 if TYPE_CHECKING:
     from enlarge.metrics.perceptual import Perceptual

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from enlarge import __version__
 from enlarge.errors import EngineMemoryError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
 from enlarge.media.formats import format_of
@@ -27,6 +26,7 @@ from enlarge.picture.resuming import Transfer, earlier_tiles, facts_of_bands, re
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
 from enlarge.tiling import Plan
+from enlarge.version import __version__
 
 _READ_AHEAD = 64
 NO_HOOKS = Hooks()

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from enlarge import __version__
 from enlarge.card import Card
 from enlarge.errors import WeightsError
+from enlarge.version import __version__
 from enlarge.weights.measuring import Runner, measured_margin, natural_picture
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)

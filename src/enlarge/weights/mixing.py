@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from enlarge import __version__
 from enlarge.card import KEY, Card
 from enlarge.errors import OptionError, WeightsError
+from enlarge.version import __version__
 from enlarge.weights.files import Weights
 from enlarge.weights.model_cache import cached_model
 

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from enlarge import __version__
 from enlarge.card import KEY, Card, read_card
 from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import build
+from enlarge.version import __version__
 
 
 def load_network(path: Path) -> tuple[nn.Module, Card]:

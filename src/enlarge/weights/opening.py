@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from enlarge import __version__
 from enlarge.card import Card, read_card
 from enlarge.engines.protocol import first_line
 from enlarge.errors import WeightsError
 from enlarge.networks import build
+from enlarge.version import __version__
 from enlarge.weights.foreign import deduce, read_checkpoint
 from enlarge.weights.network_file import describe_network, load_network
 

@@ -6,10 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from enlarge import __version__
 from enlarge.card import Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
+from enlarge.version import __version__
 from enlarge.weights.files import Weights, needing_torch
 from enlarge.weights.model_cache import CARD_FILE, cached_model, find_cached
 
