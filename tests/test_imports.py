@@ -1,64 +1,67 @@
-"""The import rules: layers point one way, and the using side needs no torch."""
+"""The import rules: imports point down and never in a ring, and using needs no torch."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "enlarge"
 
-# What each part may import, directly. A name covers everything below it.
-ALLOWED = {
+ALLOWED: dict[str, set[str]] = {
+    "version": set(),
     "errors": set(),
+    "digests": set(),
+    "cache": set(),
     "memory": {"errors"},
+    "card": {"errors"},
+    "report": {"errors"},
+    "tiling": {"errors"},
+    "networks": {"errors"},
+    "media": {"errors"},
     "checks": {"errors", "memory", "media.formats"},
     "settings": {"errors", "memory", "checks"},
-    "media": {"errors", "media"},
-    "tiling": {"errors", "tiling"},
-    "card": {"errors"},
-    "engines": {"errors", "cache", "card", "engines"},
-    "engines.torch": {"errors", "card", "engines", "networks"},
-    "cache": set(),
-    "digests": set(),
-    "weights": {"errors", "memory", "cache", "digests", "card", "networks", "engines", "weights"},
+    "engines": {"errors", "cache", "card"},
+    "engines.torch": {"errors", "card", "networks", "engines"},
+    "weights": {"version", "errors", "digests", "cache", "memory", "card", "networks", "engines"},
     "picture": {
-        *("errors", "memory", "digests", "card", "media", "tiling", "weights", "engines"),
-        *("settings", "picture"),
+        *("version", "errors", "digests", "memory", "card", "tiling", "media", "settings"),
+        *("engines", "weights"),
     },
-    "upscaler": {"errors", "card", "weights", "picture", "settings"},
-    "networks": {"errors", "networks"},
-    "data": {"errors", "digests", "media", "data"},
+    "upscaler": {"errors", "card", "settings", "weights", "picture"},
+    "data": {"errors", "digests", "media"},
     "metrics": {
-        *("errors", "memory", "media", "engines", "weights", "upscaler", "report", "metrics"),
-        *("digests", "card", "data"),
+        *("version", "errors", "digests", "memory", "card", "report", "media", "engines"),
+        *("weights", "upscaler", "data"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
-    "report": {"errors"},
+    "training": {
+        *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),
+    },
     "batch": {
-        *("errors", "memory", "card", "media", "engines", "weights", "picture", "upscaler"),
-        *("report", "batch", "cache", "digests", "settings"),
+        *("version", "errors", "digests", "cache", "memory", "card", "report", "media"),
+        *("settings", "engines", "weights", "picture", "upscaler"),
     },
     "app": {
-        *("errors", "memory", "card", "media", "tiling", "engines", "weights", "picture"),
-        *("settings", "upscaler", "metrics", "app"),
-    },
-    "training": {
-        *("errors", "memory", "card", "data", "networks", "metrics", "weights", "training"),
-        "engines.torch",
+        *("errors", "memory", "card", "tiling", "media", "settings", "engines", "weights"),
+        *("picture", "upscaler", "metrics"),
     },
     "cli": {
-        *("errors", "memory", "media", "engines", "weights", "picture", "upscaler", "metrics"),
-        *("report", "cli", "data", "training", "batch", "digests"),
-        *("app", "settings", "checks"),
+        *("version", "errors", "digests", "memory", "report", "media", "checks", "settings"),
+        *("engines", "weights", "picture", "upscaler", "data", "metrics", "training", "batch"),
+        "app",
     },
     "__main__": {"cli"},
-    "": {"errors", "settings", "upscaler", "card"},
+    "": {"version", "errors", "card", "settings", "upscaler"},
 }
+"""The parts of the package from the bottom to the top, and what each may import directly, beside
+itself. A name covers everything below it.
+"""
 LEARNING = (
     *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),
     *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
@@ -77,38 +80,88 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
         yield name, ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+MODULES = dict(modules())
+
+
+def nodes(tree: ast.AST, *, annotations: bool) -> Iterator[ast.AST]:
+    """All nodes; without `annotations`, not those below `if TYPE_CHECKING:`."""
+    for child in ast.iter_child_nodes(tree):
+        is_for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if is_for_types and not annotations:
+            continue
+        yield child
+        yield from nodes(child, annotations=annotations)
+
+
+def imports(tree: ast.AST, *, annotations: bool = True) -> Iterator[str]:
+    """The modules that are imported, also inside functions."""
+    for node in nodes(tree, annotations=annotations):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute"
-            yield str(node.module)
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                yield module if module.removeprefix("enlarge.") in MODULES else str(node.module)
+
+
+def dependencies(tree: ast.Module) -> set[str]:
+    """The modules of the package that are imported when the code runs."""
+    found = imports(tree, annotations=False)
+    return {name.removeprefix("enlarge.") for name in found if name.startswith("enlarge.")}
 
 
 def within(name: str, part: str) -> bool:
     return name == part or name.startswith(part + ".")
 
 
-def layer_of(module: str) -> str:
-    """The most telling layer that covers a module."""
+def part_of(module: str) -> str:
+    """The longest name in the table that covers a module."""
     return max((part for part in ALLOWED if part and within(module, part)), key=len, default="")
 
 
+def check_rings(graph: Mapping[str, Set[str]]) -> None:
+    """Fail if following imports can lead back to where they started."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"these import each other: {' ← '.join(error.args[1])}")
+
+
+def test_the_table_points_down() -> None:
+    parts = list(ALLOWED)
+    for number, part in enumerate(parts):
+        above = {name for name in ALLOWED[part] if part_of(name) not in parts[:number]}
+        assert not above, f"{part} may import {above}, which are not below it"
+
+
 @pytest.mark.parametrize(
-    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in modules()]
+    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in MODULES.items()]
 )
 def test_imports_point_one_way(module: str, tree: ast.Module) -> None:
-    allowed = ALLOWED[layer_of(module)]
+    part = part_of(module)
+    allowed = {*ALLOWED[part], part.partition(".")[0]}
     for imported in imports(tree):
-        if imported == "enlarge" or not within(imported, "enlarge"):
-            continue
-        target = imported.removeprefix("enlarge.")
-        assert any(within(target, part) for part in allowed), f"{module} imports {imported}"
+        if within(imported, "enlarge"):
+            target = imported.removeprefix("enlarge").removeprefix(".")
+            assert any(within(target, name) for name in allowed), f"{module} imports {imported}"
+
+
+def test_no_modules_import_each_other() -> None:
+    check_rings({module: dependencies(tree) for module, tree in MODULES.items()})
+
+
+def test_no_packages_import_each_other() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, tree in MODULES.items():
+        part = module.partition(".")[0]
+        others = {name.partition(".")[0] for name in dependencies(tree)}
+        graph.setdefault(part, set()).update(others - {part})
+    check_rings(graph)
 
 
 @pytest.mark.parametrize(
-    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in modules()]
+    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in MODULES.items()]
 )
 def test_torch_stays_on_the_learning_side(module: str, tree: ast.Module) -> None:
     if not any(within(module, part) for part in MAY_USE_TORCH):
@@ -117,7 +170,7 @@ def test_torch_stays_on_the_learning_side(module: str, tree: ast.Module) -> None
 
 
 @pytest.mark.parametrize(
-    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in modules()]
+    ("module", "tree"), [pytest.param(*m, id=m[0] or "enlarge") for m in MODULES.items()]
 )
 def test_every_module_says_what_it_is(module: str, tree: ast.Module) -> None:
     assert ast.get_docstring(tree), f"{module or 'enlarge'} has no docstring"
@@ -127,7 +180,7 @@ def test_the_using_side_works_without_the_learning_packages() -> None:
     learning = (*MAY_USE_TORCH, "engines.onnxruntime", "app")
     using = [
         f"enlarge.{name}" if name else "enlarge"
-        for name, _ in modules()
+        for name in MODULES
         if not any(within(name, part) for part in learning)
     ]
     code = (
