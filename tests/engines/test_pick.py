@@ -44,10 +44,12 @@ def with_gpus(patch: Patch, torch: bool = True, onnxruntime: bool = True) -> Non
     builds = {"torch": torch, "onnxruntime": onnxruntime}
     patch.setattr(pick, "_has_gpu_build", builds.__getitem__)
     cuda = ["cuda:0", "cuda:1"] if torch else []
-    patch.setattr(torch_engine, "devices", lambda: [*cuda, "cpu"])
+    patch.setattr(torch_engine, "torch_devices", lambda: [*cuda, "cpu"])
     patch.setattr(torch_engine, "check_device", lambda device: None)
-    patch.setattr(torch_engine, "precisions", lambda device: ("bf16", "f16", "f32"))
-    patch.setattr(ort_engine, "devices", lambda: ["cuda", "cpu"] if onnxruntime else ["cpu"])
+    patch.setattr(torch_engine, "torch_precisions", lambda device: ("bf16", "f16", "f32"))
+    patch.setattr(
+        ort_engine, "onnxruntime_devices", lambda: ["cuda", "cpu"] if onnxruntime else ["cpu"]
+    )
     for module, name in ((torch_engine, "TorchEngine"), (ort_engine, "OnnxRuntimeEngine")):
 
         def made(model: Path, device: str, precision: str, threads: int, name: str = name) -> Any:
@@ -131,7 +133,7 @@ def test_a_torch_that_does_not_load_is_as_good_as_none(monkeypatch: Patch) -> No
     def broken() -> list[str]:
         raise OSError("libcudart.so.12: cannot open shared object file")
 
-    monkeypatch.setattr(torch_engine, "devices", broken)
+    monkeypatch.setattr(torch_engine, "torch_devices", broken)
     assert pick_engine(FAST.path, FAST.card).name == "openvino"
     refused(EngineError, "libcudart.so.12", 'pip install "enlarge[torch]"', engine="torch")
 
@@ -245,6 +247,6 @@ def test_this_build_of_torch_is_recognised() -> None:
 
 
 def test_onnx_runtimes_devices() -> None:
-    assert "cpu" in ort_engine.devices()
-    assert all(re.fullmatch("[a-z]+", device) for device in ort_engine.devices())
+    assert "cpu" in ort_engine.onnxruntime_devices()
+    assert all(re.fullmatch("[a-z]+", device) for device in ort_engine.onnxruntime_devices())
     assert not ort_engine._starts("NoSuchExecutionProvider")

@@ -14,7 +14,7 @@ from enlarge.training.devices import with_precision
 def test_auto_is_bf16_where_the_device_computes_in_it(
     offered: tuple[str, ...], wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "precisions", lambda device: offered)
+    monkeypatch.setattr(devices, "torch_precisions", lambda device: offered)
     found = with_precision(Config())
     assert found.train.precision == wanted
     assert with_precision(found) == found
@@ -24,7 +24,7 @@ def test_auto_is_bf16_where_the_device_computes_in_it(
 def test_a_precision_that_was_asked_for_stays(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "precisions", lambda device: ("f16",))
+    monkeypatch.setattr(devices, "torch_precisions", lambda device: ("f16",))
     config = Config(train=Train(precision=precision))  # type: ignore[arg-type]
     assert with_precision(config) == config
 

@@ -48,7 +48,7 @@ _ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def devices() -> list[str]:
+def onnxruntime_devices() -> list[str]:
     """The devices that ONNX Runtime can compute on here, those that `auto` may choose first.
 
     They are called after their providers (cuda, tensorrt, dml, …), but CoreML's is mps. `cuda` is
@@ -59,7 +59,7 @@ def devices() -> list[str]:
     return [*best, "cpu", *(device for device in found if device not in (*_BEST, "cpu"))]
 
 
-def precisions(device: str) -> tuple[str, ...]:
+def onnxruntime_precisions(device: str) -> tuple[str, ...]:
     """The precisions that a device computes in, the best choice first."""
     kind = device.partition(":")[0]
     if kind == "cpu":

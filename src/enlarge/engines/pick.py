@@ -204,13 +204,13 @@ def _devices(engine: str) -> list[str]:
     """The devices that the engine can compute on here, the best first. Raises `EngineError`."""
     try:
         if engine == "torch":
-            from enlarge.engines.torch import devices
+            from enlarge.engines.torch import torch_devices
 
-            return devices()
+            return torch_devices()
         if engine == "onnxruntime":
-            from enlarge.engines.onnxruntime import devices
+            from enlarge.engines.onnxruntime import onnxruntime_devices
 
-            return devices()
+            return onnxruntime_devices()
         import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
     except (ImportError, OSError) as error:  # OSError: a missing shared library
         raise EngineError(
@@ -221,13 +221,13 @@ def _devices(engine: str) -> list[str]:
 
 def _precisions_on(engine: str, device: str) -> tuple[str, ...]:
     if engine == "torch":
-        from enlarge.engines.torch import precisions
+        from enlarge.engines.torch import torch_precisions
 
-        return precisions(device)
+        return torch_precisions(device)
     if engine == "onnxruntime":
-        from enlarge.engines.onnxruntime import precisions
+        from enlarge.engines.onnxruntime import onnxruntime_precisions
 
-        return precisions(device)
+        return onnxruntime_precisions(device)
     from enlarge.engines.openvino import has_bf16
 
     return ("bf16", "f32") if has_bf16() else ("f32",)

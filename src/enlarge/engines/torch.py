@@ -39,7 +39,7 @@ _LOCK = threading.Lock()
 """One tile at a time: it uses the whole device, and torch's settings are global."""
 
 
-def devices() -> list[str]:
+def torch_devices() -> list[str]:
     """The devices that torch can compute on here, the fastest first."""
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
@@ -68,7 +68,7 @@ def cpu_has_bf16() -> bool:
     return computes
 
 
-def precisions(device: str) -> tuple[str, ...]:
+def torch_precisions(device: str) -> tuple[str, ...]:
     """The precisions that a device has hardware for, the best choice first."""
     if device == "cpu":
         return ("bf16", "f32") if cpu_has_bf16() else ("f32",)

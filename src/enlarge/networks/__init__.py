@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from enlarge.errors import OptionError
-from enlarge.networks.checkpoints import Layout
+from enlarge.networks.checkpoints import CheckpointLayout
 from enlarge.networks.edsr import EDSR, detect_basicsr_edsr, detect_edsr, detect_official_edsr
 from enlarge.networks.edswin import EDSwin, detect_edswin
 from enlarge.networks.edswin_deck import EDSwinDeck, detect_edswin_deck
@@ -42,19 +42,19 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 LAYOUTS = (
-    Layout("edsr", "EDSR", detect_edsr),
-    Layout("edsr", "EDSR (EDSR-PyTorch)", detect_official_edsr),
-    Layout("edsr", "EDSR (BasicSR)", detect_basicsr_edsr),
-    Layout("srresnet", "SRResNet", detect_srresnet),
-    Layout("msrresnet", "MSRResNet (BasicSR)", detect_msrresnet),
-    Layout("rrdb", "ESRGAN / Real-ESRGAN", detect_rrdb),
-    Layout("rrdb", "ESRGAN (BSRGAN's keys)", detect_bsrgan_rrdb),
-    Layout("rrdb", "ESRGAN (old keys)", detect_old_rrdb),
-    Layout("srvgg", "SRVGG", detect_srvgg),
-    Layout("swinir", "SwinIR", detect_swinir),
-    Layout("edswin", "EDSwin", detect_edswin),
-    Layout("edswin-deck", "EDSwin (deck)", detect_edswin_deck),
-    Layout("replain", "RePlain", detect_replain),
+    CheckpointLayout("edsr", "EDSR", detect_edsr),
+    CheckpointLayout("edsr", "EDSR (EDSR-PyTorch)", detect_official_edsr),
+    CheckpointLayout("edsr", "EDSR (BasicSR)", detect_basicsr_edsr),
+    CheckpointLayout("srresnet", "SRResNet", detect_srresnet),
+    CheckpointLayout("msrresnet", "MSRResNet (BasicSR)", detect_msrresnet),
+    CheckpointLayout("rrdb", "ESRGAN / Real-ESRGAN", detect_rrdb),
+    CheckpointLayout("rrdb", "ESRGAN (BSRGAN's keys)", detect_bsrgan_rrdb),
+    CheckpointLayout("rrdb", "ESRGAN (old keys)", detect_old_rrdb),
+    CheckpointLayout("srvgg", "SRVGG", detect_srvgg),
+    CheckpointLayout("swinir", "SwinIR", detect_swinir),
+    CheckpointLayout("edswin", "EDSwin", detect_edswin),
+    CheckpointLayout("edswin-deck", "EDSwin (deck)", detect_edswin_deck),
+    CheckpointLayout("replain", "RePlain", detect_replain),
 )
 """The layouts of checkpoints, in the order in which they are tried."""
 

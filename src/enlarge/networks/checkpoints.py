@@ -30,7 +30,7 @@ Detector = Callable[[State], Detected | None]
 """
 
 
-class Layout(NamedTuple):
+class CheckpointLayout(NamedTuple):
     """One way in which the parameters of a network are named in checkpoints."""
 
     network: str

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from enlarge.engines.torch import precisions
+from enlarge.engines.torch import torch_precisions
 from enlarge.training.config import Config, Train
 
 
@@ -27,6 +27,6 @@ def with_precision(config: Config) -> Config:
         return config
     device = device_of(config.train)
     is_there = device != "cuda" or torch.cuda.is_available()  # the trainer refuses what is not
-    has_bf16 = is_there and "bf16" in precisions(device)
+    has_bf16 = is_there and "bf16" in torch_precisions(device)
     train = replace(config.train, precision="bf16" if has_bf16 else "f32")
     return replace(config, train=train)
