@@ -61,7 +61,7 @@ def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) ->
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
-        ({"scale": 17}, ["--scale must lie between 1 and 16, got 17"]),
+        ({"scale": 17}, ["--scale must be between 1 and 16, got 17"]),
         ({"scale": float("nan")}, ["--scale", "got nan"]),
         ({"scale": "large"}, ["--scale", "number", "'large'"]),
         ({"scale": 2, "height": 9}, ["--scale and --height contradict each other"]),
@@ -76,12 +76,12 @@ def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) ->
         ({"memory": "much"}, ["--memory must be a size like 1.5GB", "'much'"]),
         ({"memory": 1.5}, ["--memory", "1.5"]),
         ({"threads": -1}, ["--threads", "whole number from 0 on", "-1"]),
-        ({"quality": 101}, ["--quality must lie between 1 and 100, got 101"]),
+        ({"quality": 101}, ["--quality must be between 1 and 100, got 101"]),
         ({"format": "psd"}, [".psd", ".png"]),
         ({"metadata": None}, ["--metadata is one of keep, no-gps, none, got None"]),
         ({"engine": "abacus"}, ["--engine is one of auto, openvino", "'abacus'"]),
         ({"precision": "f8"}, ["--precision", "bf16", "'f8'"]),
-        ({"strength": 1.1}, ["--strength must lie between 0 (photo) and 1 (photo-sharp), got 1.1"]),
+        ({"strength": 1.1}, ["--strength must be between 0 (photo) and 1 (photo-sharp), got 1.1"]),
     ],
 )
 def test_what_is_refused(given: dict[str, Any], parts: list[str]) -> None:

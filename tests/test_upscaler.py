@@ -239,7 +239,7 @@ def test_what_cannot_be_decoded_within_the_budget_is_refused_before(tmp_path: Pa
     path = tmp_path / "a.webp"
     Image.new("RGB", (4000, 2500), "teal").save(path, quality=1)
     before = resident()
-    with pytest.raises(BudgetError, match=r"decoding 4,000×2,500 pixels of WEBP, .* give it"):
+    with pytest.raises(BudgetError, match=r"decoding a 4,000×2,500 WEBP takes .* use --memory"):
         enlarge.upscale(path, memory="60MB")
     with pytest.raises(BudgetError, match="decoding"):
         enlarge.upscale(path, output=tmp_path / "b.png", memory="60MB")
@@ -298,7 +298,7 @@ def test_the_output_is_never_the_input(tmp_path: Path) -> None:
     before = source.read_bytes()
     (tmp_path / "link.png").symlink_to(source)
     for target in (source, tmp_path / "link.png"):
-        with pytest.raises(OutputError, match="is the input; name another place"):
+        with pytest.raises(OutputError, match="is the input; choose another one"):
             enlarge.upscale(source, output=target, overwrite=True)
     assert source.read_bytes() == before
 

@@ -24,7 +24,7 @@ def whole_number(least: int, most: int | None = None) -> Check:
         if number < least:
             raise OptionError(f"{name} must be a whole number from {least} on, got {value!r}")
         if most is not None and number > most:
-            raise OptionError(f"{name} must lie between {least} and {most}, got {number}")
+            raise OptionError(f"{name} must be between {least} and {most}, got {number}")
         return number
 
     return check
@@ -40,7 +40,7 @@ def number_between(low: float, high: float, words: str = "") -> Check:
         except (TypeError, ValueError):
             raise OptionError(f"{name} must be a number between {words}, got {value!r}") from None
         if not low <= number <= high:
-            raise OptionError(f"{name} must lie between {words}, got {number:g}")
+            raise OptionError(f"{name} must be between {words}, got {number:g}")
         return number
 
     return check

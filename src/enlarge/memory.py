@@ -1,4 +1,4 @@
-"""How much memory this process has, takes and may take."""
+"""The memory of this process: its limits, its use, and how the allocator returns it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _MOST = 2**31 - 1
 
 
 def parse_size(text: str, what: str = "memory") -> int:
-    """Bytes of "1.5GB", "600MB", "800 MiB" or a plain number. Raises `OptionError`, which calls it
-    `what`.
+    """Bytes in "1.5GB", "600MB", "800 MiB" or a plain number.
+
+    Raises `OptionError`; its message calls the value `what`.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
     if not match or (match[3] and not match[2]):
@@ -32,7 +33,7 @@ def parse_size(text: str, what: str = "memory") -> int:
 
 
 def format_size(size: float) -> str:
-    """Bytes for people: "1.5 GB", "600 MB"."""
+    """A readable size: "1.5 GB", "600 MB"."""
     for unit, name in ((10**12, "TB"), (10**9, "GB")):
         if size >= unit:
             return f"{size / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"
@@ -45,12 +46,12 @@ def default_budget() -> int:
 
 
 def resident() -> int:
-    """Bytes of this process in memory now (a cautious constant where the system does not say)."""
+    """Resident bytes of this process now (a cautious constant if the system does not report it)."""
     return _status("VmRSS") or _FALLBACK_RESIDENT
 
 
 def peak() -> int:
-    """The most bytes that this process has had in memory; 0 where the system does not say."""
+    """Peak resident bytes of this process; 0 if the system does not report it."""
     if found := _status("VmHWM"):
         return found
     if sys.platform == "win32":
@@ -62,24 +63,23 @@ def peak() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc to keep what is freed: a step of training frees and takes the same hundreds of
-    megabytes, and handing them back each time costs a sixth of it in page faults (95 ms against
-    80).
+    """Make glibc keep freed memory. A training step frees and allocates the same hundreds of
+    megabytes; returning them each time adds a fifth in page faults (95 ms instead of 80).
     """
-    _tell_glibc(_TRIM_THRESHOLD, _MOST)
-    _tell_glibc(_MMAP_THRESHOLD, _MOST)
+    _mallopt(_TRIM_THRESHOLD, _MOST)
+    _mallopt(_MMAP_THRESHOLD, _MOST)
 
 
 def return_freed_memory(above: int = 2**20) -> None:
-    """Ask glibc to hand blocks of more than `above` bytes back as soon as they are freed: otherwise
-    the bands of pictures side by side leave holes in its heaps, and the process grows by a third
-    over a batch.
+    """Make glibc return blocks of more than `above` bytes as soon as they are freed. Otherwise the
+    bands of pictures that are enlarged at the same time fragment its heaps, and the process grows
+    by a third over a batch.
     """
-    _tell_glibc(_MMAP_THRESHOLD, above)
+    _mallopt(_MMAP_THRESHOLD, above)
 
 
-def _tell_glibc(option: int, value: int) -> None:
-    """`mallopt`, where there is one."""
+def _mallopt(option: int, value: int) -> None:
+    """Set an option of glibc's allocator, where there is one."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(option, value)
 

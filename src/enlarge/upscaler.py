@@ -63,8 +63,8 @@ class Upscaler(OpenModel):
         """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
 
         The options are those of `upscale`, and `format` (default: the target's extension, or PNG),
-        `quality`, `metadata`, `pyramid`, `provenance`, `resume`. Everything that can be known
-        beforehand is checked before any work; the target appears only when it is complete.
+        `quality`, `metadata`, `pyramid`, `provenance`, `resume`. All checks
+        that need no pixels come first; the target appears only when it is complete.
 
         `resume`: of a result of 100 megapixels or more, the finished bands are kept in
         `TARGET.parts/` until it is complete; an interrupted or cancelled run leaves them, and the

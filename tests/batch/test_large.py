@@ -159,8 +159,8 @@ def test_the_disk_must_hold_the_bands(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: short)
     assert run(["a.png", "-o", "other.png", "--tile", "64"]) == 1
     said = capsys.readouterr().err
-    assert "the disk is too small" in said
-    assert "or give --no-resume, which keeps no finished bands" in said
+    assert "not enough disk space" in said
+    assert "or use --no-resume, which keeps no finished bands" in said
     assert run(["a.png", "-o", "other.png", "--tile", "64", "--no-resume", "--quiet"]) == 0
     assert Path("out.png").read_bytes() == Path("other.png").read_bytes()
     assert sorted(path.name for path in here.iterdir()) == ["a.png", "other.png", "out.png"]

@@ -222,7 +222,7 @@ def test_a_disk_that_is_too_small(
     monkeypatch.setattr(shutil, "disk_usage", usage)
     for name in ("a.png", "b.png", "c.png"):
         picture(name, 64, 64)  # at most 262 kB each
-    assert "the disk is too small" in refused("a.png", "b.png", "c.png", "-o", "out/new")
+    assert "not enough disk space" in refused("a.png", "b.png", "c.png", "-o", "out/new")
     assert run(["a.png", "b.png", "--quiet"]) == 0
 
 
@@ -235,7 +235,7 @@ def tiny_disk(disk: Disk) -> Path:
 def test_a_real_disk(picture: Make, refused: Refused, tiny_disk: Path) -> None:
     picture("a.png", 64, 64)
     line = refused("a.png", "-o", str(tiny_disk / "x.png"))
-    assert "the disk is too small" in line
+    assert "not enough disk space" in line
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
     picture("b.png", 2, 2)
     assert "cannot be written to" in refused("b.png", "-o", str(tiny_disk / "x.png"))

@@ -146,7 +146,7 @@ def test_a_bug_before_the_first_picture(
     ("arguments", "status", "part"),
     [
         (["--memory", "20MB"], 1, "the smallest that works is"),
-        (["--tile", "10"], 2, "a tile of 10 leaves too little"),
+        (["--tile", "10"], 2, "--tile 10 is too small for fast"),
         (["--model", "./model.onnx"], 1, "model.onnx"),
         (["--model", "./photo.png"], 1, "expected a model (.onnx, "),
     ],

@@ -88,7 +88,7 @@ def test_a_fixed_tile(checkpoint: Path, tmp_path: Path) -> None:
     assert small.shape == (36, 80, 3)
     inner = in_torch(network_of(checkpoint), picture(9, 20))[:8, :40]
     assert np.abs(small[:8, :40] - inner).max() < 1e-4
-    with pytest.raises(EnlargeError, match="takes tiles of 32 only, got --tile 64"):
+    with pytest.raises(EnlargeError, match="accepts only tiles of 32, got --tile 64"):
         model.upscale(picture(70, 70), tile=64)
 
 

@@ -74,8 +74,8 @@ def _to_array(
     except MemoryError:
         size = width * height * rows.channels * rows.dtype.itemsize
         raise BudgetError(
-            f"the result, {width:,}×{height:,} pixels, takes {format_size(size)}, which this "
-            "machine does not have; write it into a file (output=), or choose a smaller scale"
+            f"the result, {width:,}×{height:,} pixels, takes {format_size(size)}, more than "
+            "this machine has; write it to a file (output=), or choose a smaller scale"
         ) from None
     large, _ = enlarge_rows(rows, outlook, hooks, into=result)
     for _ in large.bands():
@@ -90,7 +90,7 @@ def _enlarge_pillow(
 
     if image.mode in ("I", "F"):
         raise InputError(
-            f"a Pillow image of mode {image.mode} does not say its range; give its pixels as a "
+            f"a Pillow image of mode {image.mode} has no defined range; pass its pixels as a "
             "uint16 array, or as float32 in [0, 1]"
         )
     has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
@@ -133,6 +133,6 @@ def _check_values(image: NDArray[Any]) -> None:
         raise InputError("expected finite values in [0, 1], got NaN or infinity")
     if image.size and image.max() > 2:
         raise InputError(
-            f"expected values in [0, 1], got up to {image.max():g}; divide them by what white is "
-            "(255, 65535), or give uint8 or uint16"
+            f"expected values in [0, 1], got up to {image.max():g}; divide them by the value of "
+            "white (255 or 65535), or pass uint8 or uint16"
         )

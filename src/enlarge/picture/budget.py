@@ -62,7 +62,7 @@ class TileChoice:
 
     def best_bytes(self) -> int:
         """Memory that the passes take with the tiles that no budget limits, reading and writing
-        included. Raises `OptionError` for a tile that is nearly all halo.
+        included. Raises `OptionError` for a tile that is mostly overlap.
         """
         self.check_tile()
         total = self.codec_bytes
@@ -73,8 +73,8 @@ class TileChoice:
         return total
 
     def check_tile(self) -> None:
-        """Raise `OptionError` for a tile that is nearly all halo: it would compute every pixel many
-        times over.
+        """Raise `OptionError` for a tile that is mostly overlap: every pixel would be computed many
+        times.
         """
         if self.tile is None:
             return
@@ -84,8 +84,8 @@ class TileChoice:
         longest = max(side for step in self.passes for side in (step.width, step.height))
         if self.tile < smallest and self.tile < longest:
             raise OptionError(
-                f"a tile of {self.tile} leaves too little of {card.name}, which needs {halo} "
-                f"pixels around what it makes here; take at least {smallest}"
+                f"--tile {self.tile} is too small for {card.name}: its tiles overlap by {halo} "
+                f"pixels on every side here; use at least {smallest}"
             )
 
     def sides(self) -> list[int]:
@@ -97,12 +97,12 @@ class TileChoice:
             return sides
         if self.tile is not None:
             raise BudgetError(
-                f"{self.card.name} runs out of memory with tiles of {self.tile}; take a smaller "
+                f"{self.card.name} runs out of memory with tiles of {self.tile}; use a smaller "
                 "--tile, or leave it out"
             )
         raise BudgetError(
             f"{self.card.name} runs out of memory even with its smallest tiles; close other "
-            "programs, or take a smaller model"
+            "programs, or use a smaller model"
         )
 
     def make(self, step: Pass, sides: Sequence[int], fits: Fits) -> Plan | None:
@@ -113,8 +113,8 @@ class TileChoice:
         )
         if plan is not None and card.fixed and {plan.tile_width, plan.tile_height} != {card.fixed}:
             raise OptionError(
-                f"{card.name} takes tiles of {card.fixed} only, and {halo} pixels around what each "
-                "makes leave nothing of them; export it with a larger --tile"
+                f"{card.name} accepts only tiles of {card.fixed}, which their overlap of {halo} "
+                "pixels on every side uses up; export it with a larger --tile"
             )
         return plan
 
@@ -196,7 +196,7 @@ def _sides(card: Card, tile: int | None) -> Sequence[int]:
     """
     if card.fixed and tile not in (None, card.fixed):
         raise OptionError(
-            f"{card.name} takes tiles of {card.fixed} only, got --tile {tile}; leave it out"
+            f"{card.name} accepts only tiles of {card.fixed}, got --tile {tile}; leave it out"
         )
     sides = (tuple(card.tiles) or (64, 128, 256, 512)) if tile is None else (tile,)
     whole = {max(side // card.multiple, 1) * card.multiple for side in sides}

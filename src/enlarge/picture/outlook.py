@@ -86,7 +86,7 @@ class Outlook:
 
     @cached_property
     def best_bytes(self) -> int:
-        """Memory that the enlargement takes with the tiles that suit it best, whatever the budget.
+        """Memory that the enlargement takes with the tiles that suit it best, ignoring the budget.
 
         Raises `OptionError` for a tile that does not suit the model.
         """
@@ -95,7 +95,7 @@ class Outlook:
     def tiles(
         self, *, below: int | None = None, earlier: Sequence[tuple[int, int]] = ()
     ) -> list[Plan]:
-        """The tiles of each pass that keep the process within its memory budget, as things are now.
+        """The tiles of each pass that keep the process within its memory budget.
 
         `below`: only tiles smaller than this side. `earlier`: the tiles (width, height) of an
         interrupted run, taken again if possible. Networks that the engine keeps from earlier
@@ -130,14 +130,14 @@ class Outlook:
             least = int((facts.decode_bytes + resident()) / USABLE)
             raise BudgetError(
                 f"a memory budget of {format_size(budget)} is too small for this picture: decoding "
-                f"{facts.width:,}×{facts.height:,} pixels of {facts.format.upper()}, which come "
-                f"all at once, takes {format_size(facts.decode_bytes)}; give it "
-                f"{format_size(least)} or more"
+                f"a {facts.width:,}×{facts.height:,} {facts.format.upper()} takes "
+                f"{format_size(facts.decode_bytes)}, as it cannot be decoded in parts; use "
+                f"--memory {format_size(least)} or more"
             )
 
     def check_disk(self, target: Path | None) -> None:
-        """Raise `OutputError` where a disk is too small for the result at `target` (None: a stream)
-        and for what is written meanwhile.
+        """Raise `OutputError` where a disk is too small for the result at `target` (None: a
+        stream), temporary files and kept bands.
         """
         needs = [(Path(tempfile.gettempdir()), self.scratch_bytes)]
         bands: Needs = []
@@ -267,7 +267,7 @@ def check_disk(needs: Iterable[tuple[Path, int]], bands: Iterable[tuple[Path, in
         free = shutil.disk_usage(folders[device]).free
         if size > free:
             raise OutputError(
-                f"{folders[device]}: the disk is too small: {format_size(size)} may be needed, "
-                f"{format_size(free)} are free; free some space, or choose another place"
-                + (", or give --no-resume, which keeps no finished bands" if bands else "")
+                f"{folders[device]}: not enough disk space: up to {format_size(size)} needed, "
+                f"{format_size(free)} free; free some space, or choose another folder"
+                + (", or use --no-resume, which keeps no finished bands" if bands else "")
             )

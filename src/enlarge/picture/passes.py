@@ -35,8 +35,8 @@ class Pass:
         if exact:
             if card.margin is None:
                 raise OptionError(
-                    f"{card.name} looks at the whole picture, so no tile of it is exact; "
-                    "leave out --exact"
+                    f"--exact and {card.name} contradict each other: its receptive field is the "
+                    "whole picture, so no tile is exact; leave out --exact"
                 )
             margin = card.margin
         sides = ((self.width, self.target_width), (self.height, self.target_height))

@@ -99,8 +99,8 @@ class Bands:
 
 
 class SourceStamp:
-    """The state of the source file when the work began. A file that changes meanwhile must not
-    contribute bands.
+    """The state of the source file when the work began: no band may come from a file that has
+    changed since.
     """
 
     def __init__(self, source: Any) -> None:

@@ -64,10 +64,10 @@ def enlarge_file(
 ) -> Done:
     """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
 
-    Everything that can be known beforehand is checked before any work; the target appears only
-    when it is complete. Finished bands of a result of at least `RESUMABLE` pixels are kept in
-    `TARGET.parts/` until it is complete, if `settings.resume` says so and the source is known; an
-    interrupted run leaves them, and the next one resumes there. Raises `EnlargeError`s.
+    All checks that need no pixels come first; the target appears only when it is complete.
+    Finished bands of a result of at least `RESUMABLE` pixels are kept in `TARGET.parts/` until it
+    is complete, if `settings.resume` says so and the source is known; an interrupted run leaves
+    them, and the next one resumes there. Raises `EnlargeError`s.
     """
     begun = time.perf_counter()
     settings = replace(
@@ -211,7 +211,7 @@ def _check_target(transfer: Transfer, overwrite: bool) -> None:
     if target is None or not target.exists():
         return
     if isinstance(source, Path) and source.exists() and target.samefile(source):
-        raise OutputError(f"the output {target} is the input; name another place")
+        raise OutputError(f"the output {target} is the input; choose another one")
     if not overwrite:
         raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
 
@@ -238,7 +238,11 @@ def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
         facts["ensemble"] = "yes"
     if model.card.strength is not None:
         facts["strength"] = str(model.card.strength)
-    return facts | {name: str(value) for name, value in settings.newer().items()}
+    words = {True: "yes", False: "no"}
+    return facts | {
+        name: words[value] if isinstance(value, bool) else str(value)
+        for name, value in settings.newer().items()
+    }
 
 
 def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, Any]:
