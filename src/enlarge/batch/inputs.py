@@ -27,7 +27,7 @@ from enlarge.batch.locations import (
 )
 from enlarge.batch.remote import WEB, Remote, is_url
 from enlarge.errors import InputError
-from enlarge.media.naming import OUR_MARK, PICTURES, holds_no_inputs, is_ours
+from enlarge.media.naming import PICTURES, RESULT_MARK, is_named_as_result, is_output_folder
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Scan:
 
     def is_result(self, path: Path) -> bool:
         """Whether a picture is named as a result of another one beside it."""
-        return is_ours(path, self.suffix)
+        return is_named_as_result(path, self.suffix)
 
     def is_excluded(self, folder: Path) -> bool:
         """Whether a folder is that of the results."""
@@ -271,7 +271,7 @@ def _is_below(url: str, results: Path | Remote | None, root: str) -> bool:
 def _is_named_as_result(url: str, names: set[str], suffix: str) -> bool:
     """Whether a URL is named as a result of another one. `names`: all, without extensions."""
     stem = url.rpartition(".")[0]
-    cuts = [match.start() for match in OUR_MARK.finditer(stem) if match.end() == len(stem)]
+    cuts = [match.start() for match in RESULT_MARK.finditer(stem) if match.end() == len(stem)]
     if stem.endswith(suffix):
         cuts.append(len(stem) - len(suffix))
     return any(stem[:cut] in names for cut in cuts)
@@ -293,7 +293,7 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
         folders[:] = sorted(
             name
             for name in folders
-            if not holds_no_inputs(here / name) and not scan.is_excluded(here / name)
+            if not is_output_folder(here / name) and not scan.is_excluded(here / name)
         )
         for path in _pictures(here, names):
             if scan.is_result(path):

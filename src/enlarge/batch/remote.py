@@ -156,17 +156,17 @@ class Remote:
 
 class Download:
     """The content of a URL in a temporary file, which `close` removes. `name` is used in errors;
-    `held_at` is the file.
+    `stored_at` is the file.
     """
 
     def __init__(self, remote: Remote) -> None:
         self.name = remote.url
         self._folder = tempfile.TemporaryDirectory(prefix="enlarge-")
-        self.held_at = Path(self._folder.name) / "content"
+        self.stored_at = Path(self._folder.name) / "content"
         try:
             with _explained(remote, InputError):
-                _files(remote.protocol).get_file(remote.url, str(self.held_at))
-            self._file = self.held_at.open("rb")
+                _files(remote.protocol).get_file(remote.url, str(self.stored_at))
+            self._file = self.stored_at.open("rb")
         except BaseException:
             self._folder.cleanup()
             raise

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge.data.degradations import Chain
 from enlarge.errors import DataError
-from enlarge.media.naming import holds_no_inputs, is_ours
+from enlarge.media.naming import is_named_as_result, is_output_folder
 from enlarge.media.resample import imresize
 
 Pixels = NDArray[np.uint8]
@@ -94,7 +94,7 @@ def _scanned(folder: Path, without: Path | None) -> list[Path]:
         folders[:] = sorted(
             name
             for name in folders
-            if not holds_no_inputs(here / name)
+            if not is_output_folder(here / name)
             and (without is None or (here / name).resolve() != without.resolve())
         )
         for name in folders:
@@ -105,7 +105,7 @@ def _scanned(folder: Path, without: Path | None) -> list[Path]:
                 )
         for path in map(here.joinpath, sorted(names)):
             is_picture = path.suffix.lower() in _SUFFIXES and not path.name.startswith("._")
-            if is_picture and not is_ours(path):
+            if is_picture and not is_named_as_result(path):
                 found.append(path)
     return sorted(found)
 

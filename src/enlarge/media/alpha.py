@@ -1,9 +1,10 @@
-"""Colour under full transparency, filled from what is visible around it.
+"""Fill the colour of fully transparent pixels from the visible pixels around them.
 
-Such pixels hold anything (black, as a rule), and a network would draw it into the visible edge.
-Each takes the mean colour of the visible pixels in the smallest of a few square windows around it
-that has any; beyond `RADIUS` pixels it stays as it was. So what a pixel gets depends on its
-surroundings alone, never on the bands in which a picture is read.
+Fully transparent pixels can hold any colour (usually black), which a network would draw into the
+visible edge. Each of them gets the mean colour of the visible pixels in the smallest of a few
+square windows around it that contains any; further than `RADIUS` pixels from a visible one it
+stays as it is. The result depends only on a pixel's surroundings, not on the bands in which the
+picture is read.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from enlarge.media.rows import Rows
 RADIUS = 24
 _RADII = (1, 3, 7, 15, RADIUS)
 _PIECE = 64
-"""Rows that are filled at a time: the sums take many times their bytes."""
+"""Rows that are filled at a time: the sums take many times their memory."""
 
 
 def _window_sums(values: NDArray[Any], size: int, axis: int) -> NDArray[Any]:
-    """Sums over `size` neighbours along an axis, which gets `size` - 1 shorter.
+    """Sums over `size` neighbours along an axis, which becomes `size` - 1 shorter.
 
-    By doubling: 1, 2, 4, … neighbours. The order of additions is the same for every pixel, so
-    floats too come out the same in whatever band they stand.
+    Computed by doubling: 1, 2, 4, … neighbours. The order of additions is the same for every pixel,
+    so that floats do not depend on the bands either.
     """
 
     def part(array: NDArray[Any], start: int, length: int) -> NDArray[Any]:
@@ -50,15 +51,15 @@ def _window_sums(values: NDArray[Any], size: int, axis: int) -> NDArray[Any]:
 
 
 def _spread(columns: NDArray[np.bool_]) -> tuple[int, int]:
-    """The half-open range in which a row of flags has any."""
+    """The half-open range that covers all set flags; (0, 0) if none is set."""
     found = np.flatnonzero(columns)
     return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
 
 
 def fill_rows(image: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
-    """The rows `start:stop` of `image` (H, W, 2 or 4; straight alpha last), filled; a new array.
+    """The rows `start:stop` of `image` (H, W, 2 or 4; straight alpha last), filled, as a new array.
 
-    Rows further than `RADIUS` above or below do not count.
+    Rows further than `RADIUS` above or below are not used.
     """
     out = image[start:stop].copy()
     hidden = out[..., -1] == 0
@@ -103,9 +104,9 @@ def fill_rows(image: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
 
 
 class FillTransparent:
-    """Rows with the colour under alpha 0 filled (2 or 4 channels; others pass as they are).
+    """Rows whose fully transparent pixels are filled; pictures without alpha pass unchanged.
 
-    Reads `RADIUS` rows ahead and keeps as many behind. Owns the rows underneath.
+    Reads `RADIUS` rows ahead and keeps as many behind. Owns the rows it reads from.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -141,5 +142,5 @@ class FillTransparent:
         return out
 
     def close(self) -> None:
-        """Close the rows underneath."""
+        """Close the rows it reads from."""
         self._rows.close()

@@ -1,4 +1,5 @@
-"""BMP, uncompressed: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, either row order.
+"""A decoder of uncompressed BMP: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, in either
+row order.
 
 libvips does not read BMP. Layout: [MS-WMF] 2.2.2 and Windows' BITMAPV5HEADER.
 """
@@ -21,8 +22,8 @@ _COMPRESSED = {_RLE8: "run-length", _RLE4: "run-length", 4: "JPEG", 5: "PNG"}
 
 @dataclass(frozen=True)
 class Header:
-    """What a BMP's header says. `palette`: uint8 (n, 3) RGB; `masks`: of red, green, blue, alpha
-    in a pixel of 16 or 32 bits; `stride`: bytes of a row; `density`: pixels per millimetre.
+    """A BMP's header. `palette`: uint8 (n, 3) RGB; `masks`: of red, green, blue and alpha in pixels
+    of 16 or 32 bits; `stride`: bytes per row; `density`: pixels per millimetre.
     """
 
     width: int
@@ -46,7 +47,9 @@ class Header:
 
 
 def read_header(file: BinaryIO) -> Header:
-    """The header; the pixels are known to be in the file. Raises `InputError` (without a path)."""
+    """Read the header and check that the file holds all pixels. Raises `InputError` (without the
+    file's name).
+    """
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(14 + 124)
@@ -119,7 +122,7 @@ def _icc(file: BinaryIO, head: bytes) -> bytes | None:
 
 
 class BmpRows:
-    """A BMP's rows from the top to the bottom, whichever way they are stored. Owns the file."""
+    """A BMP's rows from top to bottom, in whichever order they are stored. Owns the file."""
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self.width, self.height, self.channels = header.width, header.height, header.channels
@@ -166,7 +169,7 @@ class BmpRows:
 
 
 def _field(words: NDArray[Any], mask: int) -> NDArray[np.uint8]:
-    """The bits under a mask, (n, width), stretched to 0–255."""
+    """The bits under a mask, (n, width), scaled to 0–255."""
     if not mask:
         return np.zeros(words.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1

@@ -1,6 +1,6 @@
-r"""EXIF, edited in place: every offset stays where it was, so maker notes and text survive.
+r"""Edit EXIF in place: every offset stays where it was, so that maker notes and texts survive.
 
-A block is a little TIFF file (without the "Exif\0\0" that JPEG puts before it): a header, IFD0
+A block is a small TIFF file (without the "Exif\0\0" that JPEG puts before it): a header, IFD0
 (the picture), the Exif and GPS IFDs that it points to, and IFD1 (the thumbnail). CIPA DC-008.
 """
 
@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
 
 
 class _Block:
-    """A block being edited. Anything that points outside of it raises `ValueError`."""
+    """A block being edited. An offset outside of it raises `ValueError`."""
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
@@ -56,7 +56,7 @@ class _Block:
         return self.get("H" if entry.type == _SHORT else "I", entry.at + 8)
 
     def set_value(self, entry: _Entry, value: int) -> None:
-        """A single SHORT or LONG; what does not fit into a SHORT becomes a LONG."""
+        """Set a single SHORT or LONG; a value that does not fit into a SHORT becomes a LONG."""
         if entry.type == _SHORT and value <= 0xFFFF:
             self.put("I", entry.at + 8, 0)
             self.put("H", entry.at + 8, value)
@@ -103,12 +103,12 @@ class _Block:
 
 
 def without_prefix(data: bytes) -> bytes:
-    """The block without what JPEG puts before it."""
+    """The block without the prefix that JPEG puts before it."""
     return data.removeprefix(b"Exif\0\0")
 
 
 def orientation_of(data: bytes) -> int:
-    """The orientation, 1 to 8, that a block names; 1 where it names none or cannot be read."""
+    """The orientation, 1 to 8, in a block; 1 if it has none or cannot be read."""
     try:
         block = _Block(data)
         for entry in block.entries(block.get("I", 4)):
@@ -122,8 +122,8 @@ def orientation_of(data: bytes) -> int:
 def adapt_exif(data: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
     """The block for a picture of `width` × `height` that is stored upright.
 
-    Orientation becomes 1, the pixel dimensions are updated, the thumbnail is dropped, and GPS with
-    `gps=False`. Raises `ValueError` where the block cannot be read.
+    Sets the orientation to 1, updates the pixel dimensions and removes the thumbnail, and GPS data
+    if `gps` is false. Raises `ValueError` if the block cannot be read.
     """
     block = _Block(data)
     main = block.get("I", 4)
@@ -151,7 +151,7 @@ def adapt_exif(data: bytes, width: int, height: int, *, gps: bool = True) -> byt
 
 
 def has_gps(data: bytes) -> bool:
-    """Whether a block points to GPS data; True as well where it cannot be read."""
+    """Whether a block points to GPS data; also true if it cannot be read."""
     try:
         block = _Block(data)
         return any(entry.tag == _GPS for entry in block.entries(block.get("I", 4)))

@@ -1,10 +1,10 @@
-"""Rows given to libvips while they are made, as an uncompressed BigTIFF that never exists.
+"""Pass rows to libvips as they are made, as an uncompressed BigTIFF that is never stored.
 
 libvips has no loader for raw pixels in a stream. An uncompressed TIFF is raw pixels behind a
-directory, costs no checksum (unlike PNG) and holds 8, 16 and 32 bits; so this hands libvips such a
-file piece by piece. libvips calls `read` and `seek` from its own threads, and swallows whatever a
-callback raises: it is kept in `failure`, libvips sees the end of a file and fails, and the caller
-raises what was kept.
+directory, needs no checksum (unlike PNG) and holds 8, 16 and 32 bits; so libvips is given such a
+file piece by piece. It calls `read` and `seek` from its own threads and ignores what a callback
+raises: the exception is kept in `failure`, libvips sees the end of the file and fails, and the
+caller raises the exception.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NOTHING = memoryview(b"")
 
 
 def tiff_header(width: int, height: int, channels: int, dtype: np.dtype[Any]) -> bytes:
-    """What comes before the pixels of an uncompressed BigTIFF in this machine's byte order.
+    """The bytes before the pixels of an uncompressed BigTIFF in this machine's byte order.
 
-    Strips of 16 rows lie one after the other, directly behind the header.
+    Strips of 16 rows follow directly, one after the other.
     """
     order = "<" if sys.byteorder == "little" else ">"
     row = width * channels * dtype.itemsize
@@ -75,7 +75,7 @@ def tiff_header(width: int, height: int, channels: int, dtype: np.dtype[Any]) ->
 
 
 class Feed:
-    """A pipe of rows: `put` from one thread, read by libvips in others. One band waits at most."""
+    """A pipe of rows: `put` in one thread, read by libvips in others. At most one band waits."""
 
     def __init__(self, width: int, height: int, channels: int, dtype: np.dtype[Any]) -> None:
         self.failure: BaseException | None = None
@@ -89,7 +89,7 @@ class Feed:
         self._changed = threading.Condition()
 
     def image(self) -> pyvips.Image:
-        """The picture as libvips sees it, to be read once, from the top to the bottom."""
+        """The picture for libvips, to be read once, from top to bottom."""
         # Kept: libvips calls into this object even when Python has no other reference to it.
         self._source = pyvips.SourceCustom()
         self._source.on_read(self._read)
@@ -100,9 +100,9 @@ class Feed:
         )
 
     def put(self, band: NDArray[Any]) -> bool:
-        """Give rows (contiguous, not to be changed afterwards); waits while another band waits.
+        """Pass rows (contiguous, not changed afterwards) on; blocks while another band waits.
 
-        False: nobody reads any more, the rows were not taken.
+        False if libvips stopped reading: the rows were not taken.
         """
         data = band.data.cast("B")
         with self._changed:
@@ -114,7 +114,7 @@ class Feed:
             return True
 
     def close(self) -> None:
-        """Nothing more is given or taken: `put` returns False, libvips reads the end of a file."""
+        """End the pipe: `put` returns False, libvips reads the end of the file."""
         with self._changed:
             self._open = False
             self._waiting, self._current = None, _NOTHING

@@ -1,4 +1,4 @@
-"""libvips, set up once, and its errors in one line."""
+"""libvips: its set-up, its errors in one line, and callbacks that read a Python file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pyvips
 
 
 def disable_cache() -> None:
-    """Turn libvips' cache of results off, in which whole decoded pictures would stay in memory."""
+    """Disable libvips' cache of results, which would keep whole decoded pictures in memory."""
     pyvips.cache_set_max(0)
 
 
 def explain(error: pyvips.Error) -> str:
-    """The first thing that libvips has to say about an error, without its own names."""
+    """The first line of libvips' message, without the names of its functions."""
     detail = getattr(error, "detail", "") or ""
     lines = [line.strip() for line in str(detail).splitlines() if line.strip()]
     line = lines[0] if lines else str(error.message).strip()
@@ -22,9 +22,9 @@ def explain(error: pyvips.Error) -> str:
 
 
 class FileCallbacks:
-    """Reads and seeks of a file as libvips asks for them.
+    """Callbacks with which libvips reads and seeks in a file.
 
-    libvips would swallow what a callback raises: `failure` keeps it.
+    libvips ignores what a callback raises; it is kept in `failure`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -47,10 +47,10 @@ class FileCallbacks:
 
 
 class FileSource(FileCallbacks):
-    """A file that libvips reads through Python, so that it does not map it.
+    """A file that libvips reads through Python instead of mapping it.
 
-    What libvips maps counts as resident memory, the whole file in the end. Keep a reference while
-    libvips reads.
+    Mapped files count as resident memory, in the end the whole file. Keep a reference while libvips
+    reads.
     """
 
     def __init__(self, file: BinaryIO) -> None:

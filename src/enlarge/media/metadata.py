@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, taken over and made true for the result."""
+"""The metadata of a picture file, and how it is adapted to the result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Keep = Literal["keep", "no-gps", "none"]
 
 @dataclass(frozen=True)
 class Metadata:
-    """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's resources), texts
-    (key, value), density (pixels per millimetre across, down). None: the file has none.
+    """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's image resources),
+    texts (key, value) and density (pixels per millimetre, horizontal and vertical). None: the file
+    has none.
     """
 
     icc: bytes | None = None
@@ -33,10 +34,10 @@ class Metadata:
 
 
 # exif:GPSLatitude, and drone-dji:GpsLatitude, or in other drones' files the bare word.
-_PLACE = rb"[\w-]+:(?:(?i:gps)\w+|(?:Latitude|Longitude|LongitudeRef|LatitudeRef)\b)"
+_GPS_NAME = rb"[\w-]+:(?:(?i:gps)\w+|(?:Latitude|Longitude|LongitudeRef|LatitudeRef)\b)"
 _GPS_XMP = re.compile(
-    rb"""\s+""" + _PLACE + rb"""\s*=\s*("[^"]*"|'[^']*')"""
-    rb"|<(" + _PLACE + rb")\b[^>]*/>|<(" + _PLACE + rb")\b[^>]*>.*?</\3\s*>",
+    rb"""\s+""" + _GPS_NAME + rb"""\s*=\s*("[^"]*"|'[^']*')"""
+    rb"|<(" + _GPS_NAME + rb")\b[^>]*/>|<(" + _GPS_NAME + rb")\b[^>]*>.*?</\3\s*>",
     re.DOTALL,
 )  # fmt: skip
 _THUMBNAILS_XMP = re.compile(rb"<(xmp:Thumbnails|xap:Thumbnails)\b[^>]*>.*?</\1\s*>", re.DOTALL)
@@ -50,7 +51,7 @@ def _set_number(packet: bytes, name: bytes, value: int) -> bytes:
 
 
 def adapt_xmp(packet: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
-    """The packet for an upright picture of `width` × `height`; `gps=False` drops places."""
+    """The packet for an upright picture of `width` × `height`, without GPS data unless `gps`."""
     packet = _THUMBNAILS_XMP.sub(b"", packet)
     packet = _set_number(packet, b"tiff:Orientation", 1)
     for name, value in (
@@ -66,8 +67,9 @@ def adapt_xmp(packet: bytes, width: int, height: int, *, gps: bool = True) -> by
 def adapt_metadata(
     metadata: Metadata, keep: Keep, width: int, height: int, channels: int
 ) -> tuple[Metadata, list[str]]:
-    """What the result may say, and one line for each thing that had to be left out. Raises
-    `OptionError` where `keep` is none of the words.
+    """The metadata of a result of `width` × `height` × `channels`, and a line for each part that
+    had to be left out. `keep`: which metadata is wanted. Raises `OptionError` for an unknown
+    `keep`.
     """
     if keep not in get_args(Keep):
         raise OptionError(f"metadata is one of {', '.join(get_args(Keep))}, got {keep!r}")
@@ -89,6 +91,6 @@ def adapt_metadata(
     packet = metadata.xmp
     if packet is not None:
         packet = adapt_xmp(packet, width, height, gps=gps)
-    # ImageMagick hides whole EXIF blocks in such texts: stale orientation, thumbnail and places.
+    # ImageMagick puts whole EXIF blocks into such texts: old orientation, thumbnail and GPS data.
     text = tuple(pair for pair in metadata.text if not pair[0].startswith("Raw profile type"))
     return replace(metadata, icc=icc, exif=block, xmp=packet, text=text), notes

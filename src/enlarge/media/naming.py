@@ -1,4 +1,4 @@
-"""What picture files are called, and how a scan of a folder knows those that enlarge made."""
+"""Names of picture files, and how the scan of a folder recognises enlarge's own outputs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from enlarge.media.formats import READABLE
 
 PICTURES = frozenset(suffix for entry in READABLE.values() for suffix in entry.suffixes)
 """Suffixes of the files that are read, in lower case."""
-OUR_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
-"""What is put behind the name of a result that lies beside its input."""
+RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
+"""What follows the stem of a result that is written beside its input."""
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)
 
 
-def holds_no_inputs(folder: Path) -> bool:
-    """Whether a scan leaves out a folder: ledgers, what is being written, tiles of DeepZoom."""
+def is_output_folder(folder: Path) -> bool:
+    """Whether scans skip a folder: it holds a ledger, unfinished output or DeepZoom tiles."""
     name = folder.name
     return (
         name == ".enlarge"
@@ -24,12 +24,12 @@ def holds_no_inputs(folder: Path) -> bool:
     )
 
 
-def is_ours(path: Path, suffix: str = "") -> bool:
-    """Whether a picture is named as an output of one that lies beside it. `suffix`: another ending
-    that outputs may have.
+def is_named_as_result(path: Path, suffix: str = "") -> bool:
+    """Whether a picture is named like a result of another one in its folder. `suffix`: another
+    ending that results may have.
     """
     stem = path.stem
-    cuts = [match.start() for match in OUR_MARK.finditer(stem) if match.end() == len(stem)]
+    cuts = [match.start() for match in RESULT_MARK.finditer(stem) if match.end() == len(stem)]
     if suffix and stem.endswith(suffix):
         cuts.append(len(stem) - len(suffix))
     return any(

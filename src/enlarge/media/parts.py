@@ -1,9 +1,9 @@
-"""Finished bands of a large picture, kept on the disk until all of it is written.
+"""Finished bands of a large result, kept on the disk until all of it is written.
 
-`NAME.parts/` beside the target holds them, each in a file of its own that appears when it is whole
-and ends with its digest, and `parts.json`, which says what they are parts of. Whoever makes them
-holds a lock in there. A run that was killed leaves them; the next one, if it is about the same,
-takes them over and goes on at the first band that is missing.
+The folder `NAME.parts/` beside the target holds each band in a file of its own, which appears when
+it is complete and ends with its digest, and `parts.json`, which says what the bands are of. The
+running process holds a lock in the folder. After a killed run, the next one for the same result
+reuses the bands and resumes at the first that is missing.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _TAIL = ".parts"
 
 
 def parts_folder(target: Path) -> Path:
-    """Where the parts of `target` lie while it is made."""
+    """The folder of the bands of `target`."""
     target = target.resolve() if target.is_symlink() else target
     return target.with_name(shortened(target.name, _TAIL))
 
 
 def parts_bytes(target: Path) -> int:
-    """The bytes of the bands that lie there already."""
+    """Bytes of the bands of `target` that are finished."""
     return sum(_sizes(parts_folder(target)))
 
 
 def count_parts(target: Path) -> int:
-    """How many bands lie there already."""
+    """The number of bands of `target` that are finished."""
     return len(_sizes(parts_folder(target)))
 
 
 def facts_of_parts(target: Path) -> dict[str, Any]:
-    """What the parts that lie there are parts of; empty where there are none."""
+    """What the finished bands of `target` are of, as given to `Parts`; empty if there are none."""
     try:
         found = json.loads((parts_folder(target) / _FACTS).read_text())
     except (OSError, ValueError):
@@ -66,12 +66,12 @@ def _sizes(folder: Path) -> list[int]:
 
 
 class Parts:
-    """The bands of one picture on the disk. Use it in `with`; `remove` it when they are needed no
-    more, else what is finished stays.
+    """The finished bands of one result on the disk. Use it in `with`, and `remove` it when the
+    result is complete; otherwise the bands stay.
 
-    `facts` tell what decides about the bands: parts of anything else are removed. `heights`: the
-    rows of each band, (rows, `width`, `channels`) of `dtype`. `notes`: a line on what was found.
-    Raises `OutputError` where the folder cannot be made, holds what is not ours, or is in use.
+    `facts`: everything that determines the bands; bands of anything else are removed. `heights`:
+    the rows of each band, which is (rows, `width`, `channels`) of `dtype`. `notes`: what was found.
+    Raises `OutputError` if the folder cannot be made, holds other files, or is in use.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class Parts:
         except BaseException as error:
             self._lock.close()
             if isinstance(error, OSError):
-                raise self._refusal(error) from error
+                raise self._write_error(error) from error
             raise
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="enlarge-keep")
 
-    def _refusal(self, error: OSError) -> OutputError:
+    def _write_error(self, error: OSError) -> OutputError:
         return OutputError(f"{self.folder}: cannot be written: {error.strerror or error}")
 
     def _locked(self) -> BinaryIO:
@@ -106,15 +106,15 @@ class Parts:
         try:
             while True:
                 self.folder.mkdir(exist_ok=True)
-                strangers = [name for name in os.listdir(self.folder) if not _OURS.fullmatch(name)]  # noqa: PTH208
-                if strangers:
+                others = [name for name in os.listdir(self.folder) if not _OURS.fullmatch(name)]  # noqa: PTH208
+                if others:
                     raise OutputError(
                         f"{self.folder}: is where the parts of {self._target.name} would be kept, "
-                        f"but holds {strangers[0]}; move it, or name another output"
+                        f"but holds {others[0]}; move it, or name another output"
                     )
                 try:
                     file = path.open("a+b")
-                except FileNotFoundError:  # the process that was done took the folder away
+                except FileNotFoundError:  # the process that finished removed the folder
                     continue
                 if not take_lock(file):
                     file.close()
@@ -126,10 +126,10 @@ class Parts:
                     return file
                 file.close()
         except OSError as error:
-            raise self._refusal(error) from error
+            raise self._write_error(error) from error
 
     def _begin(self, facts: dict[str, Any]) -> None:
-        """See what is there already."""
+        """Keep the bands that are of the same result, and remove all others."""
         sweep(self.folder)
         (self.folder / _WRITTEN).unlink(missing_ok=True)
         described = self.folder / _FACTS
@@ -151,9 +151,8 @@ class Parts:
         return self.folder / f"band-{number:06}"
 
     def stored(self) -> Iterator[NDArray[Any]]:
-        """The finished bands from the first on, (n, width, channels), until one is missing.
-
-        One that is damaged counts as missing.
+        """The finished bands, (n, width, channels), from the first to the last before one that is
+        missing or damaged.
         """
         count = 0
         for number, height in enumerate(self._heights):
@@ -175,8 +174,8 @@ class Parts:
             self.notes.append(f"{count} of {len(self._heights)} bands were finished before")
 
     def save(self, number: int, band: NDArray[Any]) -> None:
-        """Keep a band (which must not be changed afterwards), in a thread; waits for the one
-        before. Raises `OutputError` where that could not be kept.
+        """Write a band, which must not be changed afterwards, in a thread, once the band before
+        is written. Raises `OutputError` if that one could not be.
         """
         self._wait()
         self._saving = self._thread.submit(self._save, number, np.ascontiguousarray(band))
@@ -191,7 +190,7 @@ class Parts:
             temporary.finish()
         except OSError as error:
             temporary.abort()
-            raise self._refusal(error) from error
+            raise self._write_error(error) from error
         except BaseException:
             temporary.abort()
             raise
@@ -202,22 +201,22 @@ class Parts:
             saving.result()
 
     def sealed(self, file: BinaryIO) -> None:
-        """Note which file is about to become the target: once it has, the parts are left over."""
-        with contextlib.suppress(OSError):  # a full disk: then nobody removes them but `remove`
+        """Record which file is about to become the target; then the bands are no longer needed."""
+        with contextlib.suppress(OSError):  # a full disk; `remove` still removes the bands
             (self.folder / _WRITTEN).write_text(_mark(os.fstat(file.fileno())))
 
     def remove(self) -> None:
-        """Remove them."""
+        """Remove the bands."""
         with contextlib.suppress(OutputError):
             self._wait()
         self._thread.shutdown()
         _clear(self.folder, self._lock)
 
     def close(self) -> None:
-        """Wait for what is being kept, and let go of them; a folder without bands is removed."""
+        """Wait until the last band is written and release the folder; remove it if it is empty."""
         if self._lock.closed:
             return
-        with contextlib.suppress(OutputError):  # what led here is the reason
+        with contextlib.suppress(OutputError):  # the error that led here matters more
             self._wait()
         self._thread.shutdown()
         if not _sizes(self.folder):
@@ -232,7 +231,7 @@ class Parts:
 
 
 def _fill(file: Any, band: NDArray[Any]) -> bool:
-    """Read a band; whether there was enough."""
+    """Read a band; False if the file is too short."""
     left = band.data.cast("B")
     while left:
         count = file.readinto(left)
@@ -247,14 +246,14 @@ def _is_end(file: Any, digest: bytes) -> bool:
 
 
 def _mark(status: os.stat_result) -> str:
-    """What stays the same of a file when it gets its name."""
+    """What identifies a file before and after it is renamed."""
     return json.dumps([status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns])
 
 
 def _clear(folder: Path, lock: BinaryIO) -> None:
-    """Remove the folder, whose lock is held: the lock last, so that nobody takes half of it."""
+    """Remove the folder, whose lock is held; the lock last, so that no process finds half of it."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208, names are all that is wanted
+        for name in os.listdir(folder):  # noqa: PTH208, only names are needed
             if name != _LOCK and _OURS.fullmatch(name):
                 (folder / name).unlink(missing_ok=True)
         if sys.platform == "win32":
@@ -265,7 +264,7 @@ def _clear(folder: Path, lock: BinaryIO) -> None:
 
 
 def sweep_parts(folder: Path) -> None:
-    """Remove, in `folder`, the parts of targets that got their name just before a kill."""
+    """Remove the bands of targets in `folder` that were completed just before a kill."""
     for path in folder.glob(f"*{_TAIL}/{_WRITTEN}"):
         parts = path.parent
         with contextlib.suppress(OSError):

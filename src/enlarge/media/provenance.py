@@ -1,7 +1,7 @@
-"""What a result says of how it was made: model, version, scale and settings.
+"""Provenance: how a result was made, by model, version, scale and settings.
 
-No time, host or path, so that the same input gives the same bytes. It stands in the XMP packet of
-every format, and in PNG as a text as well.
+Without time, host and path, so that the same input gives the same bytes. It is part of the XMP
+packet in every format, and also a text in PNG.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EMPTY = (
 
 
 def provenance_of(metadata: Metadata) -> dict[str, str] | None:
-    """How a picture was made, where enlarge made it; None otherwise."""
+    """How a picture was made if enlarge made it, else None."""
     if metadata.xmp is not None and (found := _OURS.search(metadata.xmp)):
         return {
             key.decode(): unescape(value.decode(errors="replace"))
@@ -52,7 +52,7 @@ def provenance_of(metadata: Metadata) -> dict[str, str] | None:
 
 
 def with_provenance(metadata: Metadata, facts: Mapping[str, str] | None, *, text: bool) -> Metadata:
-    """The metadata saying `facts` instead of what it says of an enlargement before; None: nothing.
+    """The metadata with `facts` as its provenance (None: without any), replacing an earlier one.
 
     `text`: as a text too.
     """
@@ -69,7 +69,7 @@ def with_provenance(metadata: Metadata, facts: Mapping[str, str] | None, *, text
 
 
 def _inserted(packet: bytes, facts: Mapping[str, str]) -> bytes:
-    """The packet with a description of ours; as it is where it holds no RDF."""
+    """The packet with a description of the provenance; unchanged if it holds no RDF."""
     ends = list(_END.finditer(packet))
     if not ends:
         return packet

@@ -1,8 +1,8 @@
-"""A picture file opened: its facts at once, its rows in order, in bounded memory.
+"""Open a picture file: its facts at once, its rows in order, in bounded memory.
 
-Everything that can be read in order streams. What cannot (an orientation that turns; interlaced
-PNG, progressive JPEG, WebP, AVIF and GIF, which their decoders hold whole) goes through memory or
-a temporary file, whichever the caller's `memory` allows.
+Everything that can be read in order streams. What cannot (rotated pictures; interlaced PNG,
+progressive JPEG, WebP, AVIF and others that their decoders hold whole) is buffered in memory, or in
+a temporary file if it is larger than the caller's `memory`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Facts:
 
 
 class Picture:
-    """An opened picture, a context manager. `facts`, `metadata` (for the sink), and once `rows`."""
+    """An open picture, a context manager: `facts`, `metadata`, and once its `rows`."""
 
     def __init__(
         self,
@@ -115,8 +115,8 @@ class Picture:
     def rows(self, *, memory: int | None = None) -> Rows:
         """The rows, upright; once. What does not stream is decoded now.
 
-        `memory` overrides what `open_picture` was given. Raises `InputError`, `OutputError` (no
-        place for the temporary file).
+        `memory` overrides what `open_picture` was given. Raises `InputError`, or `OutputError` if
+        the temporary file cannot be written.
         """
         if self._stored is None:
             raise ValueError("the rows of a picture are read once; open it again")
@@ -164,9 +164,9 @@ def open_picture(
     """Open a picture and read its header.
 
     `source`: a path, a file's bytes, or a binary stream (copied to a temporary file, unless its
-    `held_at` names the file that holds it). `memory`: the bytes that a picture which cannot be read
-    in order may take (None: no limit). `scratch`: the folder for temporary files, else the
-    system's. Raises `InputError`: "PATH: what was found; what to do".
+    `stored_at` names the file that holds it). `memory`: the bytes that a picture may take which
+    cannot be read in order (None: no limit). `scratch`: the folder for temporary files (None: the
+    system's). Raises `InputError`: "PATH: what was found; what to do".
     """
     disable_cache()
     name = _name_of(source)
@@ -199,9 +199,9 @@ def _as_file(source: Path | bytes | BinaryIO, scratch: Path | None) -> BinaryIO:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return file
         source = file
-    held = getattr(source, "held_at", None)
-    if isinstance(held, Path):  # a stream that is a file already needs no copy
-        return held.open("rb")
+    stored = getattr(source, "stored_at", None)
+    if isinstance(stored, Path):  # a stream that is a file already needs no copy
+        return stored.open("rb")
     copy = tempfile.TemporaryFile(dir=scratch, prefix="enlarge-")  # noqa: SIM115
     try:
         if isinstance(source, bytes):

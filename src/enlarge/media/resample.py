@@ -2,8 +2,8 @@
 
 The kernel is Keys' cubic with a = -0.5 (R. Keys, "Cubic convolution interpolation for digital
 image processing", 1981), stretched by the factor when shrinking (antialiasing), edges replicated.
-The benchmarks of the field (Set5, Set14, DIV2K, …) were made with it, so a network trained or
-judged on any other kernel is judged unfairly.
+The benchmarks of the field (Set5, Set14, DIV2K, …) were made with it; a network that is trained or
+evaluated with another kernel cannot be compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLOCK = 32  # outputs of one matrix product
 
 @dataclass(frozen=True)
 class Taps:
-    """Which source samples make each output sample along one axis, and with which weights.
+    """The source samples of each output sample along one axis, with their weights.
 
     `indices` int64 (out, k), clipped to the source; `weights` float64 (out, k), rows sum to 1.
     """
@@ -57,8 +57,8 @@ def bicubic_taps(source: int, target: int) -> Taps:
 
 
 def apply_taps(image: NDArray[Any], taps: Taps, axis: int) -> NDArray[Any]:
-    """Resample one axis. Float32 stays float32, everything else is computed in float64, each sum
-    in MATLAB's order.
+    """Resample one axis. float32 stays float32; everything else is computed in float64, with each
+    sum in MATLAB's order.
     """
     if image.dtype == np.float32:
         return _multiplied(image, taps, axis)
@@ -91,15 +91,15 @@ def _multiplied(image: NDArray[np.float32], taps: Taps, axis: int) -> NDArray[np
 
 
 def round_half_up(values: NDArray[Any], levels: int) -> NDArray[Any]:
-    """Clamp to [0, `levels`] and round half up, as MATLAB converts to integers (floats in, out)."""
+    """Clamp to [0, `levels`] and round half up, as MATLAB converts to integers. Returns floats."""
     return np.clip(np.floor(values + 0.5), 0, levels)
 
 
 def imresize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """MATLAB's `imresize(image, [height, width], "bicubic")`.
 
-    `image`: H×W or H×W×C. Integer pictures come back in their own dtype, rounded half up after
-    each pass (vertical first); float pictures (any range) are neither rounded nor clamped.
+    `image`: H×W or H×W×C. Integer pictures keep their dtype and are rounded half up after each
+    pass (vertical first); float pictures (of any range) are neither rounded nor clamped.
     """
     integer = np.issubdtype(image.dtype, np.integer)
     levels = int(np.iinfo(image.dtype).max) if integer else 0

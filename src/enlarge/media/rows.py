@@ -1,4 +1,4 @@
-"""Pictures as rows, from the top to the bottom, each once: the one shape in which pixels travel.
+"""Pictures as rows that are read once, from top to bottom: how pixels are passed on everywhere.
 
 A band is an array (n, width, channels); channels: 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha
 (straight); dtype: uint8, uint16, or float32 in [0, 1].
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class Rows(Protocol):
-    """A picture that gives its rows in order. Used by one thread at a time."""
+    """A picture whose rows are read in order. Used by one thread at a time."""
 
     @property
     def width(self) -> int:
@@ -23,7 +23,7 @@ class Rows(Protocol):
 
     @property
     def height(self) -> int:
-        """Rows in all."""
+        """Number of rows."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class Rows(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and threads. May be called twice."""
+        """Close files and end threads. May be called twice."""
         ...
 
 
@@ -68,14 +68,14 @@ class ArrayRows:
         return self._image[start : self._next]
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class CropRows:
     """The rectangle `width` × `height` at (`x`, `y`) of other rows, which it owns.
 
-    Rows are read `skip` at a time, as they are wider than the rectangle; those above it are
-    dropped, those below are never read.
+    Full rows are read `skip` at a time; those above the rectangle are dropped, those below it are
+    never read.
     """
 
     def __init__(self, rows: Rows, x: int, y: int, width: int, height: int, skip: int = 64) -> None:
@@ -105,15 +105,15 @@ class CropRows:
         return band
 
     def close(self) -> None:
-        """Close the rows underneath."""
+        """Close the rows it reads from."""
         self._rows.close()
 
 
 class PaddedRows:
-    """Other rows, which it owns, padded right and bottom to `width` × `height`.
+    """Other rows, which it owns, padded at the right and the bottom to `width` × `height`.
 
-    By reflection, without repeating the edge; an axis that is too short to reflect repeats its
-    edge instead. So do the networks themselves (`networks.blocks.pad_to_multiple`).
+    Padded by reflection without repeating the edge, or by repeating the edge if an axis is too
+    short to reflect, like in the networks (`networks.blocks.pad_to_multiple`).
     """
 
     def __init__(self, rows: Rows, width: int, height: int) -> None:
@@ -125,7 +125,9 @@ class PaddedRows:
         self.channels, self.dtype = rows.channels, rows.dtype
         self._rows = rows
         self._columns = _reflected(rows.width, width)
-        self._below = _reflected(rows.height, height)[rows.height :]  # what the added rows show
+        self._below = _reflected(rows.height, height)[
+            rows.height :
+        ]  # source rows of the added ones
         first = int(self._below.min()) if len(self._below) else rows.height
         self._kept = np.empty((rows.height - first, width, rows.channels), rows.dtype)
         self._first, self._next = first, 0
@@ -148,12 +150,12 @@ class PaddedRows:
         return band
 
     def close(self) -> None:
-        """Close the rows underneath."""
+        """Close the rows it reads from."""
         self._rows.close()
 
 
 def _reflected(size: int, padded: int) -> NDArray[np.intp]:
-    """For each sample of the padded axis the one of `size` that it shows."""
+    """For each sample of the padded axis, the source sample that it repeats."""
     at = np.arange(padded)
     mirrored = 2 * (size - 1) - at if padded - size < size else np.full(padded, size - 1)
     return np.where(at < size, at, mirrored)
@@ -165,8 +167,8 @@ class _Prefetched:
         self.channels, self.dtype = rows.channels, rows.dtype
         self._rows = rows
         self._band = band
-        self._unasked = rows.height  # rows that the thread was not yet told to read
-        self._left = rows.height  # rows that the caller has not had
+        self._unasked = rows.height  # rows that the thread has not been asked for
+        self._left = rows.height  # rows that the caller has not read
         self._ready = np.empty((0, rows.width, rows.channels), rows.dtype)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="enlarge-read")
         self._coming: Future[NDArray[Any]] | None = None
@@ -201,7 +203,7 @@ class _Prefetched:
 
 
 def prefetched(rows: Rows, band: int) -> Rows:
-    """The same rows, `band` of them read ahead in a thread while the caller computes.
+    """The same rows, read ahead in a thread, `band` at a time, while the caller computes.
 
     At most one band waits beyond what was asked for. What the thread raises is raised in `read`.
     The result owns `rows`; its `close` ends the thread.

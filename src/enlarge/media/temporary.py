@@ -1,7 +1,7 @@
-"""Files that are whole or not there: written under a temporary name, then renamed.
+"""Files that appear complete or not at all: written under a temporary name, then renamed.
 
-The name `.NAME.enlarge-HOST-PID.part` stands in the target's folder, and a lock is held on it while
-its writer lives; `sweep` removes those that nobody holds any more.
+The temporary file `.NAME.enlarge-HOST-PID.part` is in the target's folder, and is locked while its
+writer runs; `sweep` removes those whose writers are gone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import BinaryIO
 from enlarge.errors import OutputError
 
 _LONGEST = 255
-"""Bytes of a file name, on nearly every file system."""
+"""Bytes of a file name on nearly every file system."""
 _TRIES = 20
-# A link that somebody put there is not followed.
+# Do not follow a link of that name.
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 LOCK = "lock"
-"""What the lock of a temporary folder is called, in there."""
+"""The name of the lock file in a temporary folder."""
 
 
 def _host() -> str:
@@ -33,12 +33,12 @@ def _host() -> str:
 
 
 def temporary_name(name: str) -> str:
-    """The temporary name of a file `name`: at most 255 bytes, long names cut and told apart."""
+    """The temporary name of a file `name`: at most 255 bytes; see `shortened`."""
     return shortened(name, f".enlarge-{_host()}-{os.getpid()}.part", ".")
 
 
 def shortened(name: str, tail: str, head: str = "") -> str:
-    """`name` between `head` and `tail`: at most 255 bytes, long names cut and told apart."""
+    """`head`, `name` and `tail` in at most 255 bytes: a long name is cut and gets a digest."""
     stem = os.fsencode(name)
     room = _LONGEST - len(head) - len(tail)
     if len(stem) > room:
@@ -49,7 +49,7 @@ def shortened(name: str, tail: str, head: str = "") -> str:
 
 
 def take_lock(file: BinaryIO) -> bool:
-    """Take the lock that says "its writer lives"; False where somebody else holds it."""
+    """Lock a file for as long as its writer runs; False if another process holds the lock."""
     if sys.platform == "win32":
         return True  # an open file cannot be removed there: being open is the lock
     import fcntl
@@ -64,7 +64,7 @@ def take_lock(file: BinaryIO) -> bool:
 
 
 def is_there(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file is still what lies at `path`."""
+    """Whether the open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -72,9 +72,9 @@ def is_there(file: BinaryIO, path: Path) -> bool:
 
 
 class TemporaryFile:
-    """A new file, open for reading and writing as `file`, that becomes `target` or nothing.
+    """A new file, open for reading and writing as `file`, that becomes `target` or is removed.
 
-    Raises `OutputError` where the folder cannot take it, or another thread writes that target.
+    Raises `OutputError` if it cannot be created, or if another thread writes the same target.
     """
 
     def __init__(self, target: Path) -> None:
@@ -108,10 +108,10 @@ class TemporaryFile:
         seal: Callable[[BinaryIO], None] | None = None,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """See that the bytes are on the disk, and rename. Raises `OutputError`.
+        """Flush the file to the disk and rename it. Raises `OutputError`.
 
-        `seal` is given the whole file, at its start, before it gets its name; what it raises
-        leaves nothing behind. `before` is what is to be done last.
+        `seal` is called with the complete file, at its start, before it is renamed; if it raises,
+        nothing is left behind. `before` is called directly before the renaming.
         """
         try:
             os.fsync(self.file.fileno())
@@ -143,7 +143,7 @@ class TemporaryFile:
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
+    """Flush the names in a folder to the disk."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):  # not every file system syncs folders
@@ -155,13 +155,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the temporary files and folders in `folder` that a dead process of this host left;
-    what went.
+    """Remove the temporary files and folders in `folder` that ended processes of this host left.
+    Returns their paths.
     """
     pattern = re.compile(rf"\..+\.enlarge-{re.escape(_host())}-\d+\.part", re.DOTALL)
     gone: list[Path] = []
     try:
-        names = os.listdir(folder)  # noqa: PTH208, names are all that is wanted
+        names = os.listdir(folder)  # noqa: PTH208, only names are needed
     except OSError:
         return gone
     for name in names:

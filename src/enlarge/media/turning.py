@@ -1,6 +1,6 @@
-"""Pictures that cannot be read in order: turned by their orientation, through memory or a file.
+"""Rotate and mirror pictures by their orientation, in memory or through a temporary file.
 
-EXIF's orientations 1 to 8: 5 to 8 swap the axes; then rows or columns, or both, run backwards.
+EXIF's orientations 1 to 8: 5 to 8 swap the axes; then rows, columns or both are reversed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from enlarge.errors import InputError, OutputError
 from enlarge.media.rows import ArrayRows, Rows
 
 BAND_BYTES = 8 << 20
-"""What one block of a temporary file, and so one band in memory, takes."""
+"""Size of a block of a temporary file, and so of a band in memory."""
 
 
 def swaps_axes(orientation: int) -> bool:
-    """Whether width and height change places."""
+    """Whether an orientation swaps width and height."""
     return orientation >= 5
 
 
 def in_order(orientation: int) -> bool:
-    """Whether turned rows come in the order of the file's rows."""
+    """Whether the upright rows are in the order of the file's rows."""
     return orientation in (1, 2)
 
 
 def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """An upright view of an array (H, W, C) of any dtype that is stored in an EXIF orientation."""
+    """An upright view of an array (H, W, C), of any dtype, that is stored in an orientation."""
     if swaps_axes(orientation):
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -42,7 +42,7 @@ def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 class MirroredRows:
-    """Rows with left and right exchanged (orientation 2). Owns the rows underneath."""
+    """Rows with left and right swapped (orientation 2). Owns the rows it reads from."""
 
     def __init__(self, rows: Rows) -> None:
         self.width, self.height = rows.width, rows.height
@@ -54,7 +54,7 @@ class MirroredRows:
         return self._rows.read(count)[:, ::-1]
 
     def close(self) -> None:
-        """Close the rows underneath."""
+        """Close the rows it reads from."""
         self._rows.close()
 
 
@@ -81,11 +81,11 @@ def turned_in_memory(rows: Rows, orientation: int) -> ArrayRows:
 
 
 class FileRows:
-    """All rows of another picture, upright, in a temporary file that is gone when closed.
+    """All rows of another picture, upright, in a temporary file that is deleted when closed.
 
-    Where the axes are swapped the file holds one block for each band of the source, each block
-    already turned: a band of the result is then one piece of every block.
-    Peak memory: one block while filling (`BAND_BYTES`), the band asked for while reading.
+    If the axes are swapped, the file holds one block for each band of the source, already rotated;
+    a band of the result is then a piece of every block. Peak memory: one block (`BAND_BYTES`) while
+    it is filled, the requested band while it is read.
     """
 
     def __init__(self, rows: Rows, orientation: int, folder: Path | None = None) -> None:
@@ -165,5 +165,5 @@ class FileRows:
             data = data[got:]
 
     def close(self) -> None:
-        """Close and so remove the file."""
+        """Close the file, which deletes it."""
         self._file.close()
