@@ -52,9 +52,9 @@ ALLOWED: dict[str, set[str]] = {
         *("picture", "upscaler", "metrics"),
     },
     "cli": {
-        *("version", "errors", "digests", "memory", "report", "media", "checks", "settings"),
-        *("engines", "weights", "picture", "upscaler", "data", "metrics", "training", "batch"),
-        "app",
+        *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),
+        *("settings", "engines", "weights", "picture", "upscaler", "data", "metrics"),
+        *("training", "batch", "app"),
     },
     "__main__": {"cli"},
     "": {"version", "errors", "card", "settings", "upscaler"},

@@ -215,7 +215,7 @@ def test_what_was_not_begun_is_left_when_degrade_ends(
         time.sleep(0.01)
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("enlarge.cli.degrade._make", make)
+    monkeypatch.setattr("enlarge.cli.degrade._degrade_one", make)
     assert run(["degrade", str(source), "-o", str(tmp_path / "out")]) == 1
     assert "the disk is full" in capsys.readouterr().err
     assert len(made) < 50

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from cyclopts import Parameter
-
-from enlarge.cli.options import EngineWish, Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.cli.options import FLAT, EngineWish, option, refuse_both, whole
 from enlarge.errors import EngineError, OptionError
 
 _Engine = Literal[EngineWish, "all"]
@@ -16,135 +15,186 @@ _Precision = Literal["f32", "bf16", "f16", "int8"]
 
 if TYPE_CHECKING:
     from enlarge.engines import Placement
-    from enlarge.metrics.speed import Machine, Speed
+    from enlarge.metrics.speed import Machine, Speed, SpeedCase
     from enlarge.weights.files import Weights
 
 
-def benchmark(
-    *,
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """The options of `enlarge benchmark`."""
+
     model: Annotated[
-        list[str] | None, Parameter(metavar="MODEL...", consume_multiple=True, negative="")
-    ] = None,
+        list[str] | None,
+        option(
+            "Measure these models: names or paths (default: all that have a name).",
+            metavar="MODEL...",
+            consume_multiple=True,
+        ),
+    ] = None
     sizes: Annotated[
-        list[str] | None, Parameter(metavar="SIZE...", consume_multiple=True, negative="")
-    ] = None,
+        list[str] | None,
+        option(
+            "Input sizes: a side (256) or a width and height (640x480); default: 256.",
+            metavar="SIZE...",
+            consume_multiple=True,
+        ),
+    ] = None
     engine: Annotated[
         list[_Engine] | None,
-        Parameter(
-            metavar="auto|openvino|onnxruntime|torch|all...", consume_multiple=True, negative=""
+        option(
+            "Engines to measure; all: every one that is installed (default: the one that enlarge "
+            "would use).",
+            metavar="auto|openvino|onnxruntime|torch|all...",
+            consume_multiple=True,
         ),
-    ] = None,
-    device: Annotated[str, Parameter(metavar="NAME")] = "auto",
+    ] = None
+    device: Annotated[
+        str,
+        option("cpu, cuda:0, mps, ... (default: the one that enlarge would use).", metavar="NAME"),
+    ] = "auto"
     precision: Annotated[
         list[_Precision] | None,
-        Parameter(metavar="f32|bf16|f16|int8...", consume_multiple=True, negative=""),
-    ] = None,
-    threads: Annotated[int, Parameter(metavar="NUMBER", converter=whole(0))] = 0,
-    json: Switch = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Measure speed, memory and start of models on this machine.
+        option(
+            "Precisions to measure (default: all that the model and the device allow).",
+            metavar="f32|bf16|f16|int8...",
+            consume_multiple=True,
+        ),
+    ] = None
+    threads: Annotated[
+        int,
+        option("Number of threads (default: one per core).", metavar="NUMBER", converter=whole(0)),
+    ] = 0
+    json: Annotated[bool, option("Print one JSON document.")] = False
+    verbose: Annotated[bool, option("Print the fastest call too.", name=["--verbose", "-v"])] = (
+        False
+    )
+    quiet: Annotated[bool, option("Print the results without the description of the machine.")] = (
+        False
+    )
 
-    Parameters
-    ----------
-    model
-        Names or paths of model files (default: all that go by name).
-    sizes
-        Input sizes, a side (256) or a width and height (640x480); default: 256.
-    engine
-        What runs the networks, one or several; all: each that is installed (default: as for
-        pictures).
-    device
-        cpu, cuda:0, mps, … (default: as for pictures).
-    precision
-        Default: all that the model and the device allow.
-    threads
-        Threads of the engine (default: all cores).
-    json
-        Print one JSON document.
-    verbose
-        Say the fastest call too.
-    quiet
-        Print the results without the description of the machine.
 
-    """
-    import json as js
+_DEFAULTS = BenchmarkOptions()
+
+
+def benchmark(*, options: Annotated[BenchmarkOptions, FLAT] = _DEFAULTS) -> None:
+    """Measure the speed, memory and start of models on this machine."""
+    import json
 
     from enlarge.cli.console import say
-    from enlarge.metrics.speed import SpeedCase, describe_machine, measure_speed, speed_document
+    from enlarge.metrics.speed import describe_machine, speed_document
     from enlarge.weights.catalog import find_weights, list_weights
 
-    refuse_both(quiet, verbose)
-    pairs = [_size(text) for text in sizes or ["256"]]
-    chosen = [find_weights(name, quiet=quiet) for name in model] if model else list_weights()
+    refuse_both(options.quiet, options.verbose)
+    sizes = [_size(text) for text in options.sizes or ["256"]]
+    chosen = [find_weights(name, quiet=options.quiet) for name in options.model or ()]
+    chosen = chosen or list_weights()
     notes: list[str] = []
-    wishes = list(dict.fromkeys(engine or ["auto"]))
-    places = list(_places(chosen, wishes, device, notes))
-    if not places:
+    placements = list(_placements(chosen, options, notes))
+    if not placements:
         raise EngineError("nothing can be measured; " + "; ".join(notes))
-    wished = list(precision or get_args(_Precision))
-    computed = {kind for _, place in places if place.device == "cpu" for kind in place.precisions}
-    peaks = [kind for kind in wished if kind in computed & {"f32", "bf16"}]
-    machine = describe_machine(peaks, list(dict.fromkeys(p.engine for _, p in places)), threads)
-    cases = [
-        SpeedCase(weights, place.engine, place.device, kind, *size, threads)
-        for weights, place in places
-        for size in pairs
-        for kind in wished
-        if kind in place.precisions and (precision or kind in weights.card.precisions)
-    ]
-    if not cases:
-        allowed = sorted({kind for _, place in places for kind in place.precisions})
-        raise OptionError(
-            f"nothing to measure in {' or '.join(wished)}; what runs here computes in: "
-            f"{', '.join(allowed)}"
-        )
-    if not json and not quiet:
+    cases = list(_cases(placements, sizes, options))
+    used = list(dict.fromkeys(placement.engine for _, placement in placements))
+    machine = describe_machine(_peaks(placements, options), used, options.threads)
+    if not options.json and not options.quiet:
         say(_about(machine))
-    found: list[Speed] = []
-    for case in cases:
-        try:
-            speed = measure_speed(case, machine)
-        except EngineError as error:
-            if "all" not in wishes:
-                raise
-            notes.append(f"left out: {error}")
-            continue
-        found.append(speed)
-        if not json:
-            say((_HEAD + "\n" if len(found) == 1 else "") + _line(speed))
-        if verbose and not json:
-            say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
-    if json:
-        say(js.dumps(speed_document(machine, found), ensure_ascii=False, indent=2))
-    if not quiet:
+    found = list(_measure(cases, machine, options, notes))
+    if options.json:
+        say(json.dumps(speed_document(machine, found), ensure_ascii=False, indent=2))
+    if not options.quiet:
         for note in notes:
             say(note, sys.stderr)
     if not found:
         raise EngineError("nothing could be measured")
 
 
-def _places(
-    chosen: Sequence[Weights], wishes: Sequence[str], device: str, notes: list[str]
+def _peaks(placements: Sequence[tuple[Weights, Placement]], options: BenchmarkOptions) -> list[str]:
+    """The precisions at which the machine's own peak is measured: those of the models on a CPU."""
+    computed = {
+        precision
+        for _, placement in placements
+        if placement.device == "cpu"
+        for precision in placement.precisions
+    }
+    wanted = options.precision or get_args(_Precision)
+    return [precision for precision in wanted if precision in computed & {"f32", "bf16"}]
+
+
+def _cases(
+    placements: Sequence[tuple[Weights, Placement]],
+    sizes: Sequence[tuple[int, int]],
+    options: BenchmarkOptions,
+) -> Iterator[SpeedCase]:
+    """Every model at every size and precision. Raises `OptionError` if there is none."""
+    from enlarge.metrics.speed import SpeedCase
+
+    wanted = options.precision or get_args(_Precision)
+    any_case = False
+    for weights, placement in placements:
+        place = (placement.engine, placement.device)
+        for size in sizes:
+            for precision in wanted:
+                allowed = options.precision or precision in weights.card.precisions
+                if precision in placement.precisions and allowed:
+                    any_case = True
+                    yield SpeedCase(weights, *place, precision, *size, options.threads)
+    if not any_case:
+        there = sorted({kind for _, placement in placements for kind in placement.precisions})
+        raise OptionError(
+            f"nothing to measure in {' or '.join(wanted)}; what runs here computes in: "
+            f"{', '.join(there)}"
+        )
+
+
+def _measure(
+    cases: Sequence[SpeedCase], machine: Machine, options: BenchmarkOptions, notes: list[str]
+) -> Iterator[Speed]:
+    """Measure the cases and print each. Failures of `--engine all` are noted instead."""
+    from enlarge.cli.console import say
+    from enlarge.metrics.speed import measure_speed
+
+    is_first = True
+    for case in cases:
+        try:
+            speed = measure_speed(case, machine)
+        except EngineError as error:
+            if "all" not in (options.engine or ()):
+                raise
+            notes.append(f"left out: {error}")
+            continue
+        if not options.json:
+            say((_HEAD + "\n" if is_first else "") + _line(speed))
+        if options.verbose and not options.json:
+            say(f"  the fastest call took {speed.fastest * 1000:.1f} ms")
+        is_first = False
+        yield speed
+
+
+def _placements(
+    chosen: Sequence[Weights], options: BenchmarkOptions, notes: list[str]
 ) -> Iterator[tuple[Weights, Placement]]:
     """Where each model is measured. Engines of `all` that cannot run here are noted instead."""
     from enlarge.engines import find_placement
 
-    names = [name for name in get_args(EngineWish) if name != "auto"] if "all" in wishes else wishes
+    names: list[str] = list(dict.fromkeys(options.engine or ["auto"]))
+    is_all = "all" in names
+    if is_all:
+        names = [name for name in get_args(EngineWish) if name != "auto"]
     for weights in chosen:
         seen: set[tuple[str, str]] = set()
         for name in names:
             try:
-                place = find_placement(weights.path, weights.card, engine=name, device=device)
+                placement = find_placement(
+                    weights.path, weights.card, engine=name, device=options.device
+                )
             except (EngineError, OptionError) as error:
-                if "all" not in wishes:
+                if not is_all:
                     raise
                 notes += [] if (note := f"left out: {error}") in notes else [note]
                 continue
-            if (place.engine, place.device) not in seen:  # auto may be one of the others
-                seen.add((place.engine, place.device))
-                yield weights, place
+            place = (placement.engine, placement.device)
+            if place not in seen:  # auto may be one of the others
+                seen.add(place)
+                yield weights, placement
 
 
 _HEAD = (

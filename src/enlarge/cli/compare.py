@@ -2,150 +2,205 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.cli.options import FLAT, option, refuse_both, whole
 from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PROTOCOL = Group("Protocol")
-_OUTPUT = Group("Output")
+    from enlarge.metrics.comparison import Likeness, Square
+    from enlarge.metrics.perceptual import Perceptual
+    from enlarge.metrics.protocol import Protocol
+
+_PROTOCOL, _OUTPUT = "Protocol", "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """The options of `enlarge compare`."""
+
+    against: Annotated[
+        Path | None,
+        option("The original, if you have it: measure both pictures against it.", metavar="HR"),
+    ] = None
+    colour: Annotated[
+        Literal["y", "full-y", "rgb"],
+        option(
+            "Measure in Y of BT.601, 16 to 235 (y, the default) or 0 to 255 (full-y), or in RGB.",
+            group=_PROTOCOL,
+        ),
+    ] = "y"
+    border: Annotated[
+        int,
+        option(
+            "Leave out this many pixels on each side when measuring (default: 0).",
+            group=_PROTOCOL,
+            metavar="PIXELS",
+            converter=whole(0),
+        ),
+    ] = 0
+    perceptual: Annotated[
+        Path | None,
+        option(
+            "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this "
+            "path (such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
+            group=_PROTOCOL,
+            metavar="FOLDER|FILE",
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        option(
+            "Folder for A_vs_B.png and A_vs_B_difference.png (default: the folder of A).",
+            name=["--output", "-o"],
+            group=_OUTPUT,
+            metavar="FOLDER",
+        ),
+    ] = None
+    overwrite: Annotated[bool, option("Replace existing outputs.", group=_OUTPUT)] = False
+    json: Annotated[bool, option("Print one JSON document.")] = False
+    verbose: Annotated[
+        bool,
+        option("Print the mean and the largest difference too.", name=["--verbose", "-v"]),
+    ] = False
+    quiet: Annotated[bool, option("Print errors only.")] = False
+
+
+_DEFAULTS = CompareOptions()
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The pictures by name (A, B, HR), and what was measured of each and of each pair."""
+
+    paths: dict[str, Path]
+    protocol: Protocol
+    judge: Perceptual | None
+    likenesses: dict[str, Likeness]
+    perceptual: dict[str, dict[str, float]]
+    niqe: dict[str, float | None]
+    difference: NDArray[Any]
+    squares: list[Square]
+    white: float
 
 
 def compare(
-    first: Path,
-    second: Path,
+    first: Annotated[Path, Parameter(help="A picture.")],
+    second: Annotated[Path, Parameter(help="Another picture of the same size.")],
     /,
     *,
-    against: Annotated[Path | None, Parameter(metavar="HR")] = None,
-    colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
-    border: Annotated[int, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))] = 0,
-    perceptual: Annotated[Path | None, Parameter(group=_PROTOCOL, metavar="FOLDER|FILE")] = None,
-    output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], group=_OUTPUT, metavar="FOLDER")
-    ] = None,
-    overwrite: Annotated[bool, Parameter(group=_OUTPUT, negative="")] = False,
-    json: Switch = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
+    options: Annotated[CompareOptions, FLAT] = _DEFAULTS,
 ) -> None:
-    """Compare two pictures of one size: metrics, a difference map, and what differs most, zoomed.
-
-    Parameters
-    ----------
-    first
-        A picture.
-    second
-        Another one, of the same size.
-    against
-        The original, if it is known: both are then measured against it.
-    colour
-        y: Y of BT.601, 16 to 235. full-y: the same, 0 to 255. rgb.
-    border
-        Pixels left out on each side when measuring.
-    perceptual
-        LPIPS and DISTS as well, with torchvision's weights of AlexNet or VGG16 that lie there (such
-        as ~/.cache/torch/hub/checkpoints); needs enlarge[metrics].
-    output
-        The folder for A_vs_B.png and A_vs_B_difference.png (default: that of A).
-    overwrite
-        Replace outputs that exist.
-    json
-        Print one JSON document.
-    verbose
-        Say how far the pictures differ on average, and at most.
-    quiet
-        Say nothing but errors.
-
-    """
-    import json as js
-    from dataclasses import asdict
+    """Compare two pictures: metrics, a difference map, and what differs most, magnified."""
+    import json
 
     from enlarge.cli.console import say
     from enlarge.media.temporary import shortened
-    from enlarge.metrics import open_perceptual
-    from enlarge.metrics.comparison import (
-        comparison_sheet,
-        difference,
-        heat_map,
-        likeness,
-        worst_squares,
-    )
-    from enlarge.metrics.evaluation import protocol_document
-    from enlarge.metrics.fidelity import format_psnr, json_safe
+    from enlarge.metrics.comparison import comparison_sheet, heat_map
     from enlarge.metrics.pictures import read_pixels, write_pixels
-    from enlarge.metrics.protocol import Protocol
-    from enlarge.report import PERCEPTUAL
 
-    refuse_both(quiet, verbose)
-    folder = first.parent if output is None else output
+    refuse_both(options.quiet, options.verbose)
+    folder = first.parent if options.output is None else options.output
     stem = f"{first.stem}_vs_{second.stem}"
     targets = [folder / shortened(stem, tail) for tail in (".png", "_difference.png")]
-    _check_targets(targets, [first, second, against], overwrite)
-    names = ["A", "B", *(["HR"] if against else [])]
-    paths = [first, second, *([against] if against else [])]
-    pictures = [read_pixels(path) for path in paths]
-    _check_sizes(paths, pictures)
-    protocol = Protocol(colour, border)
-    judge = None if perceptual is None else open_perceptual(perceptual)
-    pairs = [(0, 1), (0, 2), (1, 2)] if against else [(0, 1)]
-    found = {
-        f"{names[i]} and {names[j]}": likeness(pictures[i], pictures[j], protocol) for i, j in pairs
+    _check_targets(targets, [first, second, options.against], options.overwrite)
+    paths = {"A": first, "B": second}
+    if options.against is not None:
+        paths["HR"] = options.against
+    pictures = {name: read_pixels(path) for name, path in paths.items()}
+    _check_sizes(list(paths.values()), list(pictures.values()))
+    found = _measure(paths, pictures, options)
+    write_pixels(comparison_sheet(list(pictures.values()), found.squares), targets[0])
+    write_pixels(heat_map(found.difference)[0], targets[1])
+    if options.json:
+        say(json.dumps(_document(found, targets), ensure_ascii=False, indent=2))
+    elif not options.quiet:
+        _print(found, targets, verbose=options.verbose)
+
+
+def _measure(
+    paths: dict[str, Path], pictures: dict[str, NDArray[Any]], options: CompareOptions
+) -> _Comparison:
+    """Measure the pictures, and every pair of them."""
+    from enlarge.metrics import open_perceptual
+    from enlarge.metrics.comparison import difference, heat_map, likeness, worst_squares
+    from enlarge.metrics.protocol import Protocol
+
+    protocol = Protocol(options.colour, options.border)
+    judge = None if options.perceptual is None else open_perceptual(options.perceptual)
+    pairs = [("A", "B"), ("A", "HR"), ("B", "HR")] if "HR" in pictures else [("A", "B")]
+    names = {f"{one} and {two}": (pictures[one], pictures[two]) for one, two in pairs}
+    apart = difference(pictures["A"], pictures["B"])
+    return _Comparison(
+        paths=paths,
+        protocol=protocol,
+        judge=judge,
+        likenesses={name: likeness(*pair, protocol) for name, pair in names.items()},
+        perceptual={n: judge.measure(*pair) if judge else {} for n, pair in names.items()},
+        niqe={name: _niqe(picture) for name, picture in pictures.items()},
+        difference=apart,
+        squares=worst_squares(apart),
+        white=heat_map(apart)[1],
+    )
+
+
+def _document(found: _Comparison, targets: Sequence[Path]) -> dict[str, Any]:
+    """The document of `--json`."""
+    from enlarge.metrics.evaluation import protocol_document
+    from enlarge.metrics.fidelity import json_safe
+
+    return {
+        "protocol": protocol_document(found.protocol, found.judge),
+        "pictures": {name: str(path) for name, path in found.paths.items()},
+        "metrics": {
+            name: asdict(alike) | {"psnr": json_safe(alike.psnr)} | found.perceptual[name]
+            for name, alike in found.likenesses.items()
+        },
+        "niqe": found.niqe,
+        "places": [square._asdict() for square in found.squares],
+        "white": found.white,
+        "output": [str(target) for target in targets],
     }
-    looks = {
-        f"{names[i]} and {names[j]}": judge.measure(pictures[i], pictures[j]) if judge else {}
-        for i, j in pairs
-    }
-    natural = {name: _niqe(picture) for name, picture in zip(names, pictures, strict=True)}
-    apart = difference(pictures[0], pictures[1])
-    places = worst_squares(apart)
-    heat, white = heat_map(apart)
-    write_pixels(comparison_sheet(pictures, places), targets[0])
-    write_pixels(heat, targets[1])
-    if json:
-        document = {
-            "protocol": protocol_document(protocol, judge),
-            "pictures": dict(zip(names, map(str, paths), strict=True)),
-            "metrics": {
-                k: asdict(v) | {"psnr": json_safe(v.psnr)} | looks[k] for k, v in found.items()
-            },
-            "niqe": natural,
-            "places": [place._asdict() for place in places],
-            "white": white,
-            "output": [str(target) for target in targets],
-        }
-        say(js.dumps(document, ensure_ascii=False, indent=2))
-    elif not quiet:
-        say(protocol_document(protocol, judge)["text"])
-        for name, path in zip(names, paths, strict=True):
-            value = natural[name]
-            say(f"{name.ljust(2)}  NIQE {'–' if value is None else f'{value:.2f}'}  {path}")
-        others = [PERCEPTUAL[name] for name in judge.names] if judge else []
-        say("  ".join([f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM", *others]))
-        for name, alike in found.items():
-            multiscale = "–" if alike.ms_ssim is None else f"{alike.ms_ssim:.4f}"
-            values = [f"{looks[name][k]:.4f}".rjust(len(PERCEPTUAL[k])) for k in looks[name]]
-            line = (
-                f"{name.ljust(8)}  {format_psnr(alike.psnr):>7}  {alike.ssim:.4f}  {multiscale:>7}"
-            )
-            say("  ".join([line, *values]))
-        if verbose:
-            say(
-                f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most"
-            )
-        where = ", ".join(f"{place.x},{place.y}" for place in places)
-        text = f"{names[0]} | {' | '.join(names[1:])} at {where}" if places else "no difference"
-        say(f"{targets[0]}  {text}")
-        say(f"{targets[1]}  white is a difference of {white:.0f} levels")
+
+
+def _print(found: _Comparison, targets: Sequence[Path], *, verbose: bool) -> None:
+    """Print the metrics as tables, and what the written pictures show."""
+    from enlarge.cli.console import say
+    from enlarge.metrics.evaluation import protocol_document
+    from enlarge.metrics.fidelity import format_psnr
+    from enlarge.report import PERCEPTUAL
+
+    say(protocol_document(found.protocol, found.judge)["text"])
+    for name, path in found.paths.items():
+        value = found.niqe[name]
+        say(f"{name.ljust(2)}  NIQE {'–' if value is None else f'{value:.2f}'}  {path}")
+    others = [PERCEPTUAL[name] for name in found.judge.names] if found.judge else []
+    say("  ".join([f"{''.ljust(8)}     PSNR    SSIM  MS-SSIM", *others]))
+    for name, alike in found.likenesses.items():
+        multiscale = "–" if alike.ms_ssim is None else f"{alike.ms_ssim:.4f}"
+        looks = found.perceptual[name]
+        values = [f"{looks[key]:.4f}".rjust(len(PERCEPTUAL[key])) for key in looks]
+        psnr = format_psnr(alike.psnr)
+        line = f"{name.ljust(8)}  {psnr:>7}  {alike.ssim:.4f}  {multiscale:>7}"
+        say("  ".join([line, *values]))
+    apart, names = found.difference, list(found.paths)
+    if verbose:
+        say(f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most")
+    where = ", ".join(f"{square.x},{square.y}" for square in found.squares)
+    text = f"{names[0]} | {' | '.join(names[1:])} at {where}" if where else "no difference"
+    say(f"{targets[0]}  {text}")
+    say(f"{targets[1]}  white is a difference of {found.white:.0f} levels")
 
 
 def _niqe(picture: NDArray[Any]) -> float | None:
-    """None where a picture is too small or too flat for it."""
+    """NIQE; None if the picture is too small or too flat for it."""
     from enlarge.errors import DataError
     from enlarge.metrics import niqe
 

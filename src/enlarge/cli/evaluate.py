@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
-
 from enlarge.cli.options import (
+    FLAT,
     EngineWish,
     PrecisionWish,
-    Quiet,
-    Switch,
-    Verbose,
     check_report,
+    option,
     refuse_both,
     whole,
 )
 from enlarge.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from enlarge.metrics.evaluation import Result, Watch
     from enlarge.metrics.methods import Method
     from enlarge.metrics.pairs import DataSet
@@ -31,122 +28,185 @@ if TYPE_CHECKING:
     from enlarge.metrics.score_cache import ImageScore
     from enlarge.picture.hooks import ProgressCallback
 
-_WHAT = Group("Models and data")
-_PROTOCOL = Group("Protocol")
-_OUTPUT = Group("Output")
-_MOST_SHOWN = 20
+_WHAT, _PROTOCOL, _OUTPUT = "Models and data", "Protocol", "Output"
+_MAX_LISTED = 20
 
 
-def evaluate(
-    *,
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """The options of `enlarge evaluate`."""
+
     data: Annotated[
         list[str],
-        Parameter(group=_WHAT, metavar="FOLDER|CSV...", consume_multiple=True, negative=""),
-    ],
+        option(
+            "Folders with HR/ and LR/, DIV2K's folders, csv files with LR,HR, or originals alone.",
+            group=_WHAT,
+            metavar="FOLDER|CSV...",
+            consume_multiple=True,
+        ),
+    ]
     model: Annotated[
         list[str] | None,
-        Parameter(group=_WHAT, metavar="MODEL...", consume_multiple=True, negative=""),
-    ] = None,
-    scale: Annotated[int | None, Parameter(group=_WHAT, metavar="1-16", converter=whole(1))] = None,
-    engine: Annotated[EngineWish, Parameter(group=_WHAT)] = "auto",
-    device: Annotated[str, Parameter(group=_WHAT, metavar="NAME")] = "auto",
-    precision: Annotated[PrecisionWish, Parameter(group=_WHAT)] = "auto",
-    ensemble: Annotated[bool, Parameter(group=_WHAT, negative="")] = False,
-    colour: Annotated[Literal["y", "full-y", "rgb"], Parameter(group=_PROTOCOL)] = "y",
+        option(
+            "Names (see `enlarge models`) or paths of model files; bicubic and Lanczos are always "
+            "evaluated too.",
+            group=_WHAT,
+            metavar="MODEL...",
+            consume_multiple=True,
+        ),
+    ] = None
+    scale: Annotated[
+        int | None,
+        option(
+            "Use the LR pictures of this factor, if there are several; with originals alone, make "
+            "them by MATLAB's bicubic.",
+            group=_WHAT,
+            metavar="1-16",
+            converter=whole(1),
+        ),
+    ] = None
+    engine: Annotated[EngineWish, option("Engine that runs the network.", group=_WHAT)] = "auto"
+    device: Annotated[
+        str,
+        option(
+            "cpu, cuda:0, mps, ... (default: a GPU for which an engine is installed, else the "
+            "CPU).",
+            group=_WHAT,
+            metavar="NAME",
+        ),
+    ] = "auto"
+    precision: Annotated[
+        PrecisionWish,
+        option(
+            "Precision of the computation. auto, the default: bf16 or f16 where the device and the "
+            "model allow it, else f32.",
+            group=_WHAT,
+        ),
+    ] = "auto"
+    ensemble: Annotated[
+        bool,
+        option(
+            "Evaluate each model also as the average over the eight flips and rotations, as NAME+.",
+            group=_WHAT,
+        ),
+    ] = False
+    colour: Annotated[
+        Literal["y", "full-y", "rgb"],
+        option(
+            "Measure in Y of BT.601, 16 to 235, as in the literature (y, the default), or 0 to 255 "
+            "(full-y), or in RGB.",
+            group=_PROTOCOL,
+        ),
+    ] = "y"
     border: Annotated[
-        int | None, Parameter(group=_PROTOCOL, metavar="PIXELS", converter=whole(0))
-    ] = None,
-    modcrop: Annotated[bool, Parameter(group=_PROTOCOL, negative="")] = False,
-    perceptual: Annotated[Path | None, Parameter(group=_PROTOCOL, metavar="FOLDER|FILE")] = None,
-    save: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FOLDER")] = None,
-    cache: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
-    report: Annotated[Path | None, Parameter(group=_OUTPUT, metavar="FILE")] = None,
-    json: Switch = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Judge models by PSNR and SSIM on pictures whose originals are known.
+        int | None,
+        option(
+            "Leave out this many pixels on each side (default: the factor).",
+            group=_PROTOCOL,
+            metavar="PIXELS",
+            converter=whole(0),
+        ),
+    ] = None
+    modcrop: Annotated[
+        bool,
+        option(
+            "Crop originals whose sides are not the factor times those of their LR picture.",
+            group=_PROTOCOL,
+        ),
+    ] = False
+    perceptual: Annotated[
+        Path | None,
+        option(
+            "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this "
+            "path (such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
+            group=_PROTOCOL,
+            metavar="FOLDER|FILE",
+        ),
+    ] = None
+    save: Annotated[
+        Path | None,
+        option(
+            "Save the enlarged pictures to this folder, and the scores, so that the next run "
+            "resumes.",
+            group=_OUTPUT,
+            metavar="FOLDER",
+        ),
+    ] = None
+    cache: Annotated[
+        Path | None,
+        option(
+            "Save the scores to this file, so that the next run resumes.",
+            group=_OUTPUT,
+            metavar="FILE",
+        ),
+    ] = None
+    report: Annotated[
+        Path | None,
+        option(
+            "Write a report: .json, or .html with charts and the worst pictures.",
+            group=_OUTPUT,
+            metavar="FILE",
+        ),
+    ] = None
+    json: Annotated[bool, option("Print one JSON document.")] = False
+    verbose: Annotated[bool, option("List every picture.", name=["--verbose", "-v"])] = False
+    quiet: Annotated[bool, option("Print the means only.")] = False
 
-    Parameters
-    ----------
-    data
-        Folders with HR/ and LR/, DIV2K's folders, csv files with LR,HR, or originals alone.
-    model
-        Names (see `enlarge models`) or paths of model files; bicubic and Lanczos stand beside.
-    scale
-        Which LR pictures, where there are several; or the factor of those that are made by
-        MATLAB's bicubic, where there are originals alone.
-    engine
-        What runs the network.
-    device
-        cpu, cuda:0, mps, … (default: a GPU where an engine is installed for it, else the CPU).
-    precision
-        auto: bf16 or f16 where the device and the model allow it, else f32.
-    ensemble
-        Judge each model also as the mean over the eight flips and rotations, as NAME+.
-    colour
-        y: Y of BT.601, 16 to 235, as the field reports it. full-y: the same, 0 to 255. rgb.
-    border
-        Pixels left out on each side (default: as many as the factor).
-    modcrop
-        Crop originals whose sides are not the factor times those of the LR picture.
-    perceptual
-        LPIPS and DISTS as well, with torchvision's weights of AlexNet or VGG16 that lie there (such
-        as ~/.cache/torch/hub/checkpoints); needs enlarge[metrics].
-    save
-        Keep the enlarged pictures there, and the scores, so that a next run goes on.
-    cache
-        Keep the scores in this file, so that a next run goes on.
-    report
-        Write a report too: .json, or .html with charts and the worst pictures.
-    json
-        Print one JSON document.
-    verbose
-        List every picture.
-    quiet
-        Print the means only.
 
-    """
-    import json as js
+def evaluate(*, options: Annotated[EvaluateOptions, FLAT]) -> None:
+    """Measure PSNR and SSIM of models on pictures whose originals are known."""
+    import json
 
     from enlarge.cli.console import say
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.evaluation import evaluation_document
     from enlarge.metrics.pairs import find_set
     from enlarge.metrics.protocol import Protocol
-    from enlarge.report import PERCEPTUAL
 
-    refuse_both(quiet, verbose)
-    check_report(report)
-    protocol = Protocol(colour, border, modcrop)
-    sets = _told_apart({path: find_set(path, scale, modcrop=modcrop) for path in data})
-    if cache is None and save is not None:
-        cache = save / ".enlarge" / "scores.jsonl"
-    judge = None if perceptual is None else open_perceptual(perceptual)
+    refuse_both(options.quiet, options.verbose)
+    check_report(options.report)
+    protocol = Protocol(options.colour, options.border, options.modcrop)
+    sets = _with_unique_names(
+        {path: find_set(path, options.scale, modcrop=options.modcrop) for path in options.data}
+    )
+    judge = None if options.perceptual is None else open_perceptual(options.perceptual)
     methods = {
-        factor: _methods(model or [], factor, (engine, device, precision), ensemble, quiet=quiet)
+        factor: _methods(factor, options)
         for factor in dict.fromkeys(found.factor for found in sets)
     }
-    results = _judge(methods, sets, protocol, judge, cache, save, not quiet and not json)
+    results = _evaluate_all(methods, sets, protocol, judge, options)
     document = evaluation_document(protocol, results, judge)
-    if report is not None:
-        _write_report(report, document, methods, sets, results)
-    if json:
-        say(js.dumps(document, ensure_ascii=False, indent=2))
-        return
+    if options.report is not None:
+        _write_report(options.report, document, methods, sets, results)
+    if options.json:
+        say(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        _print(sets, results, document["protocol"]["text"], judge, options)
+
+
+def _print(
+    sets: Sequence[DataSet],
+    results: Sequence[Result],
+    protocol: str,
+    judge: Perceptual | None,
+    options: EvaluateOptions,
+) -> None:
+    """Print a table for each data set."""
+    from enlarge.cli.console import say
+    from enlarge.report import PERCEPTUAL
+
     names = ["PSNR in dB", "SSIM", *(PERCEPTUAL[name] for name in (judge.names if judge else ()))]
-    say(f"{' / '.join(names)}; {document['protocol']['text']}")
+    say(f"{' / '.join(names)}; {protocol}")
     for found in sets:
-        most = 0 if quiet else len(found.pairs) if verbose else _MOST_SHOWN
-        say("\n" + _table([r for r in results if r.data == found.name], most))
+        listed = 0 if options.quiet else len(found.pairs) if options.verbose else _MAX_LISTED
+        say("\n" + _table([r for r in results if r.data == found.name], listed))
 
 
-def _told_apart(found: dict[str, DataSet]) -> list[DataSet]:
-    """The sets, by the paths that they were given by; each once, and those of equal names called by
-    their paths below the common folder, if need be numbered.
+def _with_unique_names(found: dict[str, DataSet]) -> list[DataSet]:
+    """The sets by the paths that were given: each once, with unique names.
+
+    Sets of equal names are called by their paths below the common folder, if necessary numbered.
     """
-    from dataclasses import replace
-
     known: dict[tuple[object, ...], tuple[Path, DataSet]] = {}
     for text, data in found.items():
         pictures = ((p.high.resolve(), p.low and p.low.resolve()) for p in data.pairs)
@@ -172,7 +232,7 @@ def _write_report(
     sets: Sequence[DataSet],
     results: Sequence[Result],
 ) -> None:
-    """The JSON, or the page, with the pictures on which the first model is worst."""
+    """Write the JSON, or the page with the pictures on which the first model is worst."""
     import json
 
     from enlarge.metrics.worst import worst_crops
@@ -185,33 +245,35 @@ def _write_report(
         alike = [found for found in sets if found.factor == factor]
         text = evaluation_page(document, worst_crops(first, alike, results))
     try:
-        # A name that is no UTF-8 is shown by its bytes.
+        # A name that is not UTF-8 is shown by its bytes.
         report.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"{report}: cannot be written: {error.strerror or error}") from error
 
 
-def _judge(
+def _evaluate_all(
     methods: dict[int, list[Method]],
     sets: Sequence[DataSet],
     protocol: Protocol,
     judge: Perceptual | None,
-    cache: Path | None,
-    save: Path | None,
-    shown: bool,
+    options: EvaluateOptions,
 ) -> list[Result]:
+    """Evaluate the methods of each factor on its data sets, with one progress bar."""
     from enlarge.cli.progress import bar
     from enlarge.metrics.evaluation import evaluate
     from enlarge.metrics.score_cache import ScoreCache
 
+    save, cache = options.save, options.cache
+    if cache is None and save is not None:
+        cache = save / ".enlarge" / "scores.jsonl"
     scores = ScoreCache(cache)
     total = sum(len(found.pairs) * len(methods[found.factor]) for found in sets)
     results: list[Result] = []
-    with bar("evaluate", shown=shown) as watcher:
+    with bar("evaluate", shown=not options.quiet and not options.json) as progress:
         before = 0
         for found in sets:
             chosen = methods[found.factor]
-            watch = _counting(watcher, before, total, [method.name for method in chosen])
+            watch = _counting(progress, before, total, [method.name for method in chosen])
             results += evaluate(
                 chosen, found, protocol, perceptual=judge, cache=scores, save=save, watch=watch
             )
@@ -220,10 +282,10 @@ def _judge(
 
 
 def _counting(
-    watcher: ProgressCallback | None, before: int, total: int, names: Sequence[str]
+    progress: ProgressCallback | None, before: int, total: int, names: Sequence[str]
 ) -> Watch | None:
-    """A watch over one data set that moves the bar of the whole run."""
-    if watcher is None:
+    """A callback for one data set that moves the progress bar of the whole run."""
+    if progress is None:
         return None
     import numpy as np
 
@@ -232,27 +294,18 @@ def _counting(
     def watch(method: str, data: str, done: int, pictures: int) -> None:
         now = before + names.index(method) * pictures + done
         if now:
-            watcher(Progress(now, total, 0, 0, np.empty(0), True))
+            progress(Progress(now, total, 0, 0, np.empty(0), True))
 
     return watch
 
 
-def _methods(
-    models: Sequence[str],
-    factor: int,
-    wish: tuple[str, str, str],
-    ensemble: bool,
-    *,
-    quiet: bool,
-) -> list[Method]:
-    """Bicubic, Lanczos and the models, each under a name of its own. `wish`: the engine, the device
-    and the precision.
-    """
+def _methods(factor: int, options: EvaluateOptions) -> list[Method]:
+    """Bicubic, Lanczos and the models, with unique names."""
     from enlarge.metrics.methods import bicubic_method, lanczos_method, model_method
     from enlarge.weights.catalog import DEFAULT, find_weights
 
-    engine, device, precision = wish
-    found = [find_weights(model, factor, quiet=quiet) for model in models or [DEFAULT]]
+    models = options.model or [DEFAULT]
+    found = [find_weights(model, factor, quiet=options.quiet) for model in models]
     paths = list(dict.fromkeys(weights.path.resolve() for weights in found))
     by_path = {weights.path.resolve(): weights for weights in found}
     stems = ["bicubic", "lanczos", *(path.stem for path in paths)]
@@ -265,18 +318,18 @@ def _methods(
         model_method(
             by_path[path],
             name=name,
-            engine=engine,
-            device=device,
-            precision=precision,
+            engine=options.engine,
+            device=options.device,
+            precision=options.precision,
             ensemble=together,
         )
         for path, name in zip(paths, names, strict=True)
-        for together in ([False, True] if ensemble else [False])
+        for together in ([False, True] if options.ensemble else [False])
     ]
 
 
-def _table(results: Sequence[Result], most: int) -> str:
-    """A data set's means, and its first `most` pictures."""
+def _table(results: Sequence[Result], listed: int) -> str:
+    """A data set's means, and the scores of its first `listed` pictures."""
     from enlarge.memory import format_size
     from enlarge.metrics.fidelity import format_psnr
     from enlarge.report import PERCEPTUAL
@@ -294,13 +347,13 @@ def _table(results: Sequence[Result], most: int) -> str:
         values = [f"{value:.4f}" for value in (result.ssim, *result.perceptual.values())]
         rows.append((name, format_psnr(result.psnr), *values, f"{result.seconds:.2f}", memory))
     text = _aligned(rows)
-    if most:
+    if listed:
         pictures: list[tuple[str, ...]] = [("picture", *(result.model for result in results))]
-        for images in list(zip(*(result.images for result in results), strict=True))[:most]:
+        for images in list(zip(*(result.images for result in results), strict=True))[:listed]:
             pictures.append((images[0].name, *(_scores(image) for image in images)))
         text += "\n\n" + _aligned(pictures)
-        if len(first.images) > most:
-            text += f"\n… and {len(first.images) - most} more; --verbose lists them"
+        if len(first.images) > listed:
+            text += f"\n… and {len(first.images) - listed} more; --verbose lists them"
     return text
 
 
@@ -312,7 +365,7 @@ def _scores(image: ImageScore) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns, the first to the left and the others to the right."""
+    """Rows as aligned columns: the first to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

@@ -2,90 +2,111 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both, whole
+from enlarge.cli.options import FLAT, option, refuse_both, whole
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:
+    from enlarge.card import Card
     from enlarge.weights.export import CropsFor
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """The options of `enlarge export`."""
+
+    output: Annotated[
+        str,
+        option(
+            "Write model.onnx or model.safetensors. An ONNX file is compared with torch before it "
+            "appears.",
+            name=["--output", "-o"],
+            metavar="OUT",
+        ),
+    ]
+    precision: Annotated[
+        Literal["f32", "f16", "int8"],
+        option(
+            "Precision of the weights in the file (default: f32). f16 halves its size; the network "
+            "still computes in f32. int8 is for convolutional networks and computes the "
+            "convolutions in 8 bits."
+        ),
+    ] = "f32"
+    calibrate: Annotated[
+        Path | None,
+        option(
+            "For int8: measure value ranges on the photographs in this folder, fifty or more of "
+            "the kind that will be enlarged. They are reduced by the model's factor first.",
+            metavar="FOLDER",
+        ),
+    ] = None
+    tile: Annotated[
+        int | None,
+        option(
+            "Fix the side of the input, for engines that do not accept any size.",
+            metavar="PIXELS",
+            converter=whole(1),
+        ),
+    ] = None
+    overwrite: Annotated[bool, option("Replace an existing output.")] = False
+    json: Annotated[bool, option("Print the card as JSON.")] = False
+    verbose: Annotated[bool, option("Print the card too.", name=["--verbose", "-v"])] = False
+    quiet: Annotated[bool, option("Print errors only.")] = False
+
+
 def export(
-    checkpoint: str,
+    checkpoint: Annotated[
+        str,
+        Parameter(help="A .pth, .pt, .ckpt, .bin or .safetensors file, or the name of a model."),
+    ],
     /,
     *,
-    output: Annotated[str, Parameter(name=["--output", "-o"], metavar="OUT")],
-    precision: Literal["f32", "f16", "int8"] = "f32",
-    calibrate: Annotated[Path | None, Parameter(metavar="FOLDER")] = None,
-    tile: Annotated[int | None, Parameter(metavar="PIXELS", converter=whole(1))] = None,
-    overwrite: Switch = False,
-    json: Switch = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
+    options: Annotated[ExportOptions, FLAT],
 ) -> None:
-    """Write a model as .onnx, for engines, or as .safetensors, for torch, with its card.
-
-    Parameters
-    ----------
-    checkpoint
-        A .pth, .pt, .ckpt, .bin or .safetensors file, or the name of a model.
-    output
-        model.onnx or model.safetensors. The ONNX file is compared with torch before it appears.
-    precision
-        How weights are stored: f32; f16 for half the size (the network still computes in f32); or
-        int8, for convolutional networks, whose convolutions are then computed in 8 bits.
-    calibrate
-        For int8: photographs of the kind that will be enlarged, fifty or more. They are reduced
-        first, as pictures that need enlarging were.
-    tile
-        Fix the side of the input, for engines that cannot take any size.
-    overwrite
-        Replace the output if it exists.
-    json
-        Print the card as JSON.
-    verbose
-        Also say what the card holds.
-    quiet
-        Say nothing but errors.
-
-    """
-    from dataclasses import asdict
-    from json import dumps
-
-    from enlarge.cli.console import say
+    """Write a model as .onnx, for engines, or as .safetensors, for torch, with its card."""
     from enlarge.weights.export import check_target, export_model
 
-    refuse_both(quiet, verbose)
-    target = Path(output)
-    check_target(checkpoint, target, tile=tile or 0, overwrite=overwrite)
+    refuse_both(options.quiet, options.verbose)
+    target, tile = Path(options.output), options.tile or 0
+    check_target(checkpoint, target, tile=tile, overwrite=options.overwrite)
     card = export_model(
         checkpoint,
         target,
-        half=precision == "f16",
-        int8=_crops(precision, calibrate),
-        tile=tile or 0,
-        overwrite=overwrite,
-        quiet=quiet or json,
+        half=options.precision == "f16",
+        int8=_crops(options.precision, options.calibrate),
+        tile=tile,
+        overwrite=options.overwrite,
+        quiet=options.quiet or options.json,
     )
-    if json:
+    _print(card, target, options)
+
+
+def _print(card: Card, target: Path, options: ExportOptions) -> None:
+    """Print what was written."""
+    from json import dumps
+
+    from enlarge.cli.console import say
+
+    if options.json:
         say(dumps(asdict(card) | {"file": str(target)}, ensure_ascii=False, indent=2))
-    elif not quiet:
+    elif not options.quiet:
         size = target.stat().st_size / 1e6
         about = f"{card.network} ×{card.scale}, {card.parameters:,} parameters"
-        close = card.scores["int8 to f32"]["psnr"] if precision == "int8" else 0.0
+        close = card.scores["int8 to f32"]["psnr"] if options.precision == "int8" else 0.0
         how = f", int8, {close:.1f} dB to f32" if close else ""
         say(f"{target}  {about}, {size:.2f} MB{how}")
-        if verbose:
+        if options.verbose:
             for key, value in asdict(card).items():
                 say(f"  {key.ljust(10)}  {value}")
 
 
 def _crops(precision: str, folder: Path | None) -> CropsFor | None:
-    """Where int8 is wanted: what crops to calibrate on, once the network's scale is known."""
+    """For int8: what returns the crops to calibrate on, given the network's scale."""
     if precision != "int8":
         if folder is not None:
             raise OptionError(

@@ -1,4 +1,4 @@
-"""`enlarge inspect FILE`: what a weight file or a picture is."""
+"""`enlarge inspect FILE`: describe a model file or a picture."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
 
 _MEASURED = ("halo", "tiles", "precisions")
-"""What a card lacks until the model is first used."""
+"""The entries that a card lacks until the model is first used."""
 
 
 def inspect(
     file: str, /, *, json: Switch = False, verbose: Verbose = False, quiet: Quiet = False
 ) -> None:
-    """Tell about a weight file (its card) or a picture (size, depth, profile, metadata).
+    """Describe a model file (its card) or a picture (size, depth, profile, metadata).
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def inspect(
     json
         Print it as JSON.
     verbose
-        Also say what is empty.
+        Print empty entries too.
     quiet
-        Say nothing; the exit status tells whether the file can be read.
+        Print nothing; the exit status tells whether the file can be read.
 
     """
     from json import dumps

@@ -1,4 +1,4 @@
-"""`enlarge models`: the models at hand."""
+"""`enlarge models`: list the available models."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = Fal
     json
         Print the whole cards as JSON.
     verbose
-        Also say where each file lies, what it was trained on, and the licences of that.
+        Print the path of each file, its training pictures, and their licences too.
     quiet
-        Print the names alone.
+        Print the names only.
 
     """
     from dataclasses import asdict
