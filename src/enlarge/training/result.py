@@ -38,8 +38,8 @@ NOT_SCORES = (
 
 def training_minutes(run: Path) -> float:
     """Minutes of training of a run, including those of the runs that it started from."""
-    own = json.loads((run / LOG).read_text().splitlines()[-1])["minutes"]
-    given = yaml.safe_load((run / "config.yaml").read_text())["model"]["start"]
+    own = json.loads((run / LOG).read_text("utf-8").splitlines()[-1])["minutes"]
+    given = yaml.safe_load((run / "config.yaml").read_text("utf-8"))["model"]["start"]
     start = start_file(given) if given else Path()
     if (start.parent / LOG).is_file():
         return float(own) + training_minutes(start.parent)
@@ -68,7 +68,7 @@ def write_model(config: Config, run: Path) -> Path:
         options["deployed"] = True
     network.eval()
     step = torch.load(checkpoint, map_location="cpu", weights_only=True)[STATE]["taken"]
-    lines = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / LOG).read_text("utf-8").splitlines()]
     # A run that was stopped between two validations has no scores for its last step.
     line: dict[str, float] = next((line for line in reversed(lines) if line["step"] == step), {})
     scores = {key: {"psnr": line[key]} for key in line if key not in NOT_SCORES}
