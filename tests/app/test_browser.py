@@ -152,7 +152,7 @@ def test_what_is_no_picture_gets_a_sentence_and_the_app_goes_on(
     for name, said in (
         ("notes.png", "notes.png: is not a picture but a text file"),
         ("map.png", "map.png has 200 megapixels (20,000 × 10,000), and this page takes up to 25"),
-        ("cut.jpg", "cut.jpg: this JPEG is cut off or damaged"),
+        ("cut.jpg", "cut.jpg: this JPEG is truncated or damaged"),
         ("huge.png", "must be 30.0MB or smaller"),
         ("a.jpg", "200 × 160 becomes 800 × 640"),
     ):

@@ -232,7 +232,7 @@ def test_a_picture_that_is_cut_off_gets_a_sentence_in_every_tab(page: AppTest, t
     upload(page, ("a_cut.png", whole[: len(whole) // 2]))
     said = [error.value for error in page.error]
     assert said
-    assert all(r"a\_cut.png: this PNG is cut off" in sentence for sentence in said)
+    assert all(r"a\_cut.png: this PNG is truncated" in sentence for sentence in said)
     assert "enlarge-app-" not in "".join(said)
 
 

@@ -185,7 +185,7 @@ def test_what_is_refused(
     [
         (["in", "-o", "s3://made/all.zip"], "a zip is put together on this machine"),
         (["s3://given/set/p.png"], "needs a place; name it with -o"),
-        (["in", "-o", "s3://made/x/", "--format", "dzi"], "take szi, which holds them"),
+        (["in", "-o", "s3://made/x/", "--format", "dzi"], "use szi, which holds them"),
         (["in", "--ledger", "x"], "--ledger is about a folder of results"),
     ],
 )

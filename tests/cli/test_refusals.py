@@ -254,4 +254,4 @@ def test_streams(picture: Make, refused: Refused, monkeypatch: pytest.MonkeyPatc
 
 def test_deep_zoom_has_its_tiles_beside_it(picture: Make, refused: Refused) -> None:
     picture("a.png")
-    assert "take szi" in refused("a.png", "-o", "x.zip", "--format", "dzi", status=2)
+    assert "use szi" in refused("a.png", "-o", "x.zip", "--format", "dzi", status=2)

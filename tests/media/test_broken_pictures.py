@@ -46,7 +46,7 @@ NOT_PICTURES = {
     "page": (b"<!DOCTYPE html><html>", "a web page"),
     "document": (b"%PDF-1.7 \xff", "a PDF document"),
     "zeros": (bytes(500), "a file of zeros"),
-    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video; take its pictures out"),
+    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video; extract its frames"),
     "camera film": (b"RIFF\x10\0\0\0AVI LIST" + bytes(40), "ffmpeg -i VIDEO frames/%06d.png"),
     "noise": (bytes(range(128, 228)), "an unknown kind of file"),
     "no width": (png(0, 10), "claims a size of 0×10"),
@@ -55,7 +55,7 @@ NOT_PICTURES = {
     "signature": (b"\x89PNG\r\n\x1a\n", "ends within its header"),
     "jpeg start": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "copy or download it again"),
     "tiff start": (b"II*\0\x08\0\0\0", "copy or download it again"),
-    "bad data": (png(20, 20, b"\x78\x9c not deflate at all"), "cut off or damaged after row 0"),
+    "bad data": (png(20, 20, b"\x78\x9c not deflate at all"), "truncated or damaged after row 0"),
 }
 
 
@@ -105,7 +105,7 @@ def test_nothing_leaks_to_stderr(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(path)], capture_output=True, check=True, text=True
     )
     assert done.stderr == ""
-    assert done.stdout.startswith(f"{path}: this JPEG is cut off")
+    assert done.stdout.startswith(f"{path}: this JPEG is truncated")
 
 
 def test_a_cameras_raw_file_is_no_tiff(tmp_path: Path) -> None:
@@ -113,6 +113,6 @@ def test_a_cameras_raw_file_is_no_tiff(tmp_path: Path) -> None:
     path = tmp_path / "DSC_0001.NEF"
     path.write_bytes(saved("TIFF"))
     with pytest.raises(
-        InputError, match=r"DSC_0001\.NEF: is a camera's raw file; develop it first"
+        InputError, match=r"DSC_0001\.NEF: is a camera raw file; develop it into a 16-bit TIFF"
     ):
         read_all(path)

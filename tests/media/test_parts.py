@@ -52,7 +52,7 @@ def test_what_was_kept_is_there_again(tmp_path: Path) -> None:
     bands, notes = found(target)
     for band, wanted in zip(bands, BANDS[:3], strict=True):
         np.testing.assert_array_equal(band, wanted)
-    assert notes == ["3 of 4 bands were finished before"]
+    assert notes == ["3 of 4 bands were finished by an earlier run"]
     with parts_of(target) as parts:
         parts.save(3, BANDS[3])
         parts.remove()
@@ -66,8 +66,8 @@ def test_parts_of_something_else_are_removed(tmp_path: Path, other: dict[str, ob
     bands, notes = found(target, **other)
     assert bands == []
     assert len(notes) == 1
-    assert "2 parts in" in notes[0]
-    assert "of another input" in notes[0]
+    assert "removed 2 finished bands in" in notes[0]
+    assert "from another input" in notes[0]
     assert list(tmp_path.iterdir()) == []  # no band: nothing is left
 
 
@@ -109,7 +109,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     with parts_of(target) as parts:
         parts.save(0, BANDS[0])
-        with pytest.raises(OutputError, match=r"out\.png: another process is making it"):
+        with pytest.raises(OutputError, match=r"out\.png: another process is writing it"):
             parts_of(target)
     assert len(found(target)[0]) == 1
 
@@ -119,7 +119,7 @@ def test_what_is_not_ours_is_not_touched(tmp_path: Path) -> None:
     folder = tmp_path / "out.png.parts"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"holds mine\.txt; move it, or name another output"):
+    with pytest.raises(OutputError, match=r"holds mine\.txt; move it, or choose another output"):
         parts_of(target)
     assert (folder / "mine.txt").read_text() == "mine"
     folder.rename(tmp_path / "elsewhere")

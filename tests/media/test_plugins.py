@@ -49,7 +49,7 @@ def test_floats_of_a_jpeg_xl(tmp_path: Path) -> None:
     Image.fromarray(values).save(tmp_path / "a.jxl", lossless=True)
     with open_picture(tmp_path / "a.jxl") as picture:
         assert picture.facts.dtype == np.float32
-        assert picture.facts.notes == ("float values are taken as 0 to 1, and clamped to that",)
+        assert picture.facts.notes == ("float values are clamped to [0, 1]",)
         assert np.abs(picture.rows().read(40)[..., 0] - values).max() < 1e-3
 
 
@@ -60,8 +60,8 @@ def test_what_a_deep_heic_loses_is_told(tmp_path: Path) -> None:
     with open_picture(tmp_path / "a.heic") as picture:
         assert picture.facts.dtype == np.uint8
         (note,) = picture.facts.notes
-        assert note.startswith("HEIC of 1")
-        assert note.endswith("bits is read as 8")
+        assert note.startswith("HEIC with 1")
+        assert note.endswith("bits per channel is read with 8")
 
 
 @pytest.mark.parametrize("size", [(40, 56), (37, 300), (8, 8), (600, 1100)])
@@ -92,4 +92,4 @@ def test_what_a_deep_jpeg_2000_loses_is_told(tmp_path: Path) -> None:
     content[start : start + 9 : 3] = b"\x0f\x0f\x0f"
     path.write_bytes(content)
     with open_picture(path) as picture:
-        assert picture.facts.notes == ("JPEG 2000 of 16 bits is read as 8",)
+        assert picture.facts.notes == ("JPEG 2000 with 16 bits per channel is read with 8",)

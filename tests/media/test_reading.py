@@ -185,7 +185,7 @@ def test_lossless_webp_and_gif() -> None:
         read(data)[..., :3], np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     )
     with open_picture(data) as picture:
-        assert picture.facts.notes == ("has 2 frames: the first is taken",)
+        assert picture.facts.notes == ("has 2 frames; only the first is used",)
 
 
 def test_cmyk_goes_to_srgb_through_its_profile() -> None:
@@ -221,7 +221,7 @@ def test_float_tiff_is_clamped() -> None:
 def test_pages_are_counted() -> None:
     page = Image.fromarray(RGB)
     data = encoded(page, "TIFF", save_all=True, append_images=[page, page])
-    assert describe_picture(data)["notes"] == ["has 3 pages: the first is taken"]
+    assert describe_picture(data)["notes"] == ["has 3 pages; only the first is used"]
 
 
 def test_korean_names_brackets_and_streams(tmp_path: Path) -> None:

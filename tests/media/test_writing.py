@@ -103,7 +103,7 @@ def test_every_depth_and_channel_count(
     notes = write(path, image, form)
     back = pyvips.Image.new_from_file(str(path)).numpy().reshape(image.shape)
     if form == "png" and dtype is np.float32:
-        assert notes == ["PNG holds 16 bits a channel: the 32 bits are rounded"]
+        assert notes == ["PNG holds 16 bits per channel: the 32 bits are rounded"]
         np.testing.assert_array_equal(back, np.floor(image * np.float32(65535) + np.float32(0.5)))
     else:
         assert notes == []
@@ -138,7 +138,7 @@ def test_transparency_on_jpeg_is_laid_over_white(tmp_path: Path, dtype: type) ->
     image = random(4, dtype)
     image[..., 3] = 0
     notes = write(tmp_path / "a.jpg", image, "jpeg")
-    assert notes[0] == "JPEG holds no transparency: the picture is laid over white"
+    assert notes[0] == "JPEG holds no transparency: the picture is composited over white"
     assert len(notes) == (1 if dtype is np.uint8 else 2)
     assert (pillow(tmp_path / "a.jpg") == 255).all()
 
@@ -163,7 +163,7 @@ def test_avif_and_webp_take_every_channel_count(tmp_path: Path, channels: int) -
 def test_avif_of_16_bits_keeps_ten(tmp_path: Path) -> None:
     image = np.full((32, 32, 3), 40000, np.uint16)
     notes = write(tmp_path / "a.avif", image, "avif")
-    assert notes == ["AVIF holds 10 bits a channel: the 16 bits are rounded"]
+    assert notes == ["AVIF holds 10 bits per channel: the 16 bits are rounded"]
     back = read(tmp_path / "a.avif")
     assert back.dtype == np.uint16
     assert np.abs(back.astype(int) - 40000).max() < 300
@@ -304,9 +304,9 @@ def test_what_makes_no_sense_is_refused_before_any_work(tmp_path: Path) -> None:
         begin(tmp_path / "a", image, "bmp")
     with pytest.raises(OptionError, match="quality 101"):
         begin(tmp_path / "a", image, "jpeg", quality=101)
-    with pytest.raises(OutputError, match="JPEG holds at most 65,535 pixels a side"):
+    with pytest.raises(OutputError, match="JPEG holds at most 65,535 pixels per side"):
         check_output("jpeg", 65536, 10)
-    with pytest.raises(OutputError, match="WEBP holds at most 16,383"):
+    with pytest.raises(OutputError, match="WebP holds at most 16,383"):
         check_output("webp", 10, 16384)
     check_output("png", 200_000, 200_000)
     assert list(tmp_path.iterdir()) == []
@@ -394,5 +394,5 @@ def test_a_pyramid_holds_smaller_copies(tmp_path: Path) -> None:
     mean = pixels[:600, :900].reshape(150, 4, 225, 4, 3).mean((1, 3))
     assert np.abs(small.numpy() - mean).max() <= 2
     for form, place in (("png", target), ("tiff", io.BytesIO())):
-        with pytest.raises(OptionError, match=r"only a \.tif file holds one"):
+        with pytest.raises(OptionError, match=r"only a \.tif file can hold a pyramid"):
             begin(place, pixels, form, pyramid=True)

@@ -137,7 +137,7 @@ def test_the_same_bytes_every_time(tmp_path: Path, form: str) -> None:
 
 def test_below_100_tiles_are_jpegs(tmp_path: Path) -> None:
     notes = write(tmp_path / "a.dzi", noise(channels=4), quality=90)
-    assert notes == ["DZI holds no transparency: the picture is laid over white"]
+    assert notes == ["DeepZoom holds no transparency: the picture is composited over white"]
     assert 'Format="jpg"' in (tmp_path / "a.dzi").read_text()
     smooth = np.linspace(0, 255, 600 * 400 * 3).reshape(400, 600, 3).astype(np.uint8)
     write(tmp_path / "b.dzi", smooth, quality=95)
@@ -148,7 +148,7 @@ def test_below_100_tiles_are_jpegs(tmp_path: Path) -> None:
 def test_what_it_does_not_keep(tmp_path: Path) -> None:
     metadata = Metadata(xmp=b"<x:xmpmeta/>", density=(3.0, 3.0))
     notes = write(tmp_path / "a.dzi", noise(), metadata=metadata, provenance={"model": "fast"})
-    assert notes == ["DZI does not keep here: XMP data, resolution"]
+    assert notes == ["not kept in DeepZoom: XMP data, resolution"]
     usual = Metadata(density=(72 / 25.4, 2.834))
     assert write(tmp_path / "a.dzi", noise(), metadata=usual) == []
 
@@ -191,7 +191,7 @@ def test_a_folder_that_is_not_of_tiles_is_not_touched(tmp_path: Path) -> None:
     for with_target in (False, True):
         if with_target:
             (tmp_path / "a.dzi").write_text("<Image/>")
-        with pytest.raises(OutputError, match=r"a_files: is where the tiles of a\.dzi have"):
+        with pytest.raises(OutputError, match=r"a_files: is needed for the tiles of a\.dzi"):
             begin(tmp_path / "a.dzi", noise())
     assert (folder / "letter.txt").read_text() == "mine"
     (folder / "letter.txt").rename(tmp_path / "letter.txt")
@@ -224,7 +224,7 @@ def test_a_sweep_removes_what_a_dead_process_left(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="szi is not written to a stream"):
+    with pytest.raises(OptionError, match="szi cannot be written to a stream"):
         create_picture(io.BytesIO(), PictureSpec(9, 9, 3, np.dtype(np.uint8)), WriteOptions("szi"))
     with pytest.raises(OutputError, match="does not exist"):
         begin(tmp_path / "none" / "a.dzi", noise())
@@ -258,7 +258,7 @@ def test_what_inspect_says(tmp_path: Path, form: str) -> None:
     write(target, noise(), provenance={"model": "fast"})
     facts = describe_deep_zoom(target)
     assert (facts["width"], facts["height"]) == (700, 530)
-    assert facts["tiles"] == "png, 254 and 1 around"
+    assert facts["tiles"] == "png, 254 with overlap 1"
     assert facts["provenance"] == {"model": "fast"}
     write(target, noise())
     assert describe_deep_zoom(target)["provenance"] is None

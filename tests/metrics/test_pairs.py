@@ -177,7 +177,7 @@ def test_what_is_no_data(tmp_path: Path) -> None:
     whole = picture(root / "HR/a.png", 32, 24)
     found = find_set(root)
     whole.write_bytes(whole.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"x4/HR/a\.png: this PNG is cut off"):
+    with pytest.raises(InputError, match=r"x4/HR/a\.png: this PNG is truncated"):
         read_pair(found.pairs[0], 4)
 
 

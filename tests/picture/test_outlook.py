@@ -126,7 +126,7 @@ def test_what_does_not_suit_the_picture(
 
 def test_a_format_that_cannot_hold_the_result(source: Path) -> None:
     facts = facts_of(source, width=4096, height=100)
-    with pytest.raises(OutputError, match="WEBP holds at most 16,383 pixels a side"):
+    with pytest.raises(OutputError, match="WebP holds at most 16,383 pixels per side"):
         plan_picture(facts, Settings(format="webp"), MODEL)
 
 

@@ -127,17 +127,17 @@ def _check_format(settings: Settings, target: Target | None) -> None:
     if settings.pyramid and (kind != "tiff" or isinstance(target, Stream)):
         other = kind if kind != "tiff" else "-o -"
         raise OptionError(
-            f"--pyramid and {other} contradict each other: only a .tif file holds one"
+            f"--pyramid and {other} contradict each other: only a .tif file can hold a pyramid"
         )
     if kind == "dzi" and isinstance(target, Zip | Remote | RemoteFolder):
         raise OptionError(
-            f"--format dzi and -o {target} contradict each other: its tiles lie beside it; take "
-            "szi, which holds them"
+            f"--format dzi and -o {target} contradict each other: its tiles are a folder "
+            "beside it; use szi, which holds them"
         )
     if not WRITERS[kind].to_stream and isinstance(target, Stream):
-        raise OptionError(f"{kind} is not written to standard output; use -o FILE.{kind}")
+        raise OptionError(f"{kind} cannot be written to standard output; use -o FILE.{kind}")
     if settings.quality is not None and WRITERS[kind].quality is None:
         raise OptionError(
-            f"--quality and {kind} contradict each other: {kind} loses nothing; leave out "
+            f"--quality and {kind} contradict each other: {kind} is lossless; leave out "
             "--quality, or choose jpg, webp or avif with --format or -o"
         )

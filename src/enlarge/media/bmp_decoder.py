@@ -68,12 +68,15 @@ def read_header(file: BinaryIO) -> Header:
         raise InputError("this BMP ends within its header; copy or download it again") from error
     if compression in _COMPRESSED:
         raise InputError(
-            f"this BMP is compressed ({_COMPRESSED[compression]}), which is not read; "
-            "save it uncompressed, or as PNG"
+            f"this BMP is compressed ({_COMPRESSED[compression]}), which is not "
+            "supported; save it uncompressed, or as PNG"
         )
     known = compression in (_RGB, _BITFIELDS, _ALPHABITFIELDS)
     if bits not in (1, 4, 8, 16, 24, 32) or not known:
-        raise InputError(f"this BMP has {bits} bits a pixel and compression {compression}, unknown")
+        raise InputError(
+            f"this BMP has {bits} bits per pixel and compression {compression}, which is not "
+            "supported; save it as PNG"
+        )
     top_down, height = height < 0, abs(height)
     if width < 1 or height < 1:
         raise InputError(f"this BMP claims a size of {width}×{height}")
@@ -82,8 +85,8 @@ def read_header(file: BinaryIO) -> Header:
     need = pixels_at + stride * height
     if need - stride + (width * bits + 7) // 8 > length:
         raise InputError(
-            f"this BMP claims {width}×{height} and needs {need:,} bytes, the file has {length:,}; "
-            "it was cut off: copy or download it again"
+            f"this BMP of {width}×{height} pixels needs {need:,} bytes, but the file has "
+            f"{length:,}; it is truncated: copy or download it again"
         )
     return Header(
         width, height, bits, top_down, pixels_at, stride, palette, masks, _icc(file, head), density

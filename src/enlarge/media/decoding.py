@@ -91,7 +91,7 @@ class LoadedImage:
         if self.width * self.height > pixels_per_byte * size:
             raise InputError(
                 f"this {self.what} claims {self.width:,}×{self.height:,} pixels, which {size:,} "
-                "bytes cannot hold; it is cut off or made to do harm"
+                "bytes cannot hold; it is truncated or malicious"
             )
 
     def stored(
@@ -116,7 +116,7 @@ class LoadedImage:
             metadata = replace(metadata_fields(image), text=_description(image, lines))
         pages = int(self.field("n-pages") or 1)
         if pages > 1:
-            lines.append(f"has {pages} {page}s: the first is taken")
+            lines.append(f"has {pages} {page}s; only the first is used")
         converted = _converted(image, lines)
         profile = get_field(converted, "icc-profile-data")
         if converted.interpretation != image.interpretation and profile:
@@ -178,7 +178,7 @@ class LibvipsRows:
         if isinstance(failure, OSError):
             return InputError(f"{name}: cannot be read: {failure.strerror}")
         return InputError(
-            f"{name}: this {self._what} is cut off or damaged after row {self._next} of "
+            f"{name}: this {self._what} is truncated or damaged after row {self._next} of "
             f"{self.height} ({explain(error)}); copy or download it again"
         )
 
@@ -248,8 +248,8 @@ def _converted(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
     space = image.interpretation
     if image.format not in _DTYPES:
         raise InputError(
-            f"its pixels are of the type {image.format}, which is not read; "
-            "save it with 8 or 16 bits a channel, or as float"
+            f"its pixels are of type {image.format}, which is not supported; "
+            "save it with 8 or 16 bits per channel, or as float"
         )
     if space == "cmyk":
         image = image.icc_transform(
@@ -265,9 +265,9 @@ def _converted(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
         notes.append(f"{space.upper()} is converted to sRGB")
         image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
     elif image.format == "float":
-        notes.append("float values are taken as 0 to 1, and clamped to that")
+        notes.append("float values are clamped to [0, 1]")
     if not 1 <= image.bands <= 4:
         raise InputError(
-            f"it has {image.bands} channels; gray or RGB, with or without alpha, is read"
+            f"it has {image.bands} channels; expected gray or RGB, with or without alpha"
         )
     return image

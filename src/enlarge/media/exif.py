@@ -32,7 +32,7 @@ class _Block:
         self.data = bytearray(data)
         order = {b"II": "<", b"MM": ">"}.get(data[:2])
         if order is None:
-            raise ValueError("no byte order")
+            raise ValueError("its byte order is missing")
         self.order = order
 
     def get(self, code: str, at: int) -> int:
@@ -48,7 +48,7 @@ class _Block:
     def entries(self, ifd: int) -> Iterator[_Entry]:
         count = self.get("H", ifd)
         if count > _MOST_ENTRIES:
-            raise ValueError(f"{count} entries")
+            raise ValueError(f"a directory of {count} entries")
         for at in range(ifd + 2, ifd + 2 + 12 * count, 12):
             yield _Entry(at, self.get("H", at), self.get("H", at + 2), self.get("I", at + 4))
 
@@ -146,7 +146,7 @@ def adapt_exif(data: bytes, width: int, height: int, *, gps: bool = True) -> byt
                 block.wipe_ifd(place)
                 break
         if has_gps(bytes(block.data)):  # in a damaged block, GPS can lie over the header itself
-            raise ValueError("GPS data cannot be told from the rest of the block")
+            raise ValueError("GPS data overlaps the rest of the block")
     return bytes(block.data)
 
 

@@ -72,7 +72,7 @@ def adapt_metadata(
     `keep`.
     """
     if keep not in get_args(Keep):
-        raise OptionError(f"metadata is one of {', '.join(get_args(Keep))}, got {keep!r}")
+        raise OptionError(f"metadata must be one of {', '.join(get_args(Keep))}, got {keep!r}")
     notes: list[str] = []
     icc = metadata.icc
     if icc is not None and not profile_fits(icc, channels):

@@ -27,10 +27,10 @@ def unreadable_message(head: bytes, readable: str) -> str:
     kind = kind_of_file(head)
     if kind == _VIDEO:
         return (
-            "is not a picture but a video; take its pictures out of it first: "
-            "mkdir frames, and ffmpeg -i VIDEO frames/%06d.png"
+            "is not a picture but a video; extract its frames first: "
+            "mkdir frames, then ffmpeg -i VIDEO frames/%06d.png"
         )
-    return f"is not a picture but {kind}; what is read: {readable}"
+    return f"is not a picture but {kind}; supported formats: {readable}"
 
 
 def kind_of_file(head: bytes) -> str:

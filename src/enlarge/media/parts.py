@@ -109,8 +109,8 @@ class Parts:
                 others = [name for name in os.listdir(self.folder) if not _OURS.fullmatch(name)]  # noqa: PTH208
                 if others:
                     raise OutputError(
-                        f"{self.folder}: is where the parts of {self._target.name} would be kept, "
-                        f"but holds {others[0]}; move it, or name another output"
+                        f"{self.folder}: is needed for the finished bands of {self._target.name}, "
+                        f"but holds {others[0]}; move it, or choose another output"
                     )
                 try:
                     file = path.open("a+b")
@@ -119,8 +119,8 @@ class Parts:
                 if not take_lock(file):
                     file.close()
                     raise OutputError(
-                        f"{self._target}: another process is making it; wait for that one, or name "
-                        "another output"
+                        f"{self._target}: another process is writing it; wait for that process, or "
+                        "choose another output"
                     )
                 if is_there(file, path):
                     return file
@@ -140,8 +140,8 @@ class Parts:
             path.unlink()
         if bands:
             self.notes.append(
-                f"{len(bands)} parts in {self.folder} were of another input, of other settings or "
-                "of another version, and are removed"
+                f"removed {len(bands)} finished bands in {self.folder}: they are from another "
+                "input, other settings or another version"
             )
         temporary = TemporaryFile(described)
         temporary.file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
@@ -165,13 +165,15 @@ class Parts:
             except OSError:
                 whole = False
             if not whole:
-                self.notes.append(f"{self._path(number)} was damaged, and is made again")
+                self.notes.append(f"{self._path(number)} was damaged and is computed again")
                 break
             count += 1
             yield band
             del band
         if count:
-            self.notes.append(f"{count} of {len(self._heights)} bands were finished before")
+            self.notes.append(
+                f"{count} of {len(self._heights)} bands were finished by an earlier run"
+            )
 
     def save(self, number: int, band: NDArray[Any]) -> None:
         """Write a band, which must not be changed afterwards, in a thread, once the band before

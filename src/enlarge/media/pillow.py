@@ -60,9 +60,9 @@ def stored(
     pixels = rows.width * rows.height * rows.channels * rows.dtype.itemsize
     notes: tuple[str, ...] = ()
     if bits > 8 and rows.dtype == np.uint8:
-        notes = (f"{what} of {bits} bits is read as 8",)
+        notes = (f"{what} with {bits} bits per channel is read with 8",)
     elif image.mode == "F":
-        notes = ("float values are taken as 0 to 1, and clamped to that",)
+        notes = ("float values are clamped to [0, 1]",)
     return StoredPicture(
         rows=rows,
         metadata=metadata,
@@ -100,7 +100,8 @@ class PillowRows:
             array: NDArray[Any] = np.asarray(image.convert(mode) if mode != image.mode else image)
         except Exception as error:  # decoders raise whatever they like
             raise InputError(
-                f"{self._source.name}: this picture cannot be decoded ({error}); copy it again"
+                f"{self._source.name}: this picture cannot be decoded ({error}); copy or download "
+                "it again"
             ) from error
         if self.dtype == np.float32:
             array = np.nan_to_num(array).clip(0.0, 1.0)

@@ -101,7 +101,9 @@ class FileRows:
                 dir=folder, prefix="enlarge-", buffering=0
             )
         except OSError as error:
-            raise OutputError(f"no temporary file can be made: {error}; set TMPDIR") from error
+            raise OutputError(
+                f"cannot create a temporary file: {error}; set TMPDIR to another folder"
+            ) from error
         try:
             self._fill(rows, orientation, band)
         except BaseException:
@@ -134,8 +136,8 @@ class FileRows:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise OutputError(
-                f"the temporary file in {tempfile.gettempdir()} cannot be written: {error}; "
-                "free some space, set TMPDIR, or allow more memory"
+                f"cannot write the temporary file in {tempfile.gettempdir()}: {error}; free some "
+                "space, set TMPDIR to another folder, or allow more memory"
             ) from error
 
     def read(self, count: int) -> NDArray[Any]:
@@ -161,7 +163,7 @@ class FileRows:
         while data:
             got = self._file.readinto(data)
             if not got:
-                raise InputError("the temporary file lost its end; was the disk full?")
+                raise InputError("the temporary file is incomplete; the disk may be full")
             data = data[got:]
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
 from enlarge.media.feeding import Feed
-from enlarge.media.formats import WRITERS, check_output
+from enlarge.media.formats import FORMATS, WRITERS, check_output
 from enlarge.media.formats.format import Content, Writer
 from enlarge.media.libvips import disable_cache, explain
 from enlarge.media.metadata import Keep, Metadata, adapt_metadata
@@ -240,7 +240,7 @@ def create_picture(
         provenance if "xmp" in writer.provenance else None,
         text="text" in writer.provenance,
     )
-    notes += _losses(options.format, content, spec, kept)
+    notes += _losses(FORMATS[options.format].label, content, spec, kept)
     encoding = Encoding(
         width=spec.width,
         height=spec.height,
@@ -261,19 +261,19 @@ def _writer(target: Path | BinaryIO, options: WriteOptions) -> Writer:
     if writer is None:
         raise OptionError(f"unknown format {name!r}: choose one of {', '.join(WRITERS)}")
     if quality is not None and not 1 <= quality <= 100:
-        raise OptionError(f"quality {quality} is not between 1 and 100")
+        raise OptionError(f"quality must be between 1 and 100, got quality {quality}")
     if quality is not None and writer.quality is None:
         raise OptionError(
-            f"quality {quality} and {name} contradict each other: {name} loses nothing; leave "
-            "it out, or take jpeg, webp or avif"
+            f"quality {quality} and {name} contradict each other: {name} is lossless; leave it "
+            "out, or choose jpeg, webp or avif"
         )
     if options.pyramid and (writer.pyramid_memory is None or not isinstance(target, Path)):
         where = name if isinstance(target, Path) else "a stream"
         raise OptionError(
-            f"--pyramid and {where} contradict each other: only a .tif file holds one"
+            f"--pyramid and {where} contradict each other: only a .tif file can hold a pyramid"
         )
     if not writer.to_stream and not isinstance(target, Path):
-        raise OptionError(f"{name} is not written to a stream; name a file")
+        raise OptionError(f"{name} cannot be written to a stream; name a file")
     return writer
 
 
@@ -285,19 +285,19 @@ def _stored_dtype(content: Content, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint16 if deep else np.uint8)
 
 
-def _losses(form: str, content: Content, spec: PictureSpec, metadata: Metadata) -> list[str]:
-    """One line for each thing that the format cannot hold."""
-    name, depth = form.upper(), np.dtype(spec.dtype).name
+def _losses(name: str, content: Content, spec: PictureSpec, metadata: Metadata) -> list[str]:
+    """One line for each thing that the format cannot hold. `name`: the format's, in messages."""
+    depth = np.dtype(spec.dtype).name
     notes = []
     if spec.channels in (2, 4) and not content.alpha:
-        notes.append(f"{name} holds no transparency: the picture is laid over white")
+        notes.append(f"{name} holds no transparency: the picture is composited over white")
     if depth not in content.depths:
         held = max(_BITS[other] for other in content.depths)
-        notes.append(f"{name} holds {held} bits a channel: the {_BITS[depth]} bits are rounded")
+        notes.append(f"{name} holds {held} bits per channel: the {_BITS[depth]} bits are rounded")
     gone = metadata.names() - content.metadata
     if metadata.density and all(abs(value * 25.4 - 72) < 0.05 for value in metadata.density):
         gone -= {"density"}  # what libvips says if PNG and JPEG say nothing
     lost = [words for field, words in _METADATA_NAMES.items() if field in gone]
     if lost:
-        notes.append(f"{name} does not keep here: {', '.join(lost)}")
+        notes.append(f"not kept in {name}: {', '.join(lost)}")
     return notes

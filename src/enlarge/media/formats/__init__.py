@@ -69,8 +69,8 @@ def check_output(format: str, width: int, height: int) -> None:  # noqa: A002
     limit = WRITERS[format].max_side
     if max(width, height) > limit:
         raise OutputError(
-            f"{format.upper()} holds at most {limit:,} pixels a side, the result has "
-            f"{width:,}×{height:,}: choose png or tiff, or a smaller scale"
+            f"{FORMATS[format].label} holds at most {limit:,} pixels per side, but the result has "
+            f"{width:,}×{height:,}; choose png or tiff, or a smaller scale"
         )
 
 

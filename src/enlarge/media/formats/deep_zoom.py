@@ -60,7 +60,7 @@ def check_tiles_folder(target: Path) -> None:
     """Raise `OutputError` if the tiles of a `.dzi` cannot be put into their folder."""
     folder = tiles_folder(target)
     if len(os.fsencode(folder.name)) > 255:
-        raise OutputError(f"{folder}: the name is longer than 255 bytes; take a shorter one")
+        raise OutputError(f"{folder}: the name is longer than 255 bytes; choose a shorter one")
     if not folder.is_symlink() and not folder.exists():
         return
     is_folder = folder.is_dir() and not folder.is_symlink()
@@ -73,8 +73,8 @@ def check_tiles_folder(target: Path) -> None:
     )
     if not (is_ours or is_deep_zoom):
         raise OutputError(
-            f"{folder}: is where the tiles of {target.name} have to lie, but is something else; "
-            "move it, or name another output"
+            f"{folder}: is needed for the tiles of {target.name}, but holds something else; move "
+            "it, or choose another output"
         )
 
 
@@ -196,7 +196,7 @@ def describe_deep_zoom(path: Path) -> dict[str, Any]:
             "format": f"DeepZoom ({path.suffix[1:].lower()})",
             "width": int(values["Width"]),
             "height": int(values["Height"]),
-            "tiles": f"{values['Format']}, {values['TileSize']} and {values['Overlap']} around",
+            "tiles": f"{values['Format']}, {values['TileSize']} with overlap {values['Overlap']}",
             "provenance": json.loads(provenance) or None,
         }
     except OSError as error:

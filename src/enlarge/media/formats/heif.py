@@ -66,7 +66,7 @@ def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         kept.append("exif")
     elif metadata.exif:
         size = f"{len(metadata.exif):,} bytes"
-        output.notes.append(f"the EXIF data ({size}) are too long for AVIF, and left out")
+        output.notes.append(f"the EXIF data ({size}) is left out: it is too long for AVIF")
     if metadata.xmp:
         kept.append("xmp")
     image.heifsave_target(

@@ -100,7 +100,7 @@ def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
     for name, marker, data in segments:
         if data and len(data) > MAX_SEGMENT:
             notes.append(
-                f"JPEG holds at most 64 KB of it: {name} ({len(data):,} bytes) is left out"
+                f"{name} ({len(data):,} bytes) is left out: JPEG holds at most 64 KB of it"
             )
         elif data:
             out += struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

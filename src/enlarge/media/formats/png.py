@@ -54,7 +54,7 @@ def read_png(source: PictureFile) -> StoredPicture:
 
     _check_header(source.head)
     text, complete = read_texts(source.file)  # before libpng decompresses them all
-    notes = [] if complete else ["of its texts, those beyond 4 MB are left out"]
+    notes = [] if complete else ["texts beyond 4 MB are left out"]
     with libvips_errors("PNG"):
         # libvips' limit on texts is checked above. It would take Latin-1 for damaged UTF-8.
         loaded = load(source, "PNG", "pngload_source", unlimited=True)
@@ -81,8 +81,8 @@ def _check_header(head: bytes) -> None:
 def read_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
     """The texts of a PNG (section 11.3.3 of its specification), by their keys and in their order,
     without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays. Beyond
-    4 MiB in all they are left out, and the second value is False. Raises `InputError` where all of
-    them, XMP too, take more than 64 MiB once they are unpacked.
+    4 MiB in all they are left out, and the second value is False. Raises `InputError` if all of
+    them, including XMP, take more than 64 MiB when decompressed.
     """
     found: list[tuple[str, str]] = []
     total, left = 0, _MAX_TEXT_KEPT
@@ -93,8 +93,8 @@ def read_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
             total += len(part)
             if total > _MAX_TEXT:
                 raise InputError(
-                    "the texts in this PNG take more than 64 MB; it was made to do harm, or its "
-                    "texts have to be taken out of it"
+                    "the texts in this PNG take more than 64 MB when decompressed; it may be "
+                    "malicious; if not, remove its texts with another program"
                 )
         if not parts or key == _XMP_KEY:
             continue

@@ -37,7 +37,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     from enlarge.media.decoding import libvips_errors, load
 
     if Path(source.name).suffix.lower() in _RAW:
-        raise InputError("is a camera's raw file; develop it first, into a TIFF of 16 bits")
+        raise InputError("is a camera raw file; develop it into a 16-bit TIFF first")
     with libvips_errors("TIFF"):
         # libvips' own limit refuses large files; the size is checked here instead.
         loaded = load(source, "TIFF", "tiffload_source", unlimited=True)
