@@ -88,13 +88,13 @@ def has_network(model: Path, card: Card) -> bool:
     """Whether the file beside a model contains its network, according to the cards."""
     beside = parameters_of(model)
     try:
-        theirs = read_card(beside) if beside.is_file() else None
+        found = read_card(beside) if beside.is_file() else None
     except WeightsError:
         return False
-    if theirs is None or "int8" in card.precisions:
+    if found is None or "int8" in card.precisions:
         return False
-    ours = (card.network, card.options, card.scale)
-    return (theirs.network, theirs.options, theirs.scale) == ours
+    wanted = (card.network, card.options, card.scale)
+    return (found.network, found.options, found.scale) == wanted
 
 
 class TorchEngine:

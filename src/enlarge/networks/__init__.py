@@ -115,7 +115,7 @@ def resolve(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
 def build(name: str, /, **options: Any) -> nn.Module:
     """The network (or preset) of that name with those keyword arguments.
 
-    Raises `OptionError` for an unknown name, an unknown option or a value that cannot be.
+    Raises `OptionError` for an unknown name or option, or an invalid value.
     """
     network, options = resolve(name, options)
     builder = NETWORKS[network]

@@ -76,24 +76,24 @@ def _convert(path: Path, folder: Path) -> None:
 
         network, card = open_network(path)
     model = folder / f"{path.stem}.onnx"
-    others = card.network.startswith(SPANDREL)
+    from_spandrel = card.network.startswith(SPANDREL)
     card = replace(card, name=path.stem)
     try:
-        export_onnx(network, card, model, traced=others)
+        export_onnx(network, card, model, traced=from_spandrel)
     except WeightsError:
-        if not others:
+        if not from_spandrel:
             raise
         side = -(-_SIDE // card.multiple) * card.multiple  # many cannot be traced with free sides
         card = replace(card, fixed=side)
         export_onnx(network, card, model, traced=True)
     run = Runner(model)
-    if others:
+    if from_spandrel:
         margin = measured_margin(run, card.scale, card.multiple, card.fixed)
         card = replace(card, margin=margin)
     if not card.tiles:
         card = measured(model, card, runner=run)
     with_card(model, card)
-    if not others:
+    if not from_spandrel:
         save_network(network, card, model.with_suffix(".safetensors"))
 
 
