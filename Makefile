@@ -15,7 +15,7 @@ ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
 endif
 
-.PHONY: demo app test check proof results clean
+.PHONY: demo app test check docs-check proof results clean
 
 demo: $(VENV)/.base
 	@mkdir -p out
@@ -37,6 +37,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
+
+# Runs the examples of README.md and docs/ as they are written.
+docs-check: $(VENV)/.dev
+	ENLARGE_DOCUMENTS=1 $(BIN)/python -m pytest -n 2 tests/documents
 
 proof: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.proofs

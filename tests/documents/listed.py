@@ -1,0 +1,64 @@
+"""Examples of the documents that are not run word for word here, each with the reason.
+
+A key is a command without its comment, or the first line of a block of Python. Every other example
+is run, and one that is new in a document has to work, with material that `material.py` can make.
+"""
+
+from __future__ import annotations
+
+_INSTALLS = "installs packages; that the extra exists is tested"
+_SERVER = "a server; tests/app/test_fresh_home.py starts it"
+_GPU = "needs a GPU"
+_CLUSTER = "needs machines of a cluster or remote storage; tests/batch/test_cluster.py has its own"
+_FFMPEG = "needs ffmpeg and a video"
+_HOURS = "trains for hours; every recipe takes two steps in tests/training"
+_DOWNLOAD = "needs weights that are downloaded"
+
+SKIPPED = {
+    "pip install .": _INSTALLS,
+    'pip install ".[app]"': _INSTALLS,
+    'pip install ".[cluster]"': _INSTALLS,
+    'pip install ".[int8]"': _INSTALLS,
+    'pip install ".[metrics]"': _INSTALLS,
+    'pip install ".[torch]"': _INSTALLS,
+    'pip install ".[train]"': _INSTALLS,
+    "enlarge app": _SERVER,
+    "enlarge app --host 0.0.0.0 --max-upload 20MB --max-pixels 12 --max-files 5": _SERVER,
+    "enlarge photo.jpg --device cuda:0": _GPU,
+    'model = enlarge.open_model("quality", device="cuda:0")': _GPU,
+    "enlarge photos/ -o large/ --cluster auto": _CLUSTER,
+    "enlarge s3://bucket/in -o s3://bucket/out/ --cluster 10.0.0.5:6379": _CLUSTER,
+    "enlarge s3://bucket/in -o large/": _CLUSTER,
+    "RAY_USAGE_STATS_ENABLED=0 ray start --head --port 6379": _CLUSTER,
+    "RAY_USAGE_STATS_ENABLED=0 ray start --address 10.0.0.5:6379": _CLUSTER,
+    "mkdir frames": _FFMPEG,
+    "ffmpeg -i tape.avi -vf bwdif frames/%06d.png": _FFMPEG,
+    "ffmpeg -framerate 50 -i large/%06d.png -i tape.avi -map 0:v -map '1:a?' large.mp4": _FFMPEG,
+    "enlarge evaluate --data SET/x4 --perceptual ~/.cache/torch/hub/checkpoints": _DOWNLOAD,
+    "enlarge benchmark": "measures every model for minutes; one model is measured",
+    "python -m experiments.fast.flatten runs/fast_taught/model.safetensors fast.onnx"
+    " --steps 1200": _HOURS,
+    "python -m experiments.photo.temper 0.4 --out FOLDER": _HOURS,
+    "enlarge train fast": _HOURS,
+    "enlarge train fast_taught": _HOURS,
+    "enlarge train quality": _HOURS,
+    "enlarge train photo": _HOURS,
+    "enlarge train photo-sharp": _HOURS,
+    "enlarge train fast-x2": _HOURS,
+    "enlarge train quality-x2": _HOURS,
+}
+
+SHORTENED = {
+    "enlarge train fast name=mine data.photos=FOLDER": "--fast-dev-run",
+    "enlarge train fast name=mine data.photos=FOLDER model.start=fast train.lr=0.003"
+    " train.minutes=30": "--fast-dev-run",
+    "enlarge train fast name=pairs data.pairs=STORE 'data.split=[0.8,0.2]' model.start=fast"
+    " train.minutes=30": "--fast-dev-run",
+    "enlarge benchmark --engine all": "--model fast --sizes 32",
+}
+"""Commands that take long, and what shortens them. Only `make docs-check` runs them."""
+
+INTERRUPTED = {
+    "enlarge --watch inbox/ -o large/": "large/photo.png",
+}
+"""Commands that run until Ctrl-C, and the file after whose appearance it is pressed."""
