@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from enlarge.training.config import data_root
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "out" / "brief"
@@ -19,11 +20,6 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "swinir-light": ("swinir-light", {}),
     "rrdb-small": ("rrdb", RRDB_SMALL),
 }
-
-
-def data() -> Path:
-    """The data folder of this workplace."""
-    return Path(os.environ.get("ENLARGE_DATA", ROOT.parent / "shared" / "data"))
 
 
 def trained(name: str, minutes: float) -> Path:
@@ -37,7 +33,7 @@ def trained(name: str, minutes: float) -> Path:
     network, options = NETWORKS[name]
     recipe = {
         "name": run,
-        "data": {"photos": [str(data() / "photos")], "valid": []},
+        "data": {"photos": [str(data_root().resolve() / "photos")], "valid": []},
         "model": {"network": network, "options": options},
         "train": {
             "minutes": minutes,

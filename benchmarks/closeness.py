@@ -9,7 +9,6 @@ reduced by the model's factor; floats in and out, clamped. A processor without b
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from typing import Any
 import numpy as np
 
 import enlarge
-from benchmarks.brief import NETWORKS, data, trained
+from benchmarks.brief import NETWORKS, trained
 from benchmarks.record import signature, stamp, write
 from enlarge.data.photos import bicubic_pair, list_photos
 from enlarge.engines.openvino import has_bf16
+from enlarge.training.config import data_root
 from enlarge.weights.catalog import find_weights
+from enlarge.weights.measuring import to_decibels
 
 PICTURES, MINUTES = 8, 1.5
 DECIBELS, SHARE, LEVELS = 48.0, 0.999, 3
@@ -55,7 +56,7 @@ def compare(model: str | Path, photos: list[Path]) -> dict[str, Any]:
         worst = max(worst, float(error.max()))
         count += error.size
     return {
-        "psnr": -10 * math.log10(max(total / count, 1e-20)),
+        "psnr": to_decibels(total / count),
         "share": within / count,
         "worst": worst * 255,
     }
@@ -96,7 +97,7 @@ def main() -> None:
     if not has_bf16():
         print("this processor does not compute in bf16: nothing is compared, and the page stays")
         return
-    photos = list_photos(data() / "photos", ["valid"])[: 1 if trial else PICTURES]
+    photos = list_photos(data_root() / "photos", ["valid"])[: 1 if trial else PICTURES]
     found = {}
     for name, model in models(told.files, trial=trial):
         print(f"{name} …", flush=True)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sets import data_root, photographed
+from benchmarks.sets import photographed
 from enlarge import open_model
 from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import crop_to_multiple, find_pictures, read_rgb
@@ -27,6 +27,7 @@ from enlarge.media.resample import imresize
 from enlarge.metrics.naturalness import niqe
 from enlarge.metrics.pairs import read_pair
 from enlarge.metrics.protocol import Protocol
+from enlarge.training.config import data_root
 
 Pixels = NDArray[Any]
 Enlarge = Callable[[Pixels], Pixels]

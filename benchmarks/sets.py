@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from enlarge.data.photos import list_photos
-from enlarge.errors import DataError
 from enlarge.metrics.pairs import DataSet, find_set, originals
+from enlarge.training.config import data_root
 
 ROOT = Path(__file__).parents[1]
-
-
-def data_root() -> Path:
-    """The data folder: ENLARGE_DATA, else `../shared/data` seen from the repository."""
-    root = Path(os.environ.get("ENLARGE_DATA", ROOT.parent / "shared" / "data"))
-    if not root.is_dir():
-        raise DataError(f"no data folder at {root}; ENLARGE_DATA names another")
-    return root
 
 
 def bicubic_sets(scale: int) -> list[DataSet]:

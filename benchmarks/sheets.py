@@ -30,10 +30,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.photo import SCALE, Enlarge, Pixels, method
 from benchmarks.record import DOCS
-from benchmarks.sets import data_root
 from enlarge.data.degradations import cctv
 from enlarge.data.photos import find_pictures, read_rgb
 from enlarge.media.resample import imresize
+from enlarge.training.config import data_root
 
 SIDE, FACE, PART = 96, 40, 48
 """Sides of the parts shown of real pictures, faces and detail, in LR pixels."""

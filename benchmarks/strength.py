@@ -20,12 +20,13 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from benchmarks.photo import SCALE, Pixels, bicubic, mean_psnr, method
-from benchmarks.sets import data_root, photographed
+from benchmarks.sets import photographed
 from benchmarks.sheets import sheet
 from enlarge.data.photos import find_pictures, read_rgb
 from enlarge.metrics.naturalness import niqe
 from enlarge.metrics.pairs import read_pair
 from enlarge.metrics.protocol import Protocol
+from enlarge.training.config import data_root
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN = (("Lincoln", 40, 58), ("butterfly2", 70, 60), ("tiger", 178, 110), ("pattern", 60, 60))

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import tempfile
 import timeit
 from collections.abc import Iterable
@@ -33,17 +32,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.brief import data, trained
+from benchmarks.brief import trained
 from benchmarks.record import RESULTS, signature, stamp, write
 from benchmarks.score import put_cards
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.engines import TileSpec, pick_engine
 from enlarge.networks import build
 from enlarge.tiling import make_plan
+from enlarge.training.config import data_root
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights, list_weights
 from enlarge.weights.files import Weights
-from enlarge.weights.measuring import Runner, holds_in_bf16, working_sets
+from enlarge.weights.measuring import Runner, holds_in_bf16, to_decibels, working_sets
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
 
@@ -95,7 +95,7 @@ def throughput(weights: Weights, side: int, tile: int, times: int) -> dict[str, 
 def tiled_is_whole(weights: Weights, tile: int) -> float:
     """PSNR in dB, f32, of tiles of that side against the whole picture, over three photographs."""
     run = Runner(weights.path)
-    return _decibels(
+    return _mean_psnr(
         float(np.square(_tiled(weights, image, tile) - _whole(run, image)).mean())
         for image in _photographs()
     )
@@ -121,7 +121,7 @@ def effective_halo(model: Path, *, tile: int, side: int, step: int) -> dict[str,
     for halo in range(0, tile // 2 - step, step):
         beyond = [difference[distance >= halo] for difference in differences]
         found[halo] = {
-            "psnr": _decibels(float(np.square(d, dtype=np.float64).mean()) for d in beyond),
+            "psnr": _mean_psnr(float(np.square(d, dtype=np.float64).mean()) for d in beyond),
             "levels": float(np.rint(255 * max(d.max() for d in beyond))),
         }
     halos = {
@@ -161,9 +161,9 @@ def _tiled(weights: Weights, image: NDArray[np.float32], tile: int) -> NDArray[n
     return Upscaler(weights, engine="openvino", precision="f32").upscale(image, tile=tile)
 
 
-def _decibels(errors: Iterable[float]) -> float:
-    """The PSNR of mean squared errors of values in [0, 1]; 200 where they are nothing."""
-    return -10 * math.log10(max(float(np.mean(list(errors))), 1e-20))
+def _mean_psnr(errors: Iterable[float]) -> float:
+    """The PSNR in dB of the mean of several mean squared errors."""
+    return to_decibels(float(np.mean(list(errors))))
 
 
 def _photographs(side: int | None = None) -> list[NDArray[np.float32]]:
@@ -171,7 +171,7 @@ def _photographs(side: int | None = None) -> list[NDArray[np.float32]]:
     reflection to it.
     """
     images: list[NDArray[np.float32]] = []
-    for photo in list_photos(data() / "photos", ["valid"])[:3]:
+    for photo in list_photos(data_root() / "photos", ["valid"])[:3]:
         pixels = read_rgb(photo)
         height, width = (length // 8 * 8 for length in pixels.shape[:2])
         pixels = pixels[:height, :width]

@@ -19,7 +19,7 @@ from benchmarks.proofs.result import Proof, Result, enlarge
 from enlarge.memory import format_size
 from enlarge.networks import build
 from enlarge.training.callbacks import LAST, LOG
-from enlarge.training.config import load_config
+from enlarge.training.config import data_root, load_config
 from enlarge.training.footprint import measure_footprint, measure_in_child
 from enlarge.weights.measuring import working_sets
 from enlarge.weights.network_file import describe_network
@@ -92,7 +92,7 @@ fit(load_config(Path(sys.argv[2]), sys.argv[4:-1] if sys.argv[-1] == "resume" el
 
 def _command(work: Path, name: str) -> list[str]:
     recipe = str(ROOT / "recipes/fast_flat.yaml")
-    photos = os.environ.get("ENLARGE_DATA", str(ROOT.parent / "shared/data")) + "/photos"
+    photos = data_root().resolve() / "photos"
     told = [f"name={name}", f"data.photos={photos}", "model.start=", "train.minutes=0"]
     told += ["data.valid=[]", f"train.steps={_STEPS}"]
     told += ["train.check_every=50", "train.batch=4"]

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.sets import data_root
 from torch import Tensor
 
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.media.resample import imresize
+from enlarge.training.config import data_root
 from enlarge.training.result import write_files
 from enlarge.weights.network_file import load_network
 

@@ -4,12 +4,14 @@ import math
 import shutil
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from enlarge.cli import run
+from enlarge.cli.degrade import ChainName
 from enlarge.data import degradations, effects, kernels
 from enlarge.errors import OptionError, OutputError
 from tests.data.conftest import noise
@@ -163,6 +165,10 @@ def test_a_mixture_draws_from_its_chains_by_their_shares(data: Path) -> None:
     assert 0.65 < share < 0.85
     with pytest.raises(OptionError, match="shares above 0"):
         degradations.mixed_chain({"bicubic": 0.0, "old": 0.0})
+
+
+def test_every_chain_is_on_the_command_line() -> None:
+    assert get_args(ChainName) == tuple(degradations.CHAINS)
 
 
 def test_an_unknown_chain_is_named() -> None:

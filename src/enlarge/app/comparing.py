@@ -25,10 +25,7 @@ _SCALE = 4
 def compare_tab(page: Page, item: Item | None) -> None:
     """The tab, for the selected picture or the sample."""
     st.markdown(page.say("compare_intro"))
-    if item is None:
-        item = page.take_sample()
-    if item.facts is None:
-        st.error(page.say_sentence(item.problem) if item.problem else "")
+    if (item := page.shown_item(item)) is None:
         return
     _compare(page, item)
 

@@ -76,6 +76,14 @@ class Page:
             return Sentence("impossible", {"reason": str(error)})
         return check_result_size(outlook.width, outlook.height, self.options) or outlook
 
+    def shown_item(self, item: Item | None) -> Item | None:
+        """The selected picture, or else the sample; if it cannot be read, show why."""
+        item = item or self.take_sample()
+        if item.facts is not None:
+            return item
+        st.error(self.say_sentence(item.problem) if item.problem else "")
+        return None
+
     def take_sample(self) -> Item:
         """Add the sample photograph, as if the visitor had uploaded it."""
         place = sample()

@@ -30,10 +30,7 @@ _PROVED = 288
 def plan_tab(page: Page, item: Item | None) -> None:
     """The tab, for the selected picture or the sample."""
     st.markdown(page.say("plan_intro"))
-    if item is None:
-        item = page.take_sample()
-    if item.facts is None:
-        st.error(page.say_sentence(item.problem) if item.problem else "")
+    if (item := page.shown_item(item)) is None:
         return
     left, right = st.columns([2, 1], gap="large")
     with right:

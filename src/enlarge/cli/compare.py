@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, option, refuse_both, whole
+from enlarge.cli.options import FLAT, PROTOCOL, PerceptualWeights, option, refuse_both, whole
 from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
 
-_PROTOCOL, _OUTPUT = "Protocol", "Output"
+_OUTPUT = "Output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +34,19 @@ class CompareOptions:
         Literal["y", "full-y", "rgb"],
         option(
             "Measure in Y of BT.601, 16 to 235 (y, the default) or 0 to 255 (full-y), or in RGB.",
-            group=_PROTOCOL,
+            group=PROTOCOL,
         ),
     ] = "y"
     border: Annotated[
         int,
         option(
             "Leave out this many pixels on each side when measuring (default: 0).",
-            group=_PROTOCOL,
+            group=PROTOCOL,
             metavar="PIXELS",
             converter=whole(0),
         ),
     ] = 0
-    perceptual: Annotated[
-        Path | None,
-        option(
-            "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this "
-            "path (such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
-            group=_PROTOCOL,
-            metavar="FOLDER|FILE",
-        ),
-    ] = None
+    perceptual: PerceptualWeights = None
     output: Annotated[
         Path | None,
         option(

@@ -16,7 +16,8 @@ from enlarge.errors import DataError, InputError, OptionError, OutputError
 if TYPE_CHECKING:
     from enlarge.data.degradations import Chain
 
-ChainName = Literal["bicubic", "compressed", "old", "cctv", "real"]
+ChainName = Literal["bicubic", "compressed", "phone", "old", "cctv", "real"]
+# As in data.degradations, which --help must not load: a test holds them equal.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class DegradeOptions:
         ChainName,
         option(
             "The degradation. bicubic (default): MATLAB's. compressed: JPEG or WebP after it. "
-            "old: a faded, scratched print. cctv: a surveillance camera. real: Real-ESRGAN's "
-            "second-order chain."
+            "phone: a telephone's camera. old: a faded, scratched print. cctv: a surveillance "
+            "camera. real: Real-ESRGAN's second-order chain."
         ),
     ] = "bicubic"
     scale: Annotated[

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from enlarge.cli.options import (
     FLAT,
+    PROTOCOL,
     EngineWish,
+    PerceptualWeights,
     PrecisionWish,
     check_report,
     option,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from enlarge.metrics.score_cache import ImageScore
     from enlarge.picture.hooks import ProgressCallback
 
-_WHAT, _PROTOCOL, _OUTPUT = "Models and data", "Protocol", "Output"
+_WHAT, _OUTPUT = "Models and data", "Output"
 _MAX_LISTED = 20
 
 
@@ -95,14 +97,14 @@ class EvaluateOptions:
         option(
             "Measure in Y of BT.601, 16 to 235, as in the literature (y, the default), or 0 to 255 "
             "(full-y), or in RGB.",
-            group=_PROTOCOL,
+            group=PROTOCOL,
         ),
     ] = "y"
     border: Annotated[
         int | None,
         option(
             "Leave out this many pixels on each side (default: the factor).",
-            group=_PROTOCOL,
+            group=PROTOCOL,
             metavar="PIXELS",
             converter=whole(0),
         ),
@@ -111,18 +113,10 @@ class EvaluateOptions:
         bool,
         option(
             "Crop originals whose sides are not the factor times those of their LR picture.",
-            group=_PROTOCOL,
+            group=PROTOCOL,
         ),
     ] = False
-    perceptual: Annotated[
-        Path | None,
-        option(
-            "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this "
-            "path (such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
-            group=_PROTOCOL,
-            metavar="FOLDER|FILE",
-        ),
-    ] = None
+    perceptual: PerceptualWeights = None
     save: Annotated[
         Path | None,
         option(

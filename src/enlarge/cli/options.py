@@ -43,6 +43,17 @@ def option(
     return Parameter(help=text, metavar=metavar, negative="", **more)
 
 
+PROTOCOL = "Protocol"
+"""The group of the options about how pictures are compared."""
+PerceptualWeights = Annotated[
+    Path | None,
+    option(
+        "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this path "
+        "(such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
+        group=PROTOCOL,
+        metavar="FOLDER|FILE",
+    ),
+]
 Switch = Annotated[bool, Parameter(negative="")]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
 Quiet = Switch

@@ -150,8 +150,13 @@ def holds_in_bf16(model: Path, card: Card, in_f32: Runner) -> bool | None:
     if not np.isfinite(coarse).all():
         return False
     error = np.abs(fine.astype(np.float64) - coarse)
-    psnr = -10.0 * math.log10(max(float((error**2).mean()), 1e-20))
+    psnr = to_decibels(float((error**2).mean()))
     return bool(psnr >= 48.0 and (error <= 3 * _LEVEL).mean() >= 0.999)
+
+
+def to_decibels(mean_squared_error: float) -> float:
+    """The PSNR in dB of values in [0, 1] with this mean squared error; 200 at most."""
+    return -10.0 * math.log10(max(mean_squared_error, 1e-20))
 
 
 def measured_halo(run: Runner, card: Card) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 
 from enlarge.card import Card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.measuring import Picture, Runner
+from enlarge.weights.measuring import Picture, Runner, to_decibels
 
 LEAST, GOOD = 40.0, 48.0
 """PSNR to f32 in dB below which no file is written, and below which there is a warning."""
@@ -94,7 +94,7 @@ def agreement(exact: Path, quantized: Path, pictures: Sequence[Picture]) -> floa
             return -math.inf
         total += float(np.square(fine.astype(np.float64) - coarse).sum())
         count += fine.size
-    return -10.0 * math.log10(max(total / count, 1e-20))
+    return to_decibels(total / count)
 
 
 def check_agreement(name: str, decibels: float) -> None:
