@@ -24,7 +24,7 @@ if chromium() is None:
 from playwright.sync_api import expect, sync_playwright
 
 SAMPLE = ROOT / "samples" / "photo.jpg"
-EVIDENCE = "no evidence of who or what was there"
+EVIDENCE = "not evidence of who or what was there"
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_what_is_no_picture_gets_a_sentence_and_the_app_goes_on(
     page = visit(browser, server)
     for name, said in (
         ("notes.png", "notes.png: is not a picture but a text file"),
-        ("map.png", "map.png has 200 megapixels (20,000 × 10,000), and this page takes up to 25"),
+        ("map.png", "map.png has 200 megapixels (20,000 × 10,000), and this page accepts up to 25"),
         ("cut.jpg", "cut.jpg: this JPEG is truncated or damaged"),
         ("huge.png", "must be 30.0MB or smaller"),
         ("a.jpg", "200 × 160 becomes 800 × 640"),
@@ -168,7 +168,7 @@ def test_cancel_stops_the_work(browser: Any, server: Server, pictures: Path) -> 
     page.locator(".st-key-enlarge button").click()
     page.get_by_text(" left").first.wait_for()  # tiles are being computed
     page.locator(".st-key-cancel button").click()
-    page.get_by_text("Cancelled. Nothing was kept.").wait_for()
+    page.get_by_text("Cancelled. No file was written.").wait_for()
     time.sleep(2.0)
     before = server.seconds()
     time.sleep(2.0)
@@ -200,7 +200,7 @@ def test_many_pictures_become_one_zip(
     upload(page, *files)
     page.get_by_role("button", name="Enlarge 3 pictures").click()
     with page.expect_download() as coming:
-        page.get_by_role("button", name="Download all 3 as a zip").click()
+        page.get_by_role("button", name="Download all 3 as a zip file").click()
     coming.value.save_as(tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert sorted(archive.namelist()) == ["a_x4.png", "b_x4.png", "c_x4.png"]

@@ -10,7 +10,7 @@ LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
 
 TEXTS: dict[str, tuple[str, str]] = {
     "tagline": (
-        "Small pictures in, large ones out: sharp, and with nothing lost.",
+        "Small pictures, enlarged and sharp. Colours and metadata are kept.",
         "작은 사진을 크고 또렷하게. 담긴 정보는 그대로 지킵니다.",
     ),
     "language": ("Language", "언어"),
@@ -19,7 +19,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tab_compare": ("Compare models", "모델 비교"),
     # Bringing pictures
     "upload": (
-        "Drop pictures here, choose them, or paste one",
+        "Drop pictures here, choose files, or paste a picture",
         "사진을 끌어다 놓거나, 고르거나, 붙여넣으세요",
     ),
     "upload_help": (
@@ -34,17 +34,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "remove": ("Remove this picture", "이 사진 빼기"),
     "promise_lossless": (
-        "**Nothing is lost unsaid.** Colour profile, EXIF, transparency and 16 bits stay; what a "
-        "format cannot hold is named.",
+        "**Nothing is dropped silently.** Colour profile, EXIF, transparency and 16-bit depth are "
+        "kept. If a format cannot hold one of them, you are told.",
         "**말없이 잃는 것이 없습니다.** 색 프로파일, EXIF, 투명도, 16비트가 남고, 형식이 담지 "
         "못하는 것은 알려 줍니다.",
     ),
     "promise_seamless": (
-        "**No seams.** Tiles overlap by what the network can see.",
+        "**No seams.** Tiles overlap by as much as the network looks at.",
         "**이음매가 없습니다.** 타일은 신경망이 보는 만큼 겹칩니다.",
     ),
     "promise_here": (
-        "**It stays here.** The machine that serves this page does the work; nothing goes farther.",
+        "**Nothing leaves this machine.** The computer that serves this page does all the work.",
         "**밖으로 나가지 않습니다.** 이 페이지를 띄운 컴퓨터가 확대하고, "
         "다른 곳으로 보내지 않습니다.",
     ),
@@ -60,14 +60,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "picture": ("Picture", "사진"),
     # What cannot be taken
     "too_large": (
-        "{name} has {size}, and this page takes files of up to {limit}. Save it smaller, or use "
-        "the command line, which has no such limit: enlarge {name}",
+        "{name} is too large: {size}, and this page accepts files of up to {limit}. Save it "
+        "smaller, or use the command line, which has no limit: enlarge {name}",
         "{name}의 크기는 {size}인데, 이 페이지는 {limit}까지 받습니다. 더 작게 저장하거나, 제한이 "
         "없는 명령줄을 쓰세요: enlarge {name}",
     ),
     "too_many_pixels": (
-        "{name} has {pixels} megapixels ({width} × {height}), and this page takes up to {limit}. "
-        "Reduce it, or use the command line, which has no such limit: enlarge {name}",
+        "{name} has {pixels} megapixels ({width} × {height}), and this page accepts up to {limit}. "
+        "Reduce it, or use the command line, which has no limit: enlarge {name}",
         "{name}은(는) {pixels}백만 화소({width} × {height})인데, 이 페이지는 {limit}백만 화소까지 "
         "받습니다. 줄여서 올리거나, 제한이 없는 명령줄을 쓰세요: enlarge {name}",
     ),
@@ -78,90 +78,91 @@ TEXTS: dict[str, tuple[str, str]] = {
         "만듭니다. 더 작은 크기를 고르세요.",
     ),
     "too_many_files": (
-        "{count} more files were left out: this page takes {limit} at a time.",
+        "{count} files were left out: this page accepts {limit} at a time.",
         "파일 {count}개는 받지 않았습니다. 이 페이지는 한 번에 {limit}개까지 받습니다.",
     ),
     "no_room": (
-        "{name} could not be kept: the disk of the machine that serves this page is full. Try "
+        "{name} could not be saved: the disk of the computer that serves this page is full. Try "
         "again later.",
         "{name}을(를) 저장하지 못했습니다. 이 페이지를 띄운 컴퓨터의 디스크가 가득 찼습니다. "
         "나중에 다시 해 보세요.",
     ),
     "unreadable": ("{reason}", "{name}은(는) 사진으로 읽을 수 없습니다. ({reason})"),
     "impossible": ("{reason}", "이 설정으로는 만들 수 없습니다. ({reason})"),
-    "failed": ("It did not work: {reason}", "확대하지 못했습니다: {reason}"),
+    "failed": ("The picture could not be enlarged: {reason}", "확대하지 못했습니다: {reason}"),
     # Settings
     "model": ("Model", "모델"),
     "model_help": (
-        "The network that draws the detail. fast and quality are for clean pictures, photo and "
-        "photo-sharp for those that were compressed, printed or filmed.",
+        "The network that enlarges the picture. fast and quality are for clean pictures; photo and "
+        "photo-sharp for pictures that were compressed, printed or filmed.",
         "세부를 그려 넣는 신경망입니다. fast와 quality는 깨끗한 사진에, photo와 photo-sharp는 "
         "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
     "model_fast": (
-        "For clean pictures, and quick. ×{scale}, {parameters} parameters.",
+        "For clean pictures; fast. ×{scale}, {parameters} parameters.",
         "깨끗한 사진에 맞고 빠릅니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_quality": (
-        "For clean pictures, with more detail, and slower. ×{scale}, {parameters} parameters.",
+        "For clean pictures; more detail, slower. ×{scale}, {parameters} parameters.",
         "깨끗한 사진을 더 섬세하게, 느리게 확대합니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_photo": (
-        "For compressed pictures, old prints, CCTV and cameras: shows what is there, cleaned. "
+        "For JPEGs, old prints, CCTV and camera photographs: removes blocks, noise and scratches. "
         "×{scale}, {parameters} parameters.",
         "압축된 사진, 오래된 인화지, CCTV, 카메라 사진에 맞습니다. 있는 것을 깨끗하게 보여 줍니다. "
         "×{scale}, 매개변수 {parameters}개.",
     ),
     "model_photo_sharp": (
-        "As photo, with texture that looks right, and is estimated. ×{scale}, {parameters} "
+        "Like photo, with more natural texture, which is estimated. ×{scale}, {parameters} "
         "parameters.",
         "photo와 같되, 그럴듯한 질감을 추정해 더합니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_other": ("×{scale}, {parameters} parameters.", "×{scale}, 매개변수 {parameters}개."),
     "coarse": (
-        "This is a JPEG of quality {quality}: the model photo is made for compressed pictures.",
+        "This is a JPEG of quality {quality}: try the model photo, which is for compressed "
+        "pictures.",
         "화질 {quality}의 JPEG입니다. 압축된 사진에는 photo 모델이 맞습니다.",
     ),
-    "strength": ("Strength of texture", "질감의 세기"),
+    "strength": ("Strength", "질감의 세기"),
     "strength_help": (
-        "0 is {plain}: what is there, cleaned. 1 is {sharp}: with texture that looks right, and is "
-        "estimated. Between them a mixture of the two.",
+        "0 is {plain}, 1 is {sharp}. Higher values give crisper texture, which is estimated, and "
+        "results that are less faithful.",
         "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 그럴듯한 질감을 추정해 더합니다. "
         "그 사이는 둘을 섞은 것입니다.",
     ),
     "size": ("Size", "크기"),
     "size_help": (
-        "How many times wider and higher, or the width that you need; the shape stays. ×1 cleans, "
-        "with photo, and keeps the size.",
+        "The factor for width and height, or the width that you need; proportions are kept. With "
+        "photo, ×1 cleans the picture without enlarging it.",
         "가로세로를 몇 배로 할지, 또는 필요한 너비를 정합니다. 비율은 그대로입니다. ×1은 크기를 "
         "두고 (photo 모델로) 깨끗하게만 합니다.",
     ),
     "to_width": ("Width…", "너비…"),
     "width": ("Width in pixels", "너비 (픽셀)"),
     "width_help": (
-        "Of the result, from 1 to 16 times the picture's own.",
+        "Width of the result, from 1 to 16 times that of the picture.",
         "결과의 너비입니다. 원래 너비의 1~16배까지 됩니다.",
     ),
     "format": ("Format", "형식"),
     "format_help": (
-        "PNG and TIFF keep every pixel. JPEG, WebP and AVIF are smaller.",
+        "PNG and TIFF are lossless. JPEG, WebP and AVIF files are smaller.",
         "PNG와 TIFF는 모든 픽셀을 그대로 담고, JPEG, WebP, AVIF는 파일이 작습니다.",
     ),
     "quality": ("Quality", "화질"),
     "quality_help": (
-        "Higher keeps more and makes a larger file.",
+        "Higher values keep more detail and make larger files.",
         "높을수록 더 많이 남고 파일이 커집니다.",
     ),
     "ensemble": ("Best quality, slower", "최고 품질 (느림)"),
     "ensemble_help": (
-        "Enlarges the picture in its eight flips and rotations and takes the mean: somewhat "
-        "better, and eight times slower.",
+        "Averages the results of the eight flips and rotations of the picture: slightly better, "
+        "eight times slower.",
         "사진을 뒤집고 돌린 여덟 모습을 확대해 평균을 냅니다. 조금 더 좋아지고, 여덟 배 걸립니다.",
     ),
-    "no_gps": ("Remove where it was taken", "찍은 장소 지우기"),
+    "no_gps": ("Remove the location", "찍은 장소 지우기"),
     "no_gps_help": (
-        "Drops the position (GPS) from the result. Everything else that the camera wrote, and the "
-        "colour profile, stays.",
+        "Removes the GPS position from the result. All other metadata and the colour profile are "
+        "kept.",
         "결과에서 위치(GPS)를 지웁니다. 카메라가 적은 다른 정보와 색 프로파일은 남습니다.",
     ),
     "enlarge": ("Enlarge", "확대하기"),
@@ -172,11 +173,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     # Preview and result
     "preview_help": (
-        "Click a place in the picture: that part is enlarged at once.",
+        "Click in the picture to preview that part.",
         "사진에서 한 곳을 누르면 그 부분을 바로 확대해 보여 줍니다.",
     ),
     "pick": (
-        "The part that is previewed. Click, drag, or move it with the arrow keys.",
+        "The previewed part. Click, drag, or use the arrow keys to move it.",
         "미리 볼 부분입니다. 누르거나 끌거나 화살표 키로 옮기세요.",
     ),
     "picked": (
@@ -188,11 +189,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "original": ("Original", "원본"),
     "difference": ("Difference", "차이"),
     "waiting": (
-        "Waiting: {count} pictures come before this one.",
+        "Waiting: {count} pictures are ahead of this one.",
         "기다리는 중입니다. 앞에 사진이 {count}장 있습니다.",
     ),
     "waiting_one": (
-        "Waiting: one picture comes before this one.",
+        "Waiting: one picture is ahead of this one.",
         "기다리는 중입니다. 앞에 사진이 1장 있습니다.",
     ),
     "waiting_next": ("Next in line.", "다음 차례입니다."),
@@ -203,37 +204,36 @@ TEXTS: dict[str, tuple[str, str]] = {
     "minutes": ("{minutes} min {seconds} s", "{minutes}분 {seconds}초"),
     "cancel": ("Cancel", "취소"),
     "cancelling": ("Stopping…", "멈추는 중…"),
-    "cancelled": ("Cancelled. Nothing was kept.", "취소했습니다. 남은 것은 없습니다."),
+    "cancelled": ("Cancelled. No file was written.", "취소했습니다. 남은 것은 없습니다."),
     "done": (
-        "{width} × {height} in {seconds}, {size}. Made by {model} in {tiles} tiles, {precision}.",
+        "{width} × {height}, {size}, in {seconds}. Model {model}, {tiles} tiles, {precision}.",
         "{width} × {height}, {seconds} 걸림, {size}. {model}, 타일 {tiles}개, {precision}.",
     ),
     "download": ("Download {name}", "{name} 내려받기"),
-    "download_all": ("Download all {count} as a zip", "{count}장 모두 zip으로 내려받기"),
+    "download_all": ("Download all {count} as a zip file", "{count}장 모두 zip으로 내려받기"),
     "all_waiting": ("{done} of {count} done", "{count}장 중 {done}장 완료"),
     "evidence": (
-        "Detail is estimated by a network. It is no evidence of who or what was there.",
+        "Detail is estimated by a network. It is not evidence of who or what was there.",
         "세부는 신경망이 추정한 것입니다. 누구였는지, 무엇이 있었는지의 증거가 될 수 없습니다.",
     ),
     "judge": ("Do you have the original?", "원본이 있나요?"),
     "judge_help": (
-        "Give the picture that this one was reduced from: the page then measures how close the "
-        "result comes.",
+        "Upload the original of this picture to measure how close the result comes to it.",
         "줄이기 전의 원본을 올리면 결과가 얼마나 가까운지 잽니다.",
     ),
     "judge_size": (
-        "The original has {width} × {height} pixels and the result {to_width} × {to_height}; they "
-        "must agree. Choose the size that makes them so.",
+        "The original has {width} × {height} pixels and the result {to_width} × {to_height}. They "
+        "must be equal; choose another size.",
         "원본은 {width} × {height}, 결과는 {to_width} × {to_height} 픽셀입니다. 둘이 같아지는 "
         "크기를 고르세요.",
     ),
     "judge_large": (
-        "Pictures of up to {limit} megapixels are measured here; enlarge compare has no such "
-        "limit.",
+        "This page measures pictures of up to {limit} megapixels. The command enlarge compare has"
+        " no limit.",
         "여기서는 {limit}백만 화소까지 잽니다. 명령 enlarge compare에는 제한이 없습니다.",
     ),
     "judge_white": (
-        "In the difference map white is {white} levels of 255.",
+        "White in the difference map is {white} of 255 levels.",
         "차이 그림에서 흰색은 255단계 중 {white}단계입니다.",
     ),
     # The viewer's own controls
@@ -250,10 +250,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "right": ("Right side", "오른쪽"),
     # How it works
     "plan_intro": (
-        "A picture is enlarged tile by tile, so that it never needs more memory than there is. "
-        "Cutting it into separate tiles would leave seams: at a tile's edge the network misses "
-        "what lies beyond. Here every tile reads a margin of its neighbours and keeps only what "
-        "that margin has made certain.",
+        "A picture is enlarged in tiles, so that it fits in memory at any size. Separate tiles "
+        "would leave seams, because the network cannot see beyond a tile's edge. So every tile "
+        "also reads a margin around it, and only the part that this margin makes correct is kept.",
         "사진은 타일로 나누어 확대하므로 메모리가 모자라지 않습니다. 따로따로 자르기만 하면 "
         "이음매가 생깁니다. 타일 가장자리에서는 신경망이 그 너머를 볼 수 없기 때문입니다. "
         "여기서는 타일마다 이웃을 여유 있게 읽고, 확실해진 부분만 남깁니다.",
@@ -271,8 +270,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "plan_side": ("Tile", "타일"),
     "plan_side_help": (
-        "The side of a tile in pixels of the picture. Automatic takes the plan that computes the "
-        "fewest pixels within the memory.",
+        "Side of a tile in pixels of the picture. Automatic: the side that computes the fewest "
+        "pixels and fits in memory.",
         "타일 한 변의 픽셀 수입니다. 자동은 메모리 안에서 계산이 가장 적은 나눔을 고릅니다.",
     ),
     "automatic": ("Automatic", "자동"),
@@ -283,34 +282,34 @@ TEXTS: dict[str, tuple[str, str]] = {
     "plan_halo": ("Overlap, each side", "겹침 (한쪽)"),
     "plan_more": ("Computed more than once", "겹쳐 계산한 양"),
     "plan_exact": (
-        "The overlap is the network's whole receptive margin: tiles change nothing but how sums "
-        "are rounded.",
+        "The overlap is the network's full receptive margin, so tiles change only how sums are "
+        "rounded.",
         "겹침이 신경망의 수용 여백 전체와 같으므로, 타일 때문에 달라지는 것은 반올림뿐입니다.",
     ),
     "plan_halo_only": (
-        "This network looks farther than the overlap; beyond it no value was seen to change by "
-        "more than the card states.",
+        "This network looks farther than the overlap. Beyond it, values change by no more than the "
+        "model's card states.",
         "이 신경망은 겹침보다 멀리 봅니다. 그 너머에서는 카드에 적힌 것보다 크게 바뀐 값이 "
         "없었습니다.",
     ),
-    "prove": ("Prove it on a part of this picture", "이 사진의 한 부분에서 확인하기"),
+    "prove": ("Check it on a part of this picture", "이 사진의 한 부분에서 확인하기"),
     "prove_help": (
-        "Enlarges the middle twice, once whole and once in tiles, and compares every value.",
+        "Enlarges the centre twice, as a whole and in tiles, and compares all values.",
         "가운데를 통째로 한 번, 타일로 한 번 확대해서 모든 값을 비교합니다.",
     ),
     "proved": (
-        "{tiles} tiles against one: the largest difference is {most} of 255, and {share} of the "
-        "{values} values are equal ({precision}).",
+        "{tiles} tiles compared with the whole: the largest difference is {most} of 255, and "
+        "{share} of the {values} values are equal ({precision}).",
         "타일 {tiles}개와 통째로 한 것의 비교: 가장 큰 차이는 255단계 중 {most}단계, "
         "값 {values}개 중 {share}가 같습니다 ({precision}).",
     ),
     "too_small": (
-        "This picture fits into one tile: there is nothing to cut.",
+        "This picture fits in one tile.",
         "이 사진은 타일 하나에 들어가므로 나눌 것이 없습니다.",
     ),
     # Compare models
     "compare_intro": (
-        "Two ways to enlarge the same part, side by side.",
+        "Compare two ways to enlarge the same part.",
         "같은 부분을 두 가지 방법으로 확대해 나란히 봅니다.",
     ),
     "compare_apart": (
