@@ -66,17 +66,6 @@ def signature(result: dict[str, Any], module: str) -> str:
     )
 
 
-def keep(name: str, rows: list[dict[str, Any]], settings: Mapping[str, float]) -> None:
-    """Write benchmarks/NAME.json: the rows, and the settings that they were measured with.
-
-    Nothing is written where a setting came from the environment: that was a trial.
-    """
-    if tried := [setting for setting in settings if setting.upper() in os.environ]:
-        print(f"(a trial, by {', '.join(tried)}: {name}.json stays as it was)")
-        return
-    _write_json(name, {**stamp(), **settings, "rows": rows})
-
-
 def write(name: str, result: dict[str, Any], page: str, *, trial: bool) -> None:
     """Write benchmarks/NAME.json and docs/NAME.md; a trial is printed and writes nothing."""
     print(page)

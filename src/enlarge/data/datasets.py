@@ -1,4 +1,4 @@
-"""Batches for torch: a dataset whose items are whole batches, and the order in which they come."""
+"""Batches for torch: a dataset whose items are batches, and the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A picture to judge by: its part and name, LR (1, 3, h, w) and HR (1, 3, sh, sw), uint8."""
+    """A validation picture: its part and name, LR (1, 3, h, w) and HR (1, 3, sh, sw), uint8."""
 
     part: str
     name: str
@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 
 def to_planes(pixels: Pixels) -> Tensor:
-    """uint8 (N, H, W, 3) to (N, 3, H, W), channels-last; no copy where the rows lie in order."""
+    """uint8 (N, H, W, 3) to (N, 3, H, W), channels-last; a copy only if it is not contiguous."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
 
 
@@ -48,7 +48,7 @@ class Batches(Dataset[Batch]):
 
 
 class Numbers(Sampler[int]):
-    """The numbers of the batches of one stretch, asked for anew whenever a stretch begins."""
+    """The batch numbers of one stretch, read again whenever a stretch begins."""
 
     def __init__(self, stretch: Callable[[], range]) -> None:
         self.stretch = stretch
@@ -76,10 +76,10 @@ class Judges(Dataset[Judged]):
 def train_loader(
     patches: Patches, size: int, stretch: Callable[[], range], workers: int
 ) -> DataLoader[Batch]:
-    """Batches in the order of `stretch`, made by `workers` processes (0: in this one).
+    """Batches in the order of `stretch`, made by `workers` processes (0: by this one).
 
-    The processes are not forks: libvips counts threads that a fork does not have, and waits for
-    them. They get the pairs once, and stay.
+    The processes are spawned, because libvips waits for threads that a fork does not have. They
+    receive the pairs once.
     """
     return DataLoader(
         Batches(patches, size),
@@ -92,7 +92,7 @@ def train_loader(
 
 
 def judge_loader(parts: dict[str, Sequence[Pair]], rank: int, world: int) -> DataLoader[Judged]:
-    """The validation pictures that fall to process `rank` of `world`."""
+    """The validation pictures of process `rank` of `world`."""
     data = Judges(parts)
     numbers = range(rank, len(data), world)
     return DataLoader(data, batch_size=None, sampler=Numbers(lambda: numbers))

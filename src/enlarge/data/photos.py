@@ -1,7 +1,4 @@
-"""Photographs for training: high-resolution pictures in memory, with low-resolution partners.
-
-The low-resolution picture is made from the high-resolution one by MATLAB's bicubic `imresize`.
-"""
+"""Photographs for training: high-resolution pictures, and LR made from them."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ _SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff")
 class Pair:
     """A low-resolution picture and its high-resolution partner, aligned: uint8 H×W×3 RGB.
 
-    With a `chain` the low-resolution patches are made on the fly, and `low` is a shape only.
+    With a `chain`, LR patches are made from `high` on the fly, and `low` has only the right shape.
     """
 
     name: str
@@ -42,11 +39,11 @@ class Pair:
 
 
 class Pairs(Sequence[Pair]):
-    """Pairs that are made, or looked up, when they are asked for: by `at`."""
+    """A sequence of pairs that are made or read when they are used, by `at`."""
 
     @abstractmethod
     def at(self, index: int) -> Pair:
-        """The pair of a number from 0 to the length."""
+        """The pair at an index from 0 to the length − 1."""
 
     @overload
     def __getitem__(self, index: int) -> Pair: ...
@@ -61,12 +58,11 @@ class Pairs(Sequence[Pair]):
 def list_photos(
     folder: Path, parts: Sequence[str] | None, *, without: Path | None = None
 ) -> list[Path]:
-    """The pictures of a folder; of those in its MANIFEST.tsv, only the named parts.
+    """The pictures of a folder: by its MANIFEST.tsv, or all in it and in its subfolders.
 
-    With a manifest that has a `part` column, `parts` None means `free`. Without one they are all
-    those in it and in the folders in it, but for what enlarge made of one that lies beside it, and
-    for what lies below `without`. Raises `DataError` when nothing is left, and where a folder's
-    name says that it holds low-resolution pictures.
+    With a manifest: those whose `part` is one of `parts` (None: `free`). Without one, results of
+    enlarge beside their inputs, and the folder `without`, are left out. Raises `DataError` if there
+    are none, or if a folder holds low-resolution pictures, according to its name.
     """
     manifest = folder / MANIFEST
     if manifest.is_file():
@@ -111,7 +107,7 @@ def _scanned(folder: Path, without: Path | None) -> list[Path]:
 
 
 def find_pictures(source: Path, *, without: Path | None = None) -> list[Path]:
-    """A picture, or those of a folder as `list_photos` finds them. Raises `DataError`."""
+    """A picture, or those of a folder by `list_photos`. Raises `DataError`."""
     if source.is_file():
         return [source]
     if not source.is_dir():
@@ -120,9 +116,7 @@ def find_pictures(source: Path, *, without: Path | None = None) -> list[Path]:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """A picture as uint8 H×W×3 sRGB, upright; alpha is dropped. Raises `DataError` naming the
-    file.
-    """
+    """A picture as uint8 H×W×3 sRGB, upright, without alpha. Raises `DataError`."""
     try:
         image = pyvips.Image.new_from_file(str(path), fail_on="error").autorot()
         image = image.colourspace("srgb")
@@ -135,13 +129,13 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def upright_size(image: pyvips.Image) -> tuple[int, int]:
-    """Width and height of a picture once it is turned as its EXIF says."""
+    """Width and height of a picture after it is rotated according to its EXIF."""
     turned = image.get_typeof("orientation") and 5 <= image.get("orientation") <= 8
     return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def crop_to_multiple(high: Pixels, factor: int) -> Pixels:
-    """The picture without the last rows and columns that the factor does not divide."""
+    """The picture, cropped at the right and the bottom to multiples of the factor."""
     height, width = (side - side % factor for side in high.shape[:2])
     return high[:height, :width]
 
@@ -153,7 +147,7 @@ def to_degrade(name: str, high: Pixels, scale: int, chain: Chain) -> Pair:
 
 
 def bicubic_pair(path: Path, scale: int) -> Pair:
-    """The pair that the field trains on: HR as it is, LR by MATLAB's bicubic."""
+    """The usual pair of the field: HR, and LR by MATLAB's bicubic."""
     high = np.ascontiguousarray(crop_to_multiple(read_rgb(path), scale))
     height, width = (side // scale for side in high.shape[:2])
     if not height or not width:  # less than a pixel: too small for any patch

@@ -1,12 +1,12 @@
-"""A store: pairs decoded once, lying raw in two files that many workers and machines map.
+"""A store: pairs decoded once, raw in two files that many processes and machines map.
 
     STORE/store.json    {"format": 2, "scale": 4, "pairs": 1640}
     STORE/index.jsonl   a line for each pair, in order: name, heights and widths, byte offsets, the
                         size and time of the files that it was decoded from, and HR's SHA-256
     STORE/low.bin, STORE/high.bin    uint8 RGB rows, one picture after the other
 
-A pair counts once its line is in the index, which is written last: a run that was killed goes on
-behind the last whole pair. One process at a time writes, which holds a lock on store.json.
+The index is written last, so a pair exists once its line is complete, and an interrupted run
+resumes after the last complete pair. One process at a time writes; it holds a lock on store.json.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Entry:
-    """A pair in the store: sizes (height, width), first bytes, the stamp of its sources, and what
-    tells its HR file from others, whatever its name.
+    """A pair in the store: sizes (height, width), offsets in bytes, sizes and times of its files,
+    and the SHA-256 of its HR file.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Entry:
 
     @property
     def of_two(self) -> bool:
-        """Whether it was decoded from two files, or LR was made of HR."""
+        """Whether it was decoded from two files; otherwise LR was made from HR."""
         return " " in self.stamp
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a store will hold: pairs, bytes on the disk, and patches of the grid."""
+    """The size of a store: pairs, bytes on disk, and patches of the grid."""
 
     pairs: int
     bytes: int
@@ -95,11 +95,10 @@ def _low_size(pair: PairFiles, scale: int) -> tuple[int, int]:
 def write_store(
     pairs: Sequence[PairFiles], store: Path, scale: int, *, watch: Watch | None = None
 ) -> int:
-    """Decode pairs into a store, which is made, or gone on with where its pairs are these ones.
+    """Decode pairs into a new store, or resume one of the same pairs.
 
-    Returns how many were decoded now. Raises `DataError` where the folder holds something else,
-    where another process is writing it, where the disk is too small, or where a picture cannot be
-    decoded.
+    Returns the number of pairs decoded now. Raises `DataError` if the folder holds something else,
+    another process is writing it, the disk is too small, or a picture cannot be decoded.
     """
     _make(store, scale, len(pairs))
     with (store / HEAD).open("r+b") as head:
@@ -145,7 +144,7 @@ def _write(pairs: Sequence[PairFiles], store: Path, scale: int, watch: Watch | N
 
 
 def _make(store: Path, scale: int, pairs: int) -> None:
-    """Make the folder where there is none."""
+    """Make the folder, unless it is a store already."""
     if is_store(store):
         return
     if store.exists() and (not store.is_dir() or any(store.iterdir())):
@@ -157,13 +156,13 @@ def _make(store: Path, scale: int, pairs: int) -> None:
 
 
 def _write_head(store: Path, scale: int, pairs: int) -> None:
-    """In place: the lock is on the file."""
+    """Write store.json in place, because the lock is on the file."""
     head = {"format": _FORMAT, "scale": scale, "pairs": pairs}
     (store / HEAD).write_text(json.dumps(head) + "\n", encoding="utf-8")
 
 
 def _read_head(store: Path) -> dict[str, int]:
-    """What store.json says. Raises `DataError` where this is no store, or of another format."""
+    """The contents of store.json. Raises `DataError` if it is missing or of another format."""
     if not is_store(store):
         raise DataError(f"{store} is no store; `enlarge prepare SRC -o {store}` makes one")
     try:
@@ -180,7 +179,7 @@ def _read_head(store: Path) -> dict[str, int]:
 
 
 def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
-    """Cut what is there back to whole pairs; how many of them there are."""
+    """Truncate the files after the last complete pair. Returns the number of complete pairs."""
     head = _read_head(store)
     if head["scale"] != scale:
         raise DataError(
@@ -209,7 +208,7 @@ def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
 
 
 def _decoded(pairs: Sequence[PairFiles], scale: int) -> Iterator[tuple[Pair, str]]:
-    """The pairs and the digests of their HR in order, a few decoded ahead."""
+    """The pairs and the digests of their HR, in order; a few are decoded ahead."""
     ahead = threads_for(len(pairs))
     with ThreadPoolExecutor(ahead) as pool:
         for first in range(0, len(pairs), 2 * ahead):
@@ -218,7 +217,7 @@ def _decoded(pairs: Sequence[PairFiles], scale: int) -> Iterator[tuple[Pair, str
 
 
 def _entries(store: Path) -> list[Entry]:
-    """The whole lines of the index."""
+    """The complete lines of the index."""
     entries = []
     for line in (store / INDEX).read_text(encoding="utf-8").splitlines(keepends=True):
         try:
@@ -226,7 +225,7 @@ def _entries(store: Path) -> list[Entry]:
         except ValueError:
             values = None
         if values is None:
-            break  # a line that was cut off when a run was killed
+            break  # an incomplete line of a run that was killed
         entries.append(
             Entry(**{**values, "low": tuple(values["low"]), "high": tuple(values["high"])})
         )
@@ -238,16 +237,15 @@ def _sides(pixels: Pixels) -> tuple[int, int]:
 
 
 def _stamp(pair: PairFiles) -> str:
-    """Size and time of the files, which change when they do."""
+    """Size and modification time of the files."""
     stats = [path.stat() for path in (pair.low, pair.high) if path is not None]
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
 
 class StoredPairs(Pairs):
-    """The pairs of a store, as views of the mapped files. Copies to other processes map anew.
+    """The pairs of a store, as views of the mapped files. Copies in other processes map them again.
 
-    `scale`: LR to HR. `entries`: what is known of each pair. Raises `DataError` where the folder
-    is no store, or one that is not complete.
+    `scale`: LR to HR. Raises `DataError` if the folder is not a store, or it is incomplete.
     """
 
     def __init__(self, store: Path) -> None:
@@ -263,7 +261,7 @@ class StoredPairs(Pairs):
         self._map()
 
     def chosen(self, numbers: Sequence[int], chain: Chain | None = None) -> StoredPairs:
-        """Some of the pairs, by number; with a `chain`, their HR alone, LR made on the fly."""
+        """Some of the pairs, by number. With a `chain`, LR is made from HR on the fly."""
         found = copy(self)
         found.entries = [self.entries[i] for i in numbers]
         found.chain = chain
@@ -284,7 +282,7 @@ class StoredPairs(Pairs):
         return len(self.entries)
 
     def at(self, index: int) -> Pair:
-        """Views of one."""
+        """One pair, as views."""
         entry = self.entries[index]
         high = _view(self._high, entry.high_at, entry.high)
         if self.chain is not None:
