@@ -99,6 +99,20 @@ def test_all_engines_in_one_table(measured: list[tuple[str, str, int]], capsys: 
     assert run([*command, "--precision", "f32", "--engine", "torch"]) == 0  # still all
 
 
+def test_a_precision_that_is_missing(
+    measured: list[tuple[str, str, int]], capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a processor without bf16."""
+    monkeypatch.setattr("enlarge.engines.openvino.has_bf16", lambda: False)
+    command = ["benchmark", "--model", "fast", "--sizes", "16", "--engine", "openvino"]
+    assert run([*command, "--precision", "f32", "bf16"]) == 0
+    said = capsys.readouterr().err
+    assert said == "left out: openvino on cpu does not compute in bf16\n"
+    assert measured == [("openvino", "f32", 16)]
+    assert run(command) == 0  # nobody asked for it
+    assert capsys.readouterr().err == ""
+
+
 def test_an_engine_that_is_missing(
     measured: list[tuple[str, str, int]], capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:

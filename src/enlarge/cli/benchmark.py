@@ -93,6 +93,7 @@ def benchmark(*, options: Annotated[BenchmarkOptions, FLAT] = _DEFAULTS) -> None
     if not placements:
         raise EngineError("nothing can be measured; " + "; ".join(notes))
     cases = list(_cases(placements, sizes, options))
+    notes += _left_out(placements, options)
     used = list(dict.fromkeys(placement.engine for _, placement in placements))
     machine = describe_machine(_peaks(placements, options), used, options.threads)
     if not options.json and not options.quiet:
@@ -143,6 +144,17 @@ def _cases(
             f"nothing to measure in {' or '.join(wanted)}; what runs here computes in: "
             f"{', '.join(there)}"
         )
+
+
+def _left_out(
+    placements: Sequence[tuple[Weights, Placement]], options: BenchmarkOptions
+) -> Iterator[str]:
+    """A note on the precisions that were asked for and that an engine does not have here."""
+    there = {(place.engine, place.device): place.precisions for _, place in placements}
+    for (engine, device), precisions in there.items():
+        missing = [name for name in options.precision or () if name not in precisions]
+        if missing:
+            yield f"left out: {engine} on {device} does not compute in {' or '.join(missing)}"
 
 
 def _measure(
