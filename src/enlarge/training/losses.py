@@ -10,6 +10,12 @@ from torch import Tensor, nn
 
 from enlarge.errors import OptionError, WeightsError
 from enlarge.networks.blocks import ResidualBlock
+from enlarge.networks.replain import RepBlock
+from enlarge.networks.srresnet import SRResNetBlock
+from enlarge.networks.swinir import RSTB
+
+BLOCKS = (ResidualBlock, RepBlock, SRResNetBlock, RSTB)
+"""The blocks whose last output a perceptual loss compares."""
 
 Each = Callable[[Tensor, Tensor], Tensor]
 """(enlarged, high) → the loss of each picture, (B,)."""
@@ -53,7 +59,7 @@ class OwnFeatures(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        blocks = [m for m in network.modules() if _is_block(m)]
+        blocks = [module for module in network.modules() if isinstance(module, BLOCKS)]
         if not blocks:
             raise OptionError(f"train.features: {type(network).__name__} has no blocks")
         self.seen: Tensor | None = None
@@ -68,10 +74,6 @@ class OwnFeatures(nn.Module):
         assert self.seen is not None
         seen, self.seen = self.seen, None
         return seen
-
-
-def _is_block(module: nn.Module) -> bool:
-    return isinstance(module, ResidualBlock) or type(module).__name__ in ("Block", "RSTB")
 
 
 def load_features(path: str) -> nn.Module:
