@@ -114,8 +114,8 @@ class Settings:
     format: str | None = field(
         default=None,
         metadata=about(
-            "png, jpg, webp, tif, avif, or dzi or szi: DeepZoom tiles for viewers of very large "
-            "pictures (default: the output's extension, else png).",
+            "Extension of the format, such as png, jpg, webp, tif, avif, or dzi or szi: DeepZoom "
+            "tiles for viewers of very large pictures (default: the output's extension, else png).",
             group="Output",
             metavar="NAME",
             check=file_format,
@@ -124,8 +124,8 @@ class Settings:
     quality: int | None = field(
         default=None,
         metadata=about(
-            "Quality of jpg, webp and avif (default for jpg: 95, with 4:4:4 colour). Below 100, "
-            "DeepZoom tiles are JPEGs.",
+            "Quality of formats that are not lossless (default for jpg: 95, with 4:4:4 colour). "
+            "Below 100, DeepZoom tiles are JPEGs.",
             group="Output",
             metavar="1-100",
             check=whole_number(1, 100),

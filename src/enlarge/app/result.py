@@ -16,6 +16,7 @@ from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part, read_re
 from enlarge.app.visit import Item, unique_names
 from enlarge.app.work import MEGA, format_file_size
 from enlarge.errors import EnlargeError
+from enlarge.media.formats import FORMATS
 from enlarge.media.reading import open_picture
 from enlarge.metrics.comparison import difference, heat_map
 from enlarge.metrics.fidelity import format_psnr
@@ -26,7 +27,6 @@ from enlarge.picture.run import Done
 _MAX_MEASURED = 20 * MEGA
 _MAX_MAPPED = 16 * MEGA
 """Pixels up to which the original and the difference map are shown too."""
-_MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def show_result(page: Page, item: Item) -> None:
     st.caption(page.say("done", seconds=format_seconds(page, done.seconds), **about))
     for note in done.notes:
         st.caption(plain(note))
-    kind = (item.settings.format if item.settings else None) or ""
+    kind = (item.settings.format if item.settings else None) or "png"
     st.download_button(
         page.marked("download", name=item.result_name),
         data=lambda: item.target.read_bytes(),
         file_name=next(iter(unique_names([item]))),
-        mime=_MIME.get(kind, "application/octet-stream"),
+        mime=FORMATS[kind].media_type,
         on_click="ignore",
         type="primary",
         key=f"download-{item.key}",

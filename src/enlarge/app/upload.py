@@ -10,10 +10,9 @@ from enlarge.app.frame import SAMPLE, Page
 from enlarge.app.viewer import pasted
 from enlarge.app.visit import Item
 from enlarge.app.work import MEGA, format_file_size
+from enlarge.media.formats import READABLE
 
-SUFFIXES = tuple(
-    "jpg jpeg jpe jfif png webp tif tiff avif gif bmp heic heif hif jxl jp2".split()  # noqa: SIM905
-)
+SUFFIXES = [suffix[1:] for entry in READABLE.values() for suffix in entry.suffixes]
 """The file name extensions that the uploader accepts."""
 _MAX_PASTED = 12 * MEGA  # its base64 has to fit into one message of Streamlit's
 

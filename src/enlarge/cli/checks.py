@@ -124,19 +124,20 @@ def _format(settings: Settings, target: Target | None) -> str:
 def _check_format(settings: Settings, target: Target | None) -> None:
     """Raise `OptionError` for a format that contradicts the target or other options."""
     kind = settings.format or "png"
-    if settings.pyramid and (kind != "tiff" or isinstance(target, Stream)):
-        other = kind if kind != "tiff" else "-o -"
+    writer = WRITERS[kind]
+    if settings.pyramid and (writer.pyramid_memory is None or isinstance(target, Stream)):
+        other = kind if writer.pyramid_memory is None else "-o -"
         raise OptionError(
             f"--pyramid and {other} contradict each other: only a .tif file can hold a pyramid"
         )
-    if kind == "dzi" and isinstance(target, Zip | Remote | RemoteFolder):
+    if not writer.single_file and isinstance(target, Zip | Remote | RemoteFolder):
         raise OptionError(
-            f"--format dzi and -o {target} contradict each other: its tiles are a folder "
+            f"--format {kind} and -o {target} contradict each other: its tiles are a folder "
             "beside it; use szi, which holds them"
         )
-    if not WRITERS[kind].to_stream and isinstance(target, Stream):
+    if not writer.to_stream and isinstance(target, Stream):
         raise OptionError(f"{kind} cannot be written to standard output; use -o FILE.{kind}")
-    if settings.quality is not None and WRITERS[kind].quality is None:
+    if settings.quality is not None and writer.quality is None:
         raise OptionError(
             f"--quality and {kind} contradict each other: {kind} is lossless; leave out "
             "--quality, or choose jpg, webp or avif with --format or -o"

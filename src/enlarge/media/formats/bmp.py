@@ -28,6 +28,7 @@ def read_bmp(source: PictureFile) -> StoredPicture:
 BMP = Format(
     name="bmp",
     label="BMP",
+    media_type="image/bmp",
     suffixes=(".bmp",),
     recognizes=begins_with(b"BM"),
     read=read_bmp,

@@ -238,6 +238,7 @@ def _format(name: str, bytes_per_value: float) -> Format:
     return Format(
         name=name,
         label="DeepZoom",
+        media_type="application/xml" if name == DESCRIPTOR else "application/zip",
         suffixes=(f".{name}",),
         writer=Writer(
             encode=encode_deep_zoom,
@@ -251,6 +252,7 @@ def _format(name: str, bytes_per_value: float) -> Format:
             memory=EncoderMemory(rows=1100, fixed=16 << 20),
             provenance=frozenset(),
             to_stream=False,
+            single_file=name == ARCHIVE,
             destination=lambda target, encoding: TileFolder(
                 target, archive=name == ARCHIVE, provenance=encoding.provenance
             ),

@@ -51,10 +51,10 @@ class Writer:
     `max_side`: the longest side in pixels. `bytes_per_value`: bytes of the file for each byte of
     pixels, for the disk check (photographs measured, then rounded up). `lossy_content`: what the
     format can hold below a quality of 100, if that is less. `pyramid_memory`: None if the format
-    has no pyramids. `provenance`: where the file says how it was made, "xmp" and "text"; empty if
-    the encoder or the destination writes it. `to_stream`: whether the picture can be written to a
-    stream. `destination(target, encoding)`: what the picture is written into until it is complete,
-    if that is not a temporary file.
+    has no pyramids. `provenance`: where the metadata says how the picture was made, "xmp" and
+    "text"; empty if the format has a place of its own. `to_stream`: whether the picture can be
+    written to a stream. `single_file`: whether it is one file. `destination(target, encoding)`:
+    what the picture is written into until it is complete; None: a temporary file.
     """
 
     encode: Callable[[pyvips.Image, Encoding, Output], None]
@@ -67,6 +67,7 @@ class Writer:
     pyramid_memory: EncoderMemory | None = None
     provenance: frozenset[str] = frozenset({"xmp"})
     to_stream: bool = True
+    single_file: bool = True
     destination: Callable[[Path, Encoding], Destination] | None = None
 
     def content_at(self, quality: int | None) -> Content:
@@ -79,14 +80,16 @@ class Writer:
 class Format:
     """A picture format.
 
-    `name`: its key in the table; `label`: its name in messages; `suffixes` of its files, the usual
-    one first. `recognizes(head)`: whether a file that begins with `head` (64 bytes, or all of it)
-    is of this format. `read`: opens a file of it. `needs_extra`: whether reading needs the extra
-    `enlarge[formats]`. `read` or `writer` is None if the format is not read or not written.
+    `name`: its key in the table; `label`: its name in messages; `media_type`: its MIME type;
+    `suffixes` of its files, the usual one first. `recognizes(head)`: whether a file that begins
+    with `head` (64 bytes, or all of it) is of this format. `read`: opens a file of it.
+    `needs_extra`: whether reading needs the extra `enlarge[formats]`. `read` or `writer` is None if
+    the format is not read or not written.
     """
 
     name: str
     label: str
+    media_type: str
     suffixes: tuple[str, ...]
     recognizes: Callable[[bytes], bool] | None = None
     read: Callable[[PictureFile], StoredPicture] | None = None

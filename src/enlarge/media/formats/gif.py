@@ -27,6 +27,7 @@ def read_gif(source: PictureFile) -> StoredPicture:
 GIF = Format(
     name="gif",
     label="GIF",
+    media_type="image/gif",
     suffixes=(".gif",),
     recognizes=begins_with(b"GIF87a", b"GIF89a"),
     read=read_gif,

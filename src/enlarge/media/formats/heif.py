@@ -108,6 +108,7 @@ def _with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
 AVIF = Format(
     name="avif",
     label="AVIF",
+    media_type="image/avif",
     suffixes=(".avif",),
     recognizes=lambda head: bool(_brands(head) & _AVIF_BRANDS),
     read=read_avif,
@@ -127,6 +128,7 @@ AVIF = Format(
 HEIC = Format(
     name="heic",
     label="HEIC",
+    media_type="image/heic",
     suffixes=(".heic", ".heif", ".hif"),
     recognizes=lambda head: bool(_brands(head) & _HEIC_BRANDS),
     read=read_heic,

@@ -148,6 +148,7 @@ def _quality(table: bytes) -> int | None:
 JPEG = Format(
     name="jpeg",
     label="JPEG",
+    media_type="image/jpeg",
     suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
     recognizes=begins_with(b"\xff\xd8\xff"),
     read=read_jpeg,

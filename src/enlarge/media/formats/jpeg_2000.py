@@ -31,6 +31,7 @@ def _sample_bits(start: bytes) -> int:
 JPEG_2000 = Format(
     name="jp2",
     label="JPEG 2000",
+    media_type="image/jp2",
     suffixes=(".jp2",),
     recognizes=begins_with(b"\0\0\0\x0cjP  \r\n\x87\n", _CODESTREAM),
     read=read_jpeg_2000,

@@ -75,6 +75,7 @@ def _codestream(start: bytes) -> bytes:
 JPEG_XL = Format(
     name="jxl",
     label="JPEG XL",
+    media_type="image/jxl",
     suffixes=(".jxl",),
     recognizes=begins_with(_CODESTREAM, b"\0\0\0\x0cJXL \r\n\x87\n"),
     read=read_jpeg_xl,

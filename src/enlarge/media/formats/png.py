@@ -184,6 +184,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 PNG = Format(
     name="png",
     label="PNG",
+    media_type="image/png",
     suffixes=(".png",),
     recognizes=begins_with(SIGNATURE),
     read=read_png,

@@ -120,6 +120,7 @@ def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None
 TIFF = Format(
     name="tiff",
     label="TIFF",
+    media_type="image/tiff",
     suffixes=(".tif", ".tiff"),
     recognizes=begins_with(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     read=read_tiff,

@@ -67,6 +67,7 @@ def _with_metadata(data: bytes, encoding: Encoding) -> bytes:
 WEBP = Format(
     name="webp",
     label="WebP",
+    media_type="image/webp",
     suffixes=(".webp",),
     recognizes=lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
     read=read_webp,
