@@ -32,7 +32,7 @@ def test_what_is_taken_from_an_archive(tmp_path: Path) -> None:
     assert list(members) == ["b.png", "사진/a.png"]
     problems = [line for line in found if isinstance(line, str)]
     assert len(problems) == 2
-    assert all("leads out of the archive" in line for line in problems)
+    assert all("points outside the archive" in line for line in problems)
     stream = members["사진/a.png"].open()
     assert stream.name == f"{path}/사진/a.png"
     assert stream.read() == ("사진/a.png" * 100).encode()
@@ -54,7 +54,7 @@ def test_archives_that_are_damaged(tmp_path: Path) -> None:
     assert isinstance(member, Member)
     with pytest.raises(InputError, match=r"a\.zip/a\.png: is damaged in the archive: Bad CRC"):
         member.open().read()
-    assert secret == f"{path}/secret.png: is encrypted; unpack the archive, give the folder"
+    assert secret == f"{path}/secret.png: is encrypted; unpack the archive and pass the folder"
     path.write_bytes(data[:50])
     with pytest.raises(InputError, match="cannot be read as a zip archive"):
         list(list_members(path))

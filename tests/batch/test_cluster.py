@@ -143,7 +143,7 @@ def test_a_worker_is_killed_and_a_bad_file_is_named(
     # The same command here finds nothing more to do, and nothing is left of what was killed but
     # what the next run on that host sweeps away.
     assert run(["in", "-o", "out/"]) == 3
-    assert f"{PICTURES} of {PICTURES + 2} were done already" in capsys.readouterr().err
+    assert f"{PICTURES} of {PICTURES + 2} were already done" in capsys.readouterr().err
     assert not list((here / "out").rglob("*.part"))
 
 
@@ -163,7 +163,7 @@ def test_from_s3_to_s3_with_a_node_lost(machines: Machines, here: Path, capsys: 
     assert objects(machines.s3, "made") == contents(here / "local")
     capsys.readouterr()
     assert run(["s3://given/set", "-o", "s3://made/", "--cluster", machines.address]) == 0
-    assert f"{PICTURES} of {PICTURES} were done already" in capsys.readouterr().err
+    assert f"{PICTURES} of {PICTURES} were already done" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [["--scale", "3"], ["--model", "quality"]])
@@ -265,7 +265,7 @@ def test_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Sai
         port = free.getsockname()[1]
         assert run(["in", "-o", "out/", "--cluster", f"127.0.0.1:{port}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"--cluster 127.0.0.1:{port}: nobody answers there" in line
+    assert f"--cluster 127.0.0.1:{port}: no answer from there" in line
     assert not (here / "out").exists()
 
 
@@ -284,7 +284,7 @@ def test_something_else_answers(here: Path, capsys: Said) -> None:
         address = f"127.0.0.1:{web.getsockname()[1]}"
         assert run(["in", "-o", "out/", "--cluster", address]) == 1
         server.join()
-    assert f"--cluster {address}: what answers there is not Ray" in capsys.readouterr().err
+    assert f"--cluster {address}: the server there is not Ray" in capsys.readouterr().err
 
 
 def test_without_the_extra(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:

@@ -111,8 +111,8 @@ def test_an_interrupt_says_what_it_leaves(here: Path, begin: Begin) -> None:
     said = stopped(begin, here, "out.png", 2, signal.SIGTERM, "a.png", "-o", "out.png")
     count = count_parts(here / "out.png")
     assert said.splitlines() == [
-        f"enlarge: out.png.parts keeps {count} finished bands; the same command goes on there",
-        "enlarge: interrupted; nothing half-written was left",
+        f"enlarge: out.png.parts keeps {count} finished bands; rerun the command to resume",
+        "enlarge: interrupted; no unfinished files are left",
     ]
     assert sorted(contents(here))[0] == "a.png"
     assert not (here / "out.png").exists()
@@ -274,7 +274,7 @@ def test_deep_zoom_refusals(here: Path, capsys: Said) -> None:
     assert "szi cannot be written to standard output; use -o FILE.szi" in capsys.readouterr().err
     assert run(["a.png", "-o", "a.dzi", "--pyramid"]) == 2
     assert run(["a.png", "-o", "a.zip", "--format", "dzi"]) == 2
-    assert "use szi, which holds them" in capsys.readouterr().err
+    assert "use szi, which is one file" in capsys.readouterr().err
     (here / "a_files").mkdir()
     (here / "a_files/mine.txt").write_text("mine")
     assert run(["a.png", "-o", "a.dzi", "--overwrite"]) == 1

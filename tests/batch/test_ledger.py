@@ -200,7 +200,7 @@ def test_a_ledger_that_knows_nothing_goes(folder: Path) -> None:
 def test_a_damaged_ledger(data: bytes, folder: Path) -> None:
     (folder / LEDGER).parent.mkdir()
     (folder / LEDGER).write_bytes(data)
-    with pytest.raises(OutputError, match=r"is damaged .*remove it to begin anew"):
+    with pytest.raises(OutputError, match=r"is damaged .*remove it to start over"):
         Ledger(folder)
     assert files(folder) == [LEDGER.name]
 

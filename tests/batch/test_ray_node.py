@@ -97,7 +97,7 @@ def test_the_model_of_another_machine(
     ("change", "kind", "expected"),
     [
         ({"version": "9.9"}, EngineError, "install the same on both"),
-        ({"precisions": ("f16", "f32")}, EngineError, "--precision f32 works the same"),
+        ({"precisions": ("f16", "f32")}, EngineError, "use --precision f32, which is the same"),
         ({"shared": (Path("/nowhere/ledger.sqlite"),)}, OutputError, "does not see /nowhere"),
     ],
 )

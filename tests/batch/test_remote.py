@@ -81,13 +81,13 @@ def test_a_prefix_becomes_a_prefix(s3: Any, tmp_path: Path, capsys: Said) -> Non
     capsys.readouterr()
     # The ledger knows them, without a look into the pictures; what changes or goes is done again.
     assert run(["s3://given/set", "-o", "s3://made/large/"]) == 0
-    assert "6 of 6 were done already" in capsys.readouterr().err
+    assert "6 of 6 were already done" in capsys.readouterr().err
     s3.delete_object(Bucket="made", Key="large/p0001.png")
     other = contents(tmp_path / "in")["p0002.png"]
     s3.put_object(Bucket="given", Key="set/p0004.png", Body=other)
     assert run(["s3://given/set/", "-o", "s3://made/large"]) == 0
     captured = capsys.readouterr()
-    assert "4 of 6 were done already" in captured.err
+    assert "4 of 6 were already done" in captured.err
     made = [line.split("  ")[0] for line in captured.out.splitlines()]
     assert made == ["s3://made/large/p0001.png", "s3://made/large/p0004.png"]
     expected["large/p0004.png"] = expected["large/p0002.png"]
@@ -106,7 +106,7 @@ def test_what_was_put_but_not_written_down_is_known(s3: Any, tmp_path: Path, cap
             (name,),
         )
     assert run(["in", "-o", "s3://made/", "--ledger", "books"]) == 0
-    assert "2 of 2 were done already" in capsys.readouterr().err
+    assert "2 of 2 were already done" in capsys.readouterr().err
 
 
 def test_the_ledger_of_a_folder_elsewhere(
@@ -116,7 +116,7 @@ def test_the_ledger_of_a_folder_elsewhere(
     fill(tmp_path / "in", 3)
     for _ in range(2):
         assert run(["in", "-o", "out/", "--ledger", "books"]) == 0
-    assert "3 of 3 were done already" in capsys.readouterr().err
+    assert "3 of 3 were already done" in capsys.readouterr().err
     assert not (tmp_path / "out" / ".enlarge").exists()
     (ledger,) = (tmp_path / "books").rglob("ledger.sqlite")
     assert ledger.parents[1] == ledger_home(Path("out"), Path("books")).absolute()
@@ -126,7 +126,7 @@ def test_what_somebody_put_there_is_not_replaced(s3: Any, tmp_path: Path, capsys
     fill(tmp_path / "in", 2)
     s3.put_object(Bucket="made", Key="p0001.png", Body=b"mine")
     assert run(["in", "-o", "s3://made/"]) == 1
-    assert "s3://made/p0001.png exists; --overwrite" in capsys.readouterr().err
+    assert "s3://made/p0001.png exists; use --overwrite" in capsys.readouterr().err
     assert run(["in", "-o", "s3://made/", "--overwrite", "--quiet"]) == 0
     s3.put_object(Bucket="made", Key="p0001.png", Body=b"mine")
     assert run(["in", "-o", "s3://made/"]) == 1
@@ -165,7 +165,7 @@ def test_one_file_and_a_glob(s3: Any, tmp_path: Path) -> None:
         (["in", "-o", "s3://nowhere/set/"], "there is no bucket s3://nowhere"),
         (["s3://given/empty", "-o", "out/"], "s3://given/empty: no pictures there"),
         (["s3://given/x.png", "-o", "out/"], "s3://given/x.png: there is no such file"),
-        (["s3://given/x.zip", "-o", "out/"], "a zip is read from this machine"),
+        (["s3://given/x.zip", "-o", "out/"], "a zip file must be on this machine"),
         (["in", "-o", "https://127.0.0.1/x/"], "not to https://"),
         (["odd://in/x.png", "-o", "out/"], "odd://in/x.png: cannot be read: Protocol not known"),
     ],
@@ -183,10 +183,10 @@ def test_what_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["in", "-o", "s3://made/all.zip"], "a zip is put together on this machine"),
-        (["s3://given/set/p.png"], "needs a place; name it with -o"),
-        (["in", "-o", "s3://made/x/", "--format", "dzi"], "use szi, which holds them"),
-        (["in", "--ledger", "x"], "--ledger is about a folder of results"),
+        (["in", "-o", "s3://made/all.zip"], "a zip is written on this machine"),
+        (["s3://given/set/p.png"], "for a picture behind a URL, name an output with -o"),
+        (["in", "-o", "s3://made/x/", "--format", "dzi"], "use szi, which is one file"),
+        (["in", "--ledger", "x"], "--ledger needs a folder of results"),
     ],
 )
 def test_what_makes_no_sense(
@@ -220,11 +220,11 @@ def test_a_picture_from_the_web(
         assert contents(tmp_path / "web") == contents(tmp_path / "here")
         # The server tells no more than the size: the content decides.
         assert run([f"{url}/p0001.png?size=large", "-o", "web/"]) == 0
-        assert "1 of 1 were done already" in capsys.readouterr().err
+        assert "1 of 1 were already done" in capsys.readouterr().err
         assert run([f"{url}/gone.png", "-o", "web/"]) == 1
         assert "gone.png: there is no such file" in capsys.readouterr().err
         assert run([f"{url}/p0001.png", "--width", "64"]) == 2
-        assert "a picture behind a URL needs a place; name it with -o" in capsys.readouterr().err
+        assert "for a picture behind a URL, name an output with -o" in capsys.readouterr().err
         web.shutdown()
     assert run([f"{url}/p0001.png", "-o", "web/"]) == 1
     assert "cannot be read: " in capsys.readouterr().err

@@ -90,8 +90,8 @@ def test_only_what_is_missing_or_changed(here: Path, capsys: Said) -> None:
     capsys.readouterr()
     assert run(["in", "-o", "out", "-v"]) == 0
     said = capsys.readouterr()
-    assert said.out.count("was done already") == 5
-    assert said.err == "enlarge: 5 of 5 were done already\n"
+    assert said.out.count(", already done") == 5
+    assert said.err == "enlarge: 5 of 5 were already done\n"
 
     (here / "out/p0001.png").unlink()
     Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save("in/p0002.png")
@@ -147,7 +147,7 @@ def test_what_somebody_altered_is_noticed(here: Path, capsys: Said) -> None:
     first = contents(here / "out")
     (here / "out/p0001.png").write_bytes(b"my own touch")
     assert run(["in", "-o", "out"]) == 1
-    line = "enlarge: out/p0001.png was changed since enlarge made it; --overwrite replaces it"
+    line = "enlarge: out/p0001.png was changed since enlarge made it; use --overwrite"
     assert capsys.readouterr().err.startswith(line)
     assert (here / "out/p0001.png").read_bytes() == b"my own touch"
     assert run(["in", "-o", "out", "--overwrite", "--json"]) == 0
@@ -173,7 +173,7 @@ def test_an_input_that_changes_or_vanishes_meanwhile(
     monkeypatch.setattr("enlarge.batch.lanes.LANES", 1)
     assert run(["in", "-o", "out", "--quiet"]) == 3
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == ("enlarge: in/p0001.png: changed while it was read; enlarge it again")
+    assert lines[0] == ("enlarge: in/p0001.png: changed while it was being read; enlarge it again")
     assert lines[1].startswith("enlarge: in/p0002.png: cannot be read: No such file")
     assert sorted(contents(here / "out")) == ["deep/er/p0000.png"]
 
@@ -196,7 +196,7 @@ def test_a_submission(here: Path, capsys: Said) -> None:
         with archive.open(names[0]) as file:
             assert Image.open(file).size == (64, 48)
     assert run(["data/test.csv", "-o", "submission.zip"]) == 1
-    assert "submission.zip exists; --overwrite replaces it" in capsys.readouterr().err
+    assert "submission.zip exists; use --overwrite to replace it" in capsys.readouterr().err
     # The zip itself can be enlarged again, into a zip.
     assert run(["submission.zip", "-o", "again.zip", "--quiet"]) == 0
     with zipfile.ZipFile("again.zip") as archive:
@@ -204,7 +204,9 @@ def test_a_submission(here: Path, capsys: Said) -> None:
         with archive.open(names[3]) as file:
             assert Image.open(file).size == (256, 192)
     assert run(["submission.zip"]) == 2
-    assert "need a place" in capsys.readouterr().err
+    assert (
+        "for the pictures in an archive, name an output folder or a zip" in capsys.readouterr().err
+    )
 
 
 def test_a_scan_leaves_out_what_enlarge_made(here: Path, capsys: Said) -> None:
@@ -214,10 +216,10 @@ def test_a_scan_leaves_out_what_enlarge_made(here: Path, capsys: Said) -> None:
     (here / "out/p0001.png").rename(here / "out/other.png")
     assert run(["out", "-o", "again"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("enlarge: 2 pictures that enlarge made are left out\n")
+    assert said.err.startswith("enlarge: skipped 2 pictures made by enlarge\n")
     assert sorted(contents(here / "again")) == ["deep/er/p0000.png", "other.png", "p0002.png"]
     assert run(["again", "-o", "third"]) == 1
-    assert "no pictures in this folder but 3 that enlarge made" in capsys.readouterr().err
+    assert "no pictures in this folder except 3 made by enlarge" in capsys.readouterr().err
     assert run(["again/*.png", "-o", "third", "--quiet"]) == 0
     assert sorted(contents(here / "third")) == ["other.png", "p0002.png"]
 
@@ -243,7 +245,7 @@ def test_dry_run_and_report(here: Path, capsys: Said) -> None:
     report = json.loads((here / "r.json").read_text())
     assert (len(report["kept"]), len(report["failed"])) == (20, 5)
     assert run(["in", "-o", "out", "--dry-run"]) == 3
-    assert "1 picture to enlarge, 20 done already, 4 cannot be read" in capsys.readouterr().out
+    assert "1 picture to enlarge, 20 already done, 4 unreadable" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -285,7 +287,7 @@ def test_another_picture_of_the_same_name_is_refused(here: Path, capsys: Said) -
     before = contents(here / "out")
     assert run(["b", "-o", "out"]) == 1
     said = capsys.readouterr().err
-    assert "out/deep/er/p0000.png was made of a/deep/er/p0000.png, not of b/deep/er" in said
+    assert "out/deep/er/p0000.png was made from a/deep/er/p0000.png, not from b/deep/er" in said
     assert contents(here / "out") == before
     (here / "a").rename("moved")
     assert run(["moved", "-o", "out", "--scale", "2", "--quiet"]) == 0

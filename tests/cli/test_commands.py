@@ -191,7 +191,7 @@ def test_signals_leave_nothing_half(name: str, picture: Make, here: Path, begin:
         assert set(os.listdir(new)) - {".enlarge"} == {"photo.png"}  # noqa: PTH208
     else:
         assert process.returncode == 130
-        assert said == "enlarge: interrupted; nothing half-written was left\n"
+        assert said == "enlarge: interrupted; no unfinished files are left\n"
         assert tree(here) == ["photo.png"]
 
 

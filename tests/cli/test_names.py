@@ -159,7 +159,7 @@ def test_files_named_like_commands_and_options(picture: Make, quick: Calls) -> N
         (["a*.png"], "a*.png: no file matches"),
         (
             ["-v", "models"],
-            "models: no such file or folder; a command comes first: enlarge models",
+            "models: no such file or folder; to run the command, put it first: enlarge models",
         ),
         (["empty"], "empty: no pictures in this folder"),
         ([""], "an input is empty text; expected a file, a folder or -"),

@@ -117,7 +117,7 @@ def test_no_input(refused: Refused) -> None:
 
 def test_a_file_named_like_the_command(picture: Make, refused: Refused) -> None:
     picture("train.png").rename("train")
-    assert refused("train", status=2).endswith("a file named train is given as ./train")
+    assert refused("train", status=2).endswith("for a file named train, write ./train")
 
 
 def test_several_inputs_and_one_file(picture: Make, refused: Refused) -> None:
@@ -174,7 +174,7 @@ def test_an_output_that_exists(picture: Make, refused: Refused, quick: Calls) ->
     picture("a.png")
     picture("b.png")
     Path("b_x4.png").write_bytes(b"old")
-    assert refused("a.png", "b.png").startswith("b_x4.png exists; --overwrite")
+    assert refused("a.png", "b.png").startswith("b_x4.png exists; use --overwrite")
     assert run(["a.png", "b.png", "--overwrite", "--quiet"]) == 0
     assert Path("b_x4.png").read_bytes() == b"done"
 
@@ -187,7 +187,7 @@ def test_places_that_take_no_output(picture: Make, refused: Refused) -> None:
     assert "is not a folder" in refused("a.png", "-o", "file/x.png")
     assert "is not a folder" in refused("a.png", "-o", "file")
     assert "not a regular file" in refused("a.png", "-o", "pipe.png", "--overwrite")
-    assert "pipe.png: is a pipe or a device, not a file; give -" in refused("pipe.png")
+    assert "pipe.png: is a pipe or a device, not a file; redirect it" in refused("pipe.png")
     picture("folder.jpg")
     assert "is a folder" in refused("folder.jpg", "--suffix", "", "--overwrite")
     assert "longer than 255 bytes" in refused("a.png", "--suffix", "_" * 252)
@@ -254,4 +254,6 @@ def test_streams(picture: Make, refused: Refused, monkeypatch: pytest.MonkeyPatc
 
 def test_deep_zoom_has_its_tiles_beside_it(picture: Make, refused: Refused) -> None:
     picture("a.png")
-    assert "use szi" in refused("a.png", "-o", "x.zip", "--format", "dzi", status=2)
+    assert "use szi, which is one file" in refused(
+        "a.png", "-o", "x.zip", "--format", "dzi", status=2
+    )

@@ -86,9 +86,9 @@ def list_members(path: Path) -> Iterator[Member | str]:
         if "__MACOSX" in inside.parts or any(p.startswith("._") for p in inside.parts):
             continue
         if inside.is_absolute() or ".." in inside.parts or "\\" in info.filename:
-            yield f"{path}: {info.filename!r} leads out of the archive, and is not taken"
+            yield f"{path}: {info.filename!r} skipped, because its name points outside the archive"
         elif info.flag_bits & _ENCRYPTED:
-            yield f"{path}/{inside}: is encrypted; unpack the archive, give the folder"
+            yield f"{path}/{inside}: is encrypted; unpack the archive and pass the folder"
         else:
             digest = f"crc32 {info.CRC:08x} {info.file_size}"
             yield Member(path, str(inside), info.file_size, digest, archive, info)

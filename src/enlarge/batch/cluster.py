@@ -121,7 +121,7 @@ def _wait_until_visible(job: PictureJob) -> None:
     while path is not None and not path.exists():
         if time.monotonic() > end:
             raise OutputError(
-                f"{path}: another machine wrote it, but here it is not to be seen; -o must name a "
+                f"{path}: another machine wrote it, but it is not visible here; -o must name a "
                 "folder that all machines share under one path, or s3://BUCKET/PREFIX"
             )
         time.sleep(_POLL)

@@ -33,7 +33,7 @@ from enlarge.media.naming import PICTURES, RESULT_MARK, is_named_as_result, is_o
 @dataclass(frozen=True)
 class Input:
     """One picture. `below`: the folders that its result keeps below the folder of results.
-    `scanned`: a scan found it; nobody named it.
+    `scanned`: a scan found it; it was not named.
     """
 
     source: PictureSource
@@ -108,7 +108,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _common(roots: Sequence[Path]) -> Path | None:
-    """The folder that holds all roots; None where there is none (drives of Windows)."""
+    """The folder that holds all roots; None if there is none (drives of Windows)."""
     try:
         return Path(os.path.commonpath(roots)) if roots else None
     except ValueError:
@@ -188,7 +188,7 @@ def _from_csv(path: Path) -> Iterator[Found]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        yield Unreadable(str(path), f"{path}: cannot be read as a csv ({error})")
+        yield Unreadable(str(path), f"{path}: cannot be read as a CSV file ({error})")
         return
     columns = ", ".join(str(name) for name in rows[0]) if rows else "no rows"
     if not rows or "LR" not in rows[0]:
@@ -212,7 +212,9 @@ def _from_url(remote: Remote, scan: Scan) -> Iterator[Found]:
     """The pictures behind a URL: one, all below a prefix with their folders, or those of a glob."""
     try:
         if remote.suffix in (".zip", ".csv"):
-            problem = f"{remote}: a {remote.suffix[1:]} is read from this machine; download it"
+            problem = (
+                f"{remote}: a {remote.suffix[1:]} file must be on this machine; download it first"
+            )
             yield Unreadable(remote.url, problem)
         elif glob.has_magic(remote.url) and remote.protocol not in WEB:
             yield from _listed(remote, remote.matches(), None)
@@ -242,7 +244,7 @@ def _listed(remote: Remote, urls: Sequence[str], scan: Scan | None) -> Iterator[
             continue
         inside = url.removeprefix(root)
         if url.startswith(root) and (inside.startswith("/") or {"..", "."} & {*inside.split("/")}):
-            yield Unreadable(url, f"{found}: its name leads out of the folder, and is not taken")
+            yield Unreadable(url, f"{found}: skipped, because its name points outside the folder")
             continue
         if scan is not None and scan.suffix and _is_named_as_result(url, names, scan.suffix):
             ours += 1
@@ -251,7 +253,7 @@ def _listed(remote: Remote, urls: Sequence[str], scan: Scan | None) -> Iterator[
         below = Path(inside).parent if url.startswith(root) else Path()
         yield Input(found, below=below, scanned=scan is not None and bool(scan.suffix))
     if not count:
-        skipped = f" but {ours} that enlarge made" if ours else ""
+        skipped = f" except {ours} made by enlarge" if ours else ""
         yield Unreadable(remote.url, f"{remote}: no pictures there{skipped}")
 
 
@@ -303,7 +305,7 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
             yield Input(File(path), scanned=True)
     yield from problems
     if not count and not problems:
-        skipped = f" but {ours} that enlarge made" if ours else ""
+        skipped = f" except {ours} made by enlarge" if ours else ""
         yield Unreadable(str(folder), f"{folder}: no pictures in this folder{skipped}")
 
 

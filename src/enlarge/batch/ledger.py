@@ -80,8 +80,8 @@ def explained(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: the ledger cannot be written: {error}") from error
     except sqlite3.DatabaseError as error:
         raise OutputError(
-            f"{path}: the ledger is damaged ({error}); remove it to begin anew: what is in the "
-            "folder then needs --overwrite"
+            f"{path}: the ledger is damaged ({error}); remove it to start over. Existing results "
+            "then need --overwrite"
         ) from error
 
 
@@ -101,7 +101,7 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._owner, self._lock_file = _own_lock(self.path.parent)
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from error
+            raise OutputError(f"{self.path}: cannot be created: {error.strerror}") from error
         try:
             with explained(self.path):
                 self._base = self._open()
@@ -110,7 +110,7 @@ class Ledger:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        # An own isolation level would begin transactions by itself; they are begun by hand here.
+        # With an isolation level, sqlite3 would begin transactions by itself.
         base = sqlite3.connect(
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
@@ -121,8 +121,8 @@ class Ledger:
             (version,) = base.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
                 raise OutputError(
-                    f"{self.path}: was made by a later version of enlarge; take that one, or "
-                    "another output folder"
+                    f"{self.path}: was written by a later version of enlarge; use that version, "
+                    "or another output folder"
                 )
             if not version:
                 for statement in _TABLES.split(";")[:-1]:
@@ -217,8 +217,8 @@ class Ledger:
                 return self._row(output)
             if state is State.ALTERED and not overwrite:
                 raise OutputError(
-                    f"{self.results / output} was changed since enlarge made it; --overwrite "
-                    "replaces it, -o names another place"
+                    f"{self.results / output} was changed since enlarge made it; use "
+                    "--overwrite to replace it, or -o to choose another output"
                 )
             values = (wanted.source, wanted.input, wanted.stamp.text, wanted.model, wanted.settings)
             self._base.execute(
@@ -261,7 +261,7 @@ class Ledger:
         try:
             shape = Stamp.at(target).text
         except OSError as error:
-            raise OutputError(f"{target}: went away again: {error.strerror}") from error
+            raise OutputError(f"{target}: disappeared: {error.strerror}") from error
         self._update(
             output,
             "state = 'done', owner = NULL, sealed = NULL, problem = NULL, digest = ?, "

@@ -123,10 +123,8 @@ def parse_source(text: str) -> Source:
     if (kind := kinds.get(path.suffix.lower())) is not None:
         return kind(path, text)
     if not stat.S_ISREG(mode):
-        problem = (
-            f"{text}: is a pipe or a device, not a file; give - and redirect it: enlarge - < …"
-        )
-        return Unusable(text, problem)
+        problem = "is a pipe or a device, not a file; redirect it to standard input: enlarge - < …"
+        return Unusable(text, f"{text}: {problem}")
     return File(path, text)
 
 
@@ -155,7 +153,7 @@ def _parse_remote_target(text: str) -> Remote | RemoteFolder:
     if text.endswith("/") or not remote.suffix or remote.root.url == text:
         return RemoteFolder(Remote(text.rstrip("/")), text)
     if remote.suffix == ".zip":
-        raise OptionError(f"-o {text}: a zip is put together on this machine; name a path")
+        raise OptionError(f"-o {text}: a zip is written on this machine; give a local path")
     return remote
 
 

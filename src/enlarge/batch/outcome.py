@@ -55,5 +55,5 @@ def failure(job: PictureJob, error: Exception, pixels: int = 1) -> Outcome:
         text = str(error)
         message = text if name in text or str(job.target) in text else message
     elif isinstance(error, MemoryError):
-        message = f"{name}: the machine's memory is used up; try --memory, or a smaller --tile"
+        message = f"{name}: out of memory; try a lower --memory, or a smaller --tile"
     return Outcome("failed", str(job.source), message=message, error=error, job=job, pixels=pixels)

@@ -22,7 +22,9 @@ _LONGEST_NAME = 255
 def check_result_names(target: Target | None, *, suffix: str | None, count: int) -> None:
     """Raise `OptionError` for a target that contradicts `suffix` or the `count` of inputs."""
     if suffix is not None and (suffix.startswith("--") or set(suffix) & {"/", os.sep, "\0"}):
-        raise OptionError(f"--suffix is a part of a file's name, without {os.sep}; got {suffix!r}")
+        raise OptionError(
+            f"--suffix is part of a file name and cannot contain {os.sep}; got {suffix!r}"
+        )
     if target is None:
         return
     if isinstance(target, Stream) and count > 1:
@@ -84,11 +86,11 @@ def _beside(source: PictureSource, ending: str) -> File | Stream:
             return File(source.path.with_name(source.path.stem + ending))
         case Member():
             raise OptionError(
-                f"{source.archive}: the pictures in an archive need a place; "
-                "name a folder or a zip with -o"
+                f"{source.archive}: for the pictures in an archive, name an output folder or a zip "
+                "with -o"
             )
         case Remote():
-            raise OptionError(f"{source}: a picture behind a URL needs a place; name it with -o")
+            raise OptionError(f"{source}: for a picture behind a URL, name an output with -o")
 
 
 def check_outputs(
@@ -111,7 +113,7 @@ def check_outputs(
         target = job.target
         if isinstance(target, Remote):
             if target in inputs:
-                raise OutputError(f"the output {target} is an input; name another place with -o")
+                raise OutputError(f"the output {target} is an input; choose another output with -o")
             check_unique(job, taken)
             exists = target.exists() if existing is None else target in existing
             if exists and not (overwrite or job.replace):
@@ -124,7 +126,7 @@ def check_outputs(
         if inode is not None and inode in names:
             raise OutputError(
                 f"the output {target} is the input {names[inode]}; "
-                "name another place with -o, or another name with --suffix"
+                "choose another output with -o, or another name with --suffix"
             )
         check_unique(job, taken)
         if inode is not None and (existing is None or path in existing):
@@ -142,13 +144,15 @@ def check_unique(job: PictureJob, taken: dict[Path | str, PictureJob]) -> None:
     if other is not job:
         raise OutputError(
             f"{other.source} and {job.source} would both become {job.target}; enlarge them into "
-            "different folders, or give the folder that holds both"
+            "different folders, or pass the folder that contains both"
         )
 
 
 def existing_output(target: object) -> OutputError:
     """The error for an output that exists."""
-    return OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+    return OutputError(
+        f"{target} exists; use --overwrite to replace it, or -o to choose another output"
+    )
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -163,7 +167,7 @@ def missing_folders(folder: Path) -> list[Path]:
 def _check_name(path: Path) -> None:
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise OutputError(
-            f"{path}: the name is longer than {_LONGEST_NAME} bytes; name the output with -o"
+            f"{path}: the name is longer than {_LONGEST_NAME} bytes; choose another with -o"
         )
     if path.suffix.lower() == f".{DESCRIPTOR}":
         check_tiles_folder(path)
@@ -171,9 +175,9 @@ def _check_name(path: Path) -> None:
 
 def _check_existing(target: File, *, overwrite: bool) -> None:
     if target.path.is_dir():
-        raise OutputError(f"{target}: is a folder; name a file in it")
+        raise OutputError(f"{target}: is a folder; give the name of a file")
     if not target.path.is_file():
-        raise OutputError(f"{target}: is not a regular file; use -o - for standard output")
+        raise OutputError(f"{target}: is not a regular file; for standard output, use -o -")
     if not overwrite:
         raise existing_output(target)
 
@@ -182,9 +186,9 @@ def _check_folder(folder: Path) -> None:
     missing = missing_folders(folder)
     place = missing[0].parent if missing else folder
     if not place.is_dir():
-        raise OutputError(f"{place}: is not a folder, so {folder} cannot be one")
+        raise OutputError(f"{place}: is not a folder, so {folder} cannot be created")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"{place}: cannot be written to; name another folder with -o")
+        raise OutputError(f"{place}: cannot be written to; choose another folder with -o")
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -209,8 +209,8 @@ def _read_headers(
         raise unsuited[0]  # an option that suits no picture is a wrong one
     if skipped and not todo and not refused:
         where = ", ".join(map(str, request.sources))
-        line = f"{where}: no pictures in this folder but {len(skipped)} that enlarge made"
-        refused.append(failed(where, f"{line}; a glob takes those too"))
+        line = f"{where}: no pictures in this folder except {len(skipped)} made by enlarge"
+        refused.append(failed(where, f"{line}; to enlarge those too, use a glob"))
     return BatchPlan(request, tuple(todo), (), tuple(refused), len(skipped)), skipped
 
 
@@ -289,16 +289,16 @@ def _check_replaceable(state: State, row: Row, wanted: Fingerprint | None, job: 
     """Raise `OutputError` for a result that was changed by others, or made from another picture."""
     if state is State.ALTERED:
         raise OutputError(
-            f"{job.target} was changed since enlarge made it; --overwrite replaces it, "
-            "-o names another place"
+            f"{job.target} was changed since enlarge made it; use --overwrite to replace it, or "
+            "-o to choose another output"
         )
     if state is not State.STALE:
         return
     is_moved = wanted is not None and wanted.input == row.input
     if not is_moved and not _is_same_source(row.source, job.source):
         raise OutputError(
-            f"{job.target} was made of {row.source}, not of {job.source}; --overwrite replaces it, "
-            "-o names another place"
+            f"{job.target} was made from {row.source}, not from {job.source}; use --overwrite to "
+            "replace it, or -o to choose another output"
         )
 
 

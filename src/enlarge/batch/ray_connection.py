@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, with errors within seconds that say what to do."""
+"""Joining a Ray cluster. Errors come within seconds, and tell what to do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def connect(address: str) -> Any:
         first = " ".join(str(error).split())
         if address == AUTO:
             raise EngineError(
-                "--cluster auto: this machine belongs to no cluster that answers; begin one with "
+                "--cluster auto: this machine belongs to no cluster that answers; start one with "
                 f"`ray start --head`, or name its address ({first})"
             ) from error
         raise EngineError(f"--cluster {address}: cannot be joined: {first}") from error
@@ -71,15 +71,15 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         raise EngineError(f"--cluster {address}: expected auto or HOST:PORT")
-    hint = "`ray start --head` on that machine says which address it has"
+    hint = "`ray start --head` on that machine prints its address"
     try:
         with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as line:
             is_grpc = "RAY_USE_TLS" in os.environ or _speaks_http2(line)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise EngineError(f"--cluster {address}: nobody answers there ({why}); {hint}") from error
+        raise EngineError(f"--cluster {address}: no answer from there ({why}); {hint}") from error
     if not is_grpc:
-        raise EngineError(f"--cluster {address}: what answers there is not Ray; {hint}")
+        raise EngineError(f"--cluster {address}: the server there is not Ray; {hint}")
 
 
 def _speaks_http2(line: socket.socket) -> bool:

@@ -139,7 +139,7 @@ class ClusterNode:
         if chosen != setup.precisions:
             raise EngineError(
                 f"{self._host} would compute in {chosen[0]}, the machine where the command "
-                f"runs in {setup.precisions[0]}; --precision f32 works the same on both"
+                f"runs in {setup.precisions[0]}; use --precision f32, which is the same on both"
             )
         return model
 

@@ -219,8 +219,8 @@ class Pool:
                     known.losses = 0
             return result
         raise MachineError(
-            f"{what}: lost its machine {TRIES} times, the last time: {why}; it may take more "
-            "memory than they have: try --memory, or a smaller --tile"
+            f"{what}: lost its machine {TRIES} times, most recently: {why}; it may need more "
+            "memory than the machines have: try a lower --memory, or a smaller --tile"
         ) from why
 
     def _ask(self, answer: Any, is_cancelled: IsCancelled) -> Any:
@@ -274,7 +274,7 @@ class Pool:
         if why is not None:
             return EngineError(f"no machine of the cluster can help: {why}")
         return EngineError(
-            f"no machine of the cluster became free within {PATIENCE:.0f} s; `ray status` says "
+            f"no machine of the cluster became free within {PATIENCE:.0f} s; `ray status` shows "
             "what they are doing"
         )
 

@@ -135,7 +135,7 @@ class Remote:
             if self.protocol != "memory" and not _files(self.protocol).exists(self.root.url):
                 raise OutputError(
                     f"{self.url}: there is no bucket {self.root.url}, or it may not be read; "
-                    "make it first, or name another"
+                    "create it first, or name another"
                 )
 
     def below(self) -> list[str]:
@@ -207,7 +207,7 @@ def _explained(
         raise
     except ImportError as error:
         if error.name == "fsspec" or remote.protocol in _OF_EXTRA:
-            raise kind(f"{remote}: files by URL need an extra: {INSTALL}") from error
+            raise kind(f"{remote}: files behind URLs need an extra: {INSTALL}") from error
         raise kind(f"{remote}: {remote.protocol}:// needs another package ({error})") from error
     except FileNotFoundError as error:
         if missing and error.__cause__ is None:

@@ -92,7 +92,7 @@ class NewFolders:
                 part.mkdir(exist_ok=True)
                 self._created.append(part)
         except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+            raise OutputError(f"{folder}: cannot be created: {error.strerror}") from error
 
     def close(self) -> None:
         """Remove the created folders that are empty."""
@@ -203,7 +203,7 @@ class _Session:
         def seal(digest: str) -> None:
             assert not isinstance(job.source, Stream)
             if source_stamp(job.source) != wanted.stamp:
-                raise InputError(f"{job.source}: changed while it was read; enlarge it again")
+                raise InputError(f"{job.source}: changed while it was being read; enlarge it again")
             digests.append(digest)
             ledger.seal(job.name, digest)
 

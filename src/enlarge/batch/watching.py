@@ -1,4 +1,4 @@
-"""Which files of a folder are complete: those that nobody has changed for a while."""
+"""Which files in a folder are complete: those that have not changed for a while."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from enlarge.batch.jobs import Stamp
 QUIET = 2.0
 """Seconds without a change after which a file counts as complete."""
 INTERVAL = 1.0
-"""Seconds between two looks. The folder is read anew each time rather than asking the system to
-tell (inotify and its like): that works on every system, and on network file systems too.
+"""Seconds between two looks. Reading the folder each time works on every system and on network
+file systems, unlike notifications (inotify and similar).
 """
 
 
@@ -27,7 +27,7 @@ class _Seen:
 class Watch:
     """What was seen of each file, and when it last changed.
 
-    `clock` gives seconds; `today` those since 1970, as the times of files do.
+    `clock` returns seconds; `today` returns seconds since 1970, as file times are.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -36,9 +36,9 @@ class Watch:
     _taken: dict[Path, Stamp] = field(default_factory=dict)
 
     def is_complete(self, path: Path) -> bool:
-        """Look at a file. True once for each of its contents: when it is complete.
+        """Look at a file. Returns True once for each content: when it is complete.
 
-        A file that grew, or was replaced, counts as another; an empty one is never complete.
+        A file that grew or was replaced counts as new; an empty file is never complete.
         """
         now = self.clock()
         try:
@@ -54,7 +54,7 @@ class Watch:
             self._seen[path] = seen = _Seen(stamp, now)
         age = self.today() - max(status.st_mtime, status.st_ctime)
         if now - seen.since < QUIET and not age >= QUIET:
-            return False  # what was there long before needs no wait
+            return False  # no wait for old files
         self._seen.pop(path, None)
         self._taken[path] = stamp
         return True

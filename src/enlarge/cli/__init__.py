@@ -36,7 +36,7 @@ def main() -> None:
     try:
         status = run(sys.argv[1:])
     except KeyboardInterrupt:
-        say("enlarge: interrupted; nothing half-written was left", sys.stderr)
+        say("enlarge: interrupted; no unfinished files are left", sys.stderr)
         status = INTERRUPTED
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -101,4 +101,4 @@ def _hint(arguments: Sequence[str]) -> str:
 
     name = arguments[0] if arguments else ""
     is_file = name in COMMANDS and os.path.isfile(name)  # noqa: PTH113 - as text
-    return f"; a file named {name} is given as ./{name}" if is_file else ""
+    return f"; for a file named {name}, write ./{name}" if is_file else ""

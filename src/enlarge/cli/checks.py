@@ -51,7 +51,7 @@ def make_request(inputs: Sequence[str], settings: Settings, options: Invocation)
     if options.cluster is not None:
         _check_cluster(request, options)
     if options.ledger is not None and not isinstance(target, Folder | RemoteFolder):
-        raise OptionError("--ledger is about a folder of results; name it with -o FOLDER/")
+        raise OptionError("--ledger needs a folder of results: -o FOLDER/")
     request = replace(request, settings=replace(settings, format=_format(settings, target)))
     _check_format(request.settings, target)
     return request
@@ -65,7 +65,7 @@ def check_streams(jobs: Sequence[PictureJob], options: Invocation) -> None:
     if not any(isinstance(job.target, Stream) for job in jobs):
         return
     if len(jobs) > 1:
-        raise OptionError("standard output takes one picture; name a folder with -o")
+        raise OptionError("standard output takes one picture; choose a folder with -o")
     if options.json:
         raise OptionError("--json and a picture both go to standard output; use -o FILE")
     if sys.stdout is None:
@@ -78,12 +78,13 @@ def _check_watch(request: Request, options: Invocation) -> None:
     for name in ("dry_run", "json", "report"):
         if getattr(options, name):
             raise OptionError(
-                f"--watch and --{name.replace('_', '-')} contradict each other: a watch has no end"
+                f"--watch and --{name.replace('_', '-')} contradict each other: "
+                "--watch does not end"
             )
     sources = request.sources
     if not sources or not all(isinstance(source, Folder) for source in sources):
         names = ", ".join(map(str, sources)) or "none"
-        raise OptionError(f"--watch watches folders; got {names}")
+        raise OptionError(f"--watch takes folders; got {names}")
     if not isinstance(request.target, Folder):
         raise OptionError("--watch needs a folder for the results: -o FOLDER/")
 
@@ -96,7 +97,8 @@ def _check_cluster(request: Request, options: Invocation) -> None:
             raise OptionError(f"--cluster and --{name.replace('_', '-')} contradict each other")
     if any(isinstance(place, Stream) for place in (*request.sources, request.target)):
         raise OptionError(
-            "--cluster and - contradict each other: other machines do not have this one's streams"
+            "--cluster and - contradict each other: other machines cannot use this machine's "
+            "standard streams"
         )
 
 
@@ -116,7 +118,7 @@ def _format(settings: Settings, target: Target | None) -> str:
         if other != kind:
             raise OptionError(
                 f"--format {FORMATS[kind].suffixes[0][1:]} and -o {target} contradict each other: "
-                f"{named.suffix} means {other}; leave out --format, or change the name"
+                f"{named.suffix} means {other}; omit --format, or change the name"
             )
     return kind
 
@@ -132,13 +134,13 @@ def _check_format(settings: Settings, target: Target | None) -> None:
         )
     if not writer.single_file and isinstance(target, Zip | Remote | RemoteFolder):
         raise OptionError(
-            f"--format {kind} and -o {target} contradict each other: its tiles are a folder "
-            "beside it; use szi, which holds them"
+            f"--format {kind} and -o {target} contradict each other: its tiles are separate files; "
+            "use szi, which is one file"
         )
     if not writer.to_stream and isinstance(target, Stream):
         raise OptionError(f"{kind} cannot be written to standard output; use -o FILE.{kind}")
     if settings.quality is not None and writer.quality is None:
         raise OptionError(
-            f"--quality and {kind} contradict each other: {kind} is lossless; leave out "
+            f"--quality and {kind} contradict each other: {kind} is lossless; omit "
             "--quality, or choose jpg, webp or avif with --format or -o"
         )

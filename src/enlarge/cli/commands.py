@@ -54,7 +54,7 @@ def help_text(name: str) -> str:
 
 def _help_of_enlarge() -> Iterator[str]:
     yield "enlarge INPUT... [-o OUT] [options]"
-    yield "enlarge COMMAND ...        enlarge COMMAND --help tells more"
+    yield "enlarge COMMAND ...        enlarge COMMAND --help shows more"
     yield ""
     yield "Enlarge photographs with a trained network: photo.jpg becomes photo_x4.png."
     yield ""
@@ -64,7 +64,7 @@ def _help_of_enlarge() -> Iterator[str]:
         yield from _entry(name, str(command.__doc__).partition("\n")[0])
     yield ""
     yield from textwrap.wrap(
-        "A file that is named like a command is given as ./train. Exit status: 0 all done, "
+        "For a file named like a command, write ./train. Exit status: 0 all done, "
         "1 failed, 2 wrong command line, 3 some of several inputs failed, 130 interrupted.",
         WIDTH,
     )
@@ -82,7 +82,8 @@ def _help_of_command(name: str) -> Iterator[str]:
 
 
 def _collected(command: App) -> list[Any]:
-    arguments = command.assemble_argument_collection(parse_docstring=True)
+    has_help = "----------" in str(command.default_command.__doc__)  # of its options
+    arguments = command.assemble_argument_collection(parse_docstring=has_help)
     return [argument for argument in arguments if argument.name != "*"]  # not the dataclasses
 
 

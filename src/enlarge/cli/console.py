@@ -62,4 +62,4 @@ def describe_bug(error: Exception, *, verbose: bool) -> str:
     line = f"this is a bug in enlarge, please report it: {what} ({place})"
     if verbose:
         return line + "\n" + "".join(traceback.format_exception(error)).rstrip()
-    return line + "; -v shows where"
+    return line + "; use -v for the traceback"

@@ -47,12 +47,12 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
     if facts["pictures"]:
         say(
             f"{facts['megapixels_in']:,.1f} megapixels become {facts['megapixels_out']:,.1f}; "
-            f"at most about {format_size(facts['disk_bytes'])} of disk"
+            f"up to about {format_size(facts['disk_bytes'])} of disk space"
         )
     if facts["strength"] is not None:
         say(f"strength {facts['strength']:g}, between photo (0) and photo-sharp (1)")
     if facts["seconds"] is not None:
-        say(f"about {_in_words(facts['seconds'])}, as measured on a part of {facts['sample']}")
+        say(f"about {_in_words(facts['seconds'])}, estimated from a part of {facts['sample']}")
     return status
 
 
@@ -118,7 +118,7 @@ def _pace(job: PictureJob, outlook: Outlook) -> float:
 def _rest(facts: dict[str, Any]) -> str:
     parts = [
         f"{facts[key]:,} {words}"
-        for key, words in (("done_already", "done already"), ("unreadable", "cannot be read"))
+        for key, words in (("done_already", "already done"), ("unreadable", "unreadable"))
         if facts[key]
     ]
     return "".join(f", {part}" for part in parts)

@@ -70,8 +70,10 @@ def _find_weights(settings: Settings, *, quiet: bool) -> Weights:
 
 
 def _with_hint(outcome: Outcome) -> Outcome:
-    """A failure that says so if its input is named like a command."""
+    """A failure, with a hint if its input is named like a command."""
     name = outcome.source
     if name not in COMMANDS or Path(name).exists():
         return outcome
-    return replace(outcome, message=f"{outcome.message}; a command comes first: enlarge {name}")
+    return replace(
+        outcome, message=f"{outcome.message}; to run the command, put it first: enlarge {name}"
+    )

@@ -63,7 +63,7 @@ PrecisionWish = Precision
 
 def settings_options(*names: str) -> Callable[[type[T]], type[T]]:
     """A decorator that makes a class a frozen dataclass with the options of `Settings` that are
-    named (default: all of them), as the command line's parser is to read them.
+    named (default: all), as the command line's parser reads them.
 
     Numbers and choices are converted by the parser. Every other value stays text, which `Settings`
     parses. A switch that is on by default becomes `no_NAME`.
@@ -118,7 +118,7 @@ def build_settings(arguments: Any) -> Settings:
 def refuse_both(quiet: bool, verbose: bool) -> None:
     """Raise `OptionError` for --quiet with --verbose."""
     if quiet and verbose:
-        raise OptionError("--quiet and --verbose contradict each other; give one of them")
+        raise OptionError("--quiet and --verbose contradict each other; use one of them")
 
 
 def check_report(report: Path | None) -> None:

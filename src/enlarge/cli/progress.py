@@ -18,7 +18,7 @@ PATIENCE = 1.0
 
 @contextmanager
 def bar(name: str, *, shown: bool) -> Iterator[ProgressCallback | None]:
-    """A callback for `progress=`; None where there is nobody to look at it."""
+    """A callback for `progress=`; None if there is no terminal to show it."""
     if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return

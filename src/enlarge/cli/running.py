@@ -77,6 +77,6 @@ def _print_kept_bands(batch: BatchPlan) -> None:
         if path is not None and (count := count_parts(path)):
             say(
                 f"enlarge: {parts_folder(path)} keeps {count} finished "
-                f"band{'s' * (count != 1)}; the same command goes on there",
+                f"band{'s' * (count != 1)}; rerun the command to resume",
                 sys.stderr,
             )

@@ -57,12 +57,8 @@ class Summary:
         if not self._is_shown:
             return
         if batch.skipped and batch.todo:
-            one = batch.skipped == 1
-            say(
-                f"enlarge: {batch.skipped} picture{'s' * (not one)} that enlarge made "
-                f"{'is' if one else 'are'} left out",
-                sys.stderr,
-            )
+            plural = "s" * (batch.skipped != 1)
+            say(f"enlarge: skipped {batch.skipped} picture{plural} made by enlarge", sys.stderr)
         if self._request.settings.model is None:
             self._advise(batch.todo)
 
@@ -82,8 +78,8 @@ class Summary:
             name, quality = coarse[0]
             more = f" and {len(coarse) - 1:,} more" if len(coarse) > 1 else ""
             say(
-                f"enlarge: {name}{more}: a JPEG of quality {quality}; --model photo is made for "
-                "compressed pictures",
+                f"enlarge: {name}{more}: a JPEG of quality {quality}; try --model photo, which is "
+                "trained on compressed pictures",
                 sys.stderr,
             )
 
@@ -96,7 +92,7 @@ class Summary:
                 self._kept.append(outcome)
                 if self._options.verbose and not self._options.json:
                     size = f"{outcome.width}×{outcome.height}"
-                    say(f"{outcome.output}  {size}, was done already")
+                    say(f"{outcome.output}  {size}, already done")
             case "done":
                 assert outcome.done is not None
                 self._done.append((outcome.source, outcome.done))
@@ -140,7 +136,7 @@ class Summary:
         target = self._request.target
         if self._failed and isinstance(target, Zip):
             say(
-                f"enlarge: {target.staging} stays, so that the same command does only what is "
+                f"enlarge: {target.staging} is kept; rerun the command to make only what is "
                 "missing",
                 sys.stderr,
             )
@@ -159,7 +155,7 @@ class Summary:
             print_json(document)
             return status
         if self._kept and not self._options.quiet:
-            say(f"enlarge: {len(self._kept):,} of {total:,} were done already", sys.stderr)
+            say(f"enlarge: {len(self._kept):,} of {total:,} were already done", sys.stderr)
         if self._failed and total > 1:
             if total > SCREEN and len(self._failed) < total:
                 self._print_failed()

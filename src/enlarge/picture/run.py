@@ -213,7 +213,9 @@ def _check_target(transfer: Transfer, overwrite: bool) -> None:
     if isinstance(source, Path) and source.exists() and target.samefile(source):
         raise OutputError(f"the output {target} is the input; choose another one")
     if not overwrite:
-        raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+        raise OutputError(
+            f"{target} exists; use --overwrite to replace it, or -o to choose another output"
+        )
 
 
 def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
