@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import enlarge
-from enlarge.cli import console, run
-from enlarge.cli.commands import COMMANDS
+from enlarge.cli import run
+from enlarge.cli.commands import app
+from enlarge.cli.table import COMMANDS
 from enlarge.weights.catalog import find_weights
 from tests.cli.conftest import Make, tree
 from tests.conftest import Begin
@@ -124,8 +125,11 @@ def test_help_and_version_everywhere(command: list[str], capsys: Said) -> None:
     assert capsys.readouterr().out == f"enlarge {enlarge.__version__}\n"
 
 
-def test_the_names_of_commands_are_those_of_the_table() -> None:
-    assert tuple(COMMANDS) == console.COMMANDS
+def test_the_table_names_functions() -> None:
+    for name in COMMANDS:
+        command = app[name].default_command
+        assert getattr(command, "__name__", "") == name
+        assert getattr(command, "__module__", "") == f"enlarge.cli.{name}"
 
 
 def test_the_help_names_everything(capsys: Said) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from enlarge.cli.commands import COMMANDS, app, help_text
+from enlarge.cli.commands import app, help_text
+from enlarge.cli.table import COMMANDS
 from tests.conftest import ROOT
 from tests.documents.listed import INTERRUPTED, SHORTENED, SKIPPED
 from tests.documents.material import MATERIAL, picture

@@ -97,7 +97,7 @@ def _plain(error: Exception) -> str:
 
 def _hint(arguments: Sequence[str]) -> str:
     """Where a file is named like the command that was understood."""
-    from enlarge.cli.commands import COMMANDS
+    from enlarge.cli.table import COMMANDS
 
     name = arguments[0] if arguments else ""
     is_file = name in COMMANDS and os.path.isfile(name)  # noqa: PTH113 - as text

@@ -1,4 +1,4 @@
-"""The table of commands: `enlarge INPUT…` and those with a name; and their help."""
+"""The parser of the command line, and its help."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App
 
-from enlarge.cli.app import app as web_app
-from enlarge.cli.benchmark import benchmark
-from enlarge.cli.compare import compare
-from enlarge.cli.degrade import degrade
-from enlarge.cli.evaluate import evaluate
-from enlarge.cli.export import export
-from enlarge.cli.inspect import inspect
-from enlarge.cli.models import models
-from enlarge.cli.prepare import prepare
-from enlarge.cli.train import train
+from enlarge.cli.table import COMMANDS
 from enlarge.cli.upscale import upscale
 from enlarge.version import __version__
 
@@ -30,14 +21,8 @@ their first option, and the general options last.
 # Help and version are our own: the library's own ones load twice as much.
 app = App(name="enlarge", help_flags=(), version_flags=(), suppress_keyboard_interrupt=False)
 app.default(upscale)
-COMMANDS = {
-    command.__name__: command
-    for command in (
-        *(models, inspect, export, evaluate, compare, benchmark, prepare, degrade, train, web_app),
-    )
-}
-for _command in COMMANDS.values():
-    app.command(_command)
+for _name in COMMANDS:
+    app.command(f"enlarge.cli.{_name}:{_name}", name=_name)
 
 
 def version_text() -> str:
@@ -47,8 +32,7 @@ def version_text() -> str:
 
 def help_text(name: str) -> str:
     """The help of a command, or of the default one where no command is called `name`."""
-    command = COMMANDS.get(name)
-    lines = list(_help_of_command(name) if command is not None else _help_of_enlarge())
+    lines = list(_help_of_command(name) if name in COMMANDS else _help_of_enlarge())
     return "\n".join(lines)
 
 
@@ -60,8 +44,8 @@ def _help_of_enlarge() -> Iterator[str]:
     yield ""
     yield from _parameters(app)
     yield "Commands"
-    for name, command in COMMANDS.items():
-        yield from _entry(name, str(command.__doc__).partition("\n")[0])
+    for name, summary in COMMANDS.items():
+        yield from _entry(name, summary)
     yield ""
     yield from textwrap.wrap(
         "For a file named like a command, write ./train. Exit status: 0 all done, "
@@ -76,7 +60,7 @@ def _help_of_command(name: str) -> Iterator[str]:
     )
     yield f"enlarge {name} {arguments}".rstrip() + " [options]"
     yield ""
-    yield from textwrap.wrap(str(COMMANDS[name].__doc__).partition("\n")[0], WIDTH)
+    yield from textwrap.wrap(COMMANDS[name], WIDTH)
     yield ""
     yield from list(_parameters(app[name]))[:-1]
 

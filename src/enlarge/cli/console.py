@@ -1,4 +1,4 @@
-"""Printing, exit statuses, command names, and arguments that look like options to the parser."""
+"""Printing, exit statuses, and arguments that look like options to the parser."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from typing import TextIO
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit statuses; 0 is success."""
-COMMANDS = (
-    *("models", "inspect", "export", "evaluate", "compare", "benchmark", "prepare", "degrade"),
-    *("train", "app"),
-)
-"""The names of the commands, for messages about inputs named like one; a test compares them with
-the table in `commands`."""
 STREAM = "-"
 """Standard input or output on the command line."""
 _HYPHEN = "\0-"

@@ -9,10 +9,10 @@ from pathlib import Path
 from enlarge.batch.outcome import Outcome
 from enlarge.batch.planning import plan_batch
 from enlarge.cli.checks import check_streams, make_request
-from enlarge.cli.console import COMMANDS
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.running import run_and_print
 from enlarge.cli.summary import Summary
+from enlarge.cli.table import COMMANDS
 from enlarge.engines import find_placement
 from enlarge.errors import OptionError, WeightsError
 from enlarge.memory import return_freed_memory

@@ -1,0 +1,19 @@
+"""The commands. Each is the function of its name in the module of its name, imported when it is
+needed.
+"""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "models": "List the models that --model takes by name.",
+    "inspect": "Describe a model file (its card) or a picture (size, depth, profile, metadata).",
+    "export": "Write a model as .onnx, for engines, or as .safetensors, for torch, with its card.",
+    "evaluate": "Measure PSNR and SSIM of models on pictures whose originals are known.",
+    "compare": "Compare two pictures: metrics, a difference map, and what differs most, magnified.",
+    "benchmark": "Measure the speed, memory and start of models on this machine.",
+    "prepare": "Check pairs of pictures and decode them into a store for `enlarge train`.",
+    "degrade": "Degrade pictures to low resolution, to look at or to train on.",
+    "train": "Train a network by a recipe and write the model to runs/NAME/.",
+    "app": "Start the web app and open it in the browser.",
+}
+"""What each command does, for the help."""
