@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enlarge.batch.locations import Folder, Zip
+from enlarge.batch.locations import File, Folder, Zip
 from enlarge.batch.plan import Request
 from enlarge.batch.planning import plan_batch, recorded_settings
 from enlarge.batch.run import run_batch
@@ -50,6 +52,20 @@ def test_an_archive_is_the_last_outcome(here: Path) -> None:
     *done, archive = run_batch(batch, LocalWorker(model, SETTINGS))
     assert (archive.status, archive.output, archive.count) == ("archived", "all.zip", 5)
     assert sorted(outcome.output for outcome in done)[0] == "all.zip/deep/er/p0003.png"
+
+
+def test_an_archive_of_names_that_are_no_text(here: Path) -> None:
+    name = Path("in", os.fsdecode(b"a\xff.png"))
+    try:
+        name.write_bytes(Path("in/p0001.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system holds names that are text only")
+    model = open_model("fast", threads=1)
+    request = Request((File(name),), SETTINGS, Zip(Path("all.zip")))
+    (_, archive) = run_batch(plan_batch(request, model), LocalWorker(model, SETTINGS))
+    assert archive.count == 1
+    with zipfile.ZipFile("all.zip") as opened:
+        assert opened.namelist() == ["a\\xff.png"]
 
 
 def test_a_caller_that_stops_leaves_nothing_half_written(here: Path) -> None:

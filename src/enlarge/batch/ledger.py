@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from enlarge.batch.jobs import Stamp
-from enlarge.batch.record import LEDGER, Fingerprint, Row, State, database_text, examine_output
+from enlarge.batch.record import LEDGER, Fingerprint, Row, State, encodable_name, examine_output
 from enlarge.batch.remote import Remote
 from enlarge.errors import OutputError
 from enlarge.media.temporary import take_lock
@@ -194,7 +194,7 @@ class Ledger:
 
     def _row(self, output: str) -> Row | None:
         query = "SELECT * FROM pictures WHERE output = ?"
-        found = self._base.execute(query, (database_text(output),)).fetchone()
+        found = self._base.execute(query, (encodable_name(output),)).fetchone()
         return None if found is None else Row(**dict(found))
 
     @_guarded
@@ -230,7 +230,7 @@ class Ledger:
                 "settings = excluded.settings, problem = NULL, sealed = NULL, "
                 "width = NULL, height = NULL, tile = NULL, seconds = NULL, "
                 "digest = excluded.digest",  # what is there stays known as ours
-                (database_text(output), self._owner, *map(database_text, values), digest),
+                (encodable_name(output), self._owner, *map(encodable_name, values), digest),
             )
             return None
 
@@ -274,19 +274,19 @@ class Ledger:
     @_guarded
     def fail(self, output: str, problem: str) -> None:
         """Record why there is no output."""
-        self._update(output, "state = 'failed', owner = NULL, problem = ?", database_text(problem))
+        self._update(output, "state = 'failed', owner = NULL, problem = ?", encodable_name(problem))
 
     def _update(self, output: str, what: str, *values: Any) -> None:
         self._base.execute(
             f"UPDATE pictures SET {what} WHERE output = ?",
-            (*values, database_text(output)),
+            (*values, encodable_name(output)),
         )
 
     @_guarded
     def archive_digest(self, name: str) -> str | None:
         """The digest of the archive that was written from this folder, or is about to appear."""
         query = "SELECT digest FROM archive WHERE name = ?"
-        found = self._base.execute(query, (database_text(name),)).fetchone()
+        found = self._base.execute(query, (encodable_name(name),)).fetchone()
         return None if found is None else str(found["digest"])
 
     @_guarded
@@ -295,7 +295,7 @@ class Ledger:
         self._base.execute(
             "INSERT INTO archive VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
-            (database_text(name), digest),
+            (encodable_name(name), digest),
         )
 
     def is_busy(self, row: Row) -> bool:

@@ -23,7 +23,7 @@ from enlarge.batch.record import (
     Fingerprint,
     Row,
     State,
-    database_text,
+    encodable_name,
     input_digest,
     output_state,
     settings_text,
@@ -259,7 +259,7 @@ def _compare_with_ledger(batch: BatchPlan, ledger: Ledger, model: OpenModel) -> 
     rows = ledger.rows()
     overwrite = batch.request.overwrite
     for item in batch.todo:
-        job, row = item.job, rows.get(database_text(item.job.name))
+        job, row = item.job, rows.get(encodable_name(item.job.name))
         place = job.target if isinstance(job.target, Remote) else job.path
         if row is None or place is None or isinstance(job.source, Stream):
             todo.append(item)
@@ -306,7 +306,7 @@ def _is_same_source(recorded: str, source: PictureSource) -> bool:
     """Whether the ledger's name of a source names this one."""
     if isinstance(source, Remote):
         return recorded == source.url
-    return os.path.abspath(recorded) == os.path.abspath(database_text(str(source)))  # noqa: PTH100
+    return os.path.abspath(recorded) == os.path.abspath(encodable_name(str(source)))  # noqa: PTH100
 
 
 def _check_archive(
@@ -323,7 +323,7 @@ def _check_archive(
     recorded = None if ledger is None else ledger.archive_digest(path.name)
     is_ours = recorded is not None and path.is_file() and file_digest(path) == recorded
     if is_ours and ledger is not None:
-        names = {database_text(job.name) for job in jobs}
+        names = {encodable_name(job.name) for job in jobs}
         rows = ledger.rows().items()
         is_ours = all(name in names for name, row in rows if row.digest or row.sealed)
     archive = File(path, str(target))

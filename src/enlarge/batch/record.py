@@ -114,6 +114,6 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
 
 
-def database_text(name: str) -> str:
-    """A file name as SQLite can hold it, even if its bytes are not text."""
+def encodable_name(name: str) -> str:
+    """A file name that SQLite and zip archives can hold, even if its bytes are not text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

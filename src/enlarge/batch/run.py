@@ -20,7 +20,7 @@ from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.planning import fingerprint
-from enlarge.batch.record import LEDGER, Fingerprint
+from enlarge.batch.record import LEDGER, Fingerprint, encodable_name
 from enlarge.batch.worker import SealDigest, Worker
 from enlarge.digests import stream_digest
 from enlarge.errors import (
@@ -254,7 +254,8 @@ def _write_archive(
     def seal(file: BinaryIO) -> None:
         ledger.seal_archive(target.path.name, stream_digest(file))
 
-    write_archive(target.path, sorted(files.items()), seal=seal)
+    named = [(encodable_name(name), path) for name, path in sorted(files.items())]
+    write_archive(target.path, named, seal=seal)
 
 
 def _remove_temporary(job: PictureJob) -> None:
