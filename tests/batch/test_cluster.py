@@ -138,7 +138,7 @@ def test_a_worker_is_killed_and_a_bad_file_is_named(
     lines = [line.split("  ")[0] for line in captured.out.splitlines()]
     assert sorted(lines) == sorted(f"out/{name}" for name in contents(here / "local"))
     assert "text.jpg: is not a picture but" in captured.err
-    assert "cut.png: this PNG is cut off or damaged" in captured.err
+    assert "cut.png: this PNG is truncated or damaged" in captured.err
     assert sorted(states(here / "out")) == ["done"] * PICTURES + ["failed"]
     # The same command here finds nothing more to do, and nothing is left of what was killed but
     # what the next run on that host sweeps away.

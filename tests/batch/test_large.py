@@ -182,7 +182,7 @@ def test_a_broken_input_leaves_nothing(here: Path, capsys: Said) -> None:
     data = (here / "whole.png").read_bytes()
     (here / "a.png").write_bytes(data[: len(data) * 2 // 3])
     assert run(["a.png", "-o", "out.png", "--tile", "64"]) == 1
-    assert "cut off or damaged" in capsys.readouterr().err
+    assert "truncated or damaged" in capsys.readouterr().err
     assert sorted(path.name for path in here.iterdir()) == ["a.png", "whole.png"]
 
 
