@@ -92,14 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
     parser.add_argument("files", nargs="*", type=Path, help="models, instead of training some")
-    told = parser.parse_args()
-    trial = told.trial
+    arguments = parser.parse_args()
+    trial = arguments.trial
     if not has_bf16():
         print("this processor does not compute in bf16: nothing is compared, and the page stays")
         return
     photos = list_photos(data_root() / "photos", ["valid"])[: 1 if trial else PICTURES]
     found = {}
-    for name, model in models(told.files, trial=trial):
+    for name, model in models(arguments.files, trial=trial):
         print(f"{name} …", flush=True)
         found[name] = compare(model, photos)
     result = {**stamp(), "pictures": len(photos), "models": found}

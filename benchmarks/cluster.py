@@ -158,10 +158,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--model", default="fast")
     parser.add_argument("--write", action="store_true")
-    wish = parser.parse_args()
-    result = measure(wish.pictures, wish.side, wish.workers, wish.model)
+    arguments = parser.parse_args()
+    result = measure(arguments.pictures, arguments.side, arguments.workers, arguments.model)
     print(json.dumps(result, indent=1))
-    if wish.write:
+    if arguments.write:
         (ROOT / "benchmarks" / "cluster.json").write_text(json.dumps(result, indent=1) + "\n")
         page = ROOT / "docs" / "cluster.md"
         text = MARKS.sub(lambda found: found[1] + table(result) + found[2], page.read_text())

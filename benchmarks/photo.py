@@ -93,14 +93,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--json", type=Path)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     table = {}
-    for model in ("bicubic", *told.models):
+    for model in ("bicubic", *arguments.models):
         table[Path(model).stem] = row = judged(model)
         cells = "  ".join(f"{key} {value:.3f}" for key, value in row.items())
         print(f"{Path(model).stem.ljust(14)} {cells}", flush=True)
-        if told.json:
-            told.json.write_text(json.dumps(table, indent=1) + "\n")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

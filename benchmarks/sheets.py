@@ -161,16 +161,16 @@ def main() -> None:
     kind.add_argument("--faces", type=Path, metavar="FOLDER")
     kind.add_argument("--detail", action="store_true")
     parser.add_argument("--out", type=Path, default=DOCS / "images")
-    wish = parser.parse_args()
-    wish.out.mkdir(parents=True, exist_ok=True)
-    methods = [method(model) for model in ("bicubic", *wish.models)]
-    if wish.faces:
-        sheets = faces(wish.faces)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    methods = [method(model) for model in ("bicubic", *arguments.models)]
+    if arguments.faces:
+        sheets = faces(arguments.faces)
     else:
-        sheets = plates() if wish.plates else detail() if wish.detail else real()
+        sheets = plates() if arguments.plates else detail() if arguments.detail else real()
     for rows in sheets:
         found = sheet(rows.lows, methods, side=rows.side, shrink=rows.shrink, highs=rows.highs)
-        found.save(wish.out / f"{rows.name}.jpg", quality=88)
+        found.save(arguments.out / f"{rows.name}.jpg", quality=88)
 
 
 if __name__ == "__main__":

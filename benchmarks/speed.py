@@ -316,20 +316,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=["models"], help="measure the models only")
     parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
-    wish = parser.parse_args()
+    arguments = parser.parse_args()
     known = stamp()
-    if wish.part:
+    if arguments.part:
         result = json.loads((RESULTS / "speed.json").read_text())
     else:
         result = {
             **known,
-            "engines": engines(1 if wish.trial else 15),
-            "process": whole_process(times=1 if wish.trial else 7),
-            "matmul": matmul_peak(1 if wish.trial else 15),
-            "starting": starting(1 if wish.trial else 9),
+            "engines": engines(1 if arguments.trial else 15),
+            "process": whole_process(times=1 if arguments.trial else 7),
+            "matmul": matmul_peak(1 if arguments.trial else 15),
+            "starting": starting(1 if arguments.trial else 9),
         }
-    result["models"] = {**known, "rows": models(1 if wish.trial else None)}
-    write("speed", result, page(result), trial=wish.trial)
+    result["models"] = {**known, "rows": models(1 if arguments.trial else None)}
+    write("speed", result, page(result), trial=arguments.trial)
 
 
 if __name__ == "__main__":

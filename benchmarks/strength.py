@@ -75,18 +75,18 @@ def main() -> None:
     parser.add_argument("strengths", nargs="*", type=float, default=STRENGTHS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
-    told = parser.parse_args()
-    if told.sheet:
+    arguments = parser.parse_args()
+    if arguments.sheet:
         lows = []
         for name, x, y in SHOWN:
             low = read_rgb(data_root() / f"real/lr_only/{name}.png")
             lows.append(low[y : y + PART, x : x + PART])
-        methods = [method("photo", strength) for strength in told.strengths]
-        sheet(lows, methods, side=PART, shrink=1).save(told.sheet, quality=88)
+        methods = [method("photo", strength) for strength in arguments.strengths]
+        sheet(lows, methods, side=PART, shrink=1).save(arguments.sheet, quality=88)
         return
-    table = measured(told.strengths)
-    if told.json:
-        told.json.write_text(json.dumps(table, indent=1) + "\n")
+    table = measured(arguments.strengths)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

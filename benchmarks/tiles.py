@@ -256,11 +256,11 @@ def main() -> None:
     parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
     parser.add_argument("--models", action="store_true", help="EDSR-baseline stays as it was")
     parser.add_argument("files", nargs="*", type=Path, help="RRDBs, instead of training one")
-    told = parser.parse_args()
-    trial = told.trial
+    arguments = parser.parse_args()
+    trial = arguments.trial
     tile, times = (128, 1) if trial else (TILE, 4)
     found: dict[str, dict[str, Any]] = {}
-    if told.models:
+    if arguments.models:
         known = json.loads((RESULTS / "tiles.json").read_text())
         row = known["throughput"]["EDSR-baseline"]
         found["EDSR-baseline"] = {"commit": known["commit"], **row}
@@ -282,7 +282,7 @@ def main() -> None:
             }
             put_cards(weights.path, replace(weights.card, tiling=tiling))
     rrdb = []
-    for file in told.files or [trained("rrdb-small", 0.0 if trial else MINUTES)]:
+    for file in arguments.files or [trained("rrdb-small", 0.0 if trial else MINUTES)]:
         print(f"{file} …", flush=True)
         sizes = {"tile": 96, "side": 160} if trial else {"tile": HALO_TILE, "side": HALO_SIDE}
         rrdb.append(effective_halo(file, **sizes, step=4))

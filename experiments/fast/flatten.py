@@ -47,9 +47,9 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--steps", type=int, default=500)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    network, card = load_network(told.source)
+    network, card = load_network(arguments.source)
     before = copy.deepcopy(network).requires_grad_(False)
     paths = list_photos(data_root() / "photos", ["free"])[::3]
     lows = []
@@ -58,8 +58,10 @@ def main() -> None:
         lows.append(imresize(high, high.shape[0] // 4, high.shape[1] // 4))
     lows = [low for low in lows if min(low.shape[:2]) >= PATCH]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    for step in range(told.steps):
-        optimizer.param_groups[0]["lr"] = 1e-4 * 0.5 * (1 + math.cos(math.pi * step / told.steps))
+    for step in range(arguments.steps):
+        optimizer.param_groups[0]["lr"] = (
+            1e-4 * 0.5 * (1 + math.cos(math.pi * step / arguments.steps))
+        )
         patches = []
         for _ in range(4):
             low = lows[int(random.integers(len(lows)))]
@@ -84,7 +86,7 @@ def main() -> None:
                 f"flat ones off by at most {float(error.detach().abs().max()):.2f}",
                 flush=True,
             )
-    write_files(network.eval(), card, told.target)
+    write_files(network.eval(), card, arguments.target)
 
 
 if __name__ == "__main__":

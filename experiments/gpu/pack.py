@@ -70,11 +70,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="default: ENLARGE_DATA, ../shared/data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--begin", type=Path)
-    told = parser.parse_args()
-    data = told.data or data_root()
+    arguments = parser.parse_args()
+    data = arguments.data or data_root()
     photos = data / "photos"
     tiles = list_photos(photos, ["free"])
-    for folder in told.gathered:
+    for folder in arguments.gathered:
         tiles += list_photos(folder, None)
     order = np.random.default_rng(0).permutation(len(tiles))
     train = [(f"train/{i}", tiles[i], 96) for i in order]
@@ -87,12 +87,12 @@ def main() -> None:
     pairs = [*city100(city / "train.csv", "city"), *city100(city / "valid.csv", "city-valid")]
     # The first also carries judges, pairs and wheels.
     ends = [round(len(train) * share) for share in (FIRST, (1 + FIRST) / 2)]
-    write(told.out / "one", [*judges, *pairs, *train[: ends[0]]])
-    write(told.out / "two", train[ends[0] : ends[1]])
-    write(told.out / "three", train[ends[1] :])
-    if told.begin:
-        states = torch.load(told.begin, weights_only=True)
-        torch.save({name: states[name] for name in BEGIN}, told.out / "two" / "begin.pt")
+    write(arguments.out / "one", [*judges, *pairs, *train[: ends[0]]])
+    write(arguments.out / "two", train[ends[0] : ends[1]])
+    write(arguments.out / "three", train[ends[1] :])
+    if arguments.begin:
+        states = torch.load(arguments.begin, weights_only=True)
+        torch.save({name: states[name] for name in BEGIN}, arguments.out / "two" / "begin.pt")
 
 
 if __name__ == "__main__":

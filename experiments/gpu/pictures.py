@@ -202,9 +202,6 @@ class Pool:
         return low, high, taught, plain
 
 
-# Degraded partners, made by the package's own chains while the GPU is busy ------------------------
-
-
 def _degrade(task: tuple[str, Pixels, str, int]) -> tuple[Pixels, Pixels | None]:
     from enlarge.data.degradations import chain_of
 

@@ -95,10 +95,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--take", default="")
-    told = parser.parse_args()
-    states = read(told.folder)
-    for name in told.names:
-        ship(name, states[told.take or name])
+    arguments = parser.parse_args()
+    states = read(arguments.folder)
+    for name in arguments.names:
+        ship(name, states[arguments.take or name])
 
 
 if __name__ == "__main__":

@@ -23,15 +23,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("share", type=float)
     parser.add_argument("--out", type=Path, required=True)
-    told = parser.parse_args()
-    share = checked_strength(told.share)
+    arguments = parser.parse_args()
+    share = checked_strength(arguments.share)
     plain, sharp = find_weights("photo"), find_weights("photo-sharp")
     data = f"{sharp.card.data}; {share:g} of the way from photo"
     card = replace(sharp.card, data=data, scores={})
-    told.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for mix, suffix in ((mixed_onnx, ".onnx"), (mixed_safetensors, ".safetensors")):
         first, second = (w.path.with_suffix(suffix).read_bytes() for w in (plain, sharp))
-        (told.out / f"photo-sharp{suffix}").write_bytes(mix(first, second, share, card))
+        (arguments.out / f"photo-sharp{suffix}").write_bytes(mix(first, second, share, card))
 
 
 if __name__ == "__main__":

@@ -95,9 +95,6 @@ def test_wrappers_are_peeled(wrap: Any) -> None:
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in state.items())
 
 
-# EDSR --------------------------------------------------------------------------------------------
-
-
 def enlarge_like_the_published_edsr(state: State, image: Tensor, mean: tuple[float, ...]) -> Tensor:
     """EDSR on 0–255 written with functions, from BasicSR's keys; ×4, residual scaling 1."""
 
@@ -164,9 +161,6 @@ def test_the_wide_edsr_gets_its_published_residual_scaling() -> None:
     )
 
 
-# ESRGAN ------------------------------------------------------------------------------------------
-
-
 def to_middle_layout(state: State) -> State:
     return renamed(
         state,
@@ -201,9 +195,6 @@ def test_esrgans_three_layouts(scale: int, unshuffle: int, doublings: int) -> No
         torch.testing.assert_close(enlarge(opened(layout), image), wanted, rtol=0, atol=0)
 
 
-# SwinIR ------------------------------------------------------------------------------------------
-
-
 def test_swinirs_constants_are_dropped() -> None:
     network = tiny("swinir", window=8)
     state = network.state_dict()
@@ -224,9 +215,6 @@ def test_the_jpeg_swinirs_range_of_255() -> None:
     ours = build(name, **options, mean=(0.0, 0.0, 0.0))
     ours.load_state_dict(state)
     torch.testing.assert_close(enlarge(ours, image), wanted, rtol=0, atol=1e-5)
-
-
-# Files and refusals ------------------------------------------------------------------------------
 
 
 def test_files_are_read(tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
-"""How good a picture is: arrays in, floats out. numpy is all that these need, but for LPIPS and
-DISTS, which `open_perceptual` opens with torch.
+"""Metrics of pictures: arrays in, floats out. They need NumPy only; LPIPS and DISTS need torch.
 
 >>> from enlarge.metrics import Protocol, psnr, ssim
 >>> psnr(enlarged, original, data_range=255)
@@ -27,7 +26,7 @@ __all__ = ["Protocol", "Scores", "luma", "ms_ssim", "niqe", "open_perceptual", "
 def open_perceptual(path: str | Path) -> Perceptual:
     """LPIPS and DISTS with torchvision's weights at `path`: see `Perceptual`.
 
-    Raises `WeightsError` where they are not there, `EngineError` where torch is not installed.
+    Raises `WeightsError` if there are none, `EngineError` if torch is not installed.
     """
     try:
         from enlarge.metrics.perceptual import Perceptual

@@ -30,7 +30,7 @@ Plane = NDArray[np.float64]
 def niqe(picture: NDArray[Any]) -> float:
     """The NIQE of (H, W) or (H, W, 3), uint8, uint16 or float in [0, 1]: of its rounded Y.
 
-    Raises `DataError` where fewer than two blocks of 96×96 fit, or all of them are flat.
+    Raises `DataError` if fewer than two blocks of 96×96 fit, or all of them are flat.
     """
     y = np.rint(Protocol("y").planes(picture))
     rows, columns = (side // BLOCK for side in y.shape)
@@ -71,7 +71,7 @@ _gamma = math.gamma
 
 
 def _distance(features: Plane) -> float:
-    """How far the features (blocks, 36) lie from the pristine ones; flat blocks are left out."""
+    """Distance of the features (blocks, 36) from the pristine ones; flat blocks are left out."""
     valid = features[~np.isnan(features).any(axis=1)]
     if len(valid) < 2:
         raise DataError("NIQE needs texture: at most one block of the picture is not flat")
@@ -82,7 +82,7 @@ def _distance(features: Plane) -> float:
 
 
 def _normalised(plane: Plane) -> Plane:
-    """Each value less the mean around it, over the deviation around it plus one."""
+    """Each value minus its local mean, divided by its local standard deviation plus one."""
     mean = _windowed(plane)
     deviation = np.sqrt(np.abs(_windowed(plane * plane) - mean * mean))
     result: Plane = (plane - mean) / (deviation + 1.0)
@@ -109,7 +109,7 @@ def _windowed(plane: Plane) -> Plane:
 
 
 def _features(block: Plane) -> list[float]:
-    """The 18 features of a block; NaN where it is flat."""
+    """The 18 features of a block; NaN if it is flat."""
     shape, left, right = _fit(block)
     found = [shape, (left + right) / 2.0]
     for shift in _SHIFTS:

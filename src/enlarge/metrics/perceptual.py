@@ -35,7 +35,7 @@ _TITLES = {"alexnet": "AlexNet", "vgg16": "VGG16"}
 
 
 class L2Pool(nn.Module):
-    """DISTS pools so: √(Hann-weighted mean of squares over 3×3, with stride 2), zeros outside."""
+    """The pooling of DISTS: √(Hann-weighted mean of squares over 3×3), stride 2, zero padding."""
 
     kernel: Tensor
 
@@ -67,7 +67,7 @@ def lpips(first: Tensor, second: Tensor, network: Backbone, heads: Sequence[Tens
 
 
 def _unit(values: Tensor) -> Tensor:
-    """Feature vectors of length 1 at every place; those of nothing stay 0."""
+    """Feature vectors normalised to length 1 at every position; zero vectors stay zero."""
     return values / (values.square().sum(1, keepdim=True).sqrt() + 1e-10)
 
 
@@ -98,8 +98,8 @@ def _alike(product: Tensor, squares: Tensor) -> Tensor:
 
 
 class Measure(NamedTuple):
-    """One of them: its key in tables and JSON, what it is, the least side of a picture, and the
-    function of two (1, 3, H, W).
+    """A metric: its key in tables and JSON, its description, the smallest side of a picture, and
+    the function of two (1, 3, H, W).
     """
 
     name: str
@@ -109,7 +109,7 @@ class Measure(NamedTuple):
 
 
 class Perceptual:
-    """LPIPS and DISTS with the networks' weights at hand; `str()` says which, for the protocol.
+    """LPIPS and DISTS, as far as there are weights for them; `str()` names them for the protocol.
 
     `path`: torchvision's file of AlexNet (for `lpips`) or VGG16 (`lpips_vgg`, `dists`), or a folder
     with one or both, such as ~/.cache/torch/hub/checkpoints. Raises `WeightsError` where there is
@@ -123,11 +123,11 @@ class Perceptual:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is measured."""
+        """The keys of the metrics."""
         return tuple(measure.name for measure in self._measures)
 
     def measure(self, first: NDArray[Any], second: NDArray[Any]) -> dict[str, float]:
-        """Each of them for two pictures of one size, whole and in RGB.
+        """Every metric for two pictures of the same size, in RGB and without cropping.
 
         (H, W) or (H, W, 3), uint8, uint16 or float in [0, 1]; a gray one counts as R = G = B.
         Raises `DataError` where the sizes differ or are too small.
@@ -174,13 +174,13 @@ _MEASURES = {"alexnet": _alexnet, "vgg16": _vgg16}
 
 
 def _spoken(name: str, digest: str) -> str:
-    """A network with the digest of its weights, and which it should be."""
+    """The name of a network with the digest of its weights, and the expected one if it differs."""
     other = "" if digest in PUBLISHED[name] else f", not {PUBLISHED[name]}"
     return f"{_TITLES[name]} ({digest}{other})"
 
 
 def _find(path: Path) -> dict[str, Path]:
-    """The files of the networks at `path`, by their names."""
+    """The files of the networks at `path`, by name."""
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder; {_expected()}")
     files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -206,7 +206,7 @@ def _expected() -> str:
 
 @cache
 def _learned() -> dict[str, Tensor]:
-    """What is bundled: (C,) float32 each."""
+    """The bundled parameters: (C,) float32 each."""
     with np.load(_DATA) as found:
         return {key: torch.from_numpy(found[key]) for key in found.files}
 

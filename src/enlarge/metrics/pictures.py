@@ -1,4 +1,4 @@
-"""Pictures for judging, whole and in memory."""
+"""Whole pictures in memory, for metrics."""
 
 from __future__ import annotations
 

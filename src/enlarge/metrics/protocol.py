@@ -1,4 +1,4 @@
-"""The protocol: what is compared with what. A score means nothing without it.
+"""The protocol of a comparison, without which a score means nothing.
 
 One network on one data set reads 30.04 dB in RGB, 30.71 in full-range Y and 32.02 in the Y of
 BT.601 with a border cropped.
@@ -26,7 +26,7 @@ _NAMES = {
 
 
 class Scores(NamedTuple):
-    """What `Protocol.measure` finds: PSNR in dB (infinite for equal pictures) and SSIM."""
+    """The result of `Protocol.measure`: PSNR in dB (infinite for equal pictures) and SSIM."""
 
     psnr: float
     ssim: float
@@ -34,7 +34,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Protocol:
-    """How two pictures are compared. `str()` says it in one sentence.
+    """How two pictures are compared. `str()` describes it in one sentence.
 
     `colour`: the Y of BT.601 from 16 to 235 as MATLAB's `rgb2ycbcr` has it, the same in full
     range, or RGB. `border`: pixels left out on each side; None: as many as the factor.
@@ -63,7 +63,7 @@ class Protocol:
         )
 
     def planes(self, picture: NDArray[Any]) -> NDArray[np.float64]:
-        """What is compared, from 0 to 255: (H, W) for Y, (H, W, 3) for RGB."""
+        """The values that are compared, from 0 to 255: (H, W) for Y, (H, W, 3) for RGB."""
         rgb = to_rgb(picture).astype(np.float64) * (255.0 / levels(picture))
         return rgb if self.colour == "rgb" else luma(rgb, full=self.colour == "full-y")
 
@@ -102,7 +102,7 @@ def luma(rgb: NDArray[Any], *, full: bool = False) -> NDArray[np.float64]:
 
 def levels(picture: NDArray[Any]) -> float:
     """The value of white: 255, 65535, or 1 for floats. Raises `DataError` for other dtypes, and for
-    floats that cannot be meant so.
+    floats that are clearly not in [0, 1].
     """
     if picture.dtype in (np.uint8, np.uint16):
         return float(np.iinfo(picture.dtype).max)
@@ -114,7 +114,7 @@ def levels(picture: NDArray[Any]) -> float:
 
 
 def to_rgb(picture: NDArray[Any]) -> NDArray[Any]:
-    """(H, W), (H, W, 1 to 4) → (H, W, 3): gray as R = G = B, alpha left out."""
+    """(H, W), (H, W, 1 to 4) → (H, W, 3): gray as R = G = B, without alpha."""
     if picture.ndim == 2:
         picture = picture[..., None]
     if picture.shape[2] in (2, 4):

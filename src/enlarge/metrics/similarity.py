@@ -91,7 +91,7 @@ def _similarity(
 
 
 def _terms(x: Plane, y: Plane, data_range: float) -> tuple[Plane, Plane]:
-    """Luminance, and contrast times structure, at every place of the window."""
+    """Luminance, and contrast times structure, at every position of the window."""
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     mean_x, mean_y, var_x, var_y, both = _moments(x, y)
     light = (2.0 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
@@ -115,7 +115,7 @@ def _moments(x: Plane, y: Plane) -> tuple[Plane, Plane, Plane, Plane, Plane]:
 
 
 def _blurred(plane: Plane) -> Plane:
-    """The Gaussian means where the window fits: each side is 10 smaller."""
+    """Gaussian means where the window fits, so each side is 10 shorter."""
     distance = np.arange(WINDOW) - WINDOW // 2
     weights = np.exp(-0.5 * (distance / _SIGMA) ** 2)
     weights /= weights.sum()
@@ -138,6 +138,6 @@ def _multiscale(x: Plane, y: Plane, data_range: float) -> float:
 
 
 def _halved(plane: Plane) -> Plane:
-    """Means of 2×2 pixels; the last row and column count twice where a side is odd."""
+    """Means of 2×2 pixels; if a side is odd, its last row or column counts twice."""
     plane = np.pad(plane, [(0, side % 2) for side in plane.shape], mode="edge")
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) / 4.0
