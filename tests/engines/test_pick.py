@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from enlarge.cli.options import EngineWish, PrecisionWish
+from enlarge import settings
 from enlarge.engines import Placement, find_placement, pick, pick_engine
 from enlarge.engines import onnxruntime as ort_engine
 from enlarge.engines import torch as torch_engine
@@ -59,8 +59,8 @@ def with_gpus(patch: Patch, torch: bool = True, onnxruntime: bool = True) -> Non
 
 
 def test_the_command_lines_words_are_the_engines() -> None:
-    assert get_args(EngineWish) == get_args(EngineName)
-    assert get_args(PrecisionWish) == get_args(Precision)
+    assert get_args(settings.EngineName) == get_args(EngineName)
+    assert get_args(settings.Precision) == get_args(Precision)
 
 
 def test_openvino_on_a_cpu(monkeypatch: Patch) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from enlarge.cli.options import (
     FLAT,
+    VERBOSE,
     build_settings,
     option,
     refuse_both,
@@ -77,9 +78,7 @@ class AppOptions:
             converter=whole(1),
         ),
     ] = 20
-    verbose: Annotated[bool, option("Print the server's messages.", name=["--verbose", "-v"])] = (
-        False
-    )
+    verbose: Annotated[bool, option("Print the server's messages.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
 

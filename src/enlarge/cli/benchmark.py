@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from enlarge.cli.options import FLAT, EngineWish, option, refuse_both, whole
+from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
 from enlarge.errors import EngineError, OptionError
+from enlarge.settings import EngineName
 
-_Engine = Literal[EngineWish, "all"]
+_Engine = Literal[EngineName, "all"]
 _Precision = Literal["f32", "bf16", "f16", "int8"]
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ class BenchmarkOptions:
         option("Number of threads (default: one per core).", metavar="NUMBER", converter=whole(0)),
     ] = 0
     json: Annotated[bool, option("Print one JSON document.")] = False
-    verbose: Annotated[bool, option("Print the fastest call too.", name=["--verbose", "-v"])] = (
-        False
-    )
+    verbose: Annotated[bool, option("Print the fastest call too.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print the results without the description of the machine.")] = (
         False
     )
@@ -190,7 +189,7 @@ def _placements(
     names: list[str] = list(dict.fromkeys(options.engine or ["auto"]))
     is_all = "all" in names
     if is_all:
-        names = [name for name in get_args(EngineWish) if name != "auto"]
+        names = [name for name in get_args(EngineName) if name != "auto"]
     for weights in chosen:
         seen: set[tuple[str, str]] = set()
         for name in names:

@@ -66,8 +66,7 @@ def _help_of_command(name: str) -> Iterator[str]:
 
 
 def _collected(command: App) -> list[Any]:
-    has_help = "----------" in str(command.default_command.__doc__)  # of its options
-    arguments = command.assemble_argument_collection(parse_docstring=has_help)
+    arguments = command.assemble_argument_collection(parse_docstring=False)
     return [argument for argument in arguments if argument.name != "*"]  # not the dataclasses
 
 

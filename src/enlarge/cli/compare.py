@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, PROTOCOL, PerceptualWeights, option, refuse_both, whole
+from enlarge.cli.options import (
+    FLAT,
+    PROTOCOL,
+    VERBOSE,
+    PerceptualWeights,
+    option,
+    refuse_both,
+    whole,
+)
 from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -60,7 +68,7 @@ class CompareOptions:
     json: Annotated[bool, option("Print one JSON document.")] = False
     verbose: Annotated[
         bool,
-        option("Print the mean and the largest difference too.", name=["--verbose", "-v"]),
+        option("Print the mean and the largest difference too.", name=VERBOSE),
     ] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 

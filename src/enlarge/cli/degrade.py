@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, option, refuse_both, whole
+from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
 from enlarge.errors import DataError, InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DegradeOptions:
         ),
     ] = 0
     overwrite: Annotated[bool, option("Replace existing outputs.")] = False
-    verbose: Annotated[bool, option("Print every output.", name=["--verbose", "-v"])] = False
+    verbose: Annotated[bool, option("Print every output.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
 

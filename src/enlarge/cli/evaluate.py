@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from enlarge.cli.options import (
     FLAT,
     PROTOCOL,
-    EngineWish,
+    VERBOSE,
     PerceptualWeights,
-    PrecisionWish,
     check_report,
     option,
     refuse_both,
     whole,
 )
 from enlarge.errors import OutputError
+from enlarge.settings import EngineName, Precision
 
 if TYPE_CHECKING:
     from enlarge.metrics.evaluation import Result, Watch
@@ -67,7 +67,7 @@ class EvaluateOptions:
             converter=whole(1),
         ),
     ] = None
-    engine: Annotated[EngineWish, option("Engine that runs the network.", group=_WHAT)] = "auto"
+    engine: Annotated[EngineName, option("Engine that runs the network.", group=_WHAT)] = "auto"
     device: Annotated[
         str,
         option(
@@ -78,7 +78,7 @@ class EvaluateOptions:
         ),
     ] = "auto"
     precision: Annotated[
-        PrecisionWish,
+        Precision,
         option(
             "Precision of the computation. auto, the default: bf16 or f16 where the device and the "
             "model allow it, else f32.",
@@ -143,7 +143,7 @@ class EvaluateOptions:
         ),
     ] = None
     json: Annotated[bool, option("Print one JSON document.")] = False
-    verbose: Annotated[bool, option("List every picture.", name=["--verbose", "-v"])] = False
+    verbose: Annotated[bool, option("List every picture.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print the means only.")] = False
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, option, refuse_both, whole
+from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ExportOptions:
     ] = None
     overwrite: Annotated[bool, option("Replace an existing output.")] = False
     json: Annotated[bool, option("Print the card as JSON.")] = False
-    verbose: Annotated[bool, option("Print the card too.", name=["--verbose", "-v"])] = False
+    verbose: Annotated[bool, option("Print the card too.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
 

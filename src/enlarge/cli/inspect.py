@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
+from cyclopts import Parameter
+
+from enlarge.cli.options import VERBOSE, option, refuse_both
 
 _MEASURED = ("halo", "tiles", "precisions")
 """The entries that a card lacks until the model is first used."""
 
 
 def inspect(
-    file: str, /, *, json: Switch = False, verbose: Verbose = False, quiet: Quiet = False
+    file: Annotated[
+        str,
+        Parameter(
+            help="A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin), the name of a model, "
+            "or a picture."
+        ),
+    ],
+    /,
+    *,
+    json: Annotated[bool, option("Print it as JSON.")] = False,
+    verbose: Annotated[bool, option("Print empty entries too.", name=VERBOSE)] = False,
+    quiet: Annotated[
+        bool, option("Print nothing; the exit status tells whether the file can be read.")
+    ] = False,
 ) -> None:
-    """Describe a model file (its card) or a picture (size, depth, profile, metadata).
-
-    Parameters
-    ----------
-    file
-        A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin), the name of a model, or a
-        picture.
-    json
-        Print it as JSON.
-    verbose
-        Print empty entries too.
-    quiet
-        Print nothing; the exit status tells whether the file can be read.
-
-    """
+    """Describe a model file (its card) or a picture (size, depth, profile, metadata)."""
     from json import dumps
 
     from enlarge.cli.console import say

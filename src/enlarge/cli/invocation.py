@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from enlarge.cli.options import option
+from enlarge.cli.options import VERBOSE, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,6 @@ class Invocation:
     json: Annotated[bool, option("Print the results as one JSON document.")] = False
     verbose: Annotated[
         bool,
-        option(
-            "Print the model, the tiles and the seconds of each stage.", name=["--verbose", "-v"]
-        ),
+        option("Print the model, the tiles and the seconds of each stage.", name=VERBOSE),
     ] = False
     quiet: Annotated[bool, option("Print errors only.")] = False

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from enlarge.cli.options import Quiet, Switch, Verbose, refuse_both
+from enlarge.cli.options import VERBOSE, option, refuse_both
 
 
-def models(*, json: Switch = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
-    """List the models that --model takes by name.
-
-    Parameters
-    ----------
-    json
-        Print the whole cards as JSON.
-    verbose
-        Print the path of each file, its training pictures, and their licences too.
-    quiet
-        Print the names only.
-
-    """
+def models(
+    *,
+    json: Annotated[bool, option("Print the complete cards as JSON.")] = False,
+    verbose: Annotated[
+        bool,
+        option(
+            "Print the path of each file, its training pictures, and their licences too.",
+            name=VERBOSE,
+        ),
+    ] = False,
+    quiet: Annotated[bool, option("Print the names only.")] = False,
+) -> None:
+    """List the models that --model takes by name."""
     from dataclasses import asdict
     from json import dumps
 

@@ -23,7 +23,7 @@ from cyclopts import Parameter
 
 from enlarge.checks import rectangle
 from enlarge.errors import OptionError
-from enlarge.settings import EngineName, Precision, Settings
+from enlarge.settings import Settings
 
 T = TypeVar("T")
 
@@ -54,11 +54,8 @@ PerceptualWeights = Annotated[
         metavar="FOLDER|FILE",
     ),
 ]
-Switch = Annotated[bool, Parameter(negative="")]
-Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
-Quiet = Switch
-EngineWish = EngineName
-PrecisionWish = Precision
+VERBOSE = ("--verbose", "-v")
+"""The names of the option for more output."""
 
 
 def settings_options(*names: str) -> Callable[[type[T]], type[T]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, option, refuse_both, whole
+from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class PrepareOptions:
         ),
     ] = 64
     dry_run: Annotated[bool, option("Check and estimate, and write nothing.")] = False
-    verbose: Annotated[bool, option("Print every pair.", name=["--verbose", "-v"])] = False
+    verbose: Annotated[bool, option("Print every pair.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
 

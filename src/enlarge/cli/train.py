@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, option, refuse_both
+from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both
 from enlarge.errors import CompleteError, EngineError, OptionError
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class TrainOptions:
             "and keep nothing."
         ),
     ] = False
-    verbose: Annotated[
-        bool, option("Print the whole configuration first.", name=["--verbose", "-v"])
-    ] = False
+    verbose: Annotated[bool, option("Print the whole configuration first.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
 
