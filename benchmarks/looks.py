@@ -91,7 +91,7 @@ def ncnn_method(package: str, file: str) -> Enlarge:
         padded = np.pad(low, ((PAD, PAD), (PAD, PAD), (0, 0)), mode="edge")
         planes = np.ascontiguousarray(padded.transpose(2, 0, 1), np.float32) / np.float32(255)
         extractor = network.create_extractor()
-        extractor.input(network.input_names()[0], ncnn.Mat(planes))
+        extractor.input(network.input_names()[0], ncnn.Mat(planes).clone())
         _, out = extractor.extract(network.output_names()[0])
         inside = slice(SCALE * PAD, -SCALE * PAD)
         large = np.array(out).transpose(1, 2, 0)[inside, inside]
