@@ -58,6 +58,8 @@ small.png -o small.png --overwrite
 """
 HELP = ["", "app", "benchmark", "compare", "degrade", "evaluate", "export", "inspect", "models",
         "prepare", "train"]  # fmt: skip
+_ENTRY = re.compile(r"^ {2}(-.*?)(?: {2}|$)", re.MULTILINE)
+"""What precedes the help of an option; wrapped lines of help are indented deeper."""
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
 _UNREAD = {".sqlite", ".sqlite-wal", ".sqlite-shm"}
 
@@ -148,10 +150,9 @@ def compare_options(trees: tuple[Path, Path]) -> Iterator[str]:
                 [sys.executable, "-m", "enlarge", *command.split(), "--help"],
                 env=environment(tree), capture_output=True, text=True, check=True,
             )  # fmt: skip
-            # An option begins its line; sentences may name others.
-            lines = [line.strip("│ ").strip() for line in done.stdout.splitlines()]
-            begun = [line for line in lines if line.startswith(("-", "* -"))]
-            options.append({word for line in begun for word in _OPTION.findall(line[:60])})
+            options.append(
+                {word for line in _ENTRY.findall(done.stdout) for word in _OPTION.findall(line)}
+            )
         same = options[0] == options[1]
         print(f"{'same' if same else 'DIFFERS'}           enlarge {command} --help", flush=True)
         if not same:
