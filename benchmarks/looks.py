@@ -30,12 +30,12 @@ from scipy.ndimage import uniform_filter
 from benchmarks.judges import Features, efficientnet_lite2, package_folder, text_detector
 from benchmarks.photo import SCALE, Enlarge, bicubic, method
 from benchmarks.record import DOCS, signature, stamp, write
-from benchmarks.sets import data_root
 from benchmarks.sheets import middle, sheet
 from benchmarks.strength import grid
 from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import find_pictures, list_photos, read_rgb
 from enlarge.metrics.naturalness import niqe
+from enlarge.training.config import data_root
 
 Pixels = NDArray[np.uint8]
 TILE, PAD = 256, 10
