@@ -68,7 +68,7 @@ def test_refusals(picture: Make, capsys: Said) -> None:
     picture("b.png", 40, 41)
     assert run(["compare", "a.png", "b.png"]) == 1
     said = capsys.readouterr().err
-    assert "pictures of one size are compared; a.png is 40×40, b.png is 40×41" in said
+    assert "expected two pictures of the same size; a.png is 40×40, b.png is 40×41" in said
     assert run(["compare", "a.png", "-"]) == 2
     assert "not standard input (-)" in capsys.readouterr().err
     Path("file").write_bytes(b"")

@@ -47,10 +47,10 @@ def test_crops_are_parts_of_the_reduced_pictures(
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
         calibration_photos(tmp_path / "gone")
-    with pytest.raises(DataError, match="holds no pictures; expected photographs"):
+    with pytest.raises(DataError, match="contains no pictures; expected photographs"):
         calibration_photos(tmp_path)
     save(tmp_path / "a.png", 50, 60)
-    with pytest.raises(DataError, match="holds one picture; expected two at least"):
+    with pytest.raises(DataError, match="contains one picture; expected at least two"):
         calibration_photos(tmp_path)
     save(tmp_path / "b.png", 50, 60)
     with pytest.raises(DataError, match="too small; reduced by 4, a side must have 24 pixels"):

@@ -131,7 +131,7 @@ def test_a_store_repeats_its_pairs_and_goes_on(archive: Path, tmp_path: Path) ->
         assert np.array_equal(there.high, wanted.high)
         assert there.low.flags.owndata is False
     shutil.copy(archive.parent / "train/lr/0000.png", archive.parent / "train/lr/0001.png")
-    with pytest.raises(DataError, match="before they were changed"):
+    with pytest.raises(DataError, match="earlier versions of these"):
         write_store(pairs, store, 4)
-    with pytest.raises(DataError, match="is no store"):
+    with pytest.raises(DataError, match="is not a store"):
         write_store(pairs, archive.parent, 4)

@@ -123,7 +123,7 @@ def test_a_halo_beyond_every_rung_gets_tiles_of_three(multiple: int) -> None:
 def test_each_reason_has_its_own_words() -> None:
     with pytest.raises(OptionError, match="sides of 100 must be multiples of 8"):
         spans(100, 16, 0, 8)
-    with pytest.raises(OptionError, match="take one of 96, or of at least 24"):
+    with pytest.raises(OptionError, match="use one of 96, or of at least 24"):
         spans(96, 16, 5, 8)
-    with pytest.raises(OptionError, match=r"take one of 16$"):
+    with pytest.raises(OptionError, match=r"use one of 16$"):
         spans(16, 24, 5, 8)

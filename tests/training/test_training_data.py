@@ -72,7 +72,7 @@ def test_a_store_that_is_not_complete_is_refused_and_goes_on(
 ) -> None:
     lines = (store / INDEX).read_text().splitlines(keepends=True)
     (store / INDEX).write_text("".join(lines[:3]))
-    with pytest.raises(DataError, match="holds 3 of 5 pairs; run `enlarge prepare` again"):
+    with pytest.raises(DataError, match="holds 3 of 5 pairs; rerun `enlarge prepare`"):
         load_training_data(load_config(recipe, [f"data.pairs=[{store}]"]), 4)
     told = ["prepare", str(pairs), "-o", str(store), "--patch", "12", "--quiet"]
     assert command(told) == 0
@@ -165,7 +165,9 @@ def test_what_enlarge_made_is_not_trained_on(recipe: Path, photos: Path) -> None
     assert [path.name for path in list_photos(photos, None)] == ["0.png", "1.png", "2.png"]
     for name in ("LR", "DIV2K_train_LR_bicubic"):
         (photos / name).mkdir()
-        with pytest.raises(DataError, match=f"{name} holds low-resolution pictures by its name"):
+        with pytest.raises(
+            DataError, match=f"{name} contains low-resolution pictures, to judge by its name"
+        ):
             load_training_data(load_config(recipe, []), 4)
         (photos / name).rmdir()
 

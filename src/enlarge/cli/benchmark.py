@@ -76,7 +76,7 @@ _DEFAULTS = BenchmarkOptions()
 
 
 def benchmark(*, options: Annotated[BenchmarkOptions, FLAT] = _DEFAULTS) -> None:
-    """Measure the speed, memory and start of models on this machine."""
+    """Measure the speed, memory and start-up time of models on this machine."""
     import json
 
     from enlarge.cli.console import say

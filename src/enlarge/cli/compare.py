@@ -216,7 +216,7 @@ def _check_sizes(paths: list[Path], pictures: list[NDArray[Any]]) -> None:
     sizes = [f"{picture.shape[1]}×{picture.shape[0]}" for picture in pictures]
     if len(set(sizes)) > 1:
         found = ", ".join(f"{path} is {size}" for path, size in zip(paths, sizes, strict=True))
-        raise DataError(f"pictures of one size are compared; {found}")
+        raise DataError(f"expected two pictures of the same size; {found}")
 
 
 def _check_targets(targets: list[Path], inputs: list[Path | None], overwrite: bool) -> None:

@@ -41,7 +41,7 @@ class EvaluateOptions:
     data: Annotated[
         list[str],
         option(
-            "Folders with HR/ and LR/, DIV2K's folders, csv files with LR,HR, or originals alone.",
+            "Folders with HR/ and LR/, DIV2K's folders, CSV files with LR,HR, or originals alone.",
             group=_WHAT,
             metavar="FOLDER|CSV...",
             consume_multiple=True,

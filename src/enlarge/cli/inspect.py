@@ -73,7 +73,7 @@ def _facts(file: str) -> dict[str, Any]:
         if file in named:
             facts = {"file": str(named[file].path)} | asdict(named[file].card)
             return facts | {"strength": _span(file)}
-        raise InputError(f"{file}: no such file, and no model: there are {', '.join(named)}")
+        raise InputError(f"{file}: no such file or model; the models are: {', '.join(named)}")
     if path.is_dir():
         raise InputError(
             f"{file}: is a folder; expected a weight file, a model's name or a picture"

@@ -52,7 +52,7 @@ def prepare(
     source: Annotated[
         Path,
         Parameter(
-            help="A csv with the columns LR,HR, a folder with LR and HR in it, or a folder of "
+            help="A CSV file with the columns LR,HR, a folder with LR and HR in it, or a folder of "
             "high-resolution pictures (their LR is then made by MATLAB's bicubic)."
         ),
     ],
@@ -88,4 +88,7 @@ def prepare(
         decoded = write_store(found.pairs, output, scale, watch=watch)
     if not options.quiet:
         there = store.pairs - decoded
-        say(f"{output}: {decoded} pairs decoded" + (f", {there} were there" if there else ""))
+        say(
+            f"{output}: {decoded} pairs decoded"
+            + (f", {there} were there already" if there else "")
+        )

@@ -10,10 +10,10 @@ COMMANDS = {
     "export": "Write a model as .onnx, for engines, or as .safetensors, for torch, with its card.",
     "evaluate": "Measure PSNR and SSIM of models on pictures whose originals are known.",
     "compare": "Compare two pictures: metrics, a difference map, and what differs most, magnified.",
-    "benchmark": "Measure the speed, memory and start of models on this machine.",
+    "benchmark": "Measure the speed, memory and start-up time of models on this machine.",
     "prepare": "Check pairs of pictures and decode them into a store for `enlarge train`.",
     "degrade": "Degrade pictures to low resolution, to look at or to train on.",
-    "train": "Train a network by a recipe and write the model to runs/NAME/.",
+    "train": "Train a network from a recipe and write the model to runs/NAME/.",
     "app": "Start the web app and open it in the browser.",
 }
 """What each command does, for the help."""

@@ -52,7 +52,7 @@ def train(
     ],
     options: Annotated[TrainOptions, FLAT] = _DEFAULTS,
 ) -> None:
-    """Train a network by a recipe and write the model to runs/NAME/."""
+    """Train a network from a recipe and write the model to runs/NAME/."""
     import contextlib
     import io
 
@@ -143,10 +143,10 @@ def _train(recipe: Path, config: Config, options: TrainOptions) -> None:
             raise  # trained and written; otherwise it was stopped in between
     except KeyboardInterrupt:
         if (run / LAST).is_file() and not trial:
-            say(f"enlarge train {recipe} … --resume goes on", sys.stderr)
+            say(f"to resume: enlarge train {recipe} … --resume", sys.stderr)
         raise
     if trial:
-        say(f"{recipe}: two steps were taken and judged; nothing was kept")
+        say(f"{recipe}: two steps and one validation ran; nothing was kept")
     elif not is_secondary_process():
         write_model(config, run)
 

@@ -44,12 +44,12 @@ def calibration_photos(folder: Path) -> list[Path]:
         photos = list_photos(folder, None)
     except DataError as error:
         raise DataError(
-            f"--calibrate {folder}: holds no pictures; expected photographs (.jpg, .png, .webp, "
+            f"--calibrate {folder}: contains no pictures; expected photographs (.jpg, .png, .webp, "
             ".tif) of the kind that will be enlarged, fifty or more"
         ) from error
     if len(photos) < 2:
         raise DataError(
-            f"--calibrate {folder}: holds one picture; expected two at least, one to verify on "
+            f"--calibrate {folder}: contains one picture; expected at least two, one to verify on "
             "(fifty or more are better)"
         )
     return photos

@@ -96,8 +96,8 @@ def _scanned(folder: Path, without: Path | None) -> list[Path]:
         for name in folders:
             if name.lower() == "lr" or "_lr_" in f"{name.lower()}_":
                 raise DataError(
-                    f"{here / name} holds low-resolution pictures by its name; name the folder of "
-                    "the originals, or give both to data.pairs"
+                    f"{here / name} contains low-resolution pictures, to judge by its name; "
+                    "name the folder of the originals, or give both to data.pairs"
                 )
         for path in map(here.joinpath, sorted(names)):
             is_picture = path.suffix.lower() in _SUFFIXES and not path.name.startswith("._")

@@ -148,7 +148,7 @@ def _make(store: Path, scale: int, pairs: int) -> None:
     if is_store(store):
         return
     if store.exists() and (not store.is_dir() or any(store.iterdir())):
-        raise DataError(f"{store} is there and is no store; choose a new folder with -o")
+        raise DataError(f"{store} exists and is not a store; choose a new folder with -o")
     store.mkdir(parents=True, exist_ok=True)
     for name in (LOW, HIGH, INDEX):
         (store / name).touch()
@@ -164,7 +164,7 @@ def _write_head(store: Path, scale: int, pairs: int) -> None:
 def _read_head(store: Path) -> dict[str, int]:
     """The contents of store.json. Raises `DataError` if it is missing or of another format."""
     if not is_store(store):
-        raise DataError(f"{store} is no store; `enlarge prepare SRC -o {store}` makes one")
+        raise DataError(f"{store} is not a store; `enlarge prepare SRC -o {store}` makes one")
     try:
         found = json.loads((store / HEAD).read_text(encoding="utf-8"))
         head = {key: int(found[key]) for key in ("format", "scale", "pairs")}
@@ -189,7 +189,7 @@ def _prepare(pairs: Sequence[PairFiles], store: Path, scale: int) -> int:
     same = [(entry.name, entry.stamp) for entry in entries]
     if same != [(pair.name, _stamp(pair)) for pair in pairs[: len(entries)]]:
         raise DataError(
-            f"{store} holds other pairs, or these before they were changed; "
+            f"{store} contains other pairs, or earlier versions of these; "
             "choose a new folder, or delete it"
         )
     _write_head(store, scale, len(pairs))
@@ -255,7 +255,7 @@ class StoredPairs(Pairs):
         if not self.entries or len(self.entries) < head["pairs"]:
             raise DataError(
                 f"{store} holds {len(self.entries)} of {head['pairs']} pairs; "
-                "run `enlarge prepare` again, which goes on"
+                "rerun `enlarge prepare` to finish it"
             )
         self.chain: Chain | None = None
         self._map()

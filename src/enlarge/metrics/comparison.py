@@ -55,7 +55,7 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]
     """How far each pixel differs, (H, W) from 0 to 255: the mean over R, G and B."""
     if first.shape[:2] != second.shape[:2]:
         sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (first, second)]
-        raise DataError(f"pictures of one size are compared, got {sizes[0]} and {sizes[1]}")
+        raise DataError(f"expected two pictures of the same size, got {sizes[0]} and {sizes[1]}")
     x, y = (to_rgb(p).astype(np.float64) * (255.0 / levels(p)) for p in (first, second))
     mean: NDArray[np.float64] = np.abs(x - y).mean(axis=2)
     return mean

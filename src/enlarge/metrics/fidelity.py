@@ -30,7 +30,9 @@ def inner(
     Raises `DataError` where the shapes differ, or where the border leaves nothing.
     """
     if first.shape != second.shape:
-        raise DataError(f"pictures of one size are compared, got {size(first)} and {size(second)}")
+        raise DataError(
+            f"expected two pictures of the same size, got {size(first)} and {size(second)}"
+        )
     height, width = first.shape[:2]
     if border < 0 or 2 * border >= min(height, width):
         raise DataError(f"a border of {border} pixels leaves nothing of a {size(first)} picture")

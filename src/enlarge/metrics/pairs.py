@@ -192,7 +192,7 @@ def _factor(path: Path, pairs: Sequence[PairFiles], scale: int | None, modcrop: 
         if small:
             raise DataError(
                 f"{len(small)} originals of {path} have a side of less than {scale} pixels, which "
-                f"leaves nothing at 1/{scale}, first {small[0]}; take them out"
+                f"leaves nothing at 1/{scale}, first {small[0]}; remove them"
             )
         return scale
     factor, wrong, cropped = scale, [], False
@@ -213,7 +213,7 @@ def _factor(path: Path, pairs: Sequence[PairFiles], scale: int | None, modcrop: 
             wrong.append(f"{pair.name}: LR {low[0]}×{low[1]}, HR {high[0]}×{high[1]}")
     assert factor is not None
     if wrong:
-        advice = "; --modcrop crops what a few pixels are too many" if cropped else ""
+        advice = "; --modcrop crops originals that are a few pixels too large" if cropped else ""
         raise DataError(
             f"{path}: {len(wrong)} of {len(pairs)} pairs do not fit factor {factor}, "
             f"first {wrong[0]}{advice}"

@@ -134,7 +134,7 @@ class Perceptual:
         """
         if first.shape[:2] != second.shape[:2]:
             raise DataError(
-                f"pictures of one size are compared, got {size(first)} and {size(second)}"
+                f"expected two pictures of the same size, got {size(first)} and {size(second)}"
             )
         for measure in self._measures:
             if min(first.shape[:2]) < measure.least:

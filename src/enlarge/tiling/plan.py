@@ -100,7 +100,7 @@ def spans(size: int, tile: int, halo: int, multiple: int = 1) -> tuple[Span, ...
         least = -(-(2 * halo + multiple) // multiple) * multiple
         raise OptionError(
             f"tiles of {tile} cannot cover {size} with a halo of {halo} in steps of {multiple}; "
-            f"take one of {size}" + (f", or of at least {least}" if least < size else "")
+            f"use one of {size}" + (f", or of at least {least}" if least < size else "")
         )
     room = (size - tile) // multiple
     starts = [i * room // max(number - 1, 1) * multiple for i in range(number)]
