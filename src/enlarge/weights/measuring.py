@@ -17,8 +17,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ _LEVEL = 1.0 / 255.0
 _CROPS = (96, 192, 384)
 _PICTURES = 3
 _SPARE = 1.25
+_AT_ONCE = 2
+"""Tiles that are measured at a time, each in a process of its own."""
 
 Picture = NDArray[np.float32]
 
@@ -250,18 +254,28 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
     network for that tile and runs it in f32. See `measured`.
     """
     sizes: dict[int, int] = {}
-    for side in _sides(card, ladder):
-        if sizes:
-            last, size = max(sizes.items())
-            if 2 * size * (side / last) ** 2 > 2 * default_budget():
-                break
-        found = _working_set(model, side)
-        if isinstance(found, str):
-            if sizes:
-                break  # larger ones do not fit this machine
-            raise WeightsError(f"{model.name}: does not run on a tile of {side}×{side}: {found}")
-        sizes[side] = found
+    sides = list(_sides(card, ladder))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for first in range(0, len(sides), _AT_ONCE):
+            chosen = [side for side in sides[first : first + _AT_ONCE] if _may_fit(side, sizes)]
+            for side, found in zip(
+                chosen, pool.map(partial(_working_set, model), chosen), strict=True
+            ):
+                if isinstance(found, str):
+                    if sizes:
+                        return sizes  # larger ones do not fit this machine
+                    where = f"a tile of {side}×{side}"
+                    raise WeightsError(f"{model.name}: does not run on {where}: {found}")
+                sizes[side] = found
     return sizes
+
+
+def _may_fit(side: int, sizes: Mapping[int, int]) -> bool:
+    """Whether `_AT_ONCE` tiles of this side fit the machine's memory, by what smaller ones took."""
+    if not sizes:
+        return True
+    last, size = max(sizes.items())
+    return _AT_ONCE * size * (side / last) ** 2 <= 2 * default_budget()
 
 
 def _sides(card: Card, ladder: Sequence[int] | None) -> Iterator[int]:
