@@ -25,7 +25,7 @@ import pyvips
 
 from enlarge.data.degradations import Chain
 from enlarge.data.pairs import PairFiles, Watch, digest_of, load_pair, threads_for
-from enlarge.data.patches import grid
+from enlarge.data.patches import grid_starts
 from enlarge.data.photos import Pair, Pairs, Pixels, to_degrade, upright_size
 from enlarge.errors import DataError
 from enlarge.media.libvips import explain
@@ -77,7 +77,9 @@ def estimate(pairs: Sequence[PairFiles], scale: int, patch: int) -> Estimate:
     with ThreadPoolExecutor(threads_for(len(pairs))) as pool:
         sizes = list(pool.map(lambda pair: _low_size(pair, scale), pairs))
     area = sum(height * width for height, width in sizes)
-    patches = sum(len(grid(height, width, patch)) for height, width in sizes)
+    patches = sum(
+        len(grid_starts(height, patch)) * len(grid_starts(width, patch)) for height, width in sizes
+    )
     return Estimate(len(pairs), 3 * area * (1 + scale * scale), patches)
 
 

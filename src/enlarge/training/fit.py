@@ -294,7 +294,8 @@ def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) ->
     valid = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "none"
     print(f"{config.name}: {len(data.train)} training pictures; validation: {valid}", flush=True)
     where = f"{config.train.precision} on {device_of(config.train)}"
-    print(f"training in {where}, after validating the initial weights", flush=True)
+    first = ", after validating the initial weights" if parts else ""
+    print(f"training in {where}{first}", flush=True)
     small = [pair.name for pair in data.train if min(pair.low.shape[:2]) < config.train.patch]
     if small:
         print(f"skipping {len(small)} smaller than a patch, first {small[0]}", flush=True)
