@@ -72,7 +72,7 @@ def page(result: dict[str, Any]) -> str:
         f"that in f32 and {SHARE:.1%} of the values are within {LEVELS} levels of 255.",
         "",
         signature(result, "closeness"),
-        f"{result['pictures']} photographs of the `valid` part, reduced by the model's factor;",
+        f"{result['pictures']} photographs of the `valid` part, downscaled by the model's factor;",
         "OpenVINO on the CPU.",
         "",
         "| model | PSNR, dB | within 3 levels | largest difference, levels | close enough |",

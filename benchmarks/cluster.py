@@ -133,9 +133,9 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{batch['pictures']} pictures of {batch['side']}² with `{batch['model']}`, on "
         f"{result['machine']}, {measured_at(result)}. All workers run on this machine; Ray counts "
-        "each as one core but does not limit it to one. *Overhead*: core-seconds relative to the "
-        "local run, with and without the time until the first result. The results were equal, byte "
-        "for byte.",
+        "each as one core but does not limit it to one, which is why one worker seems cheaper than "
+        "the local run. *Overhead*: core-seconds relative to the local run, with and without the "
+        "time until the first result. The results were equal, byte for byte.",
         "",
         "| | seconds | until the first result | overhead | overhead without start |",
         "|---|--:|--:|--:|--:|",

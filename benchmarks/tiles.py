@@ -199,7 +199,7 @@ def page(result: dict[str, Any]) -> str:
         "  the processor has it).",
         "- *pixels*: the ratio that would follow from the overlap alone.",
         f"- *PSNR*: the picture in tiles of {WHOLE_TILE}² against the picture computed as a whole,",
-        "  in f32; three photographs. 200 means equal.",
+        "  in f32; three photographs. 200 stands for equal.",
         "",
         "| model | picture | tiles | overlap | ratio | pixels | PSNR, dB |",
         "|---|--:|--:|--:|--:|--:|--:|",
@@ -219,7 +219,8 @@ def page(result: dict[str, Any]) -> str:
 def _halo_page(rrdb: dict[str, Any]) -> list[str]:
     shown = [h for h in rrdb["found"] if h % 8 == 0]
     shares = "; ".join(
-        f"{why} with an overlap of {rrdb['halos'][why]} ({share:.2f} of a tile of {TILE}² is new)"
+        f"{why} with an overlap of {rrdb['halos'][why]} ({share:.2f} of a tile of {TILE}² is not "
+        "overlap)"
         if share is not None
         else f"{why}: not reached"
         for why, share in rrdb["shares"].items()

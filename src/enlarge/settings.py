@@ -124,8 +124,8 @@ class Settings:
     quality: int | None = field(
         default=None,
         metadata=about(
-            "Quality of formats that are not lossless (default for jpg: 95, with 4:4:4 colour). "
-            "Below 100, DeepZoom tiles are JPEGs.",
+            "Quality of lossy formats (default for jpg: 95, without chroma subsampling). Below "
+            "100, DeepZoom tiles are JPEGs.",
             group="Output",
             metavar="1-100",
             check=whole_number(1, 100),
@@ -142,8 +142,8 @@ class Settings:
     metadata: Keep = field(
         default="keep",
         metadata=about(
-            "Keep EXIF and XMP, drop only the position, or drop everything (default: keep). The "
-            "colour profile is always kept.",
+            "Keep EXIF and XMP, drop only the GPS position, or drop everything (default: keep). "
+            "The colour profile is always kept.",
             group="Output",
             check=one_of(Keep),
         ),
@@ -158,8 +158,8 @@ class Settings:
     resume: bool = field(
         default=True,
         metadata=about(
-            "Do not keep finished bands of a large result (100 megapixels and more) on disk. They "
-            "let an interrupted run resume when you rerun the command.",
+            "Do not keep the finished bands of rows of a large result (100 megapixels or more) on "
+            "disk. Without them, an interrupted picture starts over.",
             group="Output",
             recorded=False,
         ),
@@ -208,8 +208,8 @@ class Settings:
     exact: bool = field(
         default=False,
         metadata=about(
-            "Overlap tiles by the network's full receptive margin, even where the model's card "
-            "names a smaller one.",
+            "Overlap tiles by the network's full receptive margin, even if a smaller overlap was "
+            "measured to be enough.",
             group="Model",
         ),
     )

@@ -58,7 +58,8 @@ class CompareOptions:
     output: Annotated[
         Path | None,
         option(
-            "Folder for A_vs_B.png and A_vs_B_difference.png (default: the folder of A).",
+            "Folder for FIRST_vs_SECOND.png and FIRST_vs_SECOND_difference.png (default: the "
+            "folder of FIRST).",
             name=["--output", "-o"],
             group=_OUTPUT,
             metavar="FOLDER",

@@ -36,7 +36,7 @@ class DegradeOptions:
         ChainName,
         option(
             "The degradation. bicubic (default): MATLAB's. compressed: JPEG or WebP after it. "
-            "phone: a telephone's camera. old: a faded, scratched print. cctv: a surveillance "
+            "phone: a phone's camera. old: a faded, scratched print. cctv: a surveillance "
             "camera. real: Real-ESRGAN's second-order chain."
         ),
     ] = "bicubic"
@@ -62,8 +62,8 @@ def degrade(
     source: Annotated[
         Path,
         Parameter(
-            help="A picture, or a folder of pictures. With a MANIFEST.tsv in the folder: those "
-            "that are free to train on."
+            help="A picture, or a folder of pictures. If it has a MANIFEST.tsv: those whose part "
+            "is `free` there."
         ),
     ],
     /,

@@ -60,8 +60,8 @@ class EvaluateOptions:
     scale: Annotated[
         int | None,
         option(
-            "Use the LR pictures of this factor, if there are several; with originals alone, make "
-            "them by MATLAB's bicubic.",
+            "Factor of the LR pictures to use, if there are several; with originals alone, of "
+            "those that are made from them by MATLAB's bicubic.",
             group=_WHAT,
             metavar="1-16",
             converter=whole(1),

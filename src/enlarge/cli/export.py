@@ -24,7 +24,7 @@ class ExportOptions:
         str,
         option(
             "Write model.onnx or model.safetensors. An ONNX file is compared with torch before it "
-            "appears.",
+            "is saved.",
             name=["--output", "-o"],
             metavar="OUT",
         ),
@@ -32,16 +32,16 @@ class ExportOptions:
     precision: Annotated[
         Literal["f32", "f16", "int8"],
         option(
-            "Precision of the weights in the file (default: f32). f16 halves its size; the network "
-            "still computes in f32. int8 is for convolutional networks and computes the "
-            "convolutions in 8 bits."
+            "Precision of the weights in the file (default: f32). f16 halves its size; the precision "
+            "of the computation is chosen when the model is used. int8 is for convolutional "
+            "networks and computes the convolutions in 8 bits."
         ),
     ] = "f32"
     calibrate: Annotated[
         Path | None,
         option(
             "For int8: measure value ranges on the photographs in this folder, fifty or more of "
-            "the kind that will be enlarged. They are reduced by the model's factor first.",
+            "the kind that will be enlarged. They are downscaled by the model's factor first.",
             metavar="FOLDER",
         ),
     ] = None
@@ -68,7 +68,7 @@ def export(
     *,
     options: Annotated[ExportOptions, FLAT],
 ) -> None:
-    """Write a model as .onnx, for engines, or as .safetensors, for torch, with its card."""
+    """Write a model and its card as .onnx, for any engine, or as .safetensors, for torch."""
     from enlarge.weights.export import check_target, export_model
 
     refuse_both(options.quiet, options.verbose)

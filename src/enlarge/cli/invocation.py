@@ -51,8 +51,8 @@ class Invocation:
     ledger: Annotated[
         Path | None,
         option(
-            "Folder for the resume ledger (default: the output folder; for results behind a URL, "
-            "the cache folder).",
+            "Folder for the ledger, the record that a rerun resumes from (default: the output "
+            "folder; for results behind a URL, the cache folder).",
             group="Output",
             metavar="FOLDER",
         ),

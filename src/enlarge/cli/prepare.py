@@ -37,8 +37,8 @@ class PrepareOptions:
     patch: Annotated[
         int,
         option(
-            "Side of the training patches in LR pixels (default: 64). Smaller pictures are "
-            "refused, and the patches are counted.",
+            "Side of the training patches in LR pixels (default: 64): LR pictures smaller than "
+            "that are refused. The store itself holds whole pictures.",
             metavar="PIXELS",
             converter=whole(1),
         ),

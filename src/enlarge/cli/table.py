@@ -7,7 +7,7 @@ from __future__ import annotations
 COMMANDS = {
     "models": "List the models that --model takes by name.",
     "inspect": "Describe a model file (its card) or a picture (size, depth, profile, metadata).",
-    "export": "Write a model as .onnx, for engines, or as .safetensors, for torch, with its card.",
+    "export": "Write a model and its card as .onnx, for any engine, or as .safetensors, for torch.",
     "evaluate": "Measure PSNR and SSIM of models on pictures whose originals are known.",
     "compare": "Compare two pictures: metrics, a difference map, and what differs most, magnified.",
     "benchmark": "Measure the speed, memory and start-up time of models on this machine.",

@@ -20,8 +20,8 @@ def upscale(
         str,
         Parameter(
             group="Inputs",
-            help="Files, folders, globs, a CSV file with an LR column, a zip, URLs (s3://, "
-            "https://), or - for standard input.",
+            help="Files, folders, globs, a CSV file that lists pictures in a column LR, a zip, "
+            "URLs (s3://, https://), or - for standard input.",
         ),
     ],
     options: Annotated[Invocation, FLAT] = _OPTIONS,
