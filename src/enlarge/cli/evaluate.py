@@ -88,7 +88,8 @@ class EvaluateOptions:
     ensemble: Annotated[
         bool,
         option(
-            "Evaluate each model also as the average over the eight flips and rotations, as NAME+.",
+            "Evaluate each model a second time, as NAME+, with the results of the eight flips and "
+            "rotations averaged.",
             group=_WHAT,
         ),
     ] = False

@@ -32,9 +32,9 @@ class ExportOptions:
     precision: Annotated[
         Literal["f32", "f16", "int8"],
         option(
-            "Precision of the weights in the file (default: f32). f16 halves its size; the precision "
-            "of the computation is chosen when the model is used. int8 is for convolutional "
-            "networks and computes the convolutions in 8 bits."
+            "Precision of the weights in the file (default: f32). f16 halves its size; the "
+            "precision of the computation is chosen when the model is used. int8 is for "
+            "convolutional networks and computes the convolutions in 8 bits."
         ),
     ] = "f32"
     calibrate: Annotated[

@@ -22,7 +22,7 @@ def inspect(
     ],
     /,
     *,
-    json: Annotated[bool, option("Print it as JSON.")] = False,
+    json: Annotated[bool, option("Print the description as JSON.")] = False,
     verbose: Annotated[bool, option("Print empty entries too.", name=VERBOSE)] = False,
     quiet: Annotated[
         bool, option("Print nothing; the exit status tells whether the file can be read.")

@@ -50,10 +50,10 @@ def models(
     for row, extra in zip(rows, [None, *found], strict=True):
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if verbose and extra is not None:
-            words = {"network": "network", "data": "trained on", "licence": "which are under",
+            words = {"network": "network", "data": "trained on", "licence": "their licences",
                      "recipe": "recipe", "hours": "hours"}  # fmt: skip
             for key, word in words.items():
-                say(f"    {word.ljust(15)}  {getattr(extra.card, key) or 'not said'}")
+                say(f"    {word.ljust(15)}  {getattr(extra.card, key) or 'not stated'}")
             say(f"    {'file'.ljust(15)}  {extra.path}")
 
 
