@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,26 @@ def test_the_original_gives_the_protocols_numbers(page: Page, item: Item) -> Non
     assert tuple(found.bicubic) == pytest.approx(tuple(Protocol().measure(low, original, factor=4)))
     assert found.white > 1
     assert [layer.name for layer in found.layers] == ["Original", "Difference"]
+
+
+def test_the_numbers_are_shown_beside_those_of_bicubic(
+    page: Page, item: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = png(smooth(240, 176) // 2 + 40)
+    file = SimpleNamespace(file_id="f", name="original.png", getvalue=lambda: original)
+    shown: dict[str, tuple[str, str]] = {}
+    column = SimpleNamespace(metric=lambda name, *texts: shown.update({name: texts}))
+    streamlit = SimpleNamespace(
+        file_uploader=lambda *_, **__: file,
+        columns=lambda count: [column] * count,
+        caption=lambda _: None,
+        rerun=lambda **_: None,
+    )
+    monkeypatch.setattr(result, "st", streamlit)
+    result._judge(page, item, DONE)
+    assert [text.count("dB") for text in shown["PSNR"]] == [1, 1]
+    assert shown["PSNR"][1].endswith(" dB · Bicubic")
+    assert shown["SSIM"][1].endswith(" · Bicubic")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from enlarge.batch.inputs import Scan
 from enlarge.batch.locations import (
     CsvFile,
     File,
@@ -124,3 +125,20 @@ def test_a_ledger_elsewhere() -> None:
         assert folder is not None
         assert folder.parent == Path("books")
         assert folder == ledger_folder(parse_target(text.rstrip("/")), Path("books"))
+
+
+def test_a_scan_finds_out_once_where_the_results_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("results").mkdir()
+    Path("link").symlink_to("results", target_is_directory=True)
+    resolved: list[str] = []
+    resolve = Path.resolve
+
+    def noted(path: Path, **_: bool) -> Path:
+        resolved.append(str(path))
+        return resolve(path)
+
+    monkeypatch.setattr(Path, "resolve", noted)
+    scan = Scan(Path("link"), "_x4")
+    folders = [Path(name) for name in ("folder.d", "results", "link")]
+    assert [scan.is_excluded(folder) for folder in folders] == [False, True, True]
+    assert resolved == ["link", "folder.d", "results", "link"]

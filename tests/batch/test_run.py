@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from enlarge.batch.locations import File, Folder, Zip
-from enlarge.batch.plan import Request
+from enlarge.batch.plan import BatchPlan, Request
 from enlarge.batch.planning import plan_batch, recorded_settings
 from enlarge.batch.run import run_batch
 from enlarge.batch.worker import LocalWorker
+from enlarge.errors import EngineError
 from enlarge.settings import Settings
 from enlarge.upscaler import open_model
 from tests.batch.conftest import contents, fill
@@ -77,6 +79,24 @@ def test_a_caller_that_stops_leaves_nothing_half_written(here: Path) -> None:
     rest = statuses(request, model)
     assert rest.count("kept") >= 1
     assert rest.count("kept") + rest.count("done") == 5
+
+
+def test_a_worker_that_fails_while_it_stops_is_heard(here: Path) -> None:
+    class Lost(LocalWorker):
+        @contextmanager
+        def opened(self, batch: BatchPlan, shared: tuple[Path, ...]) -> Iterator[None]:
+            with super().opened(batch, shared):
+                try:
+                    yield
+                finally:
+                    raise EngineError("the cluster is gone")
+
+    model = open_model("fast", threads=1)
+    request = Request((Folder(Path("in")),), SETTINGS, Folder(Path("out")))
+    outcomes = run_batch(plan_batch(request, model), Lost(model, SETTINGS))
+    next(outcomes)
+    with pytest.raises(EngineError, match="the cluster is gone"):
+        outcomes.close()
 
 
 @pytest.mark.parametrize(

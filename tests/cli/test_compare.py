@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from enlarge.cli import run
+from enlarge.metrics import comparison
 from enlarge.metrics.pictures import read_pixels
 from enlarge.networks.backbones import AlexNet
 from tests.cli.conftest import Make
@@ -38,6 +40,20 @@ def test_two_pictures(picture: Make, capsys: Said) -> None:
     assert "MS-SSIM" in said
     assert "white is a difference of" in said
     assert Path("out/a_vs_b.png").exists()
+
+
+def test_the_difference_is_drawn_once(picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture("a.png", 40, 40)
+    drawn: list[Any] = []
+    draw = comparison.heat_map
+
+    def heat_map(found: Any) -> Any:
+        drawn.append(found)
+        return draw(found)
+
+    monkeypatch.setattr(comparison, "heat_map", heat_map)
+    assert run(["compare", "a.png", "a.png"]) == 0
+    assert len(drawn) == 1
 
 
 def test_equal_pictures(picture: Make, capsys: Said) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ def test_streams(
     give(photo.read_bytes())
     assert run(["-", "photo.png", "-o", "out"]) == 0
     assert tree(here / "out") == ["photo.png", "stdin.png"]
+    give(photo.read_bytes())
+    assert run(["-", "-o", "all.zip"]) == 0
+    with zipfile.ZipFile("all.zip") as archive:
+        assert archive.namelist() == ["stdin.png"]
+    assert not Path("all.zip.parts").exists()
     capsysbinary.readouterr()
     for data in (b"", b"no picture"):
         give(data)

@@ -170,7 +170,7 @@ def _judge(page: Page, item: Item, done: Done) -> None:
         f"{psnr - bare.psnr:+.2f} dB" if math.isfinite(psnr) else f"{format_psnr(bare.psnr)} dB"
     )
     columns = st.columns(2)
-    columns[0].metric("PSNR", f"{format_psnr(psnr)} dB", f"{better} dB · {baseline}")
+    columns[0].metric("PSNR", f"{format_psnr(psnr)} dB", f"{better} · {baseline}")
     columns[1].metric("SSIM", f"{ssim:.4f}", f"{ssim - bare.ssim:+.4f} · {baseline}")
     white = page.say("judge_white", white=f"{judgement.white:.0f}")
     st.caption(f"{done.model}: {Protocol()}. {white}")

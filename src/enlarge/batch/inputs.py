@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from enlarge.batch.archive import list_members
@@ -70,10 +71,13 @@ class Scan:
         """Whether a picture is named as a result of another one beside it."""
         return is_named_as_result(path, self.suffix)
 
+    @cached_property
+    def _excluded(self) -> Path | None:
+        return self.results.resolve() if isinstance(self.results, Path) else None
+
     def is_excluded(self, folder: Path) -> bool:
         """Whether a folder is that of the results."""
-        results = self.results
-        return isinstance(results, Path) and folder.resolve() == results.resolve()
+        return self._excluded is not None and folder.resolve() == self._excluded
 
 
 def find_inputs(sources: Sequence[Source], scan: Scan) -> list[Found]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -63,7 +63,8 @@ def run_batch(
         made = [outcome.job for outcome in batch.kept]
         if batch.todo:
             session = _Session(batch, worker, ledger, folders)
-            for outcome in session.outcomes(proven or bool(made)):
+            outcomes = session.outcomes(proven or bool(made))
+            for outcome in stack.enter_context(closing(outcomes)):
                 if outcome.is_made:
                     made.append(outcome.job)
                 has_failed = has_failed or not outcome.is_made
@@ -105,9 +106,9 @@ def _open_ledger(
     batch: BatchPlan, folders: NewFolders, stack: contextlib.ExitStack
 ) -> Ledger | None:
     """The ledger of the results; None if the target has none, or there is nothing to record."""
-    folder = batch.request.ledger_folder
-    has_files = any(not isinstance(item.job.source, Stream) for item in batch.todo)
-    if folder is None or not (has_files or batch.kept):
+    folder, is_zip = batch.request.ledger_folder, isinstance(batch.request.target, Zip)
+    is_needed = any(is_zip or not isinstance(item.job.source, Stream) for item in batch.todo)
+    if folder is None or not (is_needed or batch.kept):
         return None
     from enlarge.batch.ledger import Ledger
 
@@ -130,7 +131,7 @@ class _Session:
         self._ledger, self._folders = ledger, folders
         self._cancel = threading.Event()
 
-    def outcomes(self, proven: bool) -> Iterator[Outcome]:
+    def outcomes(self, proven: bool) -> Generator[Outcome, None, None]:
         """The outcome of each picture. `proven`: an error is not the same for every picture."""
         for folder in {path.parent for item in self._batch.todo if (path := item.job.path)}:
             sweep(folder)

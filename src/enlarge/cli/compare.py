@@ -23,7 +23,7 @@ from enlarge.errors import OptionError, OutputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from enlarge.metrics.comparison import Likeness, Square
+    from enlarge.metrics.comparison import Likeness, Pixels, Square
     from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
 
@@ -89,6 +89,7 @@ class _Comparison:
     niqe: dict[str, float | None]
     difference: NDArray[Any]
     squares: list[Square]
+    heat: Pixels
     white: float
 
 
@@ -104,7 +105,7 @@ def compare(
 
     from enlarge.cli.console import say
     from enlarge.media.temporary import shortened
-    from enlarge.metrics.comparison import comparison_sheet, heat_map
+    from enlarge.metrics.comparison import comparison_sheet
     from enlarge.metrics.pictures import read_pixels, write_pixels
 
     refuse_both(options.quiet, options.verbose)
@@ -119,7 +120,7 @@ def compare(
     _check_sizes(list(paths.values()), list(pictures.values()))
     found = _measure(paths, pictures, options)
     write_pixels(comparison_sheet(list(pictures.values()), found.squares), targets[0])
-    write_pixels(heat_map(found.difference)[0], targets[1])
+    write_pixels(found.heat, targets[1])
     if options.json:
         say(json.dumps(_document(found, targets), ensure_ascii=False, indent=2))
     elif not options.quiet:
@@ -139,6 +140,7 @@ def _measure(
     pairs = [("A", "B"), ("A", "HR"), ("B", "HR")] if "HR" in pictures else [("A", "B")]
     names = {f"{one} and {two}": (pictures[one], pictures[two]) for one, two in pairs}
     apart = difference(pictures["A"], pictures["B"])
+    heat, white = heat_map(apart)
     return _Comparison(
         paths=paths,
         protocol=protocol,
@@ -148,7 +150,8 @@ def _measure(
         niqe={name: _niqe(picture) for name, picture in pictures.items()},
         difference=apart,
         squares=worst_squares(apart),
-        white=heat_map(apart)[1],
+        heat=heat,
+        white=white,
     )
 
 
