@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 
 from enlarge.cli import run
 from enlarge.errors import BudgetError, Cancelled, InputError
+from enlarge.media.libvips import FileCallbacks
 from enlarge.media.parts import count_parts, parts_folder
 from enlarge.picture import outlook
 from enlarge.picture.budget import (
@@ -184,6 +186,30 @@ def test_a_broken_input_leaves_nothing(here: Path, capsys: Said) -> None:
     assert run(["a.png", "-o", "out.png", "--tile", "64"]) == 1
     assert "truncated or damaged" in capsys.readouterr().err
     assert sorted(path.name for path in here.iterdir()) == ["a.png", "whole.png"]
+
+
+def test_an_input_out_of_reach_leaves_the_bands(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive may come back; a damaged file does not become whole."""
+    picture(here / "a.png")
+    model = open_model("fast")
+    is_gone, real_read = Event(), FileCallbacks._read
+
+    def read(self: FileCallbacks, size: int) -> bytes:
+        if is_gone.is_set():
+            self.failure = OSError(errno.EIO, "Input/output error")
+            return b""
+        return real_read(self, size)
+
+    monkeypatch.setattr(FileCallbacks, "_read", read)
+    with pytest.raises(InputError, match=r"^a\.png: cannot be read: Input/output error$"):
+        model.upscale_file("a.png", "out.png", tile=64, progress=lambda _: is_gone.set())
+    assert 0 < count_parts(here / "out.png") < BANDS
+    is_gone.clear()
+    done = model.upscale_file("a.png", "out.png", tile=64)
+    assert "bands were finished by an earlier run" in done.notes[0]
+    assert not parts_folder(here / "out.png").exists()
 
 
 def test_an_input_that_changes_meanwhile(here: Path, capsys: Said) -> None:

@@ -34,6 +34,15 @@ def test_folders_are_matched_by_stem_and_orphans_named(archive: Path, inside: bo
     assert [Path(orphan.name).name for orphan in found.orphans] == ["0003.png", "x.png", "0002.png"]
 
 
+def test_folders_are_in_the_order_of_names_without_extensions(tmp_path: Path) -> None:
+    """Which pairs are for validation, and where a store is resumed, depends on it."""
+    for kind in ("lr", "hr"):
+        (tmp_path / kind).mkdir()
+        for name in ("a", "a-1", "a (2)", "b"):
+            (tmp_path / kind / f"{name}.png").touch()
+    assert [pair.name for pair in find_pairs(tmp_path).pairs] == ["a", "a (2)", "a-1", "b"]
+
+
 def test_every_offender_is_named_in_one_report(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

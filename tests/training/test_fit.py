@@ -146,9 +146,13 @@ def test_a_terminated_run_is_saved_too(recipe: Path, monkeypatch: pytest.MonkeyP
     assert torch.load("runs/b/last.ckpt", weights_only=True)[STATE]["taken"] == 5
 
 
-def test_a_resumed_run_learns_at_the_rate_that_it_is_told(recipe: Path) -> None:
+def test_a_resumed_run_learns_at_the_rate_that_it_is_told(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit(load_config(recipe, ["train.steps=2"]))
+    assert ", after validating the initial weights\n" in capsys.readouterr().out
     run = fit(load_config(recipe, ["train.steps=3", "train.lr=0.005"]), resume=True)
+    assert "after validating" not in capsys.readouterr().out
     saved = torch.load(run / "last.ckpt", weights_only=True)["optimizer_states"]
     assert saved[0]["param_groups"][0]["initial_lr"] == 0.005
 

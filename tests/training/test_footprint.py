@@ -87,6 +87,8 @@ def test_a_small_step_is_bounded_and_not_measured(monkeypatch: pytest.MonkeyPatc
     told = check_memory(config)
     assert told.startswith("a step takes less than 1")
     assert upper_bound(load_config(RECIPES / "srgan.yaml", [])) is None
+    config = load_config(RECIPES / "edsr_baseline.yaml", [*SMALL, "train.checkpointing=true"])
+    assert upper_bound(config) is None, "what is recomputed is not counted"
 
 
 def test_a_step_is_measured_in_a_child() -> None:

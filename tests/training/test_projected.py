@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from enlarge.data.datasets import Batch
-from enlarge.errors import EngineError
+from enlarge.errors import EngineError, OptionError
 from enlarge.networks import build
 from enlarge.training.config import load_config
 from enlarge.training.projected import (
@@ -94,6 +94,14 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(EngineError, match="pip install efficientnet-lite-pytorch"):
         EfficientNetLite0()
+
+
+def test_an_unknown_option_is_named(recipe: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    config = load_config(recipe, [*TINY, "adversarial.options={depth: 4}"])
+    network = build(config.model.network, **config.model.options)
+    with pytest.raises(OptionError, match=r"adversarial\.options of projected: .*depth"):
+        ProjectedLearner(config, network)
 
 
 @pytest.fixture

@@ -178,7 +178,8 @@ def _from_folders(lows: Path, highs: Path) -> FoundPairs:
     pairs, low, high = match_folders(lows, highs)
     orphans = [Offender(str(path), f"has no HR in {highs}") for path in low]
     orphans += [Offender(str(path), f"has no LR in {lows}") for path in high]
-    return FoundPairs(pairs, tuple(orphans))
+    # By name: runs and stores that are resumed depend on the order.
+    return FoundPairs(tuple(sorted(pairs, key=lambda pair: pair.name)), tuple(orphans))
 
 
 def threads_for(count: int) -> int:

@@ -166,21 +166,20 @@ class LibvipsRows:
                 band[start : start + n] = values.reshape(n, *band.shape[1:])
                 self._next += n
         except pyvips.Error as error:
-            raise self._failure(error) from error
+            failure = self._kept.failure if self._kept else None
+            if isinstance(failure, OSError):
+                # `picture.resuming` keeps finished bands where an `OSError` is the cause.
+                message = f"{self._source.name}: cannot be read: {failure.strerror}"
+                raise InputError(message) from failure
+            raise InputError(
+                f"{self._source.name}: this {self._what} is truncated or damaged after row "
+                f"{self._next} of {self.height} ({explain(error)}); copy or download it again"
+            ) from error
         if self._fill:
             band |= band >> np.uint16(self._fill)
         elif self.dtype == np.float32:
             np.clip(np.nan_to_num(band, copy=False, nan=0.0), 0.0, 1.0, out=band)
         return band
-
-    def _failure(self, error: pyvips.Error) -> InputError:
-        name, failure = self._source.name, self._kept.failure if self._kept else None
-        if isinstance(failure, OSError):
-            return InputError(f"{name}: cannot be read: {failure.strerror}")
-        return InputError(
-            f"{name}: this {self._what} is truncated or damaged after row {self._next} of "
-            f"{self.height} ({explain(error)}); copy or download it again"
-        )
 
     def close(self) -> None:
         """Let libvips free the image."""

@@ -294,7 +294,7 @@ def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) ->
     valid = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "none"
     print(f"{config.name}: {len(data.train)} training pictures; validation: {valid}", flush=True)
     where = f"{config.train.precision} on {device_of(config.train)}"
-    first = ", after validating the initial weights" if parts else ""
+    first = ", after validating the initial weights" if parts and not resume else ""
     print(f"training in {where}{first}", flush=True)
     small = [pair.name for pair in data.train if min(pair.low.shape[:2]) < config.train.patch]
     if small:

@@ -75,19 +75,17 @@ class Footprint:
 
 def upper_bound(config: Config) -> int | None:
     """More bytes than a step of the recipe takes, counted on the meta device within two seconds;
-    None if the losses run other networks.
+    None if the losses run other networks, or the backward pass recomputes activations.
     """
-    if config.adversarial.weight or "perceptual" in config.train.loss:
+    train = config.train
+    if config.adversarial.weight or "perceptual" in train.loss or train.checkpointing:
         return None
     import torch
 
     from enlarge.networks import build
-    from enlarge.training.learner import checkpoint_blocks
 
     with torch.device("meta"):
         network = build(config.model.network, **config.model.options).train()
-    if config.train.checkpointing:
-        checkpoint_blocks(network)
     own = [*network.parameters(), *network.buffers()]
     known = {tensor.untyped_storage()._cdata for tensor in own}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -98,13 +96,13 @@ def upper_bound(config: Config) -> int | None:
             kept[storage._cdata] = storage
         return tensor
 
-    patch = config.train.patch
+    patch = train.patch
     picture = torch.empty(1, 3, patch, patch, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         network(picture)
     each = sum(storage.nbytes() for storage in kept.values())
     parameters = sum(tensor.numel() for tensor in network.parameters())
-    return _PROCESS + _PER_PARAMETER * parameters + _SLACK * each * config.train.batch
+    return _PROCESS + _PER_PARAMETER * parameters + _SLACK * each * train.batch
 
 
 def measure_in_process(config: dict[str, Any], batch: int, patch: int, *, keep_freed: bool) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enlarge.data.datasets import Batch
-from enlarge.errors import EngineError
+from enlarge.errors import EngineError, OptionError
 from enlarge.networks.discriminators import ProjectedDiscriminator
 from enlarge.training.config import Config
 from enlarge.training.learner import AdversarialLearner, Learner, to_unit
@@ -146,7 +146,12 @@ class ProjectedLearner(Learner):
         frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen: list[EfficientNetLite0] = [frozen]
         """In a list, so that checkpoints do not hold what a package provides."""
-        self.discriminator = ProjectedDiscriminator(frozen.channels(), **config.adversarial.options)
+        try:
+            self.discriminator = ProjectedDiscriminator(
+                frozen.channels(), **config.adversarial.options
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise OptionError(f"adversarial.options of projected: {error}") from error
 
     def on_train_start(self) -> None:
         """Move the frozen network to the device of the others."""
