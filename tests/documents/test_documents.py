@@ -46,7 +46,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         script = programs / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {start} "$@"\n')
         script.chmod(0o755)
-    kept = ("PYTHONPATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA")
+    kept = (
+        "PYTHONPATH",
+        "LD_LIBRARY_PATH",
+        "OMP_NUM_THREADS",
+        "ONEDNN_MAX_CPU_ISA",
+        "OV_CPU_MAX_ISA",
+    )
     found = {name: os.environ[name] for name in kept if name in os.environ}
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
     return found | {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": path, "LANG": "C"}

@@ -10,6 +10,7 @@ is added there, in f32.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -37,7 +38,15 @@ ov.Type.u8.to_dtype()
 
 @cache
 def core() -> ov.Core:
-    """The one OpenVINO instance of this process."""
+    """The one OpenVINO instance of this process.
+
+    oneDNN reads the instruction set that it may use from ONEDNN_MAX_CPU_ISA, or DNNL_MAX_CPU_ISA.
+    OpenVINO, which contains a oneDNN, reads OV_CPU_MAX_ISA for the rest of its code: where the
+    first is capped alone, it chooses kernels that its oneDNN then refuses to build.
+    """
+    cap = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
+    if cap:
+        os.environ.setdefault("OV_CPU_MAX_ISA", cap)
     return ov.Core()
 
 
