@@ -33,7 +33,8 @@ SKIPPED = {
     "RAY_USAGE_STATS_ENABLED=0 ray start --address 10.0.0.5:6379": _CLUSTER,
     "mkdir frames": _FFMPEG,
     "ffmpeg -i tape.avi -vf bwdif frames/%06d.png": _FFMPEG,
-    "ffmpeg -framerate 50 -i large/%06d.png -i tape.avi -map 0:v -map '1:a?' large.mp4": _FFMPEG,
+    "ffmpeg -framerate 50 -i large/%06d.png -i tape.avi -map 0:v -map '1:a?' -pix_fmt yuv420p"
+    " large.mp4": _FFMPEG,
     "enlarge evaluate --data SET/x4 --perceptual ~/.cache/torch/hub/checkpoints": _DOWNLOAD,
     "enlarge benchmark": "measures every model for minutes; one model is measured",
     "python -m experiments.fast.flatten runs/fast_taught/model.safetensors fast.onnx"
