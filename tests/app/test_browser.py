@@ -215,7 +215,7 @@ def test_the_original_is_measured_against(browser: Any, server: Server, pictures
     page = visit(browser, server)
     upload(page, pictures / "small.png")
     enlarge(page)
-    page.get_by_text("Do you have the original?").click()
+    page.get_by_text("Do you have this picture in full size?").click()
     page.locator("[class*=st-key-hr-] input[type=file]").set_input_files(str(original))
     page.get_by_text("PSNR", exact=True).wait_for()
     right = shown(page).get_by_label("Right side")

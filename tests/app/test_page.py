@@ -123,7 +123,8 @@ def test_the_proof_finds_what_the_docs_say(page: AppTest) -> None:
     run(page)
     (said,) = [message.value for message in page.success]
     found = re.search(
-        r"tiles compared with the whole: the largest difference is (\d+) of 255, and (.+) %", said
+        r"tiles compared with the whole: the largest difference is (\d+) of 255 levels, and (.+) %",
+        said,
     )
     assert found is not None
     assert int(found[1]) <= 2

@@ -40,11 +40,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "못하는 것은 알려 줍니다.",
     ),
     "promise_seamless": (
-        "**No seams.** Tiles overlap by as much as the network looks at.",
-        "**이음매가 없습니다.** 타일은 신경망이 보는 만큼 겹칩니다.",
+        "**No seams.** Pictures are enlarged in overlapping parts, whose edges do not show.",
+        "**이음매가 없습니다.** 겹치는 조각으로 나누어 확대하므로 경계가 보이지 않습니다.",
     ),
     "promise_here": (
-        "**Nothing leaves this machine.** The computer that serves this page does all the work.",
+        "**No cloud.** The computer that serves this page does all the work, and your pictures go "
+        "nowhere else.",
         "**밖으로 나가지 않습니다.** 이 페이지를 띄운 컴퓨터가 확대하고, "
         "다른 곳으로 보내지 않습니다.",
     ),
@@ -53,9 +54,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "예시 사진: “Friends”, Aitzol Berasategi, CC BY 4.0",
     ),
     "private": (
-        "Your pictures stay in this session: nobody else sees them, and they are deleted when "
-        "you close the page.",
-        "올린 사진은 이 세션에만 있습니다. 다른 사람은 볼 수 없고, 페이지를 닫으면 지워집니다.",
+        "No other visitor sees your pictures, and they are deleted soon after you close the page.",
+        "올린 사진은 다른 방문자가 볼 수 없고, 페이지를 닫으면 곧 지워집니다.",
     ),
     "picture": ("Picture", "사진"),
     # What cannot be taken
@@ -93,40 +93,45 @@ TEXTS: dict[str, tuple[str, str]] = {
     # Settings
     "model": ("Model", "모델"),
     "model_help": (
-        "The network that enlarges the picture. fast and quality are for clean pictures; photo and "
-        "photo-sharp for pictures that were compressed, printed or filmed.",
+        "The trained network that enlarges the picture. fast and quality are for clean pictures, "
+        "without visible noise or compression; photo and photo-sharp for pictures that were "
+        "compressed, printed or filmed.",
         "세부를 그려 넣는 신경망입니다. fast와 quality는 깨끗한 사진에, photo와 photo-sharp는 "
         "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
     "model_fast": (
-        "For clean pictures; fast. ×{scale}, {parameters} parameters.",
+        "For clean pictures; fast. A network for ×{scale} with {parameters} parameters.",
         "깨끗한 사진에 맞고 빠릅니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_quality": (
-        "For clean pictures; more detail, slower. ×{scale}, {parameters} parameters.",
+        "For clean pictures; more detail, slower. A network for ×{scale} with {parameters} "
+        "parameters.",
         "깨끗한 사진을 더 섬세하게, 느리게 확대합니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_photo": (
-        "For JPEGs, old prints, CCTV and camera photographs: removes blocks, noise and scratches. "
-        "×{scale}, {parameters} parameters.",
+        "For JPEGs, old prints, CCTV and camera photographs: removes the blocks of JPEG, noise and "
+        "scratches. A network for ×{scale} with {parameters} parameters.",
         "압축된 사진, 오래된 인화지, CCTV, 카메라 사진에 맞습니다. 있는 것을 깨끗하게 보여 줍니다. "
         "×{scale}, 매개변수 {parameters}개.",
     ),
     "model_photo_sharp": (
-        "Like photo, with more natural texture, which is estimated. ×{scale}, {parameters} "
-        "parameters.",
+        "Like photo, with more natural texture, which is estimated. A network for ×{scale} with "
+        "{parameters} parameters.",
         "photo와 같되, 그럴듯한 질감을 추정해 더합니다. ×{scale}, 매개변수 {parameters}개.",
     ),
-    "model_other": ("×{scale}, {parameters} parameters.", "×{scale}, 매개변수 {parameters}개."),
+    "model_other": (
+        "A network for ×{scale} with {parameters} parameters.",
+        "×{scale}, 매개변수 {parameters}개.",
+    ),
     "coarse": (
-        "This is a JPEG of quality {quality}: try the model photo, which is for compressed "
-        "pictures.",
-        "화질 {quality}의 JPEG입니다. 압축된 사진에는 photo 모델이 맞습니다.",
+        "This JPEG is strongly compressed (quality {quality} of 100): try the model photo, which "
+        "is for compressed pictures.",
+        "많이 압축된 JPEG입니다 (화질 100 중 {quality}). 압축된 사진에는 photo 모델이 맞습니다.",
     ),
     "strength": ("Strength", "질감의 세기"),
     "strength_help": (
-        "0 is {plain}, 1 is {sharp}. Higher values give crisper texture, which is estimated, and "
-        "results that are less faithful.",
+        "0 is {plain}, 1 is {sharp}. Higher values give crisper texture, but it is estimated, and "
+        "the result is less true to the picture.",
         "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 그럴듯한 질감을 추정해 더합니다. "
         "그 사이는 둘을 섞은 것입니다.",
     ),
@@ -148,15 +153,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "PNG and TIFF are lossless. JPEG, WebP and AVIF files are smaller.",
         "PNG와 TIFF는 모든 픽셀을 그대로 담고, JPEG, WebP, AVIF는 파일이 작습니다.",
     ),
-    "quality": ("Quality", "화질"),
+    "quality": ("Quality of the file", "파일 화질"),
     "quality_help": (
         "Higher values keep more detail and make larger files.",
         "높을수록 더 많이 남고 파일이 커집니다.",
     ),
-    "ensemble": ("Best quality, slower", "최고 품질 (느림)"),
+    "ensemble": ("Slightly better, much slower", "조금 더 좋게 (많이 느림)"),
     "ensemble_help": (
-        "Averages the results of the eight flips and rotations of the picture: slightly better, "
-        "eight times slower.",
+        "Enlarges the picture flipped and rotated in all eight ways and averages the results: "
+        "slightly better, eight times slower.",
         "사진을 뒤집고 돌린 여덟 모습을 확대해 평균을 냅니다. 조금 더 좋아지고, 여덟 배 걸립니다.",
     ),
     "no_gps": ("Remove the location", "찍은 장소 지우기"),
@@ -206,35 +211,39 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cancelling": ("Stopping…", "멈추는 중…"),
     "cancelled": ("Cancelled. No file was written.", "취소했습니다. 남은 것은 없습니다."),
     "done": (
-        "{width} × {height}, {size}, in {seconds}. Model {model}, {tiles} tiles, {precision}.",
-        "{width} × {height}, {seconds} 걸림, {size}. {model}, 타일 {tiles}개, {precision}.",
+        "{width} × {height}, {size}, in {seconds}. Model {model}, tiles: {tiles}, precision "
+        "{precision}.",
+        "{width} × {height}, {seconds} 걸림, {size}. {model}, 타일 {tiles}개, 정밀도 {precision}.",
     ),
     "download": ("Download {name}", "{name} 내려받기"),
     "download_all": ("Download all {count} as a zip file", "{count}장 모두 zip으로 내려받기"),
     "all_waiting": ("{done} of {count} done", "{count}장 중 {done}장 완료"),
     "evidence": (
-        "Detail is estimated by a network. It is not evidence of who or what was there.",
+        "Detail is estimated by the model. It is not evidence of who or what was there.",
         "세부는 신경망이 추정한 것입니다. 누구였는지, 무엇이 있었는지의 증거가 될 수 없습니다.",
     ),
-    "judge": ("Do you have the original?", "원본이 있나요?"),
+    "judge": ("Do you have this picture in full size?", "줄이기 전의 원본이 있나요?"),
     "judge_help": (
-        "Upload the original of this picture to measure how close the result comes to it.",
-        "줄이기 전의 원본을 올리면 결과가 얼마나 가까운지 잽니다.",
+        "If this picture was reduced from a larger one, upload that one to measure how close the "
+        "result comes to it. The higher PSNR and SSIM, the closer.",
+        "줄이기 전의 원본을 올리면 결과가 얼마나 가까운지 잽니다. PSNR과 SSIM이 높을수록 "
+        "가깝습니다.",
     ),
     "judge_size": (
-        "The original has {width} × {height} pixels and the result {to_width} × {to_height}. They "
-        "must be equal; choose another size.",
+        "The original has {width} × {height} pixels and the result {to_width} × {to_height}. To "
+        "compare them, choose a size that makes them equal.",
         "원본은 {width} × {height}, 결과는 {to_width} × {to_height} 픽셀입니다. 둘이 같아지는 "
         "크기를 고르세요.",
     ),
     "judge_large": (
-        "This page measures pictures of up to {limit} megapixels. The command enlarge compare has"
-        " no limit.",
+        "This page compares pictures of up to {limit} megapixels. The command enlarge compare has "
+        "no limit.",
         "여기서는 {limit}백만 화소까지 잽니다. 명령 enlarge compare에는 제한이 없습니다.",
     ),
     "judge_white": (
-        "White in the difference map is {white} of 255 levels.",
-        "차이 그림에서 흰색은 255단계 중 {white}단계입니다.",
+        "In the difference map, black means equal, and white a difference of {white} of 255 levels "
+        "or more.",
+        "차이 그림에서 검은색은 같은 곳, 흰색은 255단계 중 {white}단계 이상 다른 곳입니다.",
     ),
     # The viewer's own controls
     "viewer": (
@@ -252,7 +261,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "plan_intro": (
         "A picture is enlarged in tiles, so that it fits in memory at any size. Separate tiles "
         "would leave seams, because the network cannot see beyond a tile's edge. So every tile "
-        "also reads a margin around it, and only the part that this margin makes correct is kept.",
+        "overlaps its neighbours, and only its inner part, away from its edges, is kept.",
         "사진은 타일로 나누어 확대하므로 메모리가 모자라지 않습니다. 따로따로 자르기만 하면 "
         "이음매가 생깁니다. 타일 가장자리에서는 신경망이 그 너머를 볼 수 없기 때문입니다. "
         "여기서는 타일마다 이웃을 여유 있게 읽고, 확실해진 부분만 남깁니다.",
@@ -268,43 +277,43 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Tile {number} of {count}: reads {read}, keeps {kept}",
         "타일 {number}/{count}: {read} 읽고 {kept} 남김",
     ),
-    "plan_side": ("Tile", "타일"),
+    "plan_side": ("Side of a tile", "타일 한 변"),
     "plan_side_help": (
         "Side of a tile in pixels of the picture. Automatic: the side that computes the fewest "
         "pixels and fits in memory.",
         "타일 한 변의 픽셀 수입니다. 자동은 메모리 안에서 계산이 가장 적은 나눔을 고릅니다.",
     ),
     "automatic": ("Automatic", "자동"),
-    "plan_tiles": ("Tiles", "타일 수"),
+    "plan_tiles": ("Number of tiles", "타일 수"),
     "plan_size": ("Size of a tile", "타일 크기"),
-    "plan_margin": ("Receptive margin", "수용 여백"),
+    "plan_margin": ("How far the network looks", "신경망이 보는 거리"),
     "plan_unbounded": ("whole picture", "사진 전체"),
     "plan_halo": ("Overlap, each side", "겹침 (한쪽)"),
-    "plan_more": ("Computed more than once", "겹쳐 계산한 양"),
+    "plan_more": ("Extra pixels computed", "더 계산한 픽셀"),
     "plan_exact": (
-        "The overlap is the network's full receptive margin, so tiles change only how sums are "
-        "rounded.",
-        "겹침이 신경망의 수용 여백 전체와 같으므로, 타일 때문에 달라지는 것은 반올림뿐입니다.",
+        "The tiles overlap by as far as the network looks, so nothing but rounding differs from "
+        "enlarging the picture as a whole.",
+        "타일이 신경망이 보는 거리만큼 겹치므로, 통째로 확대한 것과 달라지는 것은 반올림뿐입니다.",
     ),
     "plan_halo_only": (
-        "This network looks farther than the overlap. Beyond it, values change by no more than the "
-        "model's card states.",
-        "이 신경망은 겹침보다 멀리 봅니다. 그 너머에서는 카드에 적힌 것보다 크게 바뀐 값이 "
-        "없었습니다.",
+        "This network looks farther than the overlap, so a result in tiles differs slightly from "
+        "the picture enlarged as a whole. The button measures by how much.",
+        "이 신경망은 겹침보다 멀리 보므로, 타일로 나누면 통째로 확대한 것과 조금 다릅니다. 얼마나 "
+        "다른지는 아래 단추로 잽니다.",
     ),
     "prove": ("Check it on a part of this picture", "이 사진의 한 부분에서 확인하기"),
     "prove_help": (
-        "Enlarges the centre twice, as a whole and in tiles, and compares all values.",
+        "Enlarges the centre twice, as a whole and in tiles, and compares every pixel.",
         "가운데를 통째로 한 번, 타일로 한 번 확대해서 모든 값을 비교합니다.",
     ),
     "proved": (
-        "{tiles} tiles compared with the whole: the largest difference is {most} of 255, and "
-        "{share} of the {values} values are equal ({precision}).",
+        "{tiles} tiles compared with the whole: the largest difference is {most} of 255 levels, "
+        "and {share} of the {values} colour values are equal (precision {precision}).",
         "타일 {tiles}개와 통째로 한 것의 비교: 가장 큰 차이는 255단계 중 {most}단계, "
         "값 {values}개 중 {share}가 같습니다 ({precision}).",
     ),
     "too_small": (
-        "This picture fits in one tile.",
+        "This picture fits in one tile, so it has no seams.",
         "이 사진은 타일 하나에 들어가므로 나눌 것이 없습니다.",
     ),
     # Compare models
@@ -313,8 +322,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "같은 부분을 두 가지 방법으로 확대해 나란히 봅니다.",
     ),
     "compare_apart": (
-        "They differ by {mean} levels of 255 on average. {first}: {first_seconds} s, {second}: "
-        "{second_seconds} s.",
+        "On average a colour value differs by {mean} of 255 levels. Time: {first} "
+        "{first_seconds} s, {second} {second_seconds} s.",
         "평균 255단계 중 {mean}단계 다릅니다. {first}: {first_seconds}초, "
         "{second}: {second_seconds}초.",
     ),
