@@ -7,6 +7,7 @@ import pickle
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from enlarge.engines import protocol
@@ -41,6 +42,11 @@ def test_every_option_has_its_help() -> None:
         ({"tile": "auto"}, "tile", None),
         ({"tile": "128"}, "tile", 128),
         ({"tile": 96}, "tile", 96),
+        ({"tile": 256.0}, "tile", 256),
+        ({"memory": 2e9}, "memory", 2_000_000_000),
+        ({"memory": np.float32(2.0**31)}, "memory", 2**31),
+        ({"width": 64.0}, "width", 64),
+        ({"crop": [1.0, 2, 3, 4]}, "crop", (1, 2, 3, 4)),
         ({"crop": "1,2,3,4"}, "crop", (1, 2, 3, 4)),
         ({"crop": [1, 2, 3, 4]}, "crop", (1, 2, 3, 4)),
         ({"format": "jpg"}, "format", "jpeg"),
@@ -75,6 +81,8 @@ def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) ->
         ({"tile": 0}, ["--tile", "got 0"]),
         ({"memory": "much"}, ["--memory must be a size like 1.5GB", "'much'"]),
         ({"memory": 1.5}, ["--memory", "1.5"]),
+        ({"memory": float("inf")}, ["--memory", "inf"]),
+        ({"tile": 96.5}, ["--tile", "96.5"]),
         ({"threads": -1}, ["--threads", "whole number from 0 on", "-1"]),
         ({"quality": 101}, ["--quality must be between 1 and 100, got 101"]),
         ({"format": "psd"}, [".psd", ".png"]),

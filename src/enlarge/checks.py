@@ -13,12 +13,22 @@ Check = Callable[[str, Any], Any]
 returns the parsed value, or raises `OptionError`."""
 
 
+def whole(value: Any) -> int:
+    """A whole number, given as text, as an integer or as a float such as 2e9 or 256.0. Nothing is
+    rounded. Raises `TypeError` or `ValueError` for anything else.
+    """
+    if isinstance(value, str):
+        return int(value)
+    is_integer = getattr(value, "is_integer", None)  # of Python's floats and of numpy's
+    return int(value) if is_integer is not None and is_integer() else operator.index(value)
+
+
 def whole_number(least: int, most: int | None = None) -> Check:
-    """A check for whole numbers from `least` to `most`. Neither 1.5 nor 1e3 is rounded."""
+    """A check for whole numbers from `least` to `most`. 1.5 is not rounded."""
 
     def check(name: str, value: Any) -> int:
         try:
-            number = int(value) if isinstance(value, str) else operator.index(value)
+            number = whole(value)
         except (TypeError, ValueError):
             number = least - 1
         if number < least:
@@ -62,9 +72,7 @@ def rectangle(name: str, value: Any) -> tuple[int, int, int, int]:
     """A check for a rectangle, as "X,Y,WIDTH,HEIGHT" or as four integers."""
     try:
         x, y, width, height = (
-            (int(part) for part in value.split(","))
-            if isinstance(value, str)
-            else (operator.index(part) for part in value)
+            whole(part) for part in (value.split(",") if isinstance(value, str) else value)
         )
     except (TypeError, ValueError):
         x = y = width = height = -1
@@ -80,7 +88,7 @@ def tile_side(name: str, value: Any) -> int | None:
     if value == "auto":
         return None
     try:
-        side = int(value) if isinstance(value, str) else operator.index(value)
+        side = whole(value)
     except (TypeError, ValueError):
         side = 0
     if side < 1:
@@ -95,8 +103,8 @@ def memory_size(name: str, value: Any) -> int:
     if isinstance(value, str):
         return parse_size(value, name)
     try:
-        return operator.index(value)
-    except TypeError:
+        return whole(value)
+    except (TypeError, ValueError):
         raise OptionError(f"{name} must be a size like 1.5GB or 600MB, got {value!r}") from None
 
 

@@ -330,8 +330,8 @@ class PictureOptions(TypedDict, total=False):
     width: int | None
     height: int | None
     crop: Sequence[int] | None
-    tile: int | str | None
-    memory: int | str | None
+    tile: float | str | None
+    memory: float | str | None
     exact: bool
     ensemble: bool
 

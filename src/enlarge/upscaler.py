@@ -77,9 +77,9 @@ class Upscaler(OpenModel):
             Path(source) if isinstance(source, str) else source,
             Path(target) if isinstance(target, str) else target,
             digest,
+            overwrite,
         )
-        hooks = Hooks(progress, cancel, seal)
-        return enlarge_file(transfer, settings, self, overwrite=overwrite, hooks=hooks)
+        return enlarge_file(transfer, settings, self, hooks=Hooks(progress, cancel, seal))
 
 
 def open_model(
@@ -108,8 +108,10 @@ def upscale(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
+    digest: str | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
+    seal: Callable[[BinaryIO], None] | None = None,
     **options: Unpack[AllOptions],
 ) -> Any:
     """Enlarge a picture: array → array, Pillow → Pillow, path → array, or the written path if
@@ -119,11 +121,12 @@ def upscale(
     >>> enlarge.upscale("photo.jpg", output="large.png")      # → PosixPath('large.png')
 
     The options: `model`, its name or file (default: `fast`), and the others of `open_model`; those
-    of `Upscaler.upscale` and, with `output`, of `Upscaler.upscale_file`.
+    of `Upscaler.upscale` and, with `output`, of `Upscaler.upscale_file`; `digest` and `seal` as
+    there.
     """
     settings = Settings.from_keywords(options, AllOptions.__optional_keys__, "upscale")
     if output is None:
-        _refuse_file_options(options, overwrite)
+        _refuse_file_options(options, overwrite=overwrite, digest=digest, seal=seal)
     elif not isinstance(image, str | Path):
         raise OptionError(f"output= needs a path as input, got {type(image).__name__}")
     weights = find_weights(settings.model or DEFAULT, settings.scale, strength=settings.strength)
@@ -134,18 +137,18 @@ def upscale(
         precision=settings.precision,
         threads=settings.threads,
     )
-    hooks = Hooks(progress, cancel)
+    hooks = Hooks(progress, cancel, seal)
     if output is None:
         return enlarge_image(image, settings, upscaler, hooks)
-    transfer = Transfer(Path(image), Path(output))
-    enlarge_file(transfer, settings, upscaler, overwrite=overwrite, hooks=hooks)
+    transfer = Transfer(Path(image), Path(output), digest, overwrite)
+    enlarge_file(transfer, settings, upscaler, hooks=hooks)
     return Path(output)
 
 
-def _refuse_file_options(options: Mapping[str, object], overwrite: bool) -> None:
-    """Raise `TypeError` for options that only a file can honour."""
+def _refuse_file_options(options: Mapping[str, object], **more: object) -> None:
+    """Raise `TypeError` for options that only a file can honour; of `more`, those with a value."""
     names = FileOptions.__optional_keys__ - PictureOptions.__optional_keys__
-    given = sorted(names & options.keys()) + ["overwrite"] * overwrite
+    given = sorted(names & options.keys()) + [name for name, value in more.items() if value]
     if given:
         raise TypeError(f"upscale() takes {given[0]}= only with output=, which names a file")
 

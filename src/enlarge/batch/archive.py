@@ -116,16 +116,18 @@ def write_archive(
     files: Sequence[tuple[str, Path]],
     *,
     seal: Callable[[BinaryIO], None] | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write files, (name inside, path), to a new archive, uncompressed.
 
     The same files give the same bytes: entries in the given order, all with one date. `target`
-    appears when it is complete; `seal` receives it before that. Raises `OutputError`.
+    appears when it is complete; `seal` receives it before that. Without `overwrite`, a target that
+    exists by then stays as it is. Raises `OutputError`.
     """
     temporary = TemporaryFile(target)
     try:
         write_stored_zip(temporary.file, files)
-        temporary.finish(seal)
+        temporary.finish(seal, overwrite=overwrite)
     except OSError as error:
         temporary.abort()
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error

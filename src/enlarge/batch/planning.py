@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -319,14 +319,19 @@ def _check_archive(
     """Raise `OutputError` for a zip that is not possible. One of ours may be replaced by one that
     holds as much.
     """
-    path = target.path
-    recorded = None if ledger is None else ledger.archive_digest(path.name)
-    is_ours = recorded is not None and path.is_file() and file_digest(path) == recorded
-    if is_ours and ledger is not None:
-        names = {encodable_name(job.name) for job in jobs}
-        rows = ledger.rows().items()
-        is_ours = all(name in names for name, row in rows if row.digest or row.sealed)
-    archive = File(path, str(target))
+    is_ours = ledger is not None and may_replace_archive(target, (job.name for job in jobs), ledger)
+    archive = File(target.path, str(target))
     check_outputs(
         [PictureJob(archive, archive, replace=is_ours)], inputs, overwrite=request.overwrite
     )
+
+
+def may_replace_archive(target: Zip, names: Iterable[str], ledger: Ledger) -> bool:
+    """Whether a zip that exists was made from this ledger, and one of the files `names` holds all
+    that the ledger knows.
+    """
+    recorded = ledger.archive_digest(target.path.name)
+    if recorded is None or not target.path.is_file() or file_digest(target.path) != recorded:
+        return False
+    held = set(map(encodable_name, names))
+    return all(name in held for name, row in ledger.rows().items() if row.digest or row.sealed)

@@ -18,8 +18,8 @@ from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
-from enlarge.batch.plan import BatchPlan, PlannedPicture
-from enlarge.batch.planning import fingerprint
+from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
+from enlarge.batch.planning import fingerprint, may_replace_archive
 from enlarge.batch.record import LEDGER, Fingerprint, encodable_name
 from enlarge.batch.worker import SealDigest, Worker
 from enlarge.digests import stream_digest
@@ -73,7 +73,7 @@ def run_batch(
             return
         files = {job.name: path for job in made if job and (path := job.path) and path.is_file()}
         if files:
-            _write_archive(target, files, ledger, folders)
+            _write_archive(batch.request, target, files, ledger, folders)
             yield Outcome("archived", str(target.path), str(target.path), count=len(files))
             if not has_failed and not ledger.others():
                 ledger.close()
@@ -246,17 +246,27 @@ def _raise_common(error: Exception, proven: bool) -> None:
 
 
 def _write_archive(
-    target: Zip, files: Mapping[str, Path], ledger: Ledger, folders: NewFolders
+    request: Request, target: Zip, files: Mapping[str, Path], ledger: Ledger, folders: NewFolders
 ) -> None:
-    """Put files, by their names, into the zip, which the ledger knows before it appears."""
+    """Put files, by their names, into the zip, which the ledger knows before it appears. A zip that
+    others wrote in the meantime stays. Raises `OutputError`.
+    """
     folders.create(target.path.parent)
     sweep(target.path.parent)
+    name = target.path.name
+    before = ledger.archive_digest(name)
+    may_replace = request.overwrite or may_replace_archive(target, files, ledger)
 
     def seal(file: BinaryIO) -> None:
-        ledger.seal_archive(target.path.name, stream_digest(file))
+        ledger.seal_archive(name, stream_digest(file))
 
     named = [(encodable_name(name), path) for name, path in sorted(files.items())]
-    write_archive(target.path, named, seal=seal)
+    try:
+        write_archive(target.path, named, seal=seal, overwrite=may_replace)
+    except OutputError:
+        if before is not None:
+            ledger.seal_archive(name, before)
+        raise
 
 
 def _remove_temporary(job: PictureJob) -> None:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+import numpy as np
+
 from enlarge.batch import lanes
 from enlarge.batch.archive import Member
 from enlarge.batch.jobs import PictureJob, open_source
@@ -84,12 +86,18 @@ class LocalWorker:
         yield
 
     def reserved(self, picture: PlannedPicture) -> AbstractContextManager[None]:
-        """Hold the memory that a picture takes, once the engine is there, which takes some too."""
-        size = UNKNOWN
-        if picture.outlook is not None and not self._is_single:
-            size = picture.outlook.best_bytes
+        """Hold the memory that a picture takes, once the engine is there, which takes some too.
+
+        Raises `EngineError` if there is no engine.
+        """
+        size, dtype = UNKNOWN, np.dtype(np.uint8)
+        if picture.outlook is not None:
+            dtype = picture.outlook.dtype
+            if not self._is_single:
+                size = picture.outlook.best_bytes
         with self._lock:
             if self._limit is None:
+                self.model.engine(dtype)  # of a picture behind a URL it is not there yet
                 self._limit = MemoryLimit(int(self._settings.budget * USABLE) - resident())
         return self._limit.reserved(size)
 
@@ -125,12 +133,14 @@ def make_picture(
                 stack.callback(source.close)
         if not isinstance(job.target, Remote):
             target: Path | BinaryIO = job.path or sys.stdout.buffer
-            transfer = Transfer(source, target, digest)
-            return enlarge_file(transfer, settings, model, overwrite=job.replace, hooks=hooks)
+            transfer = Transfer(source, target, digest, job.replace)
+            return enlarge_file(transfer, settings, model, hooks=hooks)
         if not job.replace and job.target.exists():
             raise existing_output(job.target)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enlarge-")))
         transfer = Transfer(source, folder / job.target.name, digest)
         done = enlarge_file(transfer, replace(settings, resume=False), model, hooks=hooks)
+        if not job.replace and job.target.exists():  # by now; stores have no such condition
+            raise existing_output(job.target)
         job.target.put(folder / job.target.name)
     return replace(done, output=str(job.target))

@@ -44,9 +44,12 @@ class Destination(Protocol):
     path: Path
     file: BinaryIO
 
-    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+    def finish(
+        self, seal: Callable[[BinaryIO], None] | None = None, *, overwrite: bool = True
+    ) -> None:
         """Make the target appear. `seal` is given the complete file before; what it raises
-        prevents that. Raises `OutputError`.
+        prevents that, and so does, without `overwrite`, a target that exists by then. Raises
+        `OutputError`.
         """
 
     def abort(self) -> None:

@@ -7,13 +7,16 @@ writer runs; `sweep` removes those whose writers are gone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +25,10 @@ from enlarge.errors import OutputError
 _LONGEST = 255
 """Bytes of a file name on nearly every file system."""
 _TRIES = 20
+_NAMING = 10.0
+"""Seconds to wait while another process names a file in the same folder: it takes milliseconds."""
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+"""What file systems without hard links report."""
 # Do not follow a link of that name.
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 LOCK = "lock"
@@ -50,12 +57,16 @@ def shortened(name: str, tail: str, head: str = "") -> str:
 
 def take_lock(file: BinaryIO) -> bool:
     """Lock a file for as long as its writer runs; False if another process holds the lock."""
+    return _take_lock(file.fileno())
+
+
+def _take_lock(number: int) -> bool:
     if sys.platform == "win32":
         return True  # an open file cannot be removed there: being open is the lock
     import fcntl
 
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
@@ -85,6 +96,7 @@ class TemporaryFile:
             raise OutputError(f"{target}: is not a regular file; use - for standard output")
         self.path = self.target.with_name(temporary_name(self.target.name))
         self.file = self._open()
+        self._is_over = False
 
     def _open(self) -> BinaryIO:
         for _ in range(_TRIES):
@@ -107,23 +119,36 @@ class TemporaryFile:
         self,
         seal: Callable[[BinaryIO], None] | None = None,
         before: Callable[[], None] | None = None,
+        *,
+        overwrite: bool = True,
     ) -> None:
         """Flush the file to the disk and rename it. Raises `OutputError`.
 
         `seal` is called with the complete file, at its start, before it is renamed; if it raises,
-        nothing is left behind. `before` is called directly before the renaming.
+        nothing is left behind. `before` is called directly before the renaming. Without
+        `overwrite`, a target that exists by now stays as it is, and the file is removed.
         """
         try:
             os.fsync(self.file.fileno())
             if seal is not None:
                 self.file.seek(0)
                 seal(self.file)
-            if before is not None:
-                before()
-            if sys.platform == "win32":
-                self.file.close()
-            self.path.replace(self.target)
+            with _naming(self.target.parent):
+                if not overwrite and os.path.lexists(self.target):
+                    raise FileExistsError
+                if before is not None:
+                    before()
+                if sys.platform == "win32":
+                    self.file.close()
+                _rename(self.path, self.target, overwrite)
+                self._is_over = True
             self.file.close()
+        except FileExistsError as error:
+            self.abort()
+            raise OutputError(
+                f"{self.target} was written by another process in the meantime and is kept; this "
+                "result is discarded: use --overwrite to replace it, or -o to choose another output"
+            ) from error
         except OSError as error:
             self.abort()
             raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
@@ -134,12 +159,54 @@ class TemporaryFile:
 
     def abort(self) -> None:
         """Remove it. Does nothing after `finish`."""
-        if self.file.closed:
+        if self._is_over:
             return
+        self._is_over = True
         if sys.platform == "win32":
             self.file.close()
         self.path.unlink(missing_ok=True)
         self.file.close()
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Let one process at a time name files in a folder, where folders can be locked."""
+    if sys.platform == "win32":
+        yield
+        return
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # it may be written, but not read
+        yield
+        return
+    try:
+        end = time.monotonic() + _NAMING
+        while not _take_lock(number) and time.monotonic() < end:
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(number)
+
+
+def _rename(path: Path, target: Path, overwrite: bool) -> None:
+    """Rename a file. Raises `FileExistsError` where the target exists and may not be replaced."""
+    if overwrite:
+        path.replace(target)
+        return
+    if sys.platform == "win32":
+        path.rename(target)  # which refuses a target that exists
+        return
+    try:
+        os.link(path, target)  # in one step: no other program's file is replaced either
+    except FileExistsError:
+        if not path.samefile(target):  # a network file system repeats what it has done
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        path.replace(target)  # the folder is locked, and the target was not there
+        return
+    path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

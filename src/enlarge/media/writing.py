@@ -134,10 +134,13 @@ class Sink:
             self._thread.join()
             raise self._failure()
 
-    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+    def finish(
+        self, seal: Callable[[BinaryIO], None] | None = None, *, overwrite: bool = True
+    ) -> None:
         """Wait for the encoder and make the file appear. Raises `OutputError`; then nothing did.
 
-        `seal` is given the complete file before it appears; what it raises prevents that.
+        `seal` is given the complete file before it appears; what it raises prevents that, and so
+        does, without `overwrite`, a target that exists by then.
         """
         if self._done:
             return
@@ -150,7 +153,7 @@ class Sink:
         self._done = True
         self._feed.close()
         if self._destination is not None:
-            self._destination.finish(seal)
+            self._destination.finish(seal, overwrite=overwrite)
 
     def abort(self) -> None:
         """Stop the encoder and remove what was written. Does nothing after `finish`."""

@@ -23,12 +23,13 @@ from enlarge.tiling import Plan
 @dataclass(frozen=True)
 class Transfer:
     """From what to what: a file, its bytes or a stream, to a file or a stream. `digest`: identifies
-    the source's content, where it is known.
+    the source's content, where it is known. `overwrite`: the target may be replaced.
     """
 
     source: Path | bytes | BinaryIO
     target: Path | BinaryIO
     digest: str | None = None
+    overwrite: bool = False
 
     @property
     def path(self) -> Path | None:

@@ -59,7 +59,6 @@ def enlarge_file(
     settings: Settings,
     model: OpenModel,
     *,
-    overwrite: bool = False,
     hooks: Hooks = NO_HOOKS,
 ) -> Done:
     """Enlarge a picture file (or its bytes, or a stream) into a file (or a stream).
@@ -75,7 +74,7 @@ def enlarge_file(
         format=output_format(transfer.path, settings.format),
         resume=settings.resume and transfer.can_resume,
     )
-    _check_target(transfer, overwrite)
+    _check_target(transfer)
     with open_picture(transfer.source, memory=settings.budget // 4) as picture:
         outlook = plan_picture(picture.facts, settings, model)
         outlook.check_disk(transfer.path)
@@ -113,7 +112,7 @@ def enlarge_picture(
                 with timings.measured("encode"):
                     sink.write(band, copy=False)
             with timings.measured("encode"):
-                sink.finish(bands.sealing(hooks.seal))
+                sink.finish(bands.sealing(hooks.seal), overwrite=transfer.overwrite)
     finally:
         rows.close()
     engine = model.engine(outlook.dtype)
@@ -205,14 +204,14 @@ def output_format(target: Path | None, name: str | None) -> str:
     return format_of(target.suffix) if target is not None and target.suffix else "png"
 
 
-def _check_target(transfer: Transfer, overwrite: bool) -> None:
+def _check_target(transfer: Transfer) -> None:
     """Raise `OutputError` where the target exists and may not be replaced."""
     source, target = transfer.source, transfer.path
     if target is None or not target.exists():
         return
     if isinstance(source, Path) and source.exists() and target.samefile(source):
         raise OutputError(f"the output {target} is the input; choose another one")
-    if not overwrite:
+    if not transfer.overwrite:
         raise OutputError(
             f"{target} exists; use --overwrite to replace it, or -o to choose another output"
         )

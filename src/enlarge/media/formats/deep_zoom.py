@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -106,21 +107,25 @@ class TileFolder:
             self._result.abort()
             raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
 
-    def finish(self, seal: Callable[[BinaryIO], None] | None = None) -> None:
+    def finish(
+        self, seal: Callable[[BinaryIO], None] | None = None, *, overwrite: bool = True
+    ) -> None:
         """See that it is on the disk, and give it its name. Raises `OutputError`.
 
-        `seal` is given the complete file before it gets its name; what it raises leaves nothing.
+        `seal` is given the complete file before it gets its name; what it raises leaves nothing,
+        and neither does, without `overwrite`, a target that exists by then.
         """
         try:
             tiles, descriptor = self._complete()
             if self._is_archive:
                 self._write_archive(tiles, descriptor)
-                self._result.finish(seal)
+                self._result.finish(seal, overwrite=overwrite)
             else:
                 self.file.write(descriptor.read_bytes())
                 if hasattr(os, "sync"):
                     os.sync()  # thousands of files
-                self._result.finish(seal, before=lambda: self._place(tiles))
+                before = partial(self._place, tiles)
+                self._result.finish(seal, before=before, overwrite=overwrite)
         except OSError as error:
             self.abort()
             raise OutputError(f"{self.target}: cannot be written: {error.strerror}") from error
