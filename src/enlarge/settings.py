@@ -142,8 +142,8 @@ class Settings:
     metadata: Keep = field(
         default="keep",
         metadata=about(
-            "Keep EXIF and XMP, drop only the GPS position, or drop all metadata of the input "
-            "(default: keep). The colour profile is always kept.",
+            "Keep EXIF, XMP, IPTC and texts, drop only positions and names of places, or drop all "
+            "metadata of the input (default: keep). The colour profile is always kept.",
             group="Output",
             check=one_of(Keep),
         ),

@@ -16,12 +16,14 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from enlarge.errors import InputError
+from enlarge.media.change import Change
 from enlarge.media.exif import adapt_exif, has_gps, orientation_of
 from enlarge.media.formats.png import png_chunk
-from enlarge.media.metadata import Keep, Metadata, adapt_xmp
+from enlarge.media.metadata import Keep, Metadata
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+from enlarge.media.xmp import adapt_xmp
 
 RGB = np.full((24, 40, 3), (10, 90, 200), np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -108,7 +110,7 @@ def test_everything_survives(tmp_path: Path, form: str) -> None:
 def test_exif_is_kept_byte_for_byte_but_for_what_must_change(tmp_path: Path) -> None:
     convert(source("JPEG"), tmp_path / "a.jpg", "jpeg")
     with open_picture(tmp_path / "a.jpg") as picture:
-        assert picture.metadata.exif == adapt_exif(exif_block(), 80, 24)
+        assert picture.metadata.exif == adapt_exif(exif_block(), Change(80, 24))
 
 
 def test_tiff_says_what_it_does_not_keep(tmp_path: Path) -> None:
@@ -200,18 +202,29 @@ def test_gps_is_gone_from_the_block() -> None:
     block = exif_block()
     assert has_gps(block)
     assert orientation_of(block) == 6
-    without = adapt_exif(block, 10, 20, gps=False)
+    without = adapt_exif(block, Change(10, 20), gps=False)
     assert not has_gps(without)
     assert orientation_of(without) == 1
 
 
-@pytest.mark.parametrize("at", [167, 198, 199, 209])
+@pytest.mark.parametrize("at", [198, 199])
+def test_damage_to_the_thumbnails_tags_leaves_the_rest_whole(at: int) -> None:
+    block = bytearray(exif_block())
+    block[at] = 0
+    adapted = Image.Exif()
+    adapted.load(adapt_exif(bytes(block), Change(10, 20), gps=False))
+    assert adapted[MAKE] == "니콘".encode().decode("latin-1")
+    assert adapted[ORIENTATION] == 1
+    assert not adapted.get_ifd(GPS_IFD)
+
+
+@pytest.mark.parametrize("at", [167, 209])
 def test_gps_that_lies_over_the_header_is_refused(at: int) -> None:
     """Pointers of the block that damage sends to its header, found by trying every byte."""
     block = bytearray(exif_block())
     block[at] = 0
     with pytest.raises(ValueError, match="GPS data"):
-        adapt_exif(bytes(block), 10, 20, gps=False)
+        adapt_exif(bytes(block), Change(10, 20), gps=False)
 
 
 @settings(deadline=None, max_examples=60)
@@ -224,11 +237,11 @@ def test_damaged_exif_never_crashes(data: st.DataObject) -> None:
     orientation_of(cut)
     has_gps(cut)
     try:
-        adapt_exif(cut, 10, 20, gps=False)
+        adapt_exif(cut, Change(10, 20), gps=False)
     except ValueError:
         pass
     else:
-        assert not has_gps(adapt_exif(cut, 10, 20, gps=False))
+        assert not has_gps(adapt_exif(cut, Change(10, 20), gps=False))
 
 
 def test_xmp_places_go_in_every_spelling() -> None:
@@ -236,8 +249,8 @@ def test_xmp_places_go_in_every_spelling() -> None:
         b"<a exif:GPSAltitude='3' b='4'><exif:GPSTimeStamp x='1'/>"
         b"<exif:GPSVersionID>2</exif:GPSVersionID></a>"
     )
-    assert adapt_xmp(packet, 1, 1, gps=False) == b"<a b='4'></a>"
-    assert adapt_xmp(packet, 1, 1) == packet
+    assert adapt_xmp(packet, Change(1, 1), gps=False)[0] == b"<a b='4'></a>"
+    assert adapt_xmp(packet, Change(1, 1))[0] == packet
 
 
 def test_texts_of_a_png_are_read_as_its_specification_says(tmp_path: Path) -> None:
@@ -294,7 +307,7 @@ def test_no_gps_takes_a_drones_words_too() -> None:
         b'drone-dji:RelativeAltitude="+10" dc:title="GPS:1"><Camera:GPSXYAccuracy>1'
         b"</Camera:GPSXYAccuracy><a:Latitude>22.5</a:Latitude></rdf:Description>"
     )
-    left = adapt_xmp(packet, 4, 4, gps=False)
+    left, _ = adapt_xmp(packet, Change(4, 4), gps=False)
     assert left == (
         b'<rdf:Description drone-dji:RelativeAltitude="+10" dc:title="GPS:1"></rdf:Description>'
     )

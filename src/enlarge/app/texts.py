@@ -166,9 +166,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "no_gps": ("Remove the location", "찍은 장소 지우기"),
     "no_gps_help": (
-        "Removes the GPS position from the result. All other metadata and the colour profile are "
-        "kept.",
-        "결과에서 위치(GPS)를 지웁니다. 카메라가 적은 다른 정보와 색 프로파일은 남습니다.",
+        "Removes coordinates and the names of places from the result. All other metadata and the "
+        "colour profile are kept.",
+        "결과에서 위치(GPS)와 지명을 지웁니다. 카메라가 적은 다른 정보와 색 프로파일은 남습니다.",
     ),
     "enlarge": ("Enlarge", "확대하기"),
     "enlarge_all": ("Enlarge {count} pictures", "사진 {count}장 확대하기"),

@@ -15,6 +15,7 @@ from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.libvips import FileSource, explain
 from enlarge.media.metadata import Metadata
+from enlarge.media.photoshop import resources_of
 from enlarge.media.stored import PictureFile, StoredPicture
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
@@ -212,12 +213,13 @@ def exif_orientation(image: pyvips.Image) -> int:
 def metadata_fields(image: pyvips.Image) -> Metadata:
     """The metadata that libvips found, without texts."""
     block = get_field(image, "exif-data")
+    resources = get_field(image, "iptc-data")
     density = (image.xres, image.yres)
     return Metadata(
         icc=get_field(image, "icc-profile-data"),
         exif=without_prefix(block) if block else None,
         xmp=get_field(image, "xmp-data"),
-        iptc=get_field(image, "iptc-data"),
+        iptc=resources_of(resources) if resources else None,
         # libvips says 1 pixel per millimetre if the file says nothing.
         density=density if density != (1.0, 1.0) and min(density) > 0 else None,
     )

@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from enlarge.errors import OptionError
+from enlarge.media.change import Change
 from enlarge.media.exif import adapt_exif
+from enlarge.media.photoshop import adapt_resources
+from enlarge.media.positions import holds_coordinates, names_position
 from enlarge.media.profile import profile_fits
+from enlarge.media.xmp import adapt_xmp
 
 Keep = Literal["keep", "no-gps", "none"]
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's image resources),
-    texts (key, value) and density (pixels per millimetre, horizontal and vertical). None: the file
-    has none.
+    """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's image resources,
+    without their header), texts (key, value) and density (pixels per millimetre, horizontal and
+    vertical). None: the file has none.
     """
 
     icc: bytes | None = None
@@ -33,43 +37,21 @@ class Metadata:
         return frozenset(name for name in fields if getattr(self, name))
 
 
-# exif:GPSLatitude, and drone-dji:GpsLatitude, or in other drones' files the bare word.
-_GPS_NAME = rb"[\w-]+:(?:(?i:gps)\w+|(?:Latitude|Longitude|LongitudeRef|LatitudeRef)\b)"
-_GPS_XMP = re.compile(
-    rb"""\s+""" + _GPS_NAME + rb"""\s*=\s*("[^"]*"|'[^']*')"""
-    rb"|<(" + _GPS_NAME + rb")\b[^>]*/>|<(" + _GPS_NAME + rb")\b[^>]*>.*?</\3\s*>",
-    re.DOTALL,
-)  # fmt: skip
-_THUMBNAILS_XMP = re.compile(rb"<(xmp:Thumbnails|xap:Thumbnails)\b[^>]*>.*?</\1\s*>", re.DOTALL)
-
-
-def _set_number(packet: bytes, name: bytes, value: int) -> bytes:
-    """Set a number in an XMP packet, written as an attribute or as an element."""
-    number = str(value).encode()
-    packet = re.sub(rb"(\b" + name + rb"""\s*=\s*["'])\d+""", rb"\g<1>" + number, packet)
-    return re.sub(rb"(<" + name + rb"\b[^>]*>\s*)\d+", rb"\g<1>" + number, packet)
-
-
-def adapt_xmp(packet: bytes, width: int, height: int, *, gps: bool = True) -> bytes:
-    """The packet for an upright picture of `width` × `height`, without GPS data unless `gps`."""
-    packet = _THUMBNAILS_XMP.sub(b"", packet)
-    packet = _set_number(packet, b"tiff:Orientation", 1)
-    for name, value in (
-        (b"tiff:ImageWidth", width),
-        (b"tiff:ImageLength", height),
-        (b"exif:PixelXDimension", width),
-        (b"exif:PixelYDimension", height),
-    ):
-        packet = _set_number(packet, name, value)
-    return packet if gps else _GPS_XMP.sub(b"", packet)
+_STALE_TEXTS = re.compile(r"Raw profile type|Thumb::|png:|exif:thumbnail:", re.IGNORECASE)
+_NUMBERS = {
+    "orientation": "1", "imagewidth": "width", "imagelength": "height",
+    "pixelxdimension": "width", "exifimagewidth": "width", "pixelydimension": "height",
+    "exifimagelength": "height",
+}  # fmt: skip
+"""ImageMagick writes EXIF's values as texts (`exif:Orientation`)."""
 
 
 def adapt_metadata(
-    metadata: Metadata, keep: Keep, width: int, height: int, channels: int
+    metadata: Metadata, keep: Keep, change: Change, channels: int
 ) -> tuple[Metadata, list[str]]:
-    """The metadata of a result of `width` × `height` × `channels`, and a line for each part that
-    had to be left out. `keep`: which metadata is wanted. Raises `OptionError` for an unknown
-    `keep`.
+    """The metadata of the result of a change, in `channels` channels, and a line for each part that
+    had to be left out. `keep`: which metadata is wanted; "no-gps" is all but coordinates and names
+    of places. Raises `OptionError` for an unknown `keep`.
     """
     if keep not in get_args(Keep):
         raise OptionError(f"metadata must be one of {', '.join(get_args(Keep))}, got {keep!r}")
@@ -84,13 +66,44 @@ def adapt_metadata(
     block = metadata.exif
     if block is not None:
         try:
-            block = adapt_exif(block, width, height, gps=gps)
+            block = adapt_exif(block, change, gps=gps)
         except ValueError as error:
             notes.append(f"the EXIF data is damaged ({error}) and is left out")
             block = None
     packet = metadata.xmp
     if packet is not None:
-        packet = adapt_xmp(packet, width, height, gps=gps)
-    # ImageMagick puts whole EXIF blocks into such texts: old orientation, thumbnail and GPS data.
-    text = tuple(pair for pair in metadata.text if not pair[0].startswith("Raw profile type"))
-    return replace(metadata, icc=icc, exif=block, xmp=packet, text=text), notes
+        try:
+            packet, lines = adapt_xmp(packet, change, gps=gps)
+            notes += lines
+        except ValueError as error:
+            notes.append(f"the XMP data is damaged ({error}) and is left out")
+            packet = None
+    resources = metadata.iptc
+    if resources is not None:
+        resources, lines = adapt_resources(resources, moved=change.moved, positions=gps)
+        notes += lines
+    text = _adapt_texts(metadata.text, change, gps=gps)
+    return replace(metadata, icc=icc, exif=block, xmp=packet, iptc=resources, text=text), notes
+
+
+def _adapt_texts(
+    texts: tuple[tuple[str, str], ...], change: Change, *, gps: bool
+) -> tuple[tuple[str, str], ...]:
+    """The texts without embedded files, with EXIF's sizes as they are now, and without positions
+    unless `gps`.
+    """
+    kept = []
+    for key, value in texts:
+        prefix, _, name = key.rpartition(":")
+        if _STALE_TEXTS.match(key):
+            continue
+        if not gps and (
+            names_position(name, prefix.lower()) or holds_coordinates(f"{key}: {value}")
+        ):
+            continue
+        wanted = _NUMBERS.get(name.lower()) if prefix.lower() in ("exif", "tiff") else None
+        if wanted is not None:
+            numbers = {"width": str(change.width), "height": str(change.height)}
+            value = numbers.get(wanted, wanted)
+        kept.append((key, value))
+    return tuple(kept)

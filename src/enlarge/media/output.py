@@ -15,6 +15,7 @@ import pyvips
 
 from enlarge.media.libvips import FileCallbacks
 from enlarge.media.metadata import Metadata
+from enlarge.media.photoshop import iim_of
 
 Insertion = Callable[[bytes], bytes | None]
 """A file's first bytes with something inserted; None if there are too few of them to insert it."""
@@ -170,7 +171,7 @@ def with_fields(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     for name, value in (
         ("icc-profile-data", metadata.icc),
         ("xmp-data", metadata.xmp),
-        ("iptc-data", metadata.iptc),
+        ("iptc-data", metadata.iptc and iim_of(metadata.iptc)),
     ):
         if value:
             image.set_type(pyvips.GValue.blob_type, name, value)

@@ -18,6 +18,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
+from enlarge.media.change import Change
 from enlarge.media.feeding import Feed
 from enlarge.media.formats import FORMATS, WRITERS, check_output
 from enlarge.media.formats.format import Content, Writer
@@ -217,12 +218,14 @@ def create_picture(
     options: WriteOptions,
     *,
     metadata: Metadata | None = None,
+    change: Change | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> Sink:
     """Start writing a picture.
 
     `target`: a path, or a binary stream, which is written in order. `metadata`: the source's;
-    `options.keep` says what of it is kept. `provenance`: how the result was made; it replaces what
+    `options.keep` says what of it is kept, and `change` what became of the picture that it
+    describes (None: it has the same size). `provenance`: how the result was made; it replaces what
     the source says about that. Raises `OptionError`, or `OutputError` if the format or the place
     cannot hold the picture; then nothing is left behind.
     """
@@ -236,7 +239,7 @@ def create_picture(
     if channels in (2, 4) and not content.alpha:
         channels -= 1
     kept, notes = adapt_metadata(
-        metadata or Metadata(), options.keep, spec.width, spec.height, channels
+        metadata or Metadata(), options.keep, change or Change(spec.width, spec.height), channels
     )
     kept = with_provenance(
         kept,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EngineMemoryError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
+from enlarge.media.change import Change
 from enlarge.media.formats import format_of
-from enlarge.media.reading import Picture, open_picture
+from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import CropRows, Rows, prefetched
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.memory import peak
@@ -105,7 +106,12 @@ def enlarge_picture(
         with (
             resumable(large, transfer, facts) as bands,
             create_picture(
-                transfer.target, spec, options, metadata=picture.metadata, provenance=provenance
+                transfer.target,
+                spec,
+                options,
+                metadata=picture.metadata,
+                change=_change(picture.facts, outlook),
+                provenance=provenance,
             ) as sink,
         ):
             for band in bands:
@@ -215,6 +221,19 @@ def _check_target(transfer: Transfer) -> None:
         raise OutputError(
             f"{target} exists; use --overwrite to replace it, or -o to choose another output"
         )
+
+
+def _change(facts: Facts, outlook: Outlook) -> Change:
+    """What becomes of a picture, for its metadata."""
+    whole = (facts.width, facts.height)
+    x, y, *part = outlook.settings.crop or (0, 0, *whole)
+    return Change(
+        outlook.width,
+        outlook.height,
+        part=(part[0], part[1]),
+        cropped=(x, y, *part) != (0, 0, *whole),
+        turned=facts.orientation != 1,
+    )
 
 
 def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:

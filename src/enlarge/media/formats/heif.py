@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
-from enlarge.media.formats.jpeg import MAX_SEGMENT, metadata_segments
+from enlarge.media.formats.jpeg_segments import MAX_SEGMENT, metadata_segments
 from enlarge.media.metadata import Metadata
 
 if TYPE_CHECKING:

@@ -1,18 +1,17 @@
 """JPEG (ITU-T T.81, T.871), and how strongly a file was compressed.
 
-Baseline files stream; the decoder holds all coefficients of a progressive one. EXIF and XMP are
-inserted byte for byte, as in PNG.
+Baseline files stream; the decoder holds all coefficients of a progressive one. Metadata
+is inserted byte for byte, as in PNG.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
-from enlarge.media.metadata import Metadata
+from enlarge.media.formats.jpeg_segments import metadata_segments, read_segments
 
 if TYPE_CHECKING:
     import pyvips
@@ -23,11 +22,8 @@ if TYPE_CHECKING:
 
 COARSE = 85
 """JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
-MAX_SEGMENT = 65_533
-"""Bytes that a segment holds behind its marker and its length."""
 _PIXELS_PER_BYTE = 1024
 """Each 8×8 block needs at least a bit; with subsampling a block covers up to 16×16 pixels."""
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _LUMA = 3688
 """The sum of the standard's example table for luminance (T.81, table K.1), which the Independent
 JPEG Group's library scales by its quality."""
@@ -37,15 +33,18 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
 def read_jpeg(source: PictureFile) -> StoredPicture:
     """Open a JPEG. Raises `InputError` (without its name)."""
-    from enlarge.media.decoding import libvips_errors, load
+    from enlarge.media.decoding import libvips_errors, load, metadata_fields
 
     with libvips_errors("JPEG"):
         loaded = load(source, "JPEG", "jpegload_source")
         loaded.check_size(_PIXELS_PER_BYTE)
         progressive = loaded.interlaced
+        metadata, notes = read_segments(source.file, metadata_fields(loaded.image))
         return loaded.stored(
             streams=not progressive,
             decoder_bytes=_coefficient_bytes(loaded) if progressive else loaded.row_bytes(64),
+            metadata=metadata,
+            notes=notes,
         )
 
 
@@ -67,7 +66,7 @@ def encode_jpeg(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         output.target(lambda head: _with_segments(head, segments)),
         Q=encoding.quality,
         subsample_mode="off",
-        keep="icc|iptc",
+        keep="icc",
     )
 
 
@@ -80,31 +79,6 @@ def _with_segments(head: bytes, segments: bytes) -> bytes | None:
         return None
     after = 4 + struct.unpack_from(">H", head, 4)[0] if head[2:4] == b"\xff\xe0" else 2
     return head[:2] + segments + head[after:] if len(head) >= after else None
-
-
-def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
-    """The segments that a file begins with: JFIF (libvips leaves it and the density out), EXIF,
-    XMP, comments. And a line for each that is too long.
-    """
-    unit, across, down = 0, 1, 1
-    if metadata.density and max(metadata.density) * 25.4 <= 65_535:
-        unit, across, down = 1, *(max(1, round(value * 25.4)) for value in metadata.density)
-    jfif = struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit, across, down, 0, 0)
-    out = b"\xff\xe0" + struct.pack(">H", len(jfif) + 2) + jfif
-    segments: Sequence[tuple[str, int, bytes | None]] = [
-        ("the EXIF data", 0xE1, metadata.exif and b"Exif\0\0" + metadata.exif),
-        ("the XMP data", 0xE1, metadata.xmp and _XMP + metadata.xmp),
-        *((f"the text {k!r}", 0xFE, f"{k}: {v}".encode()) for k, v in metadata.text),
-    ]
-    notes = []
-    for name, marker, data in segments:
-        if data and len(data) > MAX_SEGMENT:
-            notes.append(
-                f"{name} ({len(data):,} bytes) is left out: JPEG holds at most 64 KB of it"
-            )
-        elif data:
-            out += struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
-    return out, notes
 
 
 def quality_of(path: Path) -> int | None:

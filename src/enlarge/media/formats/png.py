@@ -11,11 +11,13 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.errors import InputError
+from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
+from enlarge.media.formats.raw_profiles import raw_profile, with_raw_profiles
 from enlarge.media.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -50,21 +52,25 @@ _LEVEL, _FILTER = 2, "up"
 
 def read_png(source: PictureFile) -> StoredPicture:
     """Open a PNG. Raises `InputError` (without its name)."""
-    from enlarge.media.decoding import exif_orientation, libvips_errors, load, metadata_fields
+    from enlarge.media.decoding import libvips_errors, load, metadata_fields
 
     _check_header(source.head)
-    text, complete = read_texts(source.file)  # before libpng decompresses them all
-    notes = [] if complete else ["texts beyond 4 MB are left out"]
+    found = read_texts(source.file)  # before libpng decompresses them all
+    notes = [] if found.complete else ["texts beyond 4 MB are left out"]
     with libvips_errors("PNG"):
         # libvips' limit on texts is checked above. It would take Latin-1 for damaged UTF-8.
         loaded = load(source, "PNG", "pngload_source", unlimited=True)
         loaded.check_size(_PIXELS_PER_BYTE)
+        metadata, lines = with_raw_profiles(
+            replace(metadata_fields(loaded.image), text=found.texts, xmp=found.xmp, exif=found.exif)
+        )
+        notes += lines
         decoded = loaded.width * loaded.height * loaded.pixel_bytes + (8 << 20)
         return loaded.stored(
             streams=not loaded.interlaced,
             decoder_bytes=decoded if loaded.interlaced else loaded.row_bytes(64),
-            orientation=exif_orientation(loaded.image),
-            metadata=replace(metadata_fields(loaded.image), text=tuple(text)),
+            orientation=orientation_of(metadata.exif) if metadata.exif else 1,
+            metadata=metadata,
             notes=notes,
         )
 
@@ -78,15 +84,32 @@ def _check_header(head: bytes) -> None:
         raise InputError(f"this PNG claims a size of {width}×{height}; it is damaged")
 
 
-def read_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
-    """The texts of a PNG (section 11.3.3 of its specification), by their keys and in their order,
-    without XMP: tEXt and zTXt are in Latin-1, iTXt in UTF-8. The file's position stays. Beyond
-    4 MiB in all they are left out, and the second value is False. Raises `InputError` if all of
-    them, including XMP, take more than 64 MiB when decompressed.
+@dataclass(frozen=True)
+class FoundTexts:
+    """The texts of a PNG by their keys and in their order, whether that is all of them, and its XMP
+    and EXIF, wherever in the file they stand (libvips looks no further than the pixels).
+    """
+
+    texts: tuple[tuple[str, str], ...]
+    complete: bool
+    xmp: bytes | None
+    exif: bytes | None
+
+
+def read_texts(file: BinaryIO) -> FoundTexts:
+    """The texts of a PNG (section 11.3.3 of its specification): tEXt and zTXt are in Latin-1, iTXt
+    in UTF-8. The file's position stays. Beyond 4 MiB in all they are left out. Raises `InputError`
+    if all of them, including XMP, take more than 64 MiB when decompressed.
     """
     found: list[tuple[str, str]] = []
+    xmp: bytes | None = None
+    exif: bytes | None = None
     total, left = 0, _MAX_TEXT_KEPT
-    for kind, key, rest in _text_chunks(file):
+    for kind, data in _chunks(file, _TEXT_CHUNKS | {b"eXIf"}):
+        if kind == b"eXIf":
+            exif = exif or without_prefix(data)
+            continue
+        key, _, rest = data.partition(b"\0")
         parts = []
         for part in _decompressed(kind, rest):
             parts.append(part)
@@ -96,18 +119,19 @@ def read_texts(file: BinaryIO) -> tuple[list[tuple[str, str]], bool]:
                     "the texts in this PNG take more than 64 MB when decompressed; it may be "
                     "malicious; if not, remove its texts with another program"
                 )
-        if not parts or key == _XMP_KEY:
-            continue
         text = b"".join(parts)
-        left -= len(text)
-        if left >= 0:
-            coding = "utf-8" if kind == b"iTXt" else "latin-1"
-            found.append((key.decode("latin-1"), text.decode(coding, "replace")))
-    return found, left >= 0
+        if key == _XMP_KEY:
+            xmp = xmp or text or None
+        elif parts:
+            left -= len(text)
+            if left >= 0:
+                coding = "utf-8" if kind == b"iTXt" else "latin-1"
+                found.append((key.decode("latin-1"), text.decode(coding, "replace")))
+    return FoundTexts(tuple(found), left >= 0, xmp, exif)
 
 
-def _text_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Kind, key and the rest of every text chunk. The file's position stays."""
+def _chunks(file: BinaryIO, wanted: frozenset[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and contents of every wanted chunk. The file's position stays."""
     before = file.tell()
     file.seek(len(SIGNATURE))
     try:
@@ -115,9 +139,8 @@ def _text_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bytes]]:
             length, kind = struct.unpack(">I4s", head)
             if kind == b"IEND":
                 break
-            if kind in _TEXT_CHUNKS:
-                key, _, rest = file.read(length).partition(b"\0")
-                yield kind, key, rest
+            if kind in wanted:
+                yield kind, file.read(length)
                 length = 0
             file.seek(length + 4, os.SEEK_CUR)
     finally:
@@ -161,7 +184,9 @@ def encode_png(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
 
 
 def metadata_chunks(metadata: Metadata) -> bytes:
-    """The chunks that go behind IHDR: texts, XMP, EXIF."""
+    """The chunks that go behind IHDR: texts, XMP, EXIF, IPTC (as
+    ImageMagick and ExifTool write it: PNG has no place of its own).
+    """
     out = b""
     for key, value in metadata.text:
         word = key.encode("latin-1", "replace")[:79].strip() or b"Comment"
@@ -173,6 +198,9 @@ def metadata_chunks(metadata: Metadata) -> bytes:
         out += png_chunk(b"iTXt", _XMP_KEY + b"\0\0\0\0\0" + metadata.xmp)
     if metadata.exif:
         out += png_chunk(b"eXIf", metadata.exif)
+    if metadata.iptc:
+        keyword, profile = raw_profile("iptc", metadata.iptc)
+        out += png_chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(profile))
     return out
 
 
@@ -193,7 +221,7 @@ PNG = Format(
         content=Content(
             depths=("uint8", "uint16"),
             alpha=True,
-            metadata=frozenset({"icc", "exif", "xmp", "text", "density"}),
+            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density"}),
         ),
         max_side=2**31 - 1,
         bytes_per_value=1.0,

@@ -1,0 +1,36 @@
+"""What became of a picture between its file and the result, as far as metadata depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Change:
+    """A result of `width` × `height` pixels, stored upright.
+
+    `part`: width and height of the area of the upright source that was enlarged; None: the same as
+    the result. `cropped`: whether that is less than the whole picture. `turned`: whether the source
+    was stored in another orientation.
+    """
+
+    width: int
+    height: int
+    part: tuple[int, int] | None = None
+    cropped: bool = False
+    turned: bool = False
+
+    @property
+    def across(self) -> float:
+        """The factor of the widths."""
+        return self.width / self.part[0] if self.part else 1.0
+
+    @property
+    def down(self) -> float:
+        """The factor of the heights."""
+        return self.height / self.part[1] if self.part else 1.0
+
+    @property
+    def moved(self) -> bool:
+        """Whether positions within the source are no longer those in the result times a factor."""
+        return self.cropped or self.turned

@@ -1,0 +1,171 @@
+"""XMP that is too long for a segment of a JPEG: a packet, and an extension in several segments
+(Adobe's XMP Specification, part 3, 1.1.3.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+
+from enlarge.media.xml_packet import ByteRange, Element, XmlPacket, is_declaration
+from enlarge.media.xmp import own_attributes, property_of
+
+EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_HEAD = struct.Struct(">32sII")
+"""Before each part: the digest of the extension, its length, and the part's offset in it."""
+_MOST = 1 << 28
+_NOTE = b' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%b"'
+_RDF = b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+
+
+def joined_xmp(packet: bytes, parts: Sequence[bytes]) -> tuple[bytes, bool]:
+    """The packet with the descriptions of its extension, and whether that was complete.
+
+    `parts`: the segments' contents behind `EXTENSION`, in any order, and of any extension; those
+    that the packet does not name are no part of it. A packet that is no XML stays as it is.
+    """
+    try:
+        document = XmlPacket(packet)
+    except ValueError:
+        return packet, True
+    named = _extension_named(document)
+    if named is None:
+        return packet, True
+    data = _assembled(parts, named)
+    if data is None:
+        return packet, False
+    try:
+        extension = XmlPacket(data)
+    except ValueError:
+        return packet, False
+    main = _rdf(document)
+    if main is None or main.inside.start == main.inside.end:
+        return packet, False
+    added = b"".join(_standing_alone(extension, element) for element in (_descriptions(extension)))
+    return document.edited({ByteRange(main.inside.end, main.inside.end): added}), True
+
+
+def _extension_named(document: XmlPacket) -> bytes | None:
+    """The digest of the extension that a packet names."""
+    for element in document.elements:
+        values = [(element.name, element.text), *((a.name, a.value) for a in element.attributes)]
+        for name, text in values:
+            if property_of(element, name, text).key == ("xmpNote", "HasExtendedXMP"):
+                return text.strip().encode()
+    return None
+
+
+def _assembled(parts: Sequence[bytes], named: bytes) -> bytes | None:
+    """The extension of this digest; None if something is missing."""
+    whole, covered = bytearray(), 0
+    found = {}
+    for part in parts:
+        if len(part) < _HEAD.size:
+            continue
+        digest, total, offset = _HEAD.unpack_from(part)
+        if digest.upper() == named.upper() and total <= _MOST:
+            found[offset] = (part[_HEAD.size :], total)
+    for offset in sorted(found):
+        data, total = found[offset]
+        if offset != covered:
+            return None
+        whole += data
+        covered = len(whole)
+        if covered >= total:
+            return bytes(whole[:total])
+    return None
+
+
+def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes]]:
+    """A packet of at most `most` bytes and the segments of its extension (each at most `segment`
+    bytes, with `EXTENSION`). The longest properties go into it first. The packet itself, and no
+    segments, if it is short enough or cannot be divided so.
+    """
+    if len(packet) <= most:
+        return packet, []
+    try:
+        document = XmlPacket(packet)
+    except ValueError:
+        return packet, []
+    descriptions = list(_descriptions(document))
+    if not descriptions:
+        return packet, []
+    edits: dict[ByteRange, bytes] = {}
+    moved: list[bytes] = []
+    tail = document.root.span.end
+    edits[ByteRange(tail, len(document.data))] = b""  # what pads the packet
+    left = tail + len(_NOTE) + 32
+    for span, alone in sorted(
+        _properties(document), key=lambda pair: -len(document.source(pair[0]))
+    ):
+        if left <= most:
+            break
+        left -= span.end - span.start
+        edits[span] = b""
+        moved.append(alone)
+    extension = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF%b>%b</rdf:RDF></x:xmpmeta>' % (
+        _RDF, b"".join(moved),
+    )  # fmt: skip
+    digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
+    start = descriptions[0].span.start + 1 + len(descriptions[0].name.encode())
+    edits[ByteRange(start, start)] = _NOTE % digest
+    step = segment - len(EXTENSION) - _HEAD.size
+    segments = [
+        EXTENSION + _HEAD.pack(digest, len(extension), at) + extension[at : at + step]
+        for at in range(0, len(extension), step)
+    ]
+    short = document.edited(edits)
+    return (short, segments) if len(short) <= most else (packet, [])
+
+
+def _properties(document: XmlPacket) -> Iterator[tuple[ByteRange, bytes]]:
+    """Where each top-level property stands, and a description that holds nothing else."""
+    for description in _descriptions(document):
+        name = description.name.encode()
+        names = _declarations(description)
+        about = b"".join(
+            document.source(a.span)
+            for a in description.attributes
+            if property_of(description, a.name, "").key == ("rdf", "about")
+        )
+        head = b"<" + name + about + names
+        for attribute in own_attributes(description):
+            yield attribute.span, head + document.source(attribute.span) + b"/>"
+        for child in description.children:
+            whole = document.source(child.span)
+            yield child.span, head + b">" + whole + b"</" + name + b">"
+
+
+def _rdf(document: XmlPacket) -> Element | None:
+    for element in document.elements:
+        if property_of(element, element.name, "").key == ("rdf", "RDF"):
+            return element
+    return None
+
+
+def _descriptions(document: XmlPacket) -> list[Element]:
+    """The top-level descriptions."""
+    rdf = _rdf(document)
+    return [] if rdf is None else rdf.children
+
+
+def _standing_alone(document: XmlPacket, element: Element) -> bytes:
+    """An element with the declarations of those around it."""
+    start = element.span.start + 1 + len(element.name.encode())
+    own = {a.name for a in element.attributes if is_declaration(a.name)}
+    around = _declarations(element, own)
+    source = document.source(element.span)
+    at = start - element.span.start
+    return source[:at] + around + source[at:]
+
+
+def _declarations(element: Element, own: set[str] | frozenset[str] = frozenset()) -> bytes:
+    """The declarations of the prefixes that are known at an element, but for its `own`."""
+    out = b""
+    for prefix, uri in element.prefixes.items():
+        name = f"xmlns:{prefix}" if prefix else "xmlns"
+        if name not in own:
+            escaped = uri.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+            out += f' {name}="{escaped}"'.encode()
+    return out

@@ -1,0 +1,58 @@
+"""What gives away where a picture was taken: names of properties, and coordinates in texts.
+
+ExifTool's group "Location" is the measure: coordinates, and the names of places.
+"""
+
+from __future__ import annotations
+
+import re
+
+_COORDINATES_NAME = re.compile(
+    r"(?i:gps|lati?tude|longt?itude|geotag|geohash|coordinates|footprint|absolutealt|maidenhead)"
+    r"|UTM|AbsAlt|(?:^|[a-z])(?:Lat|Lon|Lng|Long)(?:Ref|Deg\w*)?$|^(?i:lat|lon|long|lng)$"
+)
+_PLACES = frozenset({
+    "city", "contentlocationcode", "contentlocationname", "continent", "country",
+    "country-code", "country-primarylocationcode", "country-primarylocationname", "countrycode",
+    "countryname", "countryprimarylocationcode", "countryprimarylocationname", "county",
+    "coverage", "earthpos", "highergeography", "highergeographyid", "island", "islandgroup",
+    "landmark", "locality", "location", "locationaccordingto", "locationcode",
+    "locationcreated", "locationid", "locationname", "locationremarks", "locationshown",
+    "municipality", "placename", "province-state", "provinceorstate", "provincestate",
+    "ratingregion", "shotlocation", "stateprovince", "sub-location", "sublocation",
+    "verbatimlocality", "waterbody", "worldregion",
+})  # fmt: skip
+_PLACE_PREFIXES = {"photoshop": {"state"}, "exif": {"state"}, "iptc": {"state", "caption-location"}}
+_NUMBER = r"[-+]?\d{1,3}(?:[.,]\d+)?"
+_DEGREES = rf"{_NUMBER}\s*(?:[°º˚]|deg\b)[^\n]{{0,24}}?"
+_COORDINATES = re.compile(
+    rf"\bgeo:\s*{_NUMBER}\s*,\s*{_NUMBER}"  # RFC 5870
+    rf"|\b(?:geo:)?(?:lat|lon|lng)\W{{0,3}}[=:]\W{{0,3}}{_NUMBER}"
+    r"|\b(?:geo:)?long\W{0,3}[=:]\W{0,3}[-+]?\d{1,3}[.,]\d\d"
+    rf"|(?:latitude|longt?itude|gps ?(?:pos\w*|coord\w*))(?:ref)?\W{{0,4}}[NSEW]?\s*{_NUMBER}"
+    rf"|\bgps[\w ]*\W{{0,2}}[=:]\W{{0,3}}{_NUMBER}\W{{0,3}}\d"
+    r"|(?<![\d.])[-+]\d{2}(?:\d{2}){0,2}\.\d+[-+]\d{3}(?:\d{2}){0,2}\.\d+"  # ISO 6709
+    rf"|{_DEGREES}(?-i:[NS])\b.{{0,8}}{_DEGREES}(?-i:[EW])\b"
+    rf"|\b(?-i:[NS])\s*{_DEGREES}\b(?-i:[EW])\s*{_NUMBER}"
+    r"|(?<![\d.])[-+]?\d{2}\.\d{4,}\s*[,;]\s*[-+]?\d{1,3}\.\d{4,}"
+    r"|(?<![\d.])[-+]?\d\.\d{4,}\s*[,;]\s*[-+]?\d{2,3}\.\d{4,}"
+    r"|https?://\S{0,99}(?:\bmaps?\b|openstreetmap)\S{0,300}?\d\.\d{3,}",
+    re.IGNORECASE,
+)
+
+
+def names_position(name: str, prefix: str = "") -> bool:
+    """Whether a property or a keyword of this name, in the namespace that `prefix` stands for,
+    holds coordinates or the name of a place.
+    """
+    word = name.lower().replace(" ", "")
+    if _COORDINATES_NAME.search(name) or word in _PLACES or prefix in ("cell", "geo"):
+        return True
+    return word in _PLACE_PREFIXES.get(prefix, ())
+
+
+def holds_coordinates(text: str) -> bool:
+    """Whether a text gives coordinates: a geo URI, `lat=…`, ISO 6709, degrees with N, S, E or W,
+    two decimal numbers of a degree, or a link to a map.
+    """
+    return _COORDINATES.search(text[: 1 << 16]) is not None
