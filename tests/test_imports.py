@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "media": {"errors"},
     "checks": {"errors", "memory", "media.formats"},
     "settings": {"errors", "memory", "checks"},
-    "engines": {"errors", "cache", "card"},
+    "engines": {"version", "errors", "cache", "card"},
     "engines.torch": {"errors", "card", "networks", "engines"},
     "weights": {"version", "errors", "digests", "cache", "memory", "card", "networks", "engines"},
     "picture": {

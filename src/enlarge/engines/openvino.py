@@ -2,7 +2,8 @@
 
 The network's symbolic ONNX graph is reshaped to one tile shape. The conversion from pixels to
 floats and back (scaling, clamp, rounding, layout) is compiled into the same graph, so tiles are
-passed in the layout of the picture, without a copy in numpy. Compiled graphs are cached on disk.
+passed in the layout of the picture, without a copy in numpy. Compiled graphs are kept on disk, and
+loaded from there without the ONNX file being read again.
 
 In bf16 OpenVINO keeps everything after the last convolution, and the network's skip connection that
 is added there, in f32.
@@ -10,7 +11,9 @@ is added there, in f32.
 
 from __future__ import annotations
 
+import io
 import os
+import platform
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,12 +24,12 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
-from enlarge.cache import cache_folder, trim_cache
+from enlarge.engines.compiled import CompiledGraphs
 from enlarge.engines.lru import LRUCache
 from enlarge.engines.protocol import LEVELS, TileSpec, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
-CACHE_LIMIT = 512 * 1024 * 1024
+_CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OV_CPU_MAX_ISA")
 _TYPES = {"uint8": ov.Type.u8, "uint16": ov.Type.u16, "float32": ov.Type.f32}
 
 # OpenVINO's binding fills its table of dtypes at the first tile: it takes a guard, releases the GIL
@@ -44,8 +47,7 @@ def core() -> ov.Core:
     OpenVINO, which contains a oneDNN, reads OV_CPU_MAX_ISA for the rest of its code: where the
     first is capped alone, it chooses kernels that its oneDNN then refuses to build.
     """
-    cap = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
-    if cap:
+    if cap := os.environ.get(_CAPS[0]) or os.environ.get(_CAPS[1]):
         os.environ.setdefault("OV_CPU_MAX_ISA", cap)
     return ov.Core()
 
@@ -54,6 +56,26 @@ def core() -> ov.Core:
 def has_bf16() -> bool:
     """Whether this processor has bf16 arithmetic."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    """What a compiled graph depends on beside the model: OpenVINO, and the processor with the caps
+    on its instruction sets.
+    """
+    names = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+    processor = [str(core().get_property("CPU", name)) for name in names]
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 14).split("\n\n")[0].splitlines()  # those of the first core
+    except OSError:
+        lines = []
+    features = [line for line in lines if line.startswith(("flags", "Features"))]
+    return {
+        "openvino": ov.get_version(),
+        "processor": [platform.machine(), platform.processor(), *processor, *features],
+        "caps": [os.environ.get(name, "") for name in _CAPS],
+    }
 
 
 class OpenVinoEngine:
@@ -68,8 +90,10 @@ class OpenVinoEngine:
         self.precision = precision
         self._path, self._threads = model, threads
         self._cache: LRUCache[ov.CompiledModel] = LRUCache()
+        self._stored = CompiledGraphs(model)
         self._overflowed = False
-        self._read()
+        if not self._stored.has_any():
+            self._read()
 
     def session(self, spec: TileSpec) -> OpenVinoSession:
         """See `Engine.session`."""
@@ -91,13 +115,37 @@ class OpenVinoEngine:
         return self._cache.clear()
 
     def _compiled(self, spec: TileSpec, precision: str) -> ov.CompiledModel:
+        """The network for such tiles: from the disk, or else compiled and kept there."""
+        key = self._key(spec, precision)
+        if (content := self._stored.load(key)) is not None:
+            try:
+                return core().import_model(
+                    io.BytesIO(content), "CPU", self._properties(_computed_in(precision))
+                )
+            except RuntimeError:
+                pass  # it is compiled again, and replaced
         # Only low precision overflows, so f32 needs no check for NaN and infinity.
         checked = precision in ("bf16", "f16")
         try:
             graph = self._graph(spec, checked=checked)
         except RuntimeError as error:  # impossible shapes
             raise _wrapped(error, f"prepare, for tiles of {spec.width}×{spec.height},") from error
-        return self._compile(graph, "f32" if precision == "int8" else precision)
+        compiled = self._compile(graph, _computed_in(precision))
+        exported = io.BytesIO()
+        try:
+            compiled.export_model(exported)
+        except RuntimeError:
+            return compiled  # an OpenVINO that cannot export it
+        self._stored.save(key, exported.getvalue())
+        return compiled
+
+    def _key(self, spec: TileSpec, precision: str) -> dict[str, Any]:
+        return {
+            "tile": [*spec.shape, spec.source.name, spec.target.name, spec.clamped],
+            "precision": precision,
+            "threads": self._threads,
+            **_machine(),
+        }
 
     def _read(self) -> ov.Model:
         try:
@@ -136,11 +184,9 @@ class OpenVinoEngine:
         if target != "float32":
             y = op.multiply(y, np.float32(LEVELS[target]))
             y = op.convert(op.round(y, "half_to_even"), _TYPES[target])
-        graph = ov.Model([op.result(y), *results], [pixels], "enlarge")
-        _name_alike(graph)
-        return graph
+        return ov.Model([op.result(y), *results], [pixels], "enlarge")
 
-    def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
+    def _properties(self, precision: str) -> dict[str, Any]:
         properties: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": 1,
@@ -148,19 +194,13 @@ class OpenVinoEngine:
         }
         if self._threads:
             properties["INFERENCE_NUM_THREADS"] = self._threads
-        folder = cache_folder()
+        return properties
+
+    def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            pass  # without a cache the network is compiled each time, nothing worse
-        else:
-            properties["CACHE_DIR"] = str(folder)
-        try:
-            compiled = core().compile_model(graph, "CPU", properties)
+            return core().compile_model(graph, "CPU", self._properties(precision))
         except RuntimeError as error:
             raise _wrapped(error, "compile") from error
-        trim_cache(folder, CACHE_LIMIT)
-        return compiled
 
 
 class OpenVinoSession:
@@ -191,18 +231,9 @@ class OpenVinoSession:
             raise _wrapped(error, "run") from error
 
 
-def _name_alike(graph: ov.Model) -> None:
-    """Give nodes names that depend on the graph alone, since names are part of the cache's key.
-
-    OpenVINO numbers nodes across the whole process, and records which nodes were fused.
-    """
-    for number, node in enumerate(graph.get_ordered_ops()):
-        node.set_friendly_name(f"n{number}")
-        for output in node.outputs():
-            output.set_names({f"n{number}"})
-        info = node.get_rt_info()
-        for key in [key for key, _ in info.items() if "fused_names" in str(key)]:
-            del info[key]
+def _computed_in(precision: str) -> str:
+    """The precision of the operators that the file does not store in 8 bits."""
+    return "f32" if precision == "int8" else precision
 
 
 def _wrapped(error: RuntimeError, verb: str) -> EngineError:
