@@ -89,18 +89,23 @@ class Card:
 
 
 def read_card(path: Path) -> Card | None:
-    """The card of a `.safetensors` or `.onnx` file, or None if it has none.
+    """The card of a safetensors or ONNX file, whatever its suffix, or None if it has none.
 
-    Raises `WeightsError` if the file is missing, or is not of the kind that its extension says.
+    Raises `WeightsError` if the file is missing, or is neither.
     """
     try:
         with path.open("rb") as file:
-            read = _onnx_metadata if path.suffix.lower() == ".onnx" else _safetensors_metadata
-            metadata = read(file)
+            head = file.read(9)
+            file.seek(0)
+            brief = len(head) < 9 and path.suffix.lower() != ".onnx"
+            is_onnx = head[8:] != b"{" and not brief
+            metadata = (_onnx_metadata if is_onnx else _safetensors_metadata)(file)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
     except (ValueError, EOFError, AttributeError) as error:
-        raise WeightsError(f"{path}: not a readable {path.suffix} file ({error})") from error
+        raise WeightsError(
+            f"{path}: is no readable safetensors or ONNX file ({error}); download it again"
+        ) from error
     return Card.from_json(metadata[KEY], str(path)) if KEY in metadata else None
 
 

@@ -146,9 +146,9 @@ def test_an_unknown_file_says_its_keys_and_what_was_tried(cache: Path, tmp_path:
     ("file", "content", "message"),
     [
         ("gone.pth", None, "no such file"),
-        ("model.txt", b"x", r"expected a model \(\.onnx, .*got \.txt"),
-        ("noise.pth", b"\xff" * 100, "noise.pth: "),
-        ("noise.safetensors", b"\xff" * 100, "noise.safetensors: not a readable"),
+        ("model.txt", b"x", r"is a text, not a model: 'x'; expected \.onnx, "),
+        ("noise.pth", b"\xff" * 100, r"noise\.pth: is not a model that enlarge knows"),
+        ("noise.safetensors", b"\xff" * 100, r"noise\.safetensors: is not a model that"),
     ],
 )
 def test_what_is_no_model(

@@ -61,10 +61,11 @@ def _facts(file: str) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
-    from enlarge.errors import InputError
+    from enlarge.errors import InputError, WeightsError
     from enlarge.media.formats.deep_zoom import ARCHIVE, DESCRIPTOR, describe_deep_zoom
     from enlarge.media.reading import describe_picture
     from enlarge.weights.catalog import list_weights
+    from enlarge.weights.contents import MODELS, look
     from enlarge.weights.files import KINDS
 
     path = Path(file)
@@ -80,8 +81,14 @@ def _facts(file: str) -> dict[str, Any]:
         )
     if path.suffix.lower() in (f".{DESCRIPTOR}", f".{ARCHIVE}"):
         return {"file": file} | describe_deep_zoom(path)
-    if path.suffix.lower() not in KINDS:
-        return {"file": file} | describe_picture(path)
+    content = look(path)
+    if path.suffix.lower() not in KINDS and content.kind not in MODELS:
+        try:
+            return {"file": file} | describe_picture(path)
+        except InputError as error:
+            if content.kind != "foreign":
+                raise
+            raise WeightsError(f"{file}: {content.what}; {content.advice}") from error
     from enlarge.weights.preparing import describe_file
 
     card, whole = describe_file(path)

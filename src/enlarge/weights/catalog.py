@@ -9,7 +9,9 @@ from pathlib import Path
 
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.files import PICKLES, Weights, check_kind
+from enlarge.weights.contents import model_kind
+from enlarge.weights.files import Weights
+from enlarge.weights.tensors import check_tensors
 
 DEFAULT = "fast"
 _BUNDLED = Path(__file__).parent / "data"
@@ -43,8 +45,8 @@ def find_weights(
     """A model by name or path. If `scale` is at most 2, `NAME-x2` is used where it exists.
 
     A path may be a file with a card, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`)
-    or an ONNX file of another project. Those without a card are converted and measured once, with a
-    line on standard error unless `quiet`.
+    or an ONNX file of another project; the file's content decides which, never its suffix. Those
+    without a card are converted and measured once, with a line on standard error unless `quiet`.
 
     `strength`, from 0 to 1, mixes the two models of a pair in `mixing.PARTNERS`, whichever of them
     is named.
@@ -56,10 +58,13 @@ def find_weights(
     known = {weights.path.stem: weights for weights in list_weights()}
     if strength is not None:
         return _mixture(name, strength, known)
-    if name not in known and (os.sep in name or "/" in name or Path(name).suffix):
+    is_path = os.sep in name or "/" in name or bool(Path(name).suffix) or Path(name).is_file()
+    if name not in known and is_path:
         return _by_path(Path(name), quiet=quiet)
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
         return known[f"{name}-x2"]
+    if name in known and known[name].path.parent != _BUNDLED:
+        check_tensors(known[name].path, model_kind(known[name].path))
     if name not in known:
         raise WeightsError(
             f"unknown model {name!r}; there are: {', '.join(known)}. "
@@ -83,13 +88,13 @@ def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weight
 
 
 def _by_path(path: Path, *, quiet: bool) -> Weights:
-    check_kind(path)
-    suffix = path.suffix.lower()
-    card = None if suffix in PICKLES else read_card(path)
-    if card is not None and suffix == ".onnx":
+    kind = model_kind(path)
+    check_tensors(path, kind)
+    card = None if kind == "checkpoint" else read_card(path)
+    if card is not None and kind == "onnx":
         return Weights(path, card)
     beside = path.with_suffix(".onnx")
-    if card is not None and beside.is_file() and read_card(beside) == card:
+    if card is not None and beside != path and beside.is_file() and read_card(beside) == card:
         return Weights(beside, card)
     from enlarge.weights.preparing import prepared
 

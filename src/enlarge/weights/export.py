@@ -11,7 +11,8 @@ from typing import Any
 from enlarge.card import Card
 from enlarge.errors import OptionError, OutputError, WeightsError
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.files import PICKLES, Weights, needing_torch
+from enlarge.weights.contents import model_kind
+from enlarge.weights.files import Weights, needing_torch
 
 CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
 """From a network's scale and multiple to low-resolution crops, uint8 h×w×3: those to calibrate on,
@@ -126,7 +127,7 @@ def _parameters_of(model: str, weights: Weights) -> Path:
     beside = weights.path.with_suffix(".safetensors")
     if beside.is_file():
         return beside
-    if Path(model).suffix.lower() not in (".safetensors", *PICKLES):  # an ONNX file alone
+    if not Path(model).is_file() or model_kind(Path(model)) == "onnx":
         raise WeightsError(
             f"{model}: export needs a network's parameters, which an .onnx file alone does not "
             f"contain; expected a checkpoint, or {beside.name} beside it"

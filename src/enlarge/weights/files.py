@@ -11,7 +11,7 @@ from enlarge.card import Card
 from enlarge.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
-"""Extensions of torch checkpoints."""
+"""Extensions of torch checkpoints. A file's content decides what it is (see `contents`)."""
 KINDS = (".onnx", ".safetensors", *PICKLES)
 """Extensions of files that hold models."""
 
@@ -22,16 +22,6 @@ class Weights:
 
     path: Path
     card: Card
-
-
-def check_kind(path: Path) -> None:
-    """Raise `WeightsError` if there is no such file, or its extension is not one of `KINDS`."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
-    if path.suffix.lower() not in KINDS:
-        raise WeightsError(
-            f"{path}: expected a model ({', '.join(KINDS)}), got {path.suffix or 'no extension'}"
-        )
 
 
 @contextlib.contextmanager

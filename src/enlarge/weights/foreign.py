@@ -10,7 +10,9 @@ through their first and last convolution. The detectors are beside the networks.
 from __future__ import annotations
 
 import pickle
+import re
 import struct
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from enlarge.engines.protocol import first_line
 from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import LAYOUTS, build
 from enlarge.networks.checkpoints import State
-from enlarge.weights.files import PICKLES
+from enlarge.weights.contents import model_kind
+from enlarge.weights.pickled import settings_named
+from enlarge.weights.tensors import NonFinite, check_tensors
 
 WRAPPERS = ("params_ema", "ema", "params", "state_dict", "model_state_dict", "raw", "model")
 """Keys under which checkpoints nest the state dict; averaged weights come first."""
@@ -38,31 +43,95 @@ _UNREADABLE = (
 )
 
 
+class _Ignored:
+    """Stands for an object that a trainer stored beside the weights: it takes anything, and keeps
+    nothing.
+    """
+
+    def __new__(cls, *arguments: Any) -> Any:
+        return super().__new__(cls)
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _IgnoredDict:
+    """The same for a kind of dict: torch's reader fills an `OrderedDict` only."""
+
+    def __new__(cls, *arguments: Any) -> Any:
+        return OrderedDict()
+
+
+def _refused(error: Exception) -> str:
+    """What torch's reader did not want to call."""
+    text = " ".join(str(error).split())
+    named = re.search(r"GLOBAL (\S+)", text) or re.search(r"Unpickler error: (.{1,80})", text)
+    return named[1] if named else text[:80]
+
+
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """The content of a checkpoint: a state dict, or a dict around one. Runs no code of the file.
 
     Raises `WeightsError` if it cannot be read, or is a pickle that would run code.
     """
-    suffix = path.suffix.lower()
-    if suffix != ".safetensors" and suffix not in PICKLES:
-        raise WeightsError(
-            f"{path}: a checkpoint ends in .safetensors, {', '.join(PICKLES)}; got {suffix!r}"
-        )
+    kind = model_kind(path)
+    check_tensors(path, kind)
+    if kind == "onnx":
+        raise WeightsError(f"{path}: is an ONNX file; expected a checkpoint of torch")
+    ignored = settings_named(path) if kind == "checkpoint" else []
     try:
-        if suffix == ".safetensors":
+        if kind == "safetensors":
             tensors: State = load_file(path)
             return tensors
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        stand_ins: list[Any] = [
+            (_IgnoredDict if name.lower().endswith("dict") else _Ignored, name) for name in ignored
+        ]
+        with torch.serialization.safe_globals(stand_ins), path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused, since this pickle contains more than weights and would run code "
-            "when opened; save only its state dict, preferably as .safetensors"
+            f"when opened ({_refused(error)}); save only its state dict, preferably as "
+            ".safetensors"
         ) from error
     except _UNREADABLE as error:
-        raise WeightsError(f"{path}: cannot be read as a checkpoint: {error}") from error
+        raise WeightsError(
+            f"{path}: cannot be read as a checkpoint ({first_line(error)}); download or copy it "
+            "again"
+        ) from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: expected a dict of tensors, got {type(content).__name__}")
     return content
+
+
+def check_weights(checkpoint: Mapping[str, Any]) -> None:
+    """Raise `WeightsError` if the state dict in a checkpoint holds tensors that no network can use:
+    with NaN or infinity, quantised, without values, or integers only.
+    """
+    state = next(unwrapped(checkpoint), {})
+    for key, value in state.items():
+        for is_odd, what in (
+            (value.is_quantized, "is quantised; give the original, in f32 or f16"),
+            (value.is_complex(), "holds complex numbers; expected floats"),
+            (value.is_meta, "has a shape but no values; save the checkpoint again"),
+            (value.layout != torch.strided, "is sparse; save it dense, with to_dense()"),
+        ):
+            if is_odd:
+                raise WeightsError(f"its tensor {key} {what}")
+        if not value.is_floating_point() or "mask" in key:
+            continue
+        values = value if value.dtype.itemsize > 1 else value.float()
+        if not values.isfinite().all():
+            nan = int(values.isnan().sum())
+            infinite = int(values.isinf().sum())
+            raise WeightsError(NonFinite(key, nan, infinite, values.numel()).message())
+    if state and not any(value.is_floating_point() for value in state.values()):
+        raise WeightsError(
+            "it holds integers only, as a quantised checkpoint; give the original, in f32 or f16"
+        )
 
 
 def deduce(checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any], State]:

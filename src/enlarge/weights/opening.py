@@ -18,7 +18,8 @@ from enlarge.engines.protocol import first_line
 from enlarge.errors import WeightsError
 from enlarge.networks import build
 from enlarge.version import __version__
-from enlarge.weights.foreign import deduce, read_checkpoint
+from enlarge.weights.contents import model_kind
+from enlarge.weights.foreign import check_weights, deduce, read_checkpoint
 from enlarge.weights.network_file import describe_network, load_network
 
 SPANDREL = "spandrel:"
@@ -32,9 +33,13 @@ def open_network(path: Path) -> tuple[nn.Module, Card]:
     `describe_network`), without margin and halo if the network is spandrel's. Raises `WeightsError`
     if nothing can open the file.
     """
-    if path.suffix.lower() == ".safetensors" and read_card(path) is not None:
+    if model_kind(path) == "safetensors" and read_card(path) is not None:
         return load_network(path)
     checkpoint = read_checkpoint(path)
+    try:
+        check_weights(checkpoint)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     try:
         architecture, options, state = deduce(checkpoint)
     except WeightsError as error:

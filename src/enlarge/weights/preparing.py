@@ -10,8 +10,11 @@ from enlarge.card import Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
+from enlarge.weights.contents import model_kind
 from enlarge.weights.files import Weights, needing_torch
 from enlarge.weights.model_cache import CARD_FILE, cached_model, find_cached
+from enlarge.weights.pickled import check_checkpoint
+from enlarge.weights.tensors import check_tensors
 
 _SIDE = 128
 """The tile of networks that can only be exported at a fixed size."""
@@ -32,7 +35,7 @@ def prepared(path: Path, *, quiet: bool = False) -> Weights:
                 file=sys.stderr,
                 flush=True,
             )
-        (_write_card if path.suffix.lower() == ".onnx" else _convert)(path, folder)
+        (_write_card if model_kind(path) == "onnx" else _convert)(path, folder)
 
     return cached_model(_cache_name(path), path, make)
 
@@ -43,15 +46,17 @@ def describe_file(path: Path) -> tuple[Card, bool]:
     It is if the file carries it or the model is in the cache. Otherwise it lacks halo, precisions
     and tiles, which take long to measure. Raises `WeightsError`.
     """
-    suffix = path.suffix.lower()
-    if suffix in (".onnx", ".safetensors") and (card := read_card(path)) is not None:
+    kind = model_kind(path)
+    check_tensors(path, kind)
+    if kind != "checkpoint" and (card := read_card(path)) is not None:
         return card, True
     if found := find_cached(_cache_name(path), path):
         return found.card, True
-    if suffix == ".onnx":
+    if kind == "onnx":
         from enlarge.weights.graphs import describe_graph
 
         return describe_graph(path)[1], False
+    check_checkpoint(path, kind)
     with needing_torch(path):
         from enlarge.weights.opening import open_network
 
@@ -68,6 +73,7 @@ def _cache_name(path: Path) -> str:
 
 def _convert(path: Path, folder: Path) -> None:
     """Write the checkpoint as ONNX and safetensors into that folder."""
+    check_checkpoint(path, model_kind(path))
     with needing_torch(path):
         from enlarge.weights.measuring import Runner, measured, measured_margin
         from enlarge.weights.network_file import save_network
