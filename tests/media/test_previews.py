@@ -13,6 +13,7 @@ from PIL import Image
 from enlarge.media.change import Change
 from enlarge.media.exif import adapt_exif
 from enlarge.media.exif_block import ExifBlock
+from enlarge.media.metadata import Keep
 from enlarge.media.photoshop import adapt_resources, iim_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
@@ -28,7 +29,14 @@ def small_jpeg() -> bytes:
     return out.getvalue()
 
 
-def doubled(source: Path | bytes, target: Path, form: str, *, cropped: bool = False) -> list[str]:
+def doubled(
+    source: Path | bytes,
+    target: Path,
+    form: str,
+    *,
+    cropped: bool = False,
+    keep: Keep = "keep",
+) -> list[str]:
     """Every pixel twice in both directions, of the whole picture or of its left upper quarter."""
     with open_picture(source) as picture:
         rows = picture.rows().read(99_999)
@@ -39,9 +47,15 @@ def doubled(source: Path | bytes, target: Path, form: str, *, cropped: bool = Fa
         with create_picture(
             target,
             PictureSpec(width, height, channels, large.dtype),
-            WriteOptions(form),
+            WriteOptions(form, keep=keep),
             metadata=picture.metadata,
-            change=Change(width, height, (width // 2, height // 2), cropped=cropped),
+            change=Change(
+                width,
+                height,
+                (width // 2, height // 2),
+                cropped=cropped,
+                turned=picture.facts.orientation != 1,
+            ),
         ) as sink:
             sink.write(large)
             sink.finish()

@@ -15,7 +15,7 @@ EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _HEAD = struct.Struct(">32sII")
 """Before each part: the digest of the extension, its length, and the part's offset in it."""
 _MOST = 1 << 28
-_NOTE = b' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%b"'
+_NOTE = b' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%b"/>'
 _RDF = b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 
 
@@ -32,7 +32,8 @@ def joined_xmp(packet: bytes, parts: Sequence[bytes]) -> tuple[bytes, bool]:
     named = _extension_named(document)
     if named is None:
         return packet, True
-    data = _assembled(parts, named)
+    span, digest = named
+    data = _assembled(parts, digest)
     if data is None:
         return packet, False
     try:
@@ -43,16 +44,18 @@ def joined_xmp(packet: bytes, parts: Sequence[bytes]) -> tuple[bytes, bool]:
     if main is None or main.inside.start == main.inside.end:
         return packet, False
     added = b"".join(_standing_alone(extension, element) for element in (_descriptions(extension)))
-    return document.edited({ByteRange(main.inside.end, main.inside.end): added}), True
+    end = ByteRange(main.inside.end, main.inside.end)
+    return document.edited({span: b"", end: added}), True
 
 
-def _extension_named(document: XmlPacket) -> bytes | None:
-    """The digest of the extension that a packet names."""
+def _extension_named(document: XmlPacket) -> tuple[ByteRange, bytes] | None:
+    """Where a packet names its extension, and its digest."""
     for element in document.elements:
-        values = [(element.name, element.text), *((a.name, a.value) for a in element.attributes)]
-        for name, text in values:
+        values = [(element.span, element.name, element.text)]
+        values += [(a.span, a.name, a.value) for a in element.attributes]
+        for span, name, text in values:
             if property_of(element, name, text).key == ("xmpNote", "HasExtendedXMP"):
-                return text.strip().encode()
+                return span, text.strip().encode()
     return None
 
 
@@ -95,7 +98,8 @@ def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes
     moved: list[bytes] = []
     tail = document.root.span.end
     edits[ByteRange(tail, len(document.data))] = b""  # what pads the packet
-    left = tail + len(_NOTE) + 32
+    head = _head(document, descriptions[0])
+    left = tail + len(head) + len(_NOTE) + 32
     for span, alone in sorted(
         _properties(document), key=lambda pair: -len(document.source(pair[0]))
     ):
@@ -108,8 +112,8 @@ def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes
         _RDF, b"".join(moved),
     )  # fmt: skip
     digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
-    start = descriptions[0].span.start + 1 + len(descriptions[0].name.encode())
-    edits[ByteRange(start, start)] = _NOTE % digest
+    start = descriptions[0].span.start
+    edits[ByteRange(start, start)] = head + _NOTE % digest
     step = segment - len(EXTENSION) - _HEAD.size
     segments = [
         EXTENSION + _HEAD.pack(digest, len(extension), at) + extension[at : at + step]
@@ -123,18 +127,22 @@ def _properties(document: XmlPacket) -> Iterator[tuple[ByteRange, bytes]]:
     """Where each top-level property stands, and a description that holds nothing else."""
     for description in _descriptions(document):
         name = description.name.encode()
-        names = _declarations(description)
-        about = b"".join(
-            document.source(a.span)
-            for a in description.attributes
-            if property_of(description, a.name, "").key == ("rdf", "about")
-        )
-        head = b"<" + name + about + names
+        head = _head(document, description) + _declarations(description)
         for attribute in own_attributes(description):
             yield attribute.span, head + document.source(attribute.span) + b"/>"
         for child in description.children:
             whole = document.source(child.span)
             yield child.span, head + b">" + whole + b"</" + name + b">"
+
+
+def _head(document: XmlPacket, description: Element) -> bytes:
+    """The beginning of a description of the same thing, without declarations."""
+    about = b"".join(
+        document.source(a.span)
+        for a in description.attributes
+        if property_of(description, a.name, "").key == ("rdf", "about")
+    )
+    return b"<" + description.name.encode() + about
 
 
 def _rdf(document: XmlPacket) -> Element | None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 
 _COORDINATES_NAME = re.compile(
-    r"(?i:gps|lati?tude|longt?itude|geotag|geohash|coordinates|footprint|absolutealt|maidenhead)"
+    r"(?i:gps|lati?tude|longt?itude|geotag|geohash|coordinate|footprint|absolutealt|maidenhead"
+    r"|georef|geodetic|elevationin|spatialfit|verbatimsrs|verticaldatum)"
     r"|UTM|AbsAlt|(?:^|[a-z])(?:Lat|Lon|Lng|Long)(?:Ref|Deg\w*)?$|^(?i:lat|lon|long|lng)$"
 )
 _PLACES = frozenset({
     "city", "contentlocationcode", "contentlocationname", "continent", "country",
     "country-code", "country-primarylocationcode", "country-primarylocationname", "countrycode",
     "countryname", "countryprimarylocationcode", "countryprimarylocationname", "county",
-    "coverage", "earthpos", "highergeography", "highergeographyid", "island", "islandgroup",
+    "coverage", "dctermslocation", "earthpos", "highergeography", "highergeographyid", "island",
+    "islandgroup",
     "landmark", "locality", "location", "locationaccordingto", "locationcode",
     "locationcreated", "locationid", "locationname", "locationremarks", "locationshown",
     "municipality", "placename", "province-state", "provinceorstate", "provincestate",

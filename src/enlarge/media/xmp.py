@@ -142,7 +142,24 @@ def adapt_xmp(packet: bytes, change: Change, *, gps: bool = True) -> tuple[bytes
                 lines.add(line)
             elif (value := _adapted(about, change)) is not None:
                 edits[attribute.inside] = value
+    edits |= _emptied(document, edits)
     return document.edited(edits), [_LINES[line] for line in sorted(lines & _LINES.keys())]
+
+
+def _emptied(document: XmlPacket, edits: dict[ByteRange, bytes]) -> dict[ByteRange, bytes]:
+    """The edits that remove properties whose lists have lost all their items."""
+    more = {}
+    for element in document.elements:
+        holder = element.parent
+        if holder is not None and property_of(element, element.name, "").name in (
+            "Seq",
+            "Bag",
+            "Alt",
+        ):
+            items = element.children
+            if items and all(edits.get(item.span) == b"" for item in items):
+                more[holder.span] = b""
+    return more
 
 
 def property_of(element: Element, name: str, text: str) -> Property:
