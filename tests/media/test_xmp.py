@@ -97,6 +97,38 @@ def test_sizes_of_every_schema_under_any_prefix(tmp_path: Path) -> None:
         assert "PoseHeading" not in text
 
 
+def test_areas_in_pixels_and_a_drones_calibration() -> None:
+    iptc = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    packet = packet_of(
+        f'<rdf:Description xmlns:i="{iptc}" xmlns:d="http://www.dji.com/drone-dji/1.0/" '
+        'd:CalibratedOpticalCenterX="24.5" d:CalibratedOpticalCenterY="16">'
+        '<i:ImageRegion><rdf:Bag><rdf:li rdf:parseType="Resource"><i:RegionBoundary '
+        'i:rbUnit="pixel" i:rbShape="polygon"><i:rbVertices><rdf:Seq>'
+        '<rdf:li i:rbX="10" i:rbY="20"/><rdf:li rdf:parseType="Resource"><i:rbX>11</i:rbX>'
+        "<i:rbY>21</i:rbY></rdf:li></rdf:Seq></i:rbVertices></i:RegionBoundary></rdf:li>"
+        "</rdf:Bag></i:ImageRegion></rdf:Description>"
+    )
+    text, notes = adapted(packet, Change(144, 64, part=(48, 32)))
+    assert notes == []
+    for words in (
+        'i:rbX="30" i:rbY="40"', "<i:rbX>33</i:rbX><i:rbY>42</i:rbY>",
+        'CenterX="73.500000" d:CalibratedOpticalCenterY="32"',
+    ):  # fmt: skip
+        assert words in text
+    text, _ = adapted(packet, Change(96, 64, (24, 16), cropped=True))
+    assert "Calibrated" not in text
+    assert "ImageRegion" not in text
+
+
+@pytest.mark.parametrize(("form", "kind"), [("png", "image/png"), ("avif", "image/avif")])
+def test_the_format_is_that_of_the_result(tmp_path: Path, form: str, kind: str) -> None:
+    source = tmp_path / "a.jpg"
+    Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(source)
+    exiftool("-overwrite_original", "-XMP-dc:Format=image/jpeg", source)
+    doubled(source, tmp_path / "b", form)
+    assert tags_of(tmp_path / "b")["XMP-dc:Format"] == kind
+
+
 def test_what_is_not_changed_stays_byte_for_byte() -> None:
     packet = packet_of(
         "<!-- a > b --><rdf:Description rdf:about=''\n xmlns:dc = "

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Change:
-    """A result of `width` × `height` pixels, stored upright.
+    """A result of `width` × `height` pixels, as they are stored.
 
     `part`: width and height of the area of the upright source that was enlarged; None: the same as
     the result. `cropped`: whether that is less than the whole picture. `turned`: whether the source
-    was stored in another orientation.
+    was stored in another orientation. `orientation`: in which the result is stored, 1 to 8.
+    `media_type`: the MIME type of its file; None: not known.
     """
 
     width: int
@@ -19,6 +20,8 @@ class Change:
     part: tuple[int, int] | None = None
     cropped: bool = False
     turned: bool = False
+    orientation: int = 1
+    media_type: str | None = None
 
     @property
     def across(self) -> float:

@@ -54,7 +54,7 @@ def orientation_of(data: bytes) -> int:
 def adapt_exif(data: bytes, change: Change, *, gps: bool = True) -> bytes:
     """The block for the result of a change.
 
-    Sets the orientation to 1, updates sizes and areas in pixels and removes embedded pictures, and
+    Sets the orientation, updates sizes and areas in pixels and removes embedded pictures, and
     positions unless `gps`. Raises `ValueError` if the block cannot be read.
     """
     block = ExifBlock(bytearray(data))
@@ -152,7 +152,7 @@ def _adapt_directory(block: ExifBlock, ifd: int, change: Change) -> None:
     block.remove(ifd, frozenset(gone))
     for entry in block.entries(ifd):
         if entry.tag == _ORIENTATION:
-            block.set_value(entry, 1)
+            block.set_value(entry, change.orientation)
         elif entry.tag in _WIDTHS:
             block.set_value(entry, change.width)
         elif entry.tag in _HEIGHTS:

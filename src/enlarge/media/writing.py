@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -238,9 +238,10 @@ def create_picture(
     disable_cache()
     if channels in (2, 4) and not content.alpha:
         channels -= 1
-    kept, notes = adapt_metadata(
-        metadata or Metadata(), options.keep, change or Change(spec.width, spec.height), channels
+    change = replace(
+        change or Change(spec.width, spec.height), media_type=FORMATS[options.format].media_type
     )
+    kept, notes = adapt_metadata(metadata or Metadata(), options.keep, change, channels)
     kept = with_provenance(
         kept,
         provenance if "xmp" in writer.provenance else None,

@@ -49,6 +49,7 @@ _PREFIXES = {
     "http://ns.google.com/photos/1.0/container/item": "Item",
     "http://ns.google.com/photos/dd/1.0/device": "Device",
     "http://ns.xiaomi.com/photos/1.0/camera": "MiCamera",
+    "http://www.dji.com/drone-dji/1.0": "drone-dji",
     "http://www.w3.org/2003/01/geo/wgs84_pos": "geo",
     "http://developer.sonyericsson.com/cell/1.0": "cell",
 }
@@ -74,13 +75,18 @@ _ACROSS = frozenset({
         "LargestValidInteriorRectLeft", "LargestValidInteriorRectWidth",
     )),
     ("exif", "FocalPlaneXResolution"),
+    ("drone-dji", "CalibratedFocalLength"), ("drone-dji", "CalibratedOpticalCenterX"),
 })  # fmt: skip
 _DOWN = frozenset({
     *(("GPano", name) for name in (
         "FullPanoHeightPixels", "CroppedAreaImageHeightPixels", "CroppedAreaTopPixels",
         "LargestValidInteriorRectTop", "LargestValidInteriorRectHeight",
     )),
-    ("exif", "FocalPlaneYResolution"),
+    ("exif", "FocalPlaneYResolution"), ("drone-dji", "CalibratedOpticalCenterY"),
+})  # fmt: skip
+_POINTS = frozenset({
+    ("exif", "SubjectArea"), ("exif", "SubjectLocation"),
+    ("drone-dji", "CalibratedOpticalCenterX"), ("drone-dji", "CalibratedOpticalCenterY"),
 })  # fmt: skip
 _AREAS = {"x": 0, "w": 0, "d": 0, "rbX": 0, "rbW": 0, "rbRx": 0, "y": 1, "h": 1, "rbY": 1, "rbH": 1}
 """Parts of a region's area: 0 along the width, 1 along the height."""
@@ -112,9 +118,9 @@ class Property(NamedTuple):
 def adapt_xmp(packet: bytes, change: Change, *, gps: bool = True) -> tuple[bytes, list[str]]:
     """The packet for the result of a change, in UTF-8, and a line for each thing that goes with it.
 
-    Orientation becomes 1, sizes in pixels follow the result, embedded previews go, and claims about
-    other parts of the file. Without positions unless `gps`. Raises `ValueError` if it is no
-    well-formed XML.
+    Orientation, format and sizes in pixels become those of the result; embedded previews go, and so
+    do claims about other parts of the file. Without positions unless `gps`. Raises `ValueError` if
+    it is no well-formed XML.
     """
     document = XmlPacket(packet)
     edits: dict[ByteRange, bytes] = {}
@@ -207,15 +213,17 @@ def _reason_by_change(about: Property, change: Change) -> str | None:
         return "regions"
     if about.prefix == "crs" and (about.name.startswith("Crop") or about.name == "HasCrop"):
         return "crop"
-    if about.key in (("exif", "SubjectArea"), ("exif", "SubjectLocation")):
-        return "subject"
+    if about.key in _POINTS:
+        return "point"
     return None
 
 
 def _adapted(about: Property, change: Change) -> bytes | None:
     """A property's new value; None if it stays."""
     if about.key == ("tiff", "Orientation"):
-        return b"1" if about.text.strip() != "1" else None
+        return str(change.orientation).encode()
+    if about.key == ("dc", "format") and change.media_type and about.text:
+        return change.media_type.encode()
     if about.key in _WIDTHS:
         return str(change.width).encode()
     if about.key in _HEIGHTS:
@@ -253,8 +261,11 @@ def _from(element: Element) -> list[Element]:
 
 def _in_pixels(element: Element) -> bool:
     """Whether the area that a property belongs to is given in pixels."""
-    unit = _sibling(element, "unit") or _sibling(element, "rbUnit")
-    return unit == _PIXELS
+    for around in _from(element)[:6]:
+        unit = _sibling(around, "unit") or _sibling(around, "rbUnit")
+        if unit is not None:
+            return unit == _PIXELS
+    return False
 
 
 def _sibling(element: Element, name: str) -> str | None:
