@@ -31,7 +31,7 @@ def test_the_words_are_those_of_the_packages_below() -> None:
 def test_every_option_has_its_help() -> None:
     for entry in fields(Settings):
         assert entry.metadata["help"].endswith("."), entry.name
-        assert entry.metadata["group"] in ("Size", "Output", "Model", "Machine")
+        assert entry.metadata["group"] in ("Inputs", "Size", "Output", "Model", "Machine")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,19 @@ def whole_number(least: int, most: int | None = None) -> Check:
     return check
 
 
+def page_number(name: str, value: Any) -> int | str:
+    """A check for one of several pictures in a file: a whole number from 1 on, or "all"."""
+    if value == "all":
+        return "all"
+    try:
+        number = int(value) if isinstance(value, str) else operator.index(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise OptionError(f"{name} must be a whole number from 1 on, or all, got {value!r}")
+    return number
+
+
 def number_between(low: float, high: float, words: str = "") -> Check:
     """A check for numbers from `low` to `high`. `words`: the bounds as the message names them."""
     words = words or f"{low:g} and {high:g}"

@@ -18,6 +18,7 @@ from enlarge.checks import (
     model_name,
     number_between,
     one_of,
+    page_number,
     rectangle,
     tile_side,
     whole_number,
@@ -71,7 +72,7 @@ class Settings:
     as text ("1.5GB", "auto", "0,0,64,64") and are parsed once: `memory` is in bytes (None: half of
     the machine's), `tile` in input pixels (None: chosen automatically), `format` a name of
     `media.formats` (None: by the output's extension, else PNG), `crop` (x, y, width, height) in
-    input pixels.
+    input pixels, `page` a number from 1 on, "all", or None: the file's main picture.
     """
 
     scale: float | None = field(
@@ -109,6 +110,17 @@ class Settings:
             group="Size",
             metavar="X,Y,W,H",
             check=rectangle,
+        ),
+    )
+    page: int | str | None = field(
+        default=None,
+        metadata=about(
+            "Which picture of a file that holds several (an animation, a TIFF of several pages, "
+            "...) to enlarge, counted from 1, or all of them, each into a file of its own "
+            "(default: the one that viewers show first).",
+            group="Inputs",
+            metavar="N|all",
+            check=page_number,
         ),
     )
     format: str | None = field(
@@ -309,6 +321,22 @@ class Settings:
         }
 
     @property
+    def all_pages(self) -> bool:
+        """Whether every picture of a file is enlarged."""
+        return isinstance(self.page, str)
+
+    @property
+    def single_page(self) -> int | None:
+        """The page that is enlarged, None for the file's main picture. Raises `OptionError` where
+        all are.
+        """
+        if isinstance(self.page, str):
+            raise OptionError(
+                "--page all makes several pictures, and this makes one; give the number of a page"
+            )
+        return self.page
+
+    @property
     def budget(self) -> int:
         """The memory limit of this process in bytes: `memory`, or half of the machine's."""
         from enlarge.memory import default_budget
@@ -330,6 +358,7 @@ class PictureOptions(TypedDict, total=False):
     width: int | None
     height: int | None
     crop: Sequence[int] | None
+    page: int | str | None
     tile: float | str | None
     memory: float | str | None
     exact: bool

@@ -41,7 +41,8 @@ class Upscaler(OpenModel):
         image gives a Pillow image of the same mode where it is L, LA, RGB, RGBA or I;16 (others
         come back as RGB or RGBA; CMYK goes through its profile). A path gives an array.
 
-        The options: `scale`, `width`, `height`, `crop`, `tile`, `memory`, `exact`, `ensemble`.
+        The options: `scale`, `width`, `height`, `crop`, `tile`, `memory`, `exact`, `ensemble`; and
+        for a path `page`, which of several pictures in the file, from 1.
         `progress` is called after each tile with a `Progress`; `cancel`, when set, ends the work
         with `Cancelled`. Raises `EnlargeError`s.
         """

@@ -25,6 +25,14 @@ def picture(path: Path, width: int = 144, height: int = 108) -> None:
         sample.crop((left, top, left + width, top + height)).save(path)
 
 
+def pages(path: Path) -> None:
+    """Two pages in one file."""
+    picture(path, 48, 36)
+    with Image.open(path) as first:
+        first.load()
+        first.save(path, save_all=True, append_images=[first.rotate(180)])
+
+
 def folder(path: Path) -> None:
     picture(path / "photo.jpg", 48, 36)
     picture(path / "beach" / "second.png", 40, 30)
@@ -86,6 +94,7 @@ def model(path: Path) -> None:
 
 
 MATERIAL: dict[str, Make] = {
+    "pages.tif": pages,
     **dict.fromkeys(["photo.jpg", "old.jpg", "scan.tif", "large/photo.png"], picture),
     **dict.fromkeys(["a.png", "b.png"], picture),
     "original.png": picture,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.media.formats.jpeg_xl import jpeg_xl_bits
+from enlarge.media.formats.jpeg_xl import jpeg_xl_header
 from enlarge.media.reading import open_picture
 
 
@@ -72,13 +72,13 @@ def test_the_depth_of_a_jpeg_xl_is_read_off_its_header(
     pytest.importorskip("pillow_jxl", reason='pip install "enlarge[formats]"')
     Image.fromarray(np.ones(size, dtype)).save(tmp_path / "a.jxl", lossless=True)
     whole = (tmp_path / "a.jxl").read_bytes()
-    assert jpeg_xl_bits(whole) == bits
+    assert jpeg_xl_header(whole).bits == bits
     bare = whole[whole.index(b"\xff\x0a") :]
     boxes = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
-    assert jpeg_xl_bits(bare) == bits
-    assert jpeg_xl_bits(boxes + b"\0\0\0\0jxlc" + bare) == bits
-    assert jpeg_xl_bits(boxes + b"\0\0\0\0jxlp\0\0\0\0" + bare) == bits
-    assert [jpeg_xl_bits(bare[:n]) for n in (0, 1, 2)] == [8, 8, 8]
+    assert jpeg_xl_header(bare).bits == bits
+    assert jpeg_xl_header(boxes + b"\0\0\0\0jxlc" + bare).bits == bits
+    assert jpeg_xl_header(boxes + b"\0\0\0\0jxlp\0\0\0\0" + bare).bits == bits
+    assert [jpeg_xl_header(bare[:n]).bits for n in (0, 1, 2)] == [8, 8, 8]
 
 
 def test_what_a_deep_jpeg_2000_loses_is_told(tmp_path: Path) -> None:

@@ -34,12 +34,14 @@ from enlarge.media.naming import PICTURES, RESULT_MARK, is_named_as_result, is_o
 @dataclass(frozen=True)
 class Input:
     """One picture. `below`: the folders that its result keeps below the folder of results.
-    `scanned`: a scan found it; it was not named.
+    `scanned`: a scan found it; it was not named. `page`: which of the source's pictures it is,
+    where all are wanted and there are several.
     """
 
     source: PictureSource
     below: Path = Path()
     scanned: bool = False
+    page: int | None = None
 
 
 @dataclass(frozen=True)

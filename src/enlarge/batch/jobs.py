@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from enlarge.batch.locations import File, Stream
 from enlarge.batch.remote import Remote
 from enlarge.digests import file_digest
 from enlarge.errors import InputError
+from enlarge.settings import Settings
 
 PictureSource = File | Member | Remote | Stream
 PictureTarget = File | Remote | Stream
@@ -23,7 +24,8 @@ class PictureJob:
     """One picture and where its result goes.
 
     `name`: the target below the folder of results, as the ledger calls it. `replace`: the target
-    may exist. `digest`: identifies the source's content, where it is known.
+    may exist. `digest`: identifies the source's content, where it is known. `page`: which of the
+    source's pictures, where `--page all` makes a job of each.
     """
 
     source: PictureSource
@@ -31,6 +33,11 @@ class PictureJob:
     name: str = ""
     replace: bool = False
     digest: str | None = None
+    page: int | None = None
+
+    def chosen(self, settings: Settings) -> Settings:
+        """The settings of a batch for this picture."""
+        return replace(settings, page=self.page) if settings.all_pages else settings
 
     @property
     def path(self) -> Path | None:

@@ -56,4 +56,6 @@ def failure(job: PictureJob, error: Exception, pixels: int = 1) -> Outcome:
         message = text if name in text or str(job.target) in text else message
     elif isinstance(error, MemoryError):
         message = f"{name}: out of memory; try a lower --memory, or a smaller --tile"
+    if job.page is not None:
+        message = f"{message} (page {job.page})"
     return Outcome("failed", str(job.source), message=message, error=error, job=job, pixels=pixels)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enlarge.batch.archive import Member
 from enlarge.batch.inputs import Input
-from enlarge.batch.jobs import PictureJob, PictureSource
+from enlarge.batch.jobs import PictureJob, PictureSource, PictureTarget
 from enlarge.batch.locations import File, Folder, RemoteFolder, Stream, Target, Zip
 from enlarge.batch.remote import Remote
 from enlarge.errors import OptionError, OutputError
@@ -19,8 +19,12 @@ from enlarge.media.formats.deep_zoom import DESCRIPTOR, check_tiles_folder
 _LONGEST_NAME = 255
 
 
-def check_result_names(target: Target | None, *, suffix: str | None, count: int) -> None:
-    """Raise `OptionError` for a target that contradicts `suffix` or the `count` of inputs."""
+def check_result_names(
+    target: Target | None, *, suffix: str | None, count: int, all_pages: bool = False
+) -> None:
+    """Raise `OptionError` for a target that contradicts `suffix`, the `count` of inputs, or that
+    each may give several results (`all_pages`).
+    """
     if suffix is not None and (suffix.startswith("--") or set(suffix) & {"/", os.sep, "\0"}):
         raise OptionError(
             f"--suffix is part of a file name and cannot contain {os.sep}; got {suffix!r}"
@@ -35,6 +39,12 @@ def check_result_names(target: Target | None, *, suffix: str | None, count: int)
         (target if isinstance(target, Remote) else target.remote).check_target()
     if isinstance(target, Folder | Zip | RemoteFolder):
         return
+    if all_pages:
+        name = "pages" if isinstance(target, Stream) else Path(str(target)).stem
+        raise OptionError(
+            f"--page all and -o {target} contradict each other: -o names one output for several "
+            f"pictures; name a folder, for example -o {name}/, or give the number of a page"
+        )
     if suffix is not None:
         where = "has no name" if isinstance(target, Stream) else "names the whole file"
         raise OptionError(f"--suffix and -o {target} contradict each other: -o {where}")
@@ -51,20 +61,34 @@ def name_output(item: Input, target: Target | None, ending: str) -> PictureJob:
     Raises `OptionError` for a picture in a zip or behind a URL without a target.
     """
     source = item.source
+    place, name = _place(item, target, ending)
+    return PictureJob(source, place, name, page=item.page)
+
+
+def _place(item: Input, target: Target | None, ending: str) -> tuple[PictureTarget, str]:
+    """Where the result of one input goes, and its name below the folder of results."""
+    source = item.source
     match target:
         case None:
-            return PictureJob(source, _beside(source, ending))
+            return _beside(source, ending), ""
         case File() | Remote() | Stream():
-            return PictureJob(source, target)
+            return target, ""
     path = item.below / (_stem(source) + ending)
     name = path.as_posix()
     match target:
         case Folder():
-            return PictureJob(source, File(target.path / path), name)
+            return File(target.path / path), name
         case Zip():
-            return PictureJob(source, File(target.staging / path), name)
+            return File(target.staging / path), name
         case RemoteFolder():
-            return PictureJob(source, target.remote / name, name)
+            return target.remote / name, name
+
+
+def page_mark(page: int, count: int) -> str:
+    """What follows the stem in the name of the result of one of several pictures in a file: with so
+    many digits that the names sort. `count`: of the pictures, 0 if it is not known.
+    """
+    return "" if count == 1 else f"_page{page:0{len(str(count))}}"
 
 
 def _stem(source: PictureSource) -> str:

@@ -6,17 +6,25 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from enlarge.batch.archive import Member
 from enlarge.batch.inputs import Found, Input, Scan, Unreadable, find_inputs
-from enlarge.batch.jobs import PictureJob, PictureSource, source_digest, source_stamp
+from enlarge.batch.jobs import (
+    PictureJob,
+    PictureSource,
+    Stamp,
+    open_source,
+    source_digest,
+    source_stamp,
+)
 from enlarge.batch.locations import File, Stream, Zip
 from enlarge.batch.outcome import Outcome, failed
-from enlarge.batch.outputs import check_outputs, check_result_names, name_output
+from enlarge.batch.outputs import check_outputs, check_result_names, name_output, page_mark
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.record import (
     LEDGER,
@@ -58,7 +66,10 @@ def plan_batch(
     scan = Scan(request.results, "" if has_size else request.ending(None, model.card.scale))
     every = find_inputs(request.sources, scan)
     found = [item for item in every if accept(item)]
-    check_result_names(request.target, suffix=request.suffix, count=len(found))
+    is_all = settings.all_pages
+    check_result_names(request.target, suffix=request.suffix, count=len(found), all_pages=is_all)
+    if is_all:
+        found = [page for item in found for page in _pages(item)]
     with contextlib.ExitStack() as stack:
         ledger = _open_existing(request, stack)
         made = _made(request, ledger)
@@ -107,11 +118,18 @@ def fingerprint(
     """
     source = item.job.source
     assert not isinstance(source, Stream)
+    settings = item.job.chosen(settings)
     dtype = None if item.outlook is None else item.outlook.dtype
     recorded = recorded_settings(settings, model, dtype)
     stamp = source_stamp(source)
-    digest = input_digest(row, stamp, lambda: source_digest(source))
+    digest = input_digest(row, stamp, lambda: _digest(source, stamp))
     return Fingerprint(str(source), digest, stamp, model.digest, recorded)
+
+
+@lru_cache(maxsize=8)
+def _digest(source: File | Member | Remote, stamp: Stamp) -> str:
+    """The digest of a source that has this stamp: read once for all pages of a file."""
+    return source_digest(source)
 
 
 def _existing(batch: BatchPlan) -> Iterator[Path | Remote]:
@@ -175,6 +193,35 @@ def _places(items: Iterator[Found] | Sequence[Found]) -> Iterator[Path | Remote]
                 yield item.source
 
 
+def _pages(item: Found) -> Iterator[Found]:
+    """An input of its own for each picture in a file; the input itself where there is only one, or
+    it cannot be read. Raises `OptionError` for standard input, which is read only once.
+    """
+    if isinstance(item, Unreadable):
+        yield item
+        return
+    match item.source:
+        case Stream():
+            raise OptionError(
+                "--page all needs files, and standard input is read only once; save it to a file, "
+                "or give the number of a page"
+            )
+        case Remote():
+            problem = "--page all needs a file on this machine; download it first"
+            yield Unreadable(item.source.url, f"{item.source}: {problem}")
+            return
+    try:
+        with _opened(item.source) as source, open_picture(source) as picture:
+            count = picture.facts.pages
+    except InputError:  # told when its header is read
+        count = 1
+    if count == 1:
+        yield item
+        return
+    for page in range(1, count + 1):
+        yield replace(item, page=page)
+
+
 def _read_headers(
     found: Sequence[Found], request: Request, model: OpenModel, made: frozenset[Path | Remote]
 ) -> tuple[BatchPlan, set[str]]:
@@ -221,6 +268,10 @@ def _plan_input(
     ending = request.suffix or ""
     if request.target is None and not isinstance(item.source, Remote | Stream):
         ending = request.ending(outlook, model.card.scale)
+    page = request.settings.page if item.page is None else item.page
+    if isinstance(page, int):
+        facts = None if outlook is None else outlook.facts
+        ending = page_mark(page, 0 if facts is None else facts.pages) + ending
     extension = FORMATS[request.settings.format or "png"].suffixes[0]
     return PlannedPicture(name_output(item, request.target, ending + extension), outlook)
 
@@ -233,19 +284,30 @@ def _forecast(
     Raises `InputError`, or `OptionError` where a size or a crop does not suit the picture, or
     `OutputError`, which refuses the whole batch; each names the picture.
     """
-    stream: BinaryIO | Path
-    stream = source.path if isinstance(source, File) else source.open()  # type: ignore[assignment]
-    with open_picture(stream) as picture:
-        facts = picture.facts
-        if item.scanned and provenance_of(picture.metadata) is not None:
-            return None
     settings = request.settings
     if isinstance(request.target, Stream):
         settings = replace(settings, resume=False)
+    if settings.all_pages:
+        settings = replace(settings, page=item.page)
+    with _opened(source) as stream, open_picture(stream, page=settings.single_page) as picture:
+        facts = picture.facts
+        if item.scanned and provenance_of(picture.metadata) is not None:
+            return None
     try:
         return plan_picture(facts, settings, model)
     except (OptionError, OutputError) as error:
         raise type(error)(f"{source}: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(source: File | Member) -> Iterator[Any]:
+    """A source as `open_picture` reads it: a path, or a stream that is closed in the end."""
+    opened = open_source(source)
+    try:
+        yield opened
+    finally:
+        if isinstance(source, Member):
+            opened.close()
 
 
 def _compare_with_ledger(batch: BatchPlan, ledger: Ledger, model: OpenModel) -> BatchPlan:

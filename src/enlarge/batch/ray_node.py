@@ -241,13 +241,14 @@ class ClusterNode:
         """Bytes that a picture takes here. Raises `InputError`, `OptionError` or `OutputError`."""
         assert not isinstance(job.source, Stream)
         opened = open_source(job.source) if content is None else content
+        settings = job.chosen(self._setup.settings)
         try:
-            with open_picture(opened) as picture:
+            with open_picture(opened, page=settings.single_page) as picture:
                 facts = picture.facts
         finally:
             if content is None and not isinstance(job.source, File):
                 opened.close()
-        return plan_picture(facts, self._setup.settings, self._model).best_bytes
+        return plan_picture(facts, settings, self._model).best_bytes
 
     def rows(
         self, layout: Layout, number: int, strip: NDArray[Any]

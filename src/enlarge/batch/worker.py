@@ -122,6 +122,7 @@ def make_picture(
     is written to a temporary file, and uploaded when it is complete and sealed. Raises
     `EnlargeError`s.
     """
+    settings = job.chosen(settings)
     if seal is not None:
         hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
     digest = job.digest or (job.source.digest if isinstance(job.source, Member) else None)

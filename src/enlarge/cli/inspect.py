@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import VERBOSE, option, refuse_both
+from enlarge.cli.options import VERBOSE, option, refuse_both, whole
 
 _MEASURED = ("halo", "tiles", "precisions")
 """The entries that a card lacks until the model is first used."""
@@ -22,6 +22,14 @@ def inspect(
     ],
     /,
     *,
+    page: Annotated[
+        int | None,
+        option(
+            "Which picture of a file that holds several, counted from 1.",
+            metavar="N",
+            converter=whole(1),
+        ),
+    ] = None,
     json: Annotated[bool, option("Print the description as JSON.")] = False,
     verbose: Annotated[bool, option("Print empty entries too.", name=VERBOSE)] = False,
     quiet: Annotated[
@@ -34,7 +42,7 @@ def inspect(
     from enlarge.cli.console import say
 
     refuse_both(quiet, verbose)
-    facts = _facts(file)
+    facts = _facts(file, page)
     if quiet:
         return
     if json:
@@ -57,7 +65,7 @@ def _in_words(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def _facts(file: str) -> dict[str, Any]:
+def _facts(file: str, page: int | None) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
@@ -84,7 +92,7 @@ def _facts(file: str) -> dict[str, Any]:
     content = look(path)
     if path.suffix.lower() not in KINDS and content.kind not in MODELS:
         try:
-            return {"file": file} | describe_picture(path)
+            return {"file": file} | describe_picture(path, page=page)
         except InputError as error:
             if content.kind != "foreign":
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.libvips import FileSource, explain
 from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import resources_of
-from enlarge.media.stored import PictureFile, StoredPicture
+from enlarge.media.stored import Pages, PictureFile, StoredPicture, choose_page
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _CHUNK_BYTES = 2 << 20
@@ -36,34 +37,54 @@ def libvips_errors(what: str) -> Iterator[None]:
         ) from error
 
 
-def load(
-    source: PictureFile, what: str, loader: str, *, unlimited: bool | None = None
-) -> LoadedImage:
+def load(source: PictureFile, what: str, loader: str, **more: Any) -> LoadedImage:
     """Read the header with one of libvips' loaders, which reads the file in pieces.
 
-    `unlimited`: without libvips' own limits, for loaders that have them.
+    `more`: options of that loader, such as unlimited=True, without libvips' own limits.
     """
     kept = FileSource(source.file)
-    options = _OPTIONS if unlimited is None else _OPTIONS | {"unlimited": unlimited}
+    options = _OPTIONS | more
     image = getattr(pyvips.Image, loader)(kept.source, **options)
     return LoadedImage(image, source, what, kept)
 
 
-def load_mapped(source: PictureFile, what: str, loader: str) -> LoadedImage:
-    """The same for loaders that need the whole file at once, which libvips maps."""
-    mapped = pyvips.Source.new_from_descriptor(source.file.fileno())
-    return LoadedImage(getattr(pyvips.Image, loader)(mapped, **_OPTIONS), source, what, None)
+def load_mapped(source: PictureFile, what: str, loader: str, word: str) -> LoadedImage:
+    """The same for loaders that need the whole file at once, which libvips maps; the picture that
+    `source.page` asks for. `word`: what the format calls one of several. Raises `OptionError` where
+    there is no such picture.
+    """
+    # Nothing may be read ahead, as libvips moves the position of the file underneath.
+    source.file.seek(0, os.SEEK_END)
+    source.file.seek(0)
+
+    def open_page(**options: Any) -> pyvips.Image:
+        mapped = pyvips.Source.new_from_descriptor(source.file.fileno())
+        return getattr(pyvips.Image, loader)(mapped, **_OPTIONS, **options)
+
+    image = open_page()
+    count = int(get_field(image, "n-pages") or 1)
+    main = int(get_field(image, "heif-primary") or 0) + 1
+    pages = choose_page(source.page, count, word=word, main=main)
+    if pages.number != main:
+        image = open_page(page=pages.number - 1)
+    return LoadedImage(image, source, what, None, pages)
 
 
 class LoadedImage:
     """A picture whose header libvips has read. `what`: the format's name in messages; `kept`: what
-    libvips reads from, if Python has to keep it.
+    libvips reads from, if Python has to keep it; `pages`: the pictures in the file.
     """
 
     def __init__(
-        self, image: pyvips.Image, source: PictureFile, what: str, kept: FileSource | None
+        self,
+        image: pyvips.Image,
+        source: PictureFile,
+        what: str,
+        kept: FileSource | None,
+        pages: Pages = Pages(),  # noqa: B008 - frozen
     ) -> None:
         self.image, self.source, self.what, self.kept = image, source, what, kept
+        self.pages = pages
         self.width: int = image.width
         self.height: int = image.height
         self.bands: int = image.bands
@@ -102,22 +123,18 @@ class LoadedImage:
         decoder_bytes: int,
         orientation: int | None = None,
         metadata: Metadata | None = None,
-        page: str = "page",
+        pages: Pages | None = None,
         notes: Sequence[str] = (),
     ) -> StoredPicture:
         """The picture, in gray or RGB. Raises `InputError` and `pyvips.Error`.
 
-        `orientation` and `metadata`: those that libvips found, if None. `page`: what the format
-        calls one of several pictures.
+        `orientation`, `metadata` and `pages`: those that libvips found, if None.
         """
         lines, image = list(notes), self.image
         if orientation is None:
             orientation = tagged_orientation(image) or 1
         if metadata is None:
             metadata = replace(metadata_fields(image), text=_description(image, lines))
-        pages = int(self.field("n-pages") or 1)
-        if pages > 1:
-            lines.append(f"has {pages} {page}s; only the first is used")
         converted = _converted(image, lines)
         profile = get_field(converted, "icc-profile-data")
         if converted.interpretation != image.interpretation and profile:
@@ -129,7 +146,7 @@ class LoadedImage:
             decoder_bytes=decoder_bytes,
             streams=streams,
             orientation=orientation,
-            pages=pages,
+            pages=self.pages if pages is None else pages,
             notes=tuple(lines),
         )
 

@@ -16,7 +16,7 @@ from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.metadata import Metadata
 from enlarge.media.rows import ArrayRows
-from enlarge.media.stored import PictureFile, StoredPicture
+from enlarge.media.stored import Pages, PictureFile, StoredPicture
 
 INSTALL = 'pip install "enlarge[formats]"'
 _MODES = {"1": "L", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
@@ -49,10 +49,16 @@ def open_image(source: PictureFile, what: str) -> Any:
 
 
 def stored(
-    image: Any, source: PictureFile, what: str, *, bits: int, upright: bool = False
+    image: Any,
+    source: PictureFile,
+    what: str,
+    *,
+    bits: int,
+    upright: bool = False,
+    pages: Pages = Pages(),  # noqa: B008 - frozen
 ) -> StoredPicture:
     """The picture. `bits` of a sample in the file; `upright`: its decoder applies orientation, so
-    that EXIF's is not to be applied again.
+    that EXIF's is not to be applied again; `pages`: the pictures in the file.
     """
     rows = PillowRows(image, source)
     metadata = _metadata(image)
@@ -70,6 +76,7 @@ def stored(
         decoder_bytes=3 * pixels + (32 << 20),
         streams=False,
         orientation=orientation,
+        pages=pages,
         notes=notes,
     )
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from enlarge.errors import InputError
+from enlarge.errors import EnlargeError, InputError, OptionError
 from enlarge.media.formats import format_of_file, readable_formats
 from enlarge.media.libvips import disable_cache
 from enlarge.media.metadata import Metadata
@@ -28,7 +28,7 @@ from enlarge.media.not_a_picture import unreadable_message
 from enlarge.media.profile import profile_name
 from enlarge.media.provenance import KEY, provenance_of
 from enlarge.media.rows import Rows
-from enlarge.media.stored import PictureFile, StoredPicture
+from enlarge.media.stored import PictureFile, StoredPicture, choose_page
 from enlarge.media.turning import (
     FileRows,
     MirroredRows,
@@ -57,6 +57,7 @@ class Facts:
     `width`, `height`, `channels` (1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha) and `dtype` are
     those of the rows: orientation applied, palettes expanded, CMYK converted. `orientation` is the
     one found (1 to 8). `kind`: how the file stores colour. `density`: pixels per millimetre.
+    `pages`: how many pictures the file holds; `page`: which of them this is, from 1.
 
     `in_order`: it streams, from top to bottom. If not: `decode_bytes` is what the decoder itself
     takes while it works; `memory_bytes` the peak if the picture is held in memory (the decoder
@@ -75,6 +76,7 @@ class Facts:
     metadata: frozenset[str]
     density: tuple[float, float] | None
     pages: int
+    page: int
     in_order: bool
     decode_bytes: int
     memory_bytes: int
@@ -158,29 +160,38 @@ class Picture:
 def open_picture(
     source: Path | bytes | BinaryIO,
     *,
+    page: int | None = None,
     memory: int | None = None,
     scratch: Path | None = None,
 ) -> Picture:
     """Open a picture and read its header.
 
     `source`: a path, a file's bytes, or a binary stream (copied to a temporary file, unless its
-    `stored_at` names the file that holds it). `memory`: the bytes that a picture may take which
+    `stored_at` names the file that holds it). `page`: which of several pictures in the file, from 1
+    (None: the one that viewers show first). `memory`: the bytes that a picture may take which
     cannot be read in order (None: no limit). `scratch`: the folder for temporary files (None: the
-    system's). Raises `InputError`: "PATH: what was found; what to do".
+    system's). Raises `InputError`: "PATH: what was found; what to do", or `OptionError` where there
+    is no such page.
     """
     disable_cache()
     name = _name_of(source)
     try:
         with contextlib.ExitStack() as undo:
             file = undo.enter_context(_as_file(source, scratch))
-            picture = _open(file, name, memory, scratch)
+            stored, form = _read(file, name, page)
+            picture = Picture(name, _facts(form, stored), stored, memory, scratch)
             undo.pop_all()  # from here on the picture owns the file
             return picture
-    except InputError as error:
-        text = str(error)
-        raise InputError(text if text.startswith(f"{name}: ") else f"{name}: {text}") from error
+    except (InputError, OptionError) as error:
+        raise _named(error, name) from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _named(error: EnlargeError, name: str) -> EnlargeError:
+    """The same error with the file's name, unless it has it."""
+    text = str(error)
+    return error if text.startswith(f"{name}: ") else type(error)(f"{name}: {text}")
 
 
 def _name_of(source: Path | bytes | BinaryIO) -> str:
@@ -216,7 +227,8 @@ def _as_file(source: Path | bytes | BinaryIO, scratch: Path | None) -> BinaryIO:
     return copy
 
 
-def _open(file: BinaryIO, name: str, memory: int | None, scratch: Path | None) -> Picture:
+def _read(file: BinaryIO, name: str, page: int | None) -> tuple[StoredPicture, str]:
+    """The picture, and the name of its format. Raises `InputError` and `OptionError`."""
     head = file.read(_HEAD)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -225,8 +237,10 @@ def _open(file: BinaryIO, name: str, memory: int | None, scratch: Path | None) -
     form = format_of_file(head)
     if form is None or form.read is None:
         raise InputError(unreadable_message(head, readable_formats()))
-    stored = form.read(PictureFile(file, name, head, size))
-    return Picture(name, _facts(form.name, stored), stored, memory, scratch)
+    stored = form.read(PictureFile(file, name, head, size, page))
+    if stored.pages.count == 1:  # formats of a single picture do not look at the page
+        choose_page(page, 1)
+    return stored, form.name
 
 
 def _facts(form: str, stored: StoredPicture) -> Facts:
@@ -248,18 +262,21 @@ def _facts(form: str, stored: StoredPicture) -> Facts:
         icc=stored.metadata.icc,
         metadata=stored.metadata.names(),
         density=stored.metadata.density,
-        pages=stored.pages,
+        pages=stored.pages.count,
+        page=stored.pages.number,
         in_order=streams,
         decode_bytes=stored.decoder_bytes,
         memory_bytes=stored.decoder_bytes + turned,
         disk_bytes=0 if streams else pixels,
-        notes=stored.notes,
+        notes=(*stored.pages.notes(), *stored.notes),
     )
 
 
-def describe_picture(source: Path | bytes | BinaryIO) -> dict[str, Any]:
-    """What `enlarge inspect` prints about a picture, as plain values. Raises `InputError`."""
-    with open_picture(source) as picture:
+def describe_picture(source: Path | bytes | BinaryIO, *, page: int | None = None) -> dict[str, Any]:
+    """What `enlarge inspect` prints about a picture, as plain values. `page`: see `open_picture`,
+    which also says what is raised.
+    """
+    with open_picture(source, page=page) as picture:
         facts, metadata = picture.facts, picture.metadata
     dpi = [round(value * 25.4, 2) for value in facts.density] if facts.density else None
     return {
@@ -271,6 +288,7 @@ def describe_picture(source: Path | bytes | BinaryIO) -> dict[str, Any]:
         "kind": facts.kind,
         "orientation": facts.orientation,
         "pages": facts.pages,
+        "page": facts.page if facts.pages > 1 else None,
         "profile": profile_name(facts.icc) if facts.icc else None,
         "dpi": dpi,
         "metadata": sorted(facts.metadata),

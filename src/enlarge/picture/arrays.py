@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.errors import BudgetError, InputError
+from enlarge.errors import BudgetError, InputError, OptionError
 from enlarge.media.profile import profile_fits
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
@@ -31,6 +31,11 @@ def enlarge_image(image: Any, settings: Settings, model: OpenModel, hooks: Hooks
     """
     if isinstance(image, str | Path):
         return _enlarge_path(Path(image), settings, model, hooks)
+    if settings.page is not None:
+        raise OptionError(
+            f"--page is for a picture file, got {type(image).__name__}; of a Pillow image, seek() "
+            "chooses the frame"
+        )
     if isinstance(image, np.ndarray):
         return _enlarge_array(image, settings, model, hooks)
     if hasattr(image, "getbands"):
@@ -41,7 +46,8 @@ def enlarge_image(image: Any, settings: Settings, model: OpenModel, hooks: Hooks
 
 
 def _enlarge_path(path: Path, settings: Settings, model: OpenModel, hooks: Hooks) -> NDArray[Any]:
-    with open_picture(path, memory=settings.budget // 4) as picture:
+    page = settings.single_page
+    with open_picture(path, page=page, memory=settings.budget // 4) as picture:
         plan_picture(picture.facts, settings, model).check_decoder()
         buffers = decoder_bytes(picture.facts, settings)
         return _to_array(picture.rows(), settings, model, hooks, buffers=buffers)

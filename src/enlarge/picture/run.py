@@ -75,8 +75,9 @@ def enlarge_file(
         format=output_format(transfer.path, settings.format),
         resume=settings.resume and transfer.can_resume,
     )
+    page = settings.single_page
     _check_target(transfer)
-    with open_picture(transfer.source, memory=settings.budget // 4) as picture:
+    with open_picture(transfer.source, page=page, memory=settings.budget // 4) as picture:
         outlook = plan_picture(picture.facts, settings, model)
         outlook.check_disk(transfer.path)
         outlook.check_decoder()

@@ -18,10 +18,10 @@ def read_gif(source: PictureFile) -> StoredPicture:
     from enlarge.media.decoding import libvips_errors, load_mapped
 
     with libvips_errors("GIF"):
-        loaded = load_mapped(source, "GIF", "gifload_source")
+        loaded = load_mapped(source, "GIF", "gifload_source", "frame")
         loaded.check_size(_PIXELS_PER_BYTE)
         decoded = loaded.width * loaded.height * 4 * 3 + (8 << 20)
-        return loaded.stored(streams=False, decoder_bytes=decoded, page="frame")
+        return loaded.stored(streams=False, decoder_bytes=decoded)
 
 
 GIF = Format(

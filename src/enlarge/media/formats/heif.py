@@ -5,8 +5,12 @@ Decoders and encoder hold the whole picture.
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
 from enlarge.media.formats.jpeg_segments import MAX_SEGMENT, metadata_segments
 from enlarge.media.metadata import Metadata
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     import pyvips
 
     from enlarge.media.output import Encoding, Output
-    from enlarge.media.stored import PictureFile, StoredPicture
+    from enlarge.media.stored import Pages, PictureFile, StoredPicture
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
@@ -31,26 +35,63 @@ def _brands(head: bytes) -> set[bytes]:
 def read_avif(source: PictureFile) -> StoredPicture:
     """Open an AVIF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load_mapped
+    from enlarge.media.formats.heif_sequence import sequence_length
+    from enlarge.media.stored import choose_page
 
     with libvips_errors("AVIF"):
-        loaded = load_mapped(source, "AVIF", "heifload_source")
+        length = sequence_length(source.file)
+        if length > 1 and source.page is not None:
+            return _read_avif_frame(source, choose_page(source.page, length, word="frame"))
+        loaded = load_mapped(source, "AVIF", "heifload_source", "picture")
+        pages = choose_page(None, length, word="frame") if length > 1 else loaded.pages
         return loaded.stored(
             streams=False,
             decoder_bytes=loaded.width * loaded.height * 4 * loaded.sample_bytes * 3 + (32 << 20),
             orientation=1,  # libvips has applied it; the one in EXIF must not be applied again
-            page="frame",
+            pages=pages,
         )
+
+
+def _read_avif_frame(source: PictureFile, pages: Pages) -> StoredPicture:
+    """A frame of a sequence, through Pillow: libvips reads only the still picture beside it."""
+    from enlarge.media.pillow import import_plugin, open_image, stored
+
+    import_plugin("PIL.AvifImagePlugin", "AVIF")
+    start = source.file.read(12)
+    # Of files of which another brand comes first, Pillow reads the still picture too.
+    data = start[:8] + b"avis" + source.file.read()
+    source.file.close()
+    sequence = replace(source, file=io.BytesIO(data))
+    image = open_image(sequence, "AVIF")
+    image.seek(pages.number - 1)
+    found = stored(image, sequence, "AVIF", bits=8, pages=pages)
+    return replace(found, decoder_bytes=found.decoder_bytes + 2 * len(data))
 
 
 def read_heic(source: PictureFile) -> StoredPicture:
     """Open a HEIC. Raises `InputError` (without its name)."""
+    from enlarge.media.formats.heif_sequence import sequence_length
     from enlarge.media.pillow import import_plugin, open_image, stored
+    from enlarge.media.stored import choose_page
 
     import_plugin("pillow_heif", "HEIC").register_heif_opener()
+    length = sequence_length(source.file)
     image = open_image(source, "HEIC")
+    if length > 1 and source.page is not None:
+        raise InputError(
+            f"this HEIC is a sequence of {length} frames, of which only the still picture can be "
+            "read; extract its frames first: mkdir frames, then "
+            f"ffmpeg -i {Path(source.name).name} frames/%06d.png"
+        )
+    pages = choose_page(source.page, image.n_frames, word="picture", main=image.tell() + 1)
+    if length > 1:
+        pages = choose_page(None, length, word="frame")
+    else:
+        image.seek(pages.number - 1)
     bits = image.info.get("bit_depth", 8)
     # The decoder applies the orientation of the file's own header; EXIF repeats it.
-    return stored(image, source, "HEIC", bits=bits, upright=image.format == "HEIF")
+    upright = image.format == "HEIF"
+    return stored(image, source, "HEIC", bits=bits, upright=upright, pages=pages)
 
 
 def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None:

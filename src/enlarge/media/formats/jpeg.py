@@ -34,16 +34,25 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 def read_jpeg(source: PictureFile) -> StoredPicture:
     """Open a JPEG. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load, metadata_fields
+    from enlarge.media.formats.mpf import find_pictures
+    from enlarge.media.stored import choose_page
 
+    pictures, held = find_pictures(source.file), 0
+    pages = choose_page(source.page, len(pictures), word="picture")
+    if pages.number > 1:
+        source = source.part(*pictures[pages.number - 1])
+        held = source.size
     with libvips_errors("JPEG"):
         loaded = load(source, "JPEG", "jpegload_source")
         loaded.check_size(_PIXELS_PER_BYTE)
         progressive = loaded.interlaced
         metadata, notes = read_segments(source.file, metadata_fields(loaded.image))
+        decoded = _coefficient_bytes(loaded) if progressive else loaded.row_bytes(64)
         return loaded.stored(
             streams=not progressive,
-            decoder_bytes=_coefficient_bytes(loaded) if progressive else loaded.row_bytes(64),
+            decoder_bytes=decoded + held,
             metadata=metadata,
+            pages=pages,
             notes=notes,
         )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from enlarge.errors import InputError
 from enlarge.media.formats.format import Format, begins_with
 
 if TYPE_CHECKING:
@@ -17,17 +20,32 @@ def read_jpeg_xl(source: PictureFile) -> StoredPicture:
     from enlarge.media.pillow import import_plugin, open_image, stored
 
     import_plugin("pillow_jxl", "JPEG XL")
-    bits = jpeg_xl_bits(source.start())
+    header = jpeg_xl_header(source.start())
     image = open_image(source, "JPEG XL")
     # The decoder applies the orientation of the file's own header, which EXIF repeats. A JPEG
     # inside a JPEG XL comes as it is stored.
     upright = image.format == "JXL" and not getattr(image, "jpeg", 0)
-    return stored(image, source, "JPEG XL", bits=bits, upright=upright)
+    found = stored(image, source, "JPEG XL", bits=header.bits, upright=upright)
+    if not header.is_animated:
+        return found
+    convert = f"djxl {Path(source.name).name} frames.apng makes a file of which all can be used"
+    if source.page is not None:
+        raise InputError(f"this JPEG XL is an animation, whose frames cannot be chosen; {convert}")
+    # The plug-in decodes all frames, and gives what is there at the end.
+    note = f"is an animation; only its last frame is used ({convert})"
+    return replace(found, notes=(*found.notes, note))
 
 
-def jpeg_xl_bits(start: bytes) -> int:
-    """Bits of a sample, from the codestream's headers (SizeHeader and ImageMetadata of ISO/IEC
-    18181-1); 8 if they are not in the first bytes.
+class JpegXlHeader(NamedTuple):
+    """What the codestream's headers say: bits of a sample, and whether frames follow the first."""
+
+    bits: int = 8
+    is_animated: bool = False
+
+
+def jpeg_xl_header(start: bytes) -> JpegXlHeader:
+    """The codestream's headers (SizeHeader and ImageMetadata of ISO/IEC 18181-1); the defaults if
+    they are not in the first bytes.
     """
     stream = _codestream(start)
     bits, at = int.from_bytes(stream[2:66], "little"), 0
@@ -43,20 +61,36 @@ def jpeg_xl_bits(start: bytes) -> int:
             if first or not take(3):  # a ratio stands for the width
                 take(5 if small else (9, 13, 18, 30)[take(2)])
 
+    def skip_preview() -> None:
+        lengths = (0, 0, 5, 9) if take(1) else (6, 8, 10, 12)
+        for first in (True, False):
+            if first or not take(3):
+                take(lengths[take(2)])
+
+    def skip_animation() -> None:
+        take((0, 0, 10, 30)[take(2)])  # ticks
+        take((0, 0, 8, 10)[take(2)])  # per second
+        take((0, 3, 16, 32)[take(2)])  # loops
+        take(1)  # time codes
+
     if not stream.startswith(_CODESTREAM):
-        return 8
+        return JpegXlHeader()
     skip_size()
     if take(1):  # all by default
-        return 8
+        return JpegXlHeader()
+    is_animated = False
     if take(1):
         take(3)  # orientation
         if take(1):
             skip_size()
-        if take(1) or take(1):  # a preview or an animation, whose headers come first
-            return 8
+        if take(1):
+            skip_preview()
+        if is_animated := bool(take(1)):
+            skip_animation()
     choices = (32, 16, 24) if take(1) else (8, 10, 12)
     choice = take(2)
-    return choices[choice] if choice < len(choices) else 1 + take(6)
+    sample = choices[choice] if choice < len(choices) else 1 + take(6)
+    return JpegXlHeader(sample, is_animated)
 
 
 def _codestream(start: bytes) -> bytes:

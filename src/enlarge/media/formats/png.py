@@ -53,8 +53,12 @@ _LEVEL, _FILTER = 2, "up"
 def read_png(source: PictureFile) -> StoredPicture:
     """Open a PNG. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load, metadata_fields
+    from enlarge.media.formats.apng import FrameRows, frame_bytes, read_animation
+    from enlarge.media.stored import choose_page
 
     _check_header(source.head)
+    animation = read_animation(source.file)
+    pages = choose_page(source.page, animation.pages, word="frame")
     found = read_texts(source.file)  # before libpng decompresses them all
     notes = [] if found.complete else ["texts beyond 4 MB are left out"]
     with libvips_errors("PNG"):
@@ -66,13 +70,19 @@ def read_png(source: PictureFile) -> StoredPicture:
         )
         notes += lines
         decoded = loaded.width * loaded.height * loaded.pixel_bytes + (8 << 20)
-        return loaded.stored(
+        stored = loaded.stored(
             streams=not loaded.interlaced,
             decoder_bytes=decoded if loaded.interlaced else loaded.row_bytes(64),
             orientation=orientation_of(metadata.exif) if metadata.exif else 1,
             metadata=metadata,
+            pages=pages,
             notes=notes,
         )
+    if pages.number == 1:
+        return stored
+    number = pages.number - 1 - animation.has_still
+    rows = FrameRows(source.file, source.name, animation, number, stored.rows)
+    return replace(stored, rows=rows, streams=False, decoder_bytes=frame_bytes(stored.rows))
 
 
 def _check_header(head: bytes) -> None:

@@ -5,7 +5,9 @@ Streams, except for files of which libvips has to decode many rows at a time.
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +29,9 @@ of the memory plan."""
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 _TILE = 256
+_MAX_DIRECTORIES = 65_536
+_NEW_SUBFILE, _OLD_SUBFILE = 254, 255
+_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
 _YCBCR, _SEPARATE = 6, 2
 _INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
@@ -35,31 +40,43 @@ _INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
 def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load
+    from enlarge.media.stored import choose_page
 
     if Path(source.name).suffix.lower() in _RAW:
         raise InputError("is a camera raw file; develop it into a 16-bit TIFF first")
     with libvips_errors("TIFF"):
         # libvips' own limit refuses large files; the size is checked here instead.
-        loaded = load(source, "TIFF", "tiffload_source", unlimited=True)
+        directories = read_directories(source.file)
+        numbers = full_size_pages(directories)
+        pages = choose_page(source.page, len(numbers))
+        number = numbers[pages.number - 1]
+        loaded = load(source, "TIFF", "tiffload_source", unlimited=True, page=number)
         loaded.check_size(_PIXELS_PER_BYTE)
-        rows = max(256, rows_at_once(source.file, loaded.height))
+        tags = directories[number] if number < len(directories) else {}
+        rows = max(256, rows_at_once(tags, loaded.height))
         decoded = loaded.row_bytes(rows)
-        return loaded.stored(streams=rows <= 256 or decoded <= _MAX_STREAMED, decoder_bytes=decoded)
+        streams = rows <= 256 or decoded <= _MAX_STREAMED
+        return loaded.stored(streams=streams, decoder_bytes=decoded, pages=pages)
 
 
-def rows_at_once(file: BinaryIO, height: int) -> int:
-    """How many rows of the first picture are decoded at a time: two rows of tiles; one row of a
-    strip, but the whole strip if planes are separate or colour is YCbCr. 1 if it cannot be seen.
-
-    The file's position stays.
+def full_size_pages(directories: Sequence[Mapping[int, int]]) -> list[int]:
+    """The numbers, from 0, of the directories that are pictures of their own; the others are
+    smaller copies (thumbnails, the levels of a pyramid) and masks. At least one.
     """
-    before = file.tell()
-    try:
-        tags = _integer_tags(file)
-    except (OSError, struct.error, ValueError):
-        return 1
-    finally:
-        file.seek(before)
+    numbers = [
+        number
+        for number, tags in enumerate(directories)
+        if not tags.get(_NEW_SUBFILE, 0) & (_REDUCED | _MASK)
+        and tags.get(_OLD_SUBFILE) != _OLD_REDUCED
+    ]
+    return numbers or list(range(max(1, len(directories))))
+
+
+def rows_at_once(tags: Mapping[int, int], height: int) -> int:
+    """How many rows of a picture with these tags are decoded at a time: two rows of tiles; one row
+    of a strip, but the whole strip if planes are separate or colour is YCbCr. 1 if it cannot be
+    seen.
+    """
     if tile := tags.get(_TILE_HEIGHT):
         return 2 * tile
     if tags.get(_PLANES) == _SEPARATE or tags.get(_PHOTOMETRIC) == _YCBCR:
@@ -67,17 +84,39 @@ def rows_at_once(file: BinaryIO, height: int) -> int:
     return 1
 
 
-def _integer_tags(file: BinaryIO) -> dict[int, int]:
-    """The first picture's tags that hold a single integer."""
-    file.seek(0)
-    head = file.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
-    (start,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", head, 8 if big else 4)
+def read_directories(file: BinaryIO) -> list[dict[int, int]]:
+    """Of each directory in the file's chain, the tags that hold a single integer; as far as they
+    can be read. The file's position stays.
+    """
+    before = file.tell()
+    found: list[dict[int, int]] = []
+    try:
+        file.seek(0)
+        head = file.read(16)
+        order = "<" if head[:2] == b"II" else ">"
+        big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
+        (start,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", head, 8 if big else 4)
+        seen = set[int]()
+        while start and start not in seen and len(found) < _MAX_DIRECTORIES:
+            seen.add(start)
+            file.seek(start)
+            tags, start = _read_directory(file, order, big=big)
+            found.append(tags)
+    except (OSError, struct.error, ValueError, OverflowError):
+        pass  # libvips explains what is wrong
+    finally:
+        file.seek(before)
+    return found
+
+
+def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int, int], int]:
+    """A directory's tags that hold a single integer, and where the next one is (0: nowhere)."""
     entry, field = (20, 8) if big else (12, 4)
-    file.seek(start)
     (count,) = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))
     block = file.read(entry * min(count, 4096))
+    file.seek(entry * (count - min(count, 4096)), os.SEEK_CUR)
+    rest = file.read(field)
+    following = int.from_bytes(rest, "little" if order == "<" else "big")
     found = {}
     for at in range(0, len(block) - entry + 1, entry):
         tag, kind = struct.unpack_from(f"{order}HH", block, at)
@@ -86,7 +125,7 @@ def _integer_tags(file: BinaryIO) -> dict[int, int]:
             (found[tag],) = struct.unpack_from(
                 f"{order}{_INTEGER_CODES[kind]}", block, at + 4 + field
             )
-    return found
+    return found, following
 
 
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:

@@ -19,12 +19,13 @@ def read_webp(source: PictureFile) -> StoredPicture:
     from enlarge.media.decoding import exif_orientation, libvips_errors, load_mapped
 
     with libvips_errors("WebP"):
-        loaded = load_mapped(source, "WebP", "webpload_source")
+        loaded = load_mapped(source, "WebP", "webpload_source", "frame")
+        animated = loaded.pages.count > 1
         return loaded.stored(
             streams=False,
-            decoder_bytes=loaded.width * loaded.height * 4 * 2 + (8 << 20),
+            # An animation is composed on a canvas of its own.
+            decoder_bytes=loaded.width * loaded.height * 4 * (2 + animated) + (8 << 20),
             orientation=exif_orientation(loaded.image),
-            page="frame",
         )
 
 
