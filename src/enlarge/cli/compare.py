@@ -23,7 +23,7 @@ from enlarge.errors import OptionError, OutputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from enlarge.metrics.comparison import Likeness, Pixels, Square
+    from enlarge.metrics.comparison import AlphaLikeness, Likeness, Pixels, Square
     from enlarge.metrics.perceptual import Perceptual
     from enlarge.metrics.protocol import Protocol
 
@@ -79,12 +79,15 @@ _DEFAULTS = CompareOptions()
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The pictures by name (A, B, HR), and what was measured of each and of each pair."""
+    """The pictures by name (A, B, HR), and what was measured of each and of each pair. `alphas`: of
+    the pairs with transparency.
+    """
 
     paths: dict[str, Path]
     protocol: Protocol
     judge: Perceptual | None
     likenesses: dict[str, Likeness]
+    alphas: dict[str, AlphaLikeness]
     perceptual: dict[str, dict[str, float]]
     niqe: dict[str, float | None]
     difference: NDArray[Any]
@@ -106,7 +109,7 @@ def compare(
     from enlarge.cli.console import say
     from enlarge.media.temporary import shortened
     from enlarge.metrics.comparison import comparison_sheet
-    from enlarge.metrics.pictures import read_pixels, write_pixels
+    from enlarge.metrics.pictures import read_channels, write_pixels
 
     refuse_both(options.quiet, options.verbose)
     folder = first.parent if options.output is None else options.output
@@ -116,7 +119,7 @@ def compare(
     paths = {"A": first, "B": second}
     if options.against is not None:
         paths["HR"] = options.against
-    pictures = {name: read_pixels(path) for name, path in paths.items()}
+    pictures = {name: read_channels(path) for name, path in paths.items()}
     _check_sizes(list(paths.values()), list(pictures.values()))
     found = _measure(paths, pictures, options)
     write_pixels(comparison_sheet(list(pictures.values()), found.squares), targets[0])
@@ -132,13 +135,21 @@ def _measure(
 ) -> _Comparison:
     """Measure the pictures, and every pair of them."""
     from enlarge.metrics import open_perceptual
-    from enlarge.metrics.comparison import difference, heat_map, likeness, worst_squares
+    from enlarge.metrics.comparison import (
+        alpha_likeness,
+        difference,
+        heat_map,
+        likeness,
+        worst_squares,
+    )
     from enlarge.metrics.protocol import Protocol
 
     protocol = Protocol(options.colour, options.border)
     judge = None if options.perceptual is None else open_perceptual(options.perceptual)
     pairs = [("A", "B"), ("A", "HR"), ("B", "HR")] if "HR" in pictures else [("A", "B")]
     names = {f"{one} and {two}": (pictures[one], pictures[two]) for one, two in pairs}
+    border = options.border
+    alphas = {name: alpha_likeness(*pair, border=border) for name, pair in names.items()}
     apart = difference(pictures["A"], pictures["B"])
     heat, white = heat_map(apart)
     return _Comparison(
@@ -146,6 +157,7 @@ def _measure(
         protocol=protocol,
         judge=judge,
         likenesses={name: likeness(*pair, protocol) for name, pair in names.items()},
+        alphas={name: found for name, found in alphas.items() if found is not None},
         perceptual={n: judge.measure(*pair) if judge else {} for n, pair in names.items()},
         niqe={name: _niqe(picture) for name, picture in pictures.items()},
         difference=apart,
@@ -166,6 +178,10 @@ def _document(found: _Comparison, targets: Sequence[Path]) -> dict[str, Any]:
         "metrics": {
             name: asdict(alike) | {"psnr": json_safe(alike.psnr)} | found.perceptual[name]
             for name, alike in found.likenesses.items()
+        },
+        "alpha": {
+            name: asdict(alike) | {"psnr": json_safe(alike.psnr)}
+            for name, alike in found.alphas.items()
         },
         "niqe": found.niqe,
         "places": [square._asdict() for square in found.squares],
@@ -194,6 +210,11 @@ def _print(found: _Comparison, targets: Sequence[Path], *, verbose: bool) -> Non
         psnr = format_psnr(alike.psnr)
         line = f"{name.ljust(8)}  {psnr:>7}  {alike.ssim:.4f}  {multiscale:>7}"
         say("  ".join([line, *values]))
+    if found.alphas:
+        say("transparent parts are compared as they look on white; alpha itself, from 0 to 255:")
+    for name, alpha in found.alphas.items():
+        psnr, apart = format_psnr(alpha.psnr), f"{alpha.mean:.2f} levels on average"
+        say(f"{name.ljust(8)}  {psnr:>7}  differs by {apart}, {alpha.largest:.0f} at most")
     apart, names = found.difference, list(found.paths)
     if verbose:
         say(f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most")

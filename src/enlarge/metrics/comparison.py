@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import DataError
 from enlarge.media.resample import imresize
+from enlarge.metrics.fidelity import inner, psnr
 from enlarge.metrics.protocol import Protocol, levels, to_rgb
 from enlarge.metrics.similarity import ms_ssim
 
@@ -51,14 +52,48 @@ def likeness(first: NDArray[Any], second: NDArray[Any], protocol: Protocol) -> L
     return Likeness(scores.psnr, scores.ssim, multiscale)
 
 
+@dataclass(frozen=True)
+class AlphaLikeness:
+    """How alike two pictures are in their alpha, from 0 to 255: PSNR in dB, the mean difference and
+    the largest.
+    """
+
+    psnr: float
+    mean: float
+    largest: float
+
+
+def alpha_likeness(
+    first: NDArray[Any], second: NDArray[Any], *, border: int = 0
+) -> AlphaLikeness | None:
+    """Compare the alpha of two pictures, H×W or H×W×1 to H×W×4; without alpha, they are opaque.
+    `border` pixels are left out on each side. None if both are opaque everywhere. Raises
+    `DataError` where the sizes differ.
+    """
+    x, y = inner(_alpha(first), _alpha(second), border)
+    if x.min() == y.min() == 255.0:
+        return None
+    apart = np.abs(x - y)
+    return AlphaLikeness(psnr(x, y, data_range=255.0), float(apart.mean()), float(apart.max()))
+
+
+def _alpha(picture: NDArray[Any]) -> NDArray[np.float64]:
+    """Alpha, (H, W) from 0 (transparent) to 255."""
+    if picture.ndim == 3 and picture.shape[2] in (2, 4):
+        return picture[..., -1].astype(np.float64) * (255.0 / levels(picture))
+    return np.full(picture.shape[:2], 255.0)
+
+
 def difference(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
-    """How far each pixel differs, (H, W) from 0 to 255: the mean over R, G and B."""
+    """How far each pixel differs, (H, W) from 0 to 255: the mean over R, G and B, transparency over
+    white, or the difference in alpha if that is larger.
+    """
     if first.shape[:2] != second.shape[:2]:
         sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (first, second)]
         raise DataError(f"expected two pictures of the same size, got {sizes[0]} and {sizes[1]}")
     x, y = (to_rgb(p).astype(np.float64) * (255.0 / levels(p)) for p in (first, second))
     mean: NDArray[np.float64] = np.abs(x - y).mean(axis=2)
-    return mean
+    return np.maximum(mean, np.abs(_alpha(first) - _alpha(second)))
 
 
 def heat_map(found: NDArray[np.float64]) -> tuple[Pixels, float]:

@@ -17,13 +17,18 @@ from enlarge.metrics.protocol import to_rgb
 def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
     """The RGB of a picture file (or of a file's bytes, called `name`), upright: (H, W, 3).
 
-    uint8, uint16 or float32 as the file has it; gray as R = G = B, alpha left out. Raises
+    uint8, uint16 or float32 as the file has it; gray as R = G = B, transparency over white. Raises
     `InputError`.
     """
+    return to_rgb(read_channels(source, name))
+
+
+def read_channels(source: Path | bytes, name: str = "") -> NDArray[Any]:
+    """The same with the channels that the file has: (H, W, 1 to 4)."""
     try:
         with open_picture(source) as picture:
             rows = picture.rows()
-            return to_rgb(rows.read(rows.height))
+            return rows.read(rows.height)
     except InputError as error:
         unnamed = str(error).removeprefix("picture in memory: ")
         if name and unnamed != str(error):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import DataError
+from enlarge.media.pixels import over_white
 from enlarge.metrics.fidelity import psnr, size
 from enlarge.metrics.similarity import ssim
 
@@ -48,9 +49,10 @@ class Protocol:
     def measure(self, enlarged: NDArray[Any], original: NDArray[Any], *, factor: int = 0) -> Scores:
         """PSNR and SSIM of two pictures of one size, data range 255.
 
-        H×W or H×W×3, uint8, uint16 or float in [0, 1]. A gray one counts as R = G = B. `factor`
-        is the border where the protocol has none. Raises `DataError` where the sizes differ, and
-        for other values.
+        H×W or H×W×3, uint8, uint16 or float in [0, 1]. A gray one counts as R = G = B, and one with
+        alpha (H×W×2, H×W×4) as it looks on white; `comparison.alpha_likeness` compares alpha.
+        `factor` is the border where the protocol has none. Raises `DataError` where the sizes
+        differ, and for other values.
         """
         if enlarged.shape[:2] != original.shape[:2]:
             raise DataError(
@@ -114,9 +116,10 @@ def levels(picture: NDArray[Any]) -> float:
 
 
 def to_rgb(picture: NDArray[Any]) -> NDArray[Any]:
-    """(H, W), (H, W, 1 to 4) → (H, W, 3): gray as R = G = B, without alpha."""
+    """(H, W), (H, W, 1 to 4) → (H, W, 3): gray as R = G = B, transparency over white."""
     if picture.ndim == 2:
         picture = picture[..., None]
     if picture.shape[2] in (2, 4):
-        picture = picture[..., :-1]
+        is_float = np.issubdtype(picture.dtype, np.floating)
+        picture = over_white(picture.astype(np.float32) if is_float else picture)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
