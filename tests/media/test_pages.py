@@ -158,6 +158,36 @@ def test_thumbnails_and_alpha_of_heif_are_no_pictures() -> None:
         assert describe_picture(avif.getvalue())["pages"] == 1
 
 
+def test_several_pictures_in_an_avif() -> None:
+    strips = [pyvips.Image.new_from_array(np.asarray(drawn(number))) for number in range(3)]
+    joined = pyvips.Image.arrayjoin(strips, across=1).copy(interpretation="srgb")
+    joined.set_type(pyvips.GValue.gint_type, "page-height", strips[0].height)
+    data = joined.heifsave_buffer(compression="av1", lossless=True)
+    with open_picture(data) as picture:
+        assert (picture.facts.pages, picture.facts.page) == (3, 1)
+        assert picture.facts.notes == ("has 3 pictures; only the first is used",)
+    for number in (1, 2, 3):
+        expected = pyvips.Image.heifload_buffer(data, page=number - 1).numpy()
+        assert np.array_equal(read(data, number), expected)
+        assert np.abs(expected.astype(int) - np.asarray(drawn(number - 1))).mean() < 8
+
+
+def test_tiles_of_a_heic_are_no_pictures() -> None:
+    heif = pytest.importorskip("pillow_heif", reason=FORMATS)
+    heif.register_heif_opener()
+    if not hasattr(heif.options, "GRID_TILE_SIZE"):
+        pytest.skip("this pillow-heif writes no grids")
+    file = io.BytesIO()
+    try:
+        heif.options.GRID_TILE_SIZE = 256
+        drawn(0, "RGB", 600, 500).save(file, "HEIF")
+    finally:
+        heif.options.GRID_TILE_SIZE = 0
+    data = file.getvalue()
+    assert b"grid" in data
+    assert describe_picture(data)["pages"] == 1
+
+
 # Animated PNG
 
 
@@ -165,14 +195,16 @@ def png_header(width: int, height: int, depth: int, colour: int) -> bytes:
     return png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
 
 
-def frame_control(order: int, width: int, height: int, x: int, y: int, *, over: bool) -> bytes:
-    body = struct.pack(">IIIIIHHBB", order, width, height, x, y, 1, 10, 0, over)
+def frame_control(
+    order: int, width: int, height: int, x: int, y: int, *, dispose: int = 0, over: bool
+) -> bytes:
+    body = struct.pack(">IIIIIHHBB", order, width, height, x, y, 1, 10, dispose, over)
     return png_chunk(b"fcTL", body)
 
 
-def compressed(pixels: NDArray[np.uint16]) -> bytes:
-    """Rows of 16-bit samples, each without a filter."""
-    rows = pixels.astype(">u2").reshape(len(pixels), -1)
+def compressed(pixels: NDArray[Any]) -> bytes:
+    """Rows of samples of 8 or 16 bits, each without a filter."""
+    rows = pixels.astype(f">u{pixels.itemsize}").reshape(len(pixels), -1)
     return zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
 
 
@@ -204,6 +236,34 @@ def test_sixteen_bits_of_an_animated_png() -> None:
     assert found.dtype == np.uint16
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert np.array_equal(np.delete(found, (1, 2), axis=0), np.delete(first, (1, 2), axis=0))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_frames_of_every_kind_lie_as_in_pillow(seed: int) -> None:
+    """Parts and whole frames, blended or not, with every kind of disposal."""
+    random = np.random.default_rng(seed)
+    width, height, count = 9, 7, 6
+    data = SIGNATURE + png_header(width, height, 8, 6)
+    data += png_chunk(b"acTL", struct.pack(">II", count, 0))
+    for number in range(count):
+        x, y = random.integers(0, (width, height))
+        if number == 0 or random.random() < 0.3:
+            x = y = 0
+            w, h = width, height
+        else:
+            w, h = int(random.integers(1, width - x + 1)), int(random.integers(1, height - y + 1))
+        pixels = random.integers(0, 256, (h, w, 4), dtype=np.uint8)
+        pixels[..., 3] = random.choice([0, 255], (h, w))
+        dispose, over = int(random.integers(0, 3)), bool(random.integers(0, 2))
+        order = max(0, 2 * number - 1)
+        data += frame_control(order, w, h, int(x), int(y), dispose=dispose, over=over)
+        if number == 0:
+            data += png_chunk(b"IDAT", compressed(pixels))
+        else:
+            data += png_chunk(b"fdAT", struct.pack(">I", order + 1) + compressed(pixels))
+    data += png_chunk(b"IEND", b"")
+    for number in range(1, count + 1):
+        assert np.array_equal(visible(read(data, number)), visible(by_pillow(data, number, 4)))
 
 
 def test_frames_that_are_not_there_are_not_counted() -> None:

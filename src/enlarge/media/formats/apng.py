@@ -139,7 +139,8 @@ class FrameRows:
     def _composed(self) -> NDArray[Any]:
         """The canvas, (height, width, channels), when the frame is shown."""
         canvas = np.zeros((self.height, self.width, self.channels), self.dtype)
-        for number, frame in enumerate(self._animation.frames[: self._number + 1], 1):
+        first = self._first_needed()
+        for number, frame in enumerate(self._animation.frames[first : self._number + 1], first + 1):
             place = canvas[frame.y : frame.y + frame.height, frame.x : frame.x + frame.width]
             if place.shape[:2] != (frame.height, frame.width) or not place.size:
                 raise self._damaged(number, "it does not lie inside the picture")
@@ -152,6 +153,16 @@ class FrameRows:
             elif before is not None:
                 place[...] = before
         return canvas
+
+    def _first_needed(self) -> int:
+        """The last frame that replaces the whole canvas, and is not undone before this one."""
+        for number in range(self._number, 0, -1):
+            frame = self._animation.frames[number]
+            is_whole = (frame.width, frame.height) == (self.width, self.height)
+            replaces = frame.blend != _OVER or self.channels in (1, 3)
+            if is_whole and replaces and (number == self._number or frame.dispose != _RESTORED):
+                return number
+        return 0
 
     def _pixels(self, frame: Frame, number: int) -> NDArray[Any]:
         """A frame's own pixels, (height, width, channels)."""

@@ -15,6 +15,7 @@ _UNDEFINED, _BASELINE, _MULTI_FRAME, _THUMBNAIL = 0x00, 0x03, 0x02, 0x01
 _KIND_SHIFT, _FORMAT_SHIFT = 16, 24
 _APP1, _APP2, _SCAN = 0xE1, 0xE2, 0xDA
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_MOST_PICTURES, _MOST_SEGMENTS = 256, 1024
 _AUXILIARY = (
     b"hdrgm:",
     b"http://ns.adobe.com/hdr-gain-map/",
@@ -74,7 +75,7 @@ def _entries(index: tuple[int, bytes] | None, end: int) -> Iterator[tuple[int, P
         tags = [struct.unpack_from(f"{order}HHII", block, at + 2 + 12 * n) for n in range(count)]
         values = {tag: (length, value) for tag, _, length, value in tags}
         length, table = values[_ENTRIES]
-        for number in range(min(values[_COUNT][1], length // _ENTRY)):
+        for number in range(min(values[_COUNT][1], length // _ENTRY, _MOST_PICTURES)):
             flags, size, offset = struct.unpack_from(f"{order}III", block, table + _ENTRY * number)
             at = start + offset if offset else 0
             is_jpeg = flags >> _FORMAT_SHIFT & 7 == 0
@@ -99,12 +100,18 @@ def _head(file: BinaryIO, offset: int) -> _Head:
 
 
 def _segments(file: BinaryIO, offset: int) -> Iterator[tuple[int, int, bytes]]:
-    """The marker, the place and the body of each segment before the pixels."""
+    """The marker, the place and the body of the segments before the pixels that tell of them."""
     file.seek(offset)
     if file.read(2) != b"\xff\xd8":
         return
-    while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != _SCAN:
-        (length,) = struct.unpack_from(">H", head, 2)
+    for _ in range(_MOST_SEGMENTS):
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] == _SCAN:
+            return
         at = file.tell()
-        yield head[1], at, file.read(max(length - 2, 0))
-        file.seek(at + max(length - 2, 0))
+        length = struct.unpack_from(">H", head, 2)[0] - 2
+        if length < 0:
+            return
+        if head[1] in (_APP1, _APP2) or head[1] in _FRAMES:
+            yield head[1], at, file.read(length)
+        file.seek(at + length)

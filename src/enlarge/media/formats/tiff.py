@@ -29,7 +29,8 @@ of the memory plan."""
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 _TILE = 256
-_MAX_DIRECTORIES = 65_536
+_MAX_ENTRIES = 1 << 20
+"""Of all directories together; a file that has more is malicious."""
 _NEW_SUBFILE, _OLD_SUBFILE = 254, 255
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
@@ -97,10 +98,12 @@ def read_directories(file: BinaryIO) -> list[dict[int, int]]:
         big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
         (start,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", head, 8 if big else 4)
         seen = set[int]()
-        while start and start not in seen and len(found) < _MAX_DIRECTORIES:
+        entries = 0
+        while start and start not in seen and entries < _MAX_ENTRIES:
             seen.add(start)
             file.seek(start)
-            tags, start = _read_directory(file, order, big=big)
+            tags, start, count = _read_directory(file, order, big=big)
+            entries += 1 + count
             found.append(tags)
     except (OSError, struct.error, ValueError, OverflowError):
         pass  # libvips explains what is wrong
@@ -109,8 +112,10 @@ def read_directories(file: BinaryIO) -> list[dict[int, int]]:
     return found
 
 
-def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int, int], int]:
-    """A directory's tags that hold a single integer, and where the next one is (0: nowhere)."""
+def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int, int], int, int]:
+    """A directory's tags that hold a single integer, where the next one is (0: nowhere), and how
+    many entries were read.
+    """
     entry, field = (20, 8) if big else (12, 4)
     (count,) = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))
     block = file.read(entry * min(count, 4096))
@@ -125,7 +130,7 @@ def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int,
             (found[tag],) = struct.unpack_from(
                 f"{order}{_INTEGER_CODES[kind]}", block, at + 4 + field
             )
-    return found, following
+    return found, following, len(block) // entry
 
 
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
