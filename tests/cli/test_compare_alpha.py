@@ -133,7 +133,7 @@ def test_the_border_is_left_out_of_alpha_too(here: Path, capsys: Said) -> None:
 def test_arrays_with_alpha(dtype: type) -> None:
     top = 1.0 if np.issubdtype(dtype, np.floating) else float(np.iinfo(dtype).max)
     levels = RANDOM.random((20, 24, 4))
-    rgba = (levels * top).astype(dtype)
+    rgba: NDArray[Any] = (levels * top).astype(dtype)
     exact = rgba.astype(float) / top
     seen = exact[..., :3] * exact[..., 3:] + 1 - exact[..., 3:]
     shown = Protocol("rgb", 0).measure(rgba, seen)

@@ -7,9 +7,11 @@ import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import enlarge
@@ -32,7 +34,7 @@ def frames(name: str, count: int = 3, width: int = 16) -> list[Image.Image]:
     return made
 
 
-def pixels(path: str | Path) -> np.ndarray:
+def pixels(path: str | Path | io.BytesIO) -> NDArray[Any]:
     return np.asarray(Image.open(path))
 
 

@@ -64,6 +64,11 @@ def by_pillow(data: bytes, number: int, channels: int) -> NDArray[Any]:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
+def frames_in_pillow(data: bytes) -> int:
+    image: Any = Image.open(io.BytesIO(data))
+    return image.n_frames
+
+
 def visible(pixels: NDArray[Any]) -> NDArray[Any]:
     """Pixels without the colours of transparent ones."""
     if pixels.shape[2] not in (2, 4):
@@ -323,7 +328,7 @@ def test_smaller_copies_and_masks_in_a_tiff(
     subfiles: tuple[int, ...], pages: list[int], used: int
 ) -> None:
     data = paged_tiff(*subfiles)
-    assert Image.open(io.BytesIO(data)).n_frames == len(subfiles)
+    assert frames_in_pillow(data) == len(subfiles)
     assert describe_picture(data)["pages"] == len(pages)
     assert np.array_equal(read(data), np.asarray(drawn(used)))
     for number, page in enumerate(pages, 1):
@@ -398,7 +403,7 @@ GAIN_MAP = (
 )
 def test_pictures_behind_a_jpeg(second: bytes, kind: int, pages: int) -> None:
     data = multi_picture(jpeg(drawn(0)), second, kind)
-    assert Image.open(io.BytesIO(data)).n_frames == 2
+    assert frames_in_pillow(data) == 2
     assert describe_picture(data)["pages"] == pages
     assert np.array_equal(read(data), by_pillow(data, 1, 3))
     if pages == 2:

@@ -213,8 +213,8 @@ def _print(found: _Comparison, targets: Sequence[Path], *, verbose: bool) -> Non
     if found.alphas:
         say("transparent parts are compared as they look on white; alpha itself, from 0 to 255:")
     for name, alpha in found.alphas.items():
-        psnr, apart = format_psnr(alpha.psnr), f"{alpha.mean:.2f} levels on average"
-        say(f"{name.ljust(8)}  {psnr:>7}  differs by {apart}, {alpha.largest:.0f} at most")
+        levels = f"{alpha.mean:.2f} levels on average, {alpha.largest:.0f} at most"
+        say(f"{name.ljust(8)}  {format_psnr(alpha.psnr):>7}  differs by {levels}")
     apart, names = found.difference, list(found.paths)
     if verbose:
         say(f"A and B differ by {apart.mean():.2f} levels on average, {apart.max():.0f} at most")

@@ -39,7 +39,7 @@ class _Head(NamedTuple):
 
     size: tuple[int, int] | None
     is_auxiliary: bool
-    index: tuple[int, bytes] | None
+    directory: tuple[int, bytes] | None
 
 
 def find_pictures(file: BinaryIO) -> list[Place]:
@@ -51,7 +51,7 @@ def find_pictures(file: BinaryIO) -> list[Place]:
         end = file.seek(0, 2)
         first = _head(file, 0)
         found = [Place(0, end)]
-        for kind, place in _entries(first.index, end):
+        for kind, place in _entries(first.directory, end):
             if kind == _THUMBNAIL or place.offset == 0:
                 continue
             head = _head(file, place.offset)
