@@ -296,8 +296,8 @@ def test_how_many_rows_of_a_tiff_come_at_a_time(order: str, big: bool) -> None:
         ({}, 1),
     ):
         file = tiff_header(order, big, **tags)
-        (tags,) = read_directories(file)
-        assert rows_at_once(tags, 3000) == rows
+        (directory,) = read_directories(file)
+        assert rows_at_once(directory, 3000) == rows
         assert file.tell() == 0
     assert read_directories(io.BytesIO(b"II*\0")) == []
     assert rows_at_once({}, 3000) == 1
