@@ -97,11 +97,18 @@ def test_all_pages_resume(here: Path, picture: Make, capsys: Said) -> None:
     # The same page, asked for by its number, is that result; a picture of one page is what it is
     # without the option.
     assert run(["in/anim.png", "-o", "out", "--page", "3", "--json"]) == 0
-    assert [kept["output"] for kept in json.loads(capsys.readouterr().out)["kept"]] == [
-        "out/anim_page3.png"
-    ]
+    (kept,) = json.loads(capsys.readouterr().out)["kept"]
+    assert (kept["input"], kept["page"], kept["output"]) == (
+        "in/anim.png",
+        3,
+        "out/anim_page3.png",
+    )
     assert run(["in/photo.png", "-o", "out", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["kept"]) == 1
+    (kept,) = json.loads(capsys.readouterr().out)["kept"]
+    assert "page" not in kept
+    assert run([*command, "--overwrite", "--scale", "2", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [result.get("page") for result in results] == [1, 2, 3, None]
 
 
 def test_another_page_is_another_result(here: Path, capsys: Said) -> None:

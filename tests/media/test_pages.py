@@ -453,6 +453,9 @@ def test_a_sequence_of_heic() -> None:
     assert np.array_equal(read(data), read(still))
     with pytest.raises(InputError, match=r"a sequence of 3 frames.*ffmpeg"):
         open_picture(data, page=2)
+    alone = data.replace(b"meta", b"free", 1)
+    with pytest.raises(InputError, match=r"a sequence of 3 frames without a still.*ffmpeg"):
+        open_picture(alone)
 
 
 def test_an_animation_in_jpeg_xl() -> None:

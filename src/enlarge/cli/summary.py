@@ -35,7 +35,7 @@ class Summary:
         self._request, self._options, self._proven = request, options, proven
         self._is_shown = not options.quiet and not options.json
         self._failed: list[tuple[str, str]] = []  # inputs, with the lines that say why
-        self._done: list[tuple[str, Done]] = []
+        self._done: list[tuple[Outcome, Done]] = []
         self._kept: list[Outcome] = []
         self._archive: dict[str, Any] | None = None
         self._begun = time.perf_counter()
@@ -95,7 +95,7 @@ class Summary:
                     say(f"{outcome.output}  {size}, already done")
             case "done":
                 assert outcome.done is not None
-                self._done.append((outcome.source, outcome.done))
+                self._done.append((outcome, outcome.done))
                 if self._is_shown:
                     self._print_done(outcome, outcome.done)
             case "archived":
@@ -171,19 +171,25 @@ class Summary:
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
-            "results": [{"input": source} | asdict(done) for source, done in self._done],
+            "results": [self._input(outcome) | asdict(done) for outcome, done in self._done],
             "failed": [{"input": source, "error": line} for source, line in self._failed],
         }
         if self._kept:
             names = ("output", "width", "height")
             document["kept"] = [
-                {"input": outcome.source} | {name: getattr(outcome, name) for name in names}
+                self._input(outcome) | {name: getattr(outcome, name) for name in names}
                 for outcome in self._kept
             ]
         if self._archive is not None:
             document["archive"] = self._archive
         document["seconds"] = round(time.perf_counter() - self._begun, 3)
         return document
+
+    def _input(self, outcome: Outcome) -> dict[str, Any]:
+        """The input as JSON names it, with the page where one was asked for, or all."""
+        job, asked = outcome.job, self._request.settings.page
+        page = asked if isinstance(asked, int) or job is None else job.page
+        return {"input": outcome.source} | ({} if page is None else {"page": page})
 
     def _write_report(self, report: Path) -> None:
         document = self._document()

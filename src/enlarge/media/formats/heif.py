@@ -76,13 +76,21 @@ def read_heic(source: PictureFile) -> StoredPicture:
 
     import_plugin("pillow_heif", "HEIC").register_heif_opener()
     length = sequence_length(source.file)
-    image = open_image(source, "HEIC")
+    extract = f"mkdir frames, then ffmpeg -i {Path(source.name).name} frames/%06d.png"
     if length > 1 and source.page is not None:
         raise InputError(
             f"this HEIC is a sequence of {length} frames, of which only the still picture can be "
-            "read; extract its frames first: mkdir frames, then "
-            f"ffmpeg -i {Path(source.name).name} frames/%06d.png"
+            f"read; extract its frames first: {extract}"
         )
+    try:
+        image = open_image(source, "HEIC")
+    except InputError as error:
+        if length < 2:
+            raise
+        raise InputError(
+            f"this HEIC is a sequence of {length} frames without a still picture that can be read; "
+            f"extract its frames first: {extract}"
+        ) from error
     pages = choose_page(source.page, image.n_frames, word="picture", main=image.tell() + 1)
     if length > 1:
         pages = choose_page(None, length, word="frame")
