@@ -10,14 +10,16 @@ class Change:
     """A result of `width` × `height` pixels, as they are stored.
 
     `part`: width and height of the area of the upright source that was enlarged; None: the same as
-    the result. `cropped`: whether that is less than the whole picture. `turned`: whether the source
-    was stored in another orientation. `orientation`: in which the result is stored, 1 to 8.
-    `media_type`: the MIME type of its file; None: not known.
+    the result. `corner`: where in the source that area begins. `cropped`: whether it is less than
+    the whole picture. `turned`: whether the source was stored in another orientation.
+    `orientation`: in which the result is stored, 1 to 8. `media_type`: the MIME type of its file;
+    None: not known.
     """
 
     width: int
     height: int
     part: tuple[int, int] | None = None
+    corner: tuple[int, int] = (0, 0)
     cropped: bool = False
     turned: bool = False
     orientation: int = 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
+from enlarge.media.floats import check_range
 from enlarge.media.libvips import FileSource, explain
 from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import resources_of
@@ -134,7 +135,7 @@ class LoadedImage:
         if orientation is None:
             orientation = tagged_orientation(image) or 1
         if metadata is None:
-            metadata = replace(metadata_fields(image), text=_description(image, lines))
+            metadata = metadata_fields(image)
         converted = _converted(image, lines)
         profile = get_field(converted, "icc-profile-data")
         if converted.interpretation != image.interpretation and profile:
@@ -196,8 +197,15 @@ class LibvipsRows:
         if self._fill:
             band |= band >> np.uint16(self._fill)
         elif self.dtype == np.float32:
-            np.clip(np.nan_to_num(band, copy=False, nan=0.0), 0.0, 1.0, out=band)
+            self._check(band)
+            np.clip(band, 0.0, 1.0, out=band)
         return band
+
+    def _check(self, band: NDArray[Any]) -> None:
+        try:
+            check_range(band, otherwise="save it with 8 or 16 bits per channel")
+        except InputError as error:
+            raise InputError(f"{self._source.name}: {error}") from error
 
     def close(self) -> None:
         """Let libvips free the image."""
@@ -240,16 +248,6 @@ def metadata_fields(image: pyvips.Image) -> Metadata:
         # libvips says 1 pixel per millimetre if the file says nothing.
         density=density if density != (1.0, 1.0) and min(density) > 0 else None,
     )
-
-
-def _description(image: pyvips.Image, notes: list[str]) -> tuple[tuple[str, str], ...]:
-    """The one text that formats other than PNG have."""
-    try:
-        description = get_field(image, "image-description")
-    except UnicodeDecodeError:
-        notes.append("a description that is not in UTF-8 is left out")
-        return ()
-    return (("Description", str(description)),) if description else ()
 
 
 def _kind(image: pyvips.Image) -> str:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from enlarge.errors import OptionError
 from enlarge.media.change import Change
 from enlarge.media.exif import adapt_exif
+from enlarge.media.geotiff import GeoTags
 from enlarge.media.photoshop import adapt_resources
 from enlarge.media.positions import holds_coordinates, names_position
 from enlarge.media.profile import profile_fits
@@ -21,7 +22,8 @@ Keep = Literal["keep", "no-gps", "none"]
 class Metadata:
     """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's image resources,
     without their header), texts (key, value) and density (pixels per millimetre, horizontal and
-    vertical). None: the file has none.
+    vertical). `aspect`: the ratio of the densities where the file tells no unit. `geo`: GeoTIFF's
+    tags. None: the file has none.
     """
 
     icc: bytes | None = None
@@ -30,10 +32,12 @@ class Metadata:
     iptc: bytes | None = None
     text: tuple[tuple[str, str], ...] = ()
     density: tuple[float, float] | None = None
+    aspect: tuple[int, int] | None = None
+    geo: GeoTags | None = None
 
     def names(self) -> frozenset[str]:
         """The fields that are filled."""
-        fields = ("icc", "exif", "xmp", "iptc", "text", "density")
+        fields = ("icc", "exif", "xmp", "iptc", "text", "density", "aspect", "geo")
         return frozenset(name for name in fields if getattr(self, name))
 
 
@@ -61,7 +65,7 @@ def adapt_metadata(
         notes.append("the colour profile does not fit the picture's channels and is left out")
         icc = None
     if keep == "none":
-        return Metadata(icc=icc, density=metadata.density), notes
+        return Metadata(icc=icc, density=metadata.density, aspect=metadata.aspect), notes
     gps = keep == "keep"
     block = metadata.exif
     if block is not None:
@@ -83,7 +87,11 @@ def adapt_metadata(
         resources, lines = adapt_resources(resources, moved=change.moved, positions=gps)
         notes += lines
     text = _adapt_texts(metadata.text, change, gps=gps)
-    return replace(metadata, icc=icc, exif=block, xmp=packet, iptc=resources, text=text), notes
+    geo = metadata.geo
+    if geo is not None:
+        geo = geo.placed(change) if gps else geo.without_place()
+    kept = replace(metadata, icc=icc, exif=block, xmp=packet, iptc=resources, text=text, geo=geo)
+    return kept, notes
 
 
 def _adapt_texts(

@@ -78,7 +78,8 @@ class Output:
         return self._destination.path
 
     @property
-    def _file(self) -> BinaryIO:
+    def file(self) -> BinaryIO:
+        """The file, or the stream, that the picture is written into."""
         if self._stream is not None:
             return self._stream
         assert self._destination is not None
@@ -91,25 +92,29 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write an encoded file. Raises `OSError`."""
-        write_all(self._file, data)
+        write_all(self.file, data)
 
     def target(self, insertion: Insertion | None = None) -> pyvips.TargetCustom:
         """A target for those of libvips' savers that write in order."""
-        self._callbacks = _TargetCallbacks(self._file, insertion)
+        self._callbacks = _TargetCallbacks(self.file, insertion)
         return self._callbacks.target()
 
     @contextmanager
-    def seekable_target(self) -> Iterator[pyvips.TargetCustom]:
+    def seekable_target(
+        self, complete: Callable[[BinaryIO], None]
+    ) -> Iterator[pyvips.TargetCustom]:
         """A target for those that read and seek: the file, or a temporary one that is copied to the
-        stream.
+        stream. `complete` changes the file after libvips has written it.
         """
         if self._stream is None:
-            self._callbacks = _TargetCallbacks(self._file, None)
+            self._callbacks = _TargetCallbacks(self.file, None)
             yield self._callbacks.target(seekable=True)
+            complete(self.file)
             return
         with tempfile.TemporaryFile(prefix="enlarge-", buffering=0) as file:
             self._callbacks = _TargetCallbacks(file, None)
             yield self._callbacks.target(seekable=True)
+            complete(file)
             file.seek(0)
             shutil.copyfileobj(file, self._stream, 1 << 20)
 
@@ -164,7 +169,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 def with_fields(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     """A copy of the image with the fields from which libvips writes profile, density, XMP and IPTC.
 
-    EXIF is left to the formats.
+    EXIF is left to the formats; so is a picture without a density, as libvips always writes one.
     """
     density = metadata.density or (72 / 25.4, 72 / 25.4)
     image = image.copy(xres=density[0], yres=density[1])

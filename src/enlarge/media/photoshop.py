@@ -73,6 +73,12 @@ def iim_of(resources: bytes) -> bytes | None:
     return b"".join(found) or None
 
 
+def without_iim(resources: bytes) -> bytes:
+    """The other image resources, for formats with a place of its own for the IIM."""
+    others = (resource for resource in _resources(resources) if resource.number != _IIM)
+    return b"".join(resource.encoded() for resource in others)
+
+
 def adapt_resources(
     resources: bytes, *, moved: bool, positions: bool
 ) -> tuple[bytes | None, list[str]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
+from enlarge.media.floats import check_range
 from enlarge.media.metadata import Metadata
 from enlarge.media.rows import ArrayRows
 from enlarge.media.stored import Pages, PictureFile, StoredPicture
@@ -111,7 +112,11 @@ class PillowRows:
                 "it again"
             ) from error
         if self.dtype == np.float32:
-            array = np.nan_to_num(array).clip(0.0, 1.0)
+            try:
+                check_range(array, otherwise="save it with 8 or 16 bits per channel")
+            except InputError as error:
+                raise InputError(f"{self._source.name}: {error}") from error
+            array = array.clip(0.0, 1.0)
         return array.astype(self.dtype).reshape(self.height, self.width, self.channels)
 
     def close(self) -> None:

@@ -38,6 +38,8 @@ _METADATA_NAMES = {
     "iptc": "IPTC data",
     "text": "texts",
     "density": "resolution",
+    "aspect": "aspect ratio of the pixels",
+    "geo": "position on the map (GeoTIFF)",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, InputError, OptionError
+from enlarge.media.floats import check_range
 from enlarge.media.profile import profile_fits
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
@@ -57,7 +58,7 @@ def _enlarge_array(
     image: NDArray[Any], settings: Settings, model: OpenModel, hooks: Hooks
 ) -> NDArray[Any]:
     if np.issubdtype(image.dtype, np.floating):
-        _check_values(image)
+        check_range(image, otherwise="pass uint8 or uint16")
     if not image.dtype.isnative:
         image = image.astype(image.dtype.newbyteorder("="))
     try:
@@ -129,16 +130,3 @@ def _through_profile(image: Pillow.Image, icc: bytes) -> Pillow.Image:
         return image.convert("RGB")
     assert converted is not None
     return converted
-
-
-def _check_values(image: NDArray[Any]) -> None:
-    """Raise `InputError` where floats cannot be meant as [0, 1]. Slightly more is accepted:
-    filters overshoot.
-    """
-    if not np.isfinite(image).all():
-        raise InputError("expected finite values in [0, 1], got NaN or infinity")
-    if image.size and image.max() > 2:
-        raise InputError(
-            f"expected values in [0, 1], got up to {image.max():g}; divide them by the value of "
-            "white (255 or 65535), or pass uint8 or uint16"
-        )

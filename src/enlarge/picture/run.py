@@ -232,6 +232,7 @@ def _change(facts: Facts, outlook: Outlook) -> Change:
         outlook.width,
         outlook.height,
         part=(part[0], part[1]),
+        corner=(x, y),
         cropped=(x, y, *part) != (0, 0, *whole),
         turned=facts.orientation != 1,
     )

@@ -7,11 +7,14 @@ is inserted byte for byte, as in PNG.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.jpeg_segments import metadata_segments, read_segments
+from enlarge.media.metadata import Metadata
+from enlarge.media.tiff_exif import has_resolution
 
 if TYPE_CHECKING:
     import pyvips
@@ -48,13 +51,25 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
         progressive = loaded.interlaced
         metadata, notes = read_segments(source.file, metadata_fields(loaded.image))
         decoded = _coefficient_bytes(loaded) if progressive else loaded.row_bytes(64)
-        return loaded.stored(
+        stored = loaded.stored(
             streams=not progressive,
             decoder_bytes=decoded + held,
             metadata=metadata,
             pages=pages,
             notes=notes,
         )
+    return replace(stored, metadata=_with_resolution(stored.metadata, source.head))
+
+
+def _with_resolution(metadata: Metadata, head: bytes) -> Metadata:
+    """The metadata with the file's density; libvips says 72 dpi where it tells none."""
+    unit, across, down = 0, 0, 0
+    if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":  # (T.871, 10.1)
+        unit, across, down = struct.unpack_from(">BHH", head, 13)
+    if (unit in (1, 2) and across and down) or (metadata.exif and has_resolution(metadata.exif)):
+        return metadata
+    aspect = (across, down) if unit == 0 and across != down and across and down else None
+    return replace(metadata, density=None, aspect=aspect)
 
 
 def _coefficient_bytes(loaded: LoadedImage) -> int:
@@ -140,7 +155,7 @@ JPEG = Format(
         content=Content(
             depths=("uint8",),
             alpha=False,
-            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density"}),
+            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density", "aspect"}),
         ),
         max_side=65_535,
         bytes_per_value=0.5,

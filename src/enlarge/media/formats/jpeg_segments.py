@@ -98,7 +98,9 @@ def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
     """The segments that a file begins with: JFIF (libvips leaves it and the density out), EXIF,
     XMP, IPTC, comments. And a line for each that is too long.
     """
-    unit, across, down = 0, 1, 1
+    unit, across, down = 0, *(metadata.aspect or (1, 1))
+    if max(across, down) > 65_535:
+        across, down = 1, 1
     if metadata.density and max(metadata.density) * 25.4 <= 65_535:
         unit, across, down = 1, *(max(1, round(value * 25.4)) for value in metadata.density)
     out = segment(0xE0, struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit, across, down, 0, 0))

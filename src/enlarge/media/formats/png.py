@@ -32,6 +32,7 @@ _HEADER_END = 33
 _PIXELS_PER_BYTE = 1040 * 8
 """Deflate gives at most 1032 bytes for one, and a byte is up to 8 pixels."""
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_RESOLUTION = b"pHYs"
 _XMP_KEY = b"XML:com.adobe.xmp"
 _MAX_TEXT_KEPT = 1 << 22
 """Bytes of all texts of a picture, uncompressed, that are kept."""
@@ -61,6 +62,7 @@ def read_png(source: PictureFile) -> StoredPicture:
     pages = choose_page(source.page, animation.pages, word="frame")
     found = read_texts(source.file)  # before libpng decompresses them all
     notes = [] if found.complete else ["texts beyond 4 MB are left out"]
+    resolution = _resolution(source.file)
     with libvips_errors("PNG"):
         # libvips' limit on texts is checked above. It would take Latin-1 for damaged UTF-8.
         loaded = load(source, "PNG", "pngload_source", unlimited=True)
@@ -74,7 +76,7 @@ def read_png(source: PictureFile) -> StoredPicture:
             streams=not loaded.interlaced,
             decoder_bytes=decoded if loaded.interlaced else loaded.row_bytes(64),
             orientation=orientation_of(metadata.exif) if metadata.exif else 1,
-            metadata=metadata,
+            metadata=replace(metadata, density=resolution.density, aspect=resolution.aspect),
             pages=pages,
             notes=notes,
         )
@@ -83,6 +85,31 @@ def read_png(source: PictureFile) -> StoredPicture:
     number = pages.number - 1 - animation.has_still
     rows = FrameRows(source.file, source.name, animation, number, stored.rows)
     return replace(stored, rows=rows, streams=False, decoder_bytes=frame_bytes(stored.rows))
+
+
+def _resolution(file: BinaryIO) -> Metadata:
+    """The density that a PNG tells (11.3.4.3), or the ratio of its two values; nothing but those.
+    The file's position stays.
+    """
+    before, at = file.tell(), len(SIGNATURE)
+    try:
+        while True:
+            file.seek(at)
+            head = file.read(8)
+            length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
+            if len(head) < 8 or kind in (b"IDAT", b"IEND"):
+                return Metadata()
+            if kind == _RESOLUTION and length == 9:
+                across, down, unit = struct.unpack(">IIB", file.read(9).ljust(9, b"\0"))
+                break
+            at += 12 + length
+    finally:
+        file.seek(before)
+    if not across or not down or (unit != 1 and across == down):
+        return Metadata()
+    if unit == 1:
+        return Metadata(density=(across / 1000, down / 1000))
+    return Metadata(aspect=(across, down))
 
 
 def _check_header(head: bytes) -> None:
@@ -185,6 +212,8 @@ def encode_png(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     chunks = metadata_chunks(encoding.metadata)
 
     def with_chunks(head: bytes) -> bytes | None:
+        if encoding.metadata.density is None:
+            head = _without_resolution(head)
         enough = len(head) >= _HEADER_END
         return head[:_HEADER_END] + chunks + head[_HEADER_END:] if enough else None
 
@@ -193,11 +222,26 @@ def encode_png(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     )
 
 
+def _without_resolution(head: bytes) -> bytes:
+    """A file's first bytes without libvips' own pHYs; none while the pixels have not begun."""
+    at, out = len(SIGNATURE), head[: len(SIGNATURE)]
+    while len(head) >= at + 8:
+        length, kind = struct.unpack_from(">I4s", head, at)
+        if kind == b"IDAT":
+            return out + head[at:]
+        end = at + 12 + length
+        out += b"" if kind == _RESOLUTION else head[at:end]
+        at = end
+    return b""
+
+
 def metadata_chunks(metadata: Metadata) -> bytes:
-    """The chunks that go behind IHDR: texts, XMP, EXIF, IPTC (as
+    """The chunks that go behind IHDR: ratio of a pixel's sides, texts, XMP, EXIF, IPTC (as
     ImageMagick and ExifTool write it: PNG has no place of its own).
     """
     out = b""
+    if metadata.aspect and not metadata.density:
+        out += png_chunk(_RESOLUTION, struct.pack(">IIB", *metadata.aspect, 0))
     for key, value in metadata.text:
         word = key.encode("latin-1", "replace")[:79].strip() or b"Comment"
         try:
@@ -231,7 +275,7 @@ PNG = Format(
         content=Content(
             depths=("uint8", "uint16"),
             alpha=True,
-            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density"}),
+            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density", "aspect"}),
         ),
         max_side=2**31 - 1,
         bytes_per_value=1.0,

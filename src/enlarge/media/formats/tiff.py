@@ -1,6 +1,7 @@
 """TIFF (6.0) and BigTIFF.
 
-Streams, except for files of which libvips has to decode many rows at a time.
+Streams, except for files of which libvips has to decode many rows at a time. All metadata but XMP
+and the colour profile is added to the file that libvips has written: libvips knows no EXIF in TIFF.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer, begins_with
@@ -17,8 +20,11 @@ from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer,
 if TYPE_CHECKING:
     import pyvips
 
+    from enlarge.media.decoding import LoadedImage
+    from enlarge.media.metadata import Metadata
     from enlarge.media.output import Encoding, Output
-    from enlarge.media.stored import PictureFile, StoredPicture
+    from enlarge.media.stored import Pages, PictureFile, StoredPicture
+    from enlarge.media.tiff_tags import Directory, Header, Value
 
 _RAW = frozenset({".nef", ".dng", ".cr2", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq"})
 """Suffixes of cameras' raw files that begin like a TIFF; the first picture is a thumbnail."""
@@ -34,30 +40,136 @@ _MAX_ENTRIES = 1 << 20
 _NEW_SUBFILE, _OLD_SUBFILE = 254, 255
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
+_ACROSS, _DOWN, _UNIT = 282, 283, 296
+"""The resolution."""
+_IPTC, _PHOTOSHOP = 33723, 34377
 _YCBCR, _SEPARATE = 6, 2
 _INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
+_NO_UNIT, _INCH = 1, 2
+_MILLIMETRES = {_INCH: 25.4, 3: 10.0}
 
 
 def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
-    from enlarge.media.decoding import libvips_errors, load
+    from enlarge.media.decoding import libvips_errors
     from enlarge.media.stored import choose_page
+    from enlarge.media.tiff_tags import read_header
 
     if Path(source.name).suffix.lower() in _RAW:
         raise InputError("is a camera raw file; develop it into a 16-bit TIFF first")
+    try:
+        header = read_header(source.file)
+    except ValueError as error:
+        raise InputError(
+            f"this TIFF cannot be read ({error}); copy or download it again"
+        ) from error
+    finally:
+        source.file.seek(0)
     with libvips_errors("TIFF"):
-        # libvips' own limit refuses large files; the size is checked here instead.
         directories = read_directories(source.file)
         numbers = full_size_pages(directories)
         pages = choose_page(source.page, len(numbers))
         number = numbers[pages.number - 1]
-        loaded = load(source, "TIFF", "tiffload_source", unlimited=True, page=number)
-        loaded.check_size(_PIXELS_PER_BYTE)
+        directory = _directory(source, header, number)
         tags = directories[number] if number < len(directories) else {}
-        rows = max(256, rows_at_once(tags, loaded.height))
-        decoded = loaded.row_bytes(rows)
-        streams = rows <= 256 or decoded <= _MAX_STREAMED
-        return loaded.stored(streams=streams, decoder_bytes=decoded, pages=pages)
+        stored = _read(source, header, directory, tags, pages=pages, number=number)
+    metadata, notes = _metadata(stored, directory), stored.notes
+    if stored.orientation != 1 and metadata.geo is not None and metadata.geo.has_place:
+        metadata = replace(metadata, geo=metadata.geo.without_place())
+        notes = (
+            *notes,
+            "the position on the map (GeoTIFF) is left out: the picture is stored turned, and its "
+            "pixels are counted in another order",
+        )
+    return replace(stored, metadata=metadata, notes=notes)
+
+
+def _directory(source: PictureFile, header: Header, number: int) -> Directory:
+    """The directory of a page, counted from 0. Raises `InputError`."""
+    from enlarge.media.tiff_tags import position_of, read_directory
+
+    try:
+        return read_directory(source.file, header, position_of(source.file, header, number))
+    except ValueError as error:
+        raise InputError(
+            f"this TIFF cannot be read ({error}); copy or download it again"
+        ) from error
+    finally:
+        source.file.seek(0)
+
+
+def _read(
+    source: PictureFile,
+    header: Header,
+    directory: Directory,
+    tags: Mapping[int, int],
+    *,
+    pages: Pages,
+    number: int,
+) -> StoredPicture:
+    """The page `number`, with the metadata that libvips found. Raises `InputError`,
+    `pyvips.Error`.
+    """
+    from enlarge.media.tiff_kinds import (
+        KINDS,
+        PackedRows,
+        as_bytes,
+        as_rgb,
+        check_codec,
+        lab_of,
+        lab_to_srgb,
+        packed,
+        refusal,
+    )
+
+    if why := refusal(directory):
+        raise InputError(why)
+    layout, lab = packed(directory), lab_of(directory)
+    simpler = as_bytes(directory, layout) if layout else as_rgb(directory) if lab else None
+    if simpler is not None:
+        number = 0  # it comes first
+
+    def first_pixel() -> None:
+        _loaded(source, header, simpler, number).image.crop(0, 0, 1, 1).avg()
+
+    check_codec(directory, first_pixel)
+    loaded = _loaded(source, header, simpler, number)
+    loaded.check_size(_PIXELS_PER_BYTE)
+    rows = max(256, rows_at_once(tags, loaded.height))
+    decoded = loaded.row_bytes(rows)
+    notes = []
+    if lab:
+        loaded.image = lab_to_srgb(loaded.image, lab)
+        notes = [f"{KINDS[lab]} is converted to sRGB"]
+    stored = loaded.stored(
+        streams=rows <= 256 or decoded <= _MAX_STREAMED,
+        decoder_bytes=decoded,
+        pages=pages,
+        notes=notes,
+    )
+    if layout:
+        kind = "gray" if layout.samples <= 2 else "RGB"
+        unpacked = PackedRows(stored.rows, layout, source.name)
+        notes = [
+            *stored.notes,
+            *(["float values are clamped to [0, 1]"] if layout.bits == 64 else []),
+        ]
+        stored = replace(stored, rows=unpacked, kind=kind, notes=tuple(notes))
+    return replace(stored, kind=KINDS[lab]) if lab else stored
+
+
+def _loaded(
+    source: PictureFile, header: Header, simpler: Directory | None, number: int
+) -> LoadedImage:
+    """What libvips reads of a page, in the file or in one whose first directory is `simpler`."""
+    from enlarge.media.decoding import load
+    from enlarge.media.tiff_kinds import ChangedFile
+
+    source.file.seek(0)
+    if simpler is not None:
+        source = replace(source, file=cast("BinaryIO", ChangedFile(source.file, header, simpler)))
+    # libvips' own limit refuses large files; the size is checked here instead.
+    return load(source, "TIFF", "tiffload_source", unlimited=True, page=number)
 
 
 def full_size_pages(directories: Sequence[Mapping[int, int]]) -> list[int]:
@@ -133,32 +245,141 @@ def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int,
     return found, following, len(block) // entry
 
 
+def _metadata(stored: StoredPicture, directory: Directory) -> Metadata:
+    """The metadata, with what libvips does not find."""
+    from enlarge.media.geotiff import geo_tags
+    from enlarge.media.tiff_exif import exif_of_tiff
+
+    unit = directory.integer(_UNIT, _INCH)
+    across, down = directory.ratio(_ACROSS), directory.ratio(_DOWN)
+    density, aspect = None, None
+    if unit in _MILLIMETRES and min(across, down) > 0:
+        density = (across / _MILLIMETRES[unit], down / _MILLIMETRES[unit])
+    elif min(across, down) > 0 and across != down:
+        aspect = (round(across), round(down))
+    return replace(
+        stored.metadata,
+        exif=exif_of_tiff(directory),
+        iptc=_resources(directory),
+        density=density,
+        aspect=aspect if aspect and min(aspect) > 0 else None,
+        geo=geo_tags(directory),
+    )
+
+
+def _resources(directory: Directory) -> bytes | None:
+    """Photoshop's image resources, in which the IPTC data is one; None if there are none."""
+    from enlarge.media.photoshop import iim_of, resources_of
+
+    own, iptc = directory.value(_PHOTOSHOP), directory.value(_IPTC)
+    found = resources_of(own.data) if own is not None else b""
+    if iptc is not None and not iim_of(found):
+        found += resources_of(iptc.data)
+    return found or None
+
+
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     """Encode a TIFF, or a pyramid of tiles."""
-    import pyvips
-
     from enlarge.media.output import with_fields
 
     image = with_fields(image, encoding.metadata)
-    if encoding.metadata.text:
-        text = "\n".join(f"{key}: {value}" for key, value in encoding.metadata.text)
-        image.set_type(pyvips.GValue.gstr_type, "image-description", text)
     pixel = encoding.channels * encoding.dtype.itemsize
     options: dict[str, Any] = {
         "compression": "deflate",
         "level": 1,
         "predictor": "float" if encoding.dtype.name == "float32" else "horizontal",
         "bigtiff": encoding.width * encoding.height * pixel > _CLASSIC_TIFF,
-        "keep": "icc|xmp|iptc|other",
+        "keep": "icc|xmp",
     }
+
+    def complete(file: BinaryIO) -> None:
+        _add_metadata(file, encoding.metadata, output.notes)
+
     if encoding.pyramid:
         tiles = {"tile": True, "tile_width": _TILE, "tile_height": _TILE}
         options |= {"pyramid": True, "bigtiff": True, **tiles}
-        # By its name: only then does libvips keep the smaller copies in files, not in memory.
-        image.tiffsave(str(output.path), **options)
+        # By its name: only then does libvips keep the smaller copies in files, not in memory. As
+        # bytes: a name need not be text.
+        image.tiffsave(os.fsencode(output.path), **options)
+        complete(output.file)
         return
-    with output.seekable_target() as target:
+    with output.seekable_target(complete) as target:
         image.tiffsave_target(target, **options)
+
+
+def _add_metadata(file: BinaryIO, metadata: Metadata, notes: list[str]) -> None:
+    """Give a TIFF that libvips wrote its metadata: a new first directory behind its end."""
+    from enlarge.media.photoshop import iim_of, without_iim
+    from enlarge.media.tiff_exif import DESCRIPTION, exif_entries
+    from enlarge.media.tiff_tags import (
+        ASCII,
+        BYTE,
+        UNDEFINED,
+        Directory,
+        Value,
+        read_directory,
+        read_header,
+        reordered,
+        replace_first_directory,
+    )
+
+    header = read_header(file)
+    written = read_directory(file, header)
+    entries = dict(written.entries)
+    entries |= _resolution(metadata, header.order)  # libvips writes one in any case
+    described = Directory(header.order, {})
+    if metadata.exif is not None:
+        try:
+            described = exif_entries(metadata.exif)
+        except ValueError as error:
+            notes.append(f"the EXIF data is damaged ({error}) and is left out")
+    for tag, found in described.entries.items():
+        if isinstance(found, Value):
+            found = reordered(found, described.order, header.order)
+        entries[tag] = found
+    known = described.value(DESCRIPTION)
+    if text := _description(metadata, known.data.rstrip(b"\0") if known else b""):
+        entries[DESCRIPTION] = Value(ASCII, len(text), text)
+    for tag, value in metadata.geo.values if metadata.geo else ():
+        entries[tag] = reordered(value, "<", header.order)
+    if metadata.iptc is not None:
+        parts = (without_iim(metadata.iptc), iim_of(metadata.iptc))
+        for tag, kind, data in zip((_PHOTOSHOP, _IPTC), (BYTE, UNDEFINED), parts, strict=True):
+            if data:
+                entries[tag] = Value(kind, len(data), data)
+    replace_first_directory(file, header, Directory(header.order, entries, written.following))
+
+
+def _resolution(metadata: Metadata, order: str) -> dict[int, Value]:
+    """The tags of the resolution, or of the ratio of its two values. Where there is neither, they
+    say so: readers assume 1 or 72 dpi where they are missing.
+    """
+    from enlarge.media.tiff_tags import RATIONAL, SHORT, Value
+
+    if metadata.density is not None:
+        across, down = (
+            Fraction(value * _MILLIMETRES[_INCH]).limit_denominator(10_000)
+            for value in metadata.density
+        )
+        unit = _INCH
+    else:
+        across, down = map(Fraction, metadata.aspect or (1, 1))
+        unit = _NO_UNIT
+    return {
+        tag: Value(RATIONAL, 1, struct.pack(order + "II", *value.as_integer_ratio()))
+        for tag, value in ((_ACROSS, across), (_DOWN, down))
+    } | {_UNIT: Value(SHORT, 1, struct.pack(order + "H", unit))}
+
+
+def _description(metadata: Metadata, known: bytes) -> bytes | None:
+    """The texts as one description, which is all that TIFF has; None if it is `known` already."""
+    lines = [(key, text.encode()) for key, text in metadata.text if text.encode() != known]
+    if not lines:
+        return None
+    if len(lines) == 1 and lines[0][0] == "Description" and not known:
+        return lines[0][1] + b"\0"
+    listed = [*([known] if known else []), *(key.encode() + b": " + text for key, text in lines)]
+    return b"\n".join(listed) + b"\0"
 
 
 TIFF = Format(
@@ -173,7 +394,7 @@ TIFF = Format(
         content=Content(
             depths=("uint8", "uint16", "float32"),
             alpha=True,
-            metadata=frozenset({"icc", "xmp", "iptc", "text", "density"}),
+            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density", "aspect", "geo"}),
         ),
         max_side=2**31 - 1,
         bytes_per_value=1.1,

@@ -1,0 +1,292 @@
+"""Directories of TIFF files (6.0; BigTIFF), which EXIF has too: read, changed, written.
+
+A directory is a mapping from tags to values; where a tag points to another directory that is known
+(EXIF, GPS, interoperability), its value is that directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
+UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_POINTERS = {EXIF, GPS, INTEROPERABILITY}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_SIZES |= {16: 8, 17: 8, 18: 8}
+_SWAPPED = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 5: 4, 10: 4}
+"""Bytes that change places with the byte order, where that is not the whole value."""
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_MOST_ENTRIES, _MOST_DIRECTORIES = 4096, 16
+_MOST_BYTES = 64 << 20
+_LARGEST = 2**63 - 1
+"""The largest position in a file."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of a tag: `count` items of `type`, and their bytes in the directory's order. `at`:
+    where they were read (0: within the directory, or not from a file).
+    """
+
+    type: int
+    count: int
+    data: bytes
+    at: int = 0
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory. `order`: "<" or ">", of all values; `following`: where the next one is, or 0."""
+
+    order: str
+    entries: Mapping[int, Value | Directory]
+    following: int = 0
+
+    def value(self, tag: int) -> Value | None:
+        """The value of a tag; None if it has none."""
+        found = self.entries.get(tag)
+        return found if isinstance(found, Value) else None
+
+    def integers(self, tag: int) -> tuple[int, ...]:
+        """The integers of a tag; none if it has none."""
+        found = self.value(tag)
+        if found is None or found.type not in _INTEGERS:
+            return ()
+        return struct.unpack(f"{self.order}{found.count}{_INTEGERS[found.type]}", found.data)
+
+    def integer(self, tag: int, default: int = 0) -> int:
+        """The first integer of a tag."""
+        return (*self.integers(tag), default)[0]
+
+    def doubles(self, tag: int) -> tuple[float, ...]:
+        """The numbers of a tag of type DOUBLE; none if it has none."""
+        found = self.value(tag)
+        if found is None or found.type != DOUBLE:
+            return ()
+        return struct.unpack(f"{self.order}{found.count}d", found.data)
+
+    def ratio(self, tag: int) -> float:
+        """The first of a tag's RATIONALs; 0 if it has none, or if its denominator is 0."""
+        found = self.value(tag)
+        if found is None or found.type != RATIONAL or not found.count:
+            return 0.0
+        above, below = struct.unpack_from(f"{self.order}II", found.data)
+        return above / below if below else 0.0
+
+
+@dataclass(frozen=True)
+class Header:
+    """A TIFF's header: its byte order, whether it is a BigTIFF, where its first directory is."""
+
+    order: str
+    big: bool
+    first: int
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry of a directory."""
+        return 20 if self.big else 12
+
+    @property
+    def field_bytes(self) -> int:
+        """Bytes of an offset, and of the field in an entry that holds a value or its offset."""
+        return 8 if self.big else 4
+
+    @property
+    def offset_code(self) -> str:
+        """The format of an offset, for `struct`."""
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def count_code(self) -> str:
+        """The format of the number of a directory's entries."""
+        return self.order + ("Q" if self.big else "H")
+
+    def bytes(self) -> bytes:
+        """As it stands at the beginning of the file."""
+        mark = b"II" if self.order == "<" else b"MM"
+        if self.big:
+            return mark + struct.pack(f"{self.order}HHHQ", 43, 8, 0, self.first)
+        return mark + struct.pack(f"{self.order}HI", 42, self.first)
+
+
+def read_header(file: BinaryIO) -> Header:
+    """The header of a TIFF or of an EXIF block. Raises `ValueError`."""
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        raise ValueError("its byte order is missing")
+    big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
+    if big and len(head) < 16:
+        raise ValueError("it ends within its header")
+    (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
+    return Header(order, big, first)
+
+
+def position_of(file: BinaryIO, header: Header, number: int) -> int:
+    """Where a directory of the file's chain is, counted from 0. Raises `ValueError`."""
+    place = header.first
+    for _ in range(number):
+        count, size = header.count_code, header.entry_bytes
+        (entries,) = _unpacked(file, count, place)
+        end = place + struct.calcsize(count) + size * entries
+        (place,) = _unpacked(file, header.offset_code, end)
+    return place
+
+
+def _unpacked(file: BinaryIO, code: str, at: int) -> tuple[int, ...]:
+    file.seek(min(at, _LARGEST))
+    data = file.read(struct.calcsize(code))
+    if len(data) < struct.calcsize(code):
+        raise ValueError(f"an offset of {at} outside of the file")
+    return struct.unpack(code, data)
+
+
+def read_directory(file: BinaryIO, header: Header, at: int | None = None) -> Directory:
+    """The directory at a position (None: the first one) and those it points to.
+
+    Values that lie outside of the file are left out, and those beyond 64 MiB in all. Raises
+    `ValueError`.
+    """
+    return _Reader(file, header).read(header.first if at is None else at)
+
+
+class _Reader:
+    """Reads directories, each once."""
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self._file, self._header = file, header
+        self._seen: set[int] = set()
+        self._left = _MOST_BYTES
+
+    def read(self, at: int) -> Directory:
+        """The directory at a position, and those it points to. Raises `ValueError`."""
+        if at in self._seen or len(self._seen) >= _MOST_DIRECTORIES:
+            raise ValueError("directories point to each other")
+        self._seen.add(at)
+        header = self._header
+        (count,) = _unpacked(self._file, header.count_code, at)
+        if count > _MOST_ENTRIES:
+            raise ValueError(f"a directory of {count} entries")
+        block = self._file.read(header.entry_bytes * count)
+        entries: dict[int, Value | Directory] = {}
+        for start in range(0, len(block) - header.entry_bytes + 1, header.entry_bytes):
+            entry = block[start : start + header.entry_bytes]
+            (tag,) = struct.unpack_from(f"{header.order}H", entry)
+            found = self._entry(tag, entry)
+            if found is not None:
+                entries.setdefault(tag, found)
+        end = at + struct.calcsize(header.count_code) + header.entry_bytes * count
+        try:
+            (following,) = _unpacked(self._file, header.offset_code, end)
+        except ValueError:  # some writers leave it out
+            following = 0
+        return Directory(header.order, entries, following)
+
+    def _entry(self, tag: int, entry: bytes) -> Value | Directory | None:
+        """What an entry says; None if it cannot be read."""
+        header = self._header
+        kind, count = struct.unpack_from(f"{header.order}H{header.offset_code[1]}", entry, 2)
+        length = _SIZES.get(kind, 0) * count
+        data = entry[-header.field_bytes :]
+        wide = header.big and kind >= LONG8
+        if tag in _POINTERS:
+            (place,) = struct.unpack_from(f"{header.order}{'Q' if wide else 'I'}", data)
+            with contextlib.suppress(ValueError):
+                return self.read(place)
+            return None
+        place = 0
+        if header.field_bytes < length <= self._left:
+            (place,) = struct.unpack(header.offset_code, data)
+            self._file.seek(min(place, _LARGEST))
+            data = self._file.read(length)
+            self._left -= length
+        return Value(kind, count, data[:length], place) if 0 < length <= len(data) else None
+
+
+def reordered(value: Value, order: str, other: str) -> Value:
+    """A value in another byte order."""
+    size = _SWAPPED.get(value.type, _SIZES[value.type])
+    if order == other or size == 1:
+        return value
+    data = np.frombuffer(value.data, np.uint8).reshape(-1, size)[:, ::-1].tobytes()
+    return Value(value.type, value.count, data)
+
+
+def directory_bytes(directory: Directory, header: Header, at: int) -> tuple[bytes, int]:
+    """A directory, with all that it points to, as bytes that stand at `at` (even) in a file, and
+    the position of the directory itself. The values get the file's byte order and sizes.
+
+    Raises `ValueError` if an offset does not fit into a file that is no BigTIFF.
+    """
+    order, big, field = header.order, header.big, header.field_bytes
+    offset = header.offset_code
+    out, rows = bytearray(), []
+    for tag, found in sorted(directory.entries.items()):
+        if isinstance(found, Directory):
+            inner, place = directory_bytes(found, header, at + len(out))
+            out += inner
+            kind, count = (LONG8, 1) if big else (LONG, 1)
+            data = struct.pack(offset, place)
+        else:
+            narrowed = found if big else _narrowed(found, directory.order)
+            value = reordered(narrowed, directory.order, order)
+            kind, count, data = value.type, value.count, value.data
+            if len(data) > field:
+                place = at + len(out)
+                _check_offset(place + len(data), big=big)
+                out += data + bytes(len(data) % 2)
+                data = struct.pack(offset, place)
+        rows.append(
+            struct.pack(f"{order}HH{offset[1]}", tag, kind, count) + data.ljust(field, b"\0")
+        )
+    out += bytes(-len(out) % 8)
+    place = at + len(out)
+    _check_offset(place, big=big)
+    out += struct.pack(header.count_code, len(rows)) + b"".join(rows)
+    out += struct.pack(offset, directory.following)
+    return bytes(out), place
+
+
+def _check_offset(offset: int, *, big: bool) -> None:
+    if not big and offset >= 1 << 32:
+        raise ValueError("the file is longer than 4 GiB, and no BigTIFF")
+
+
+def _narrowed(value: Value, order: str) -> Value:
+    """A value without the types that only BigTIFF has."""
+    if value.type not in (16, 17, 18):
+        return value
+    signed = value.type == 17
+    numbers = struct.unpack(f"{order}{value.count}{'q' if signed else 'Q'}", value.data)
+    try:
+        data = struct.pack(f"{order}{value.count}{'i' if signed else 'I'}", *numbers)
+    except struct.error as error:
+        raise ValueError("a number of more than 32 bits") from error
+    return Value({16: LONG, 17: 9, 18: 13}[value.type], value.count, data)
+
+
+def replace_first_directory(file: BinaryIO, header: Header, directory: Directory) -> None:
+    """Write a directory to the end of a TIFF and make it the first one. Raises `ValueError` and
+    `OSError`.
+    """
+    end = file.seek(0, 2)
+    start = end + end % 2
+    data, place = directory_bytes(directory, header, start)
+    _write(file, end, bytes(start - end) + data)
+    _write(file, 0, Header(header.order, header.big, place).bytes())
+
+
+def _write(file: BinaryIO, at: int, data: bytes) -> None:
+    file.seek(at)
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
