@@ -117,7 +117,7 @@ class Settings:
         metadata=about(
             "Which picture of a file that holds several (an animation, a TIFF of several pages, "
             "...) to enlarge, counted from 1, or all of them, each into a file of its own "
-            "(default: the one that viewers show first).",
+            "(default: the main one, mostly the first).",
             group="Inputs",
             metavar="N|all",
             check=page_number,

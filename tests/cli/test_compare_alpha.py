@@ -152,3 +152,13 @@ def test_arrays_with_alpha(dtype: type) -> None:
     assert difference(rgba, opaque) == pytest.approx(
         255 * np.maximum(np.abs(seen - exact[..., :3]).mean(axis=2), 1 - exact[..., 3]), abs=0.6
     )
+
+
+def test_further_frames_are_left_out_with_a_line(here: Path, capsys: Said) -> None:
+    first, second = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")
+    first.save("a.gif", save_all=True, append_images=[second])
+    first.save("b.gif")
+    assert run(["compare", "a.gif", "b.gif"]) == 0
+    line = "a.gif: has 2 frames; only the first is used"
+    assert capsys.readouterr().err == f"enlarge: {line}\n"
+    assert compared("a.gif", "b.gif", capsys=capsys)["notes"] == [line]

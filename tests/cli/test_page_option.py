@@ -158,6 +158,16 @@ def test_a_page_that_is_not_there(here: Path, picture: Make, capsys: Said) -> No
         enlarge.upscale("anim.png", page=4)
 
 
+def test_suffixes_of_files_with_several_pictures(here: Path, capsys: Said) -> None:
+    frames("in/a.png")
+    Path("in/a.png").rename("in/a.apng")
+    frames("in/b.mpo")
+    assert run(["in", "-o", "out", "--page", "all"]) == 0
+    assert tree(Path("out")) == [f"{stem}_page{page}.png" for stem in "ab" for page in (1, 2, 3)]
+    assert run(["in/b.mpo", "-o", "c.mpo"]) == 2
+    assert "cannot write .mpo" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("page", ["0", "-1", "1.5", "two", "", "ALL"])
 def test_pages_that_are_no_numbers(here: Path, capsys: Said, page: str) -> None:
     frames("anim.png")

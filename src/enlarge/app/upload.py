@@ -12,7 +12,9 @@ from enlarge.app.visit import Item
 from enlarge.app.work import MEGA, format_file_size
 from enlarge.media.formats import READABLE
 
-SUFFIXES = [suffix[1:] for entry in READABLE.values() for suffix in entry.suffixes]
+SUFFIXES = [
+    suffix[1:] for entry in READABLE.values() for suffix in (*entry.suffixes, *entry.read_suffixes)
+]
 """The file name extensions that the uploader accepts."""
 _MAX_PASTED = 12 * MEGA  # its base64 has to fit into one message of Streamlit's
 

@@ -105,6 +105,7 @@ def compare(
 ) -> None:
     """Compare two pictures: metrics, a difference map, and what differs most, magnified."""
     import json
+    import sys
 
     from enlarge.cli.console import say
     from enlarge.media.temporary import shortened
@@ -119,14 +120,19 @@ def compare(
     paths = {"A": first, "B": second}
     if options.against is not None:
         paths["HR"] = options.against
-    pictures = {name: read_channels(path) for name, path in paths.items()}
+    read = {name: read_channels(path) for name, path in paths.items()}
+    pictures = {name: found.pixels for name, found in read.items()}
     _check_sizes(list(paths.values()), list(pictures.values()))
     found = _measure(paths, pictures, options)
     write_pixels(comparison_sheet(list(pictures.values()), found.squares), targets[0])
     write_pixels(found.heat, targets[1])
+    notes = [f"{paths[name]}: {note}" for name, one in read.items() for note in one.notes]
     if options.json:
-        say(json.dumps(_document(found, targets), ensure_ascii=False, indent=2))
+        document = _document(found, targets) | {"notes": notes}
+        say(json.dumps(document, ensure_ascii=False, indent=2))
     elif not options.quiet:
+        for line in notes:
+            say(f"enlarge: {line}", sys.stderr)
         _print(found, targets, verbose=options.verbose)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from enlarge.media.formats import READABLE
 
-PICTURES = frozenset(suffix for entry in READABLE.values() for suffix in entry.suffixes)
+PICTURES = frozenset(
+    suffix for entry in READABLE.values() for suffix in (*entry.suffixes, *entry.read_suffixes)
+)
 """Suffixes of the files that are read, in lower case."""
 RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 """What follows the stem of a result that is written beside its input."""

@@ -168,7 +168,7 @@ def open_picture(
 
     `source`: a path, a file's bytes, or a binary stream (copied to a temporary file, unless its
     `stored_at` names the file that holds it). `page`: which of several pictures in the file, from 1
-    (None: the one that viewers show first). `memory`: the bytes that a picture may take which
+    (None: the main one). `memory`: the bytes that a picture may take which
     cannot be read in order (None: no limit). `scratch`: the folder for temporary files (None: the
     system's). Raises `InputError`: "PATH: what was found; what to do", or `OptionError` where there
     is no such page.

@@ -16,7 +16,7 @@ _START = 1 << 16
 @dataclass(frozen=True)
 class PictureFile:
     """An open picture file, at its start. `name`: for messages; `head`: its first 64 bytes; `size`
-    in bytes. `page`: which of its pictures to read, from 1; None: the one that viewers show first.
+    in bytes. `page`: which of its pictures to read, from 1; None: the main one.
     """
 
     file: BinaryIO

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,24 @@ def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
     uint8, uint16 or float32 as the file has it; gray as R = G = B, transparency over white. Raises
     `InputError`.
     """
-    return to_rgb(read_channels(source, name))
+    return to_rgb(read_channels(source, name).pixels)
 
 
-def read_channels(source: Path | bytes, name: str = "") -> NDArray[Any]:
-    """The same with the channels that the file has: (H, W, 1 to 4)."""
+class Channels(NamedTuple):
+    """A picture file's pixels, (H, W, 1 to 4), with the channels that it has; and a line for each
+    thing that was left out or converted.
+    """
+
+    pixels: NDArray[Any]
+    notes: tuple[str, ...]
+
+
+def read_channels(source: Path | bytes, name: str = "") -> Channels:
+    """The same with the channels that the file has."""
     try:
         with open_picture(source) as picture:
             rows = picture.rows()
-            return rows.read(rows.height)
+            return Channels(rows.read(rows.height), picture.facts.notes)
     except InputError as error:
         unnamed = str(error).removeprefix("picture in memory: ")
         if name and unnamed != str(error):

@@ -81,16 +81,18 @@ class Format:
     """A picture format.
 
     `name`: its key in the table; `label`: its name in messages; `media_type`: its MIME type;
-    `suffixes` of its files, the usual one first. `recognizes(head)`: whether a file that begins
-    with `head` (64 bytes, or all of it) is of this format. `read`: opens a file of it.
-    `needs_extra`: whether reading needs the extra `enlarge[formats]`. `read` or `writer` is None if
-    the format is not read or not written.
+    `suffixes` of its files, the usual one first; `read_suffixes`: of files that hold several
+    pictures, which are only read. `recognizes(head)`: whether a file that begins with `head` (64
+    bytes, or all of it) is of this format. `read`: opens a file of it. `needs_extra`: whether
+    reading needs the extra `enlarge[formats]`. `read` or `writer` is None if the format is not read
+    or not written.
     """
 
     name: str
     label: str
     media_type: str
     suffixes: tuple[str, ...]
+    read_suffixes: tuple[str, ...] = ()
     recognizes: Callable[[bytes], bool] | None = None
     read: Callable[[PictureFile], StoredPicture] | None = None
     needs_extra: bool = False

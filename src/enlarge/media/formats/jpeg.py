@@ -148,6 +148,7 @@ JPEG = Format(
     label="JPEG",
     media_type="image/jpeg",
     suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+    read_suffixes=(".mpo",),
     recognizes=begins_with(b"\xff\xd8\xff"),
     read=read_jpeg,
     writer=Writer(

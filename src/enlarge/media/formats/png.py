@@ -268,6 +268,7 @@ PNG = Format(
     label="PNG",
     media_type="image/png",
     suffixes=(".png",),
+    read_suffixes=(".apng",),
     recognizes=begins_with(SIGNATURE),
     read=read_png,
     writer=Writer(
