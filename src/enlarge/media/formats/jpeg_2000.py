@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from enlarge.media.exif import orientation_of
+from enlarge.media.formats.boxes import with_boxes
 from enlarge.media.formats.format import Format, begins_with
 
 if TYPE_CHECKING:
@@ -19,7 +22,14 @@ def read_jpeg_2000(source: PictureFile) -> StoredPicture:
 
     import_plugin("PIL.Jpeg2KImagePlugin", "JPEG 2000")
     bits = _sample_bits(source.start())
-    return stored(open_image(source, "JPEG 2000"), source, "JPEG 2000", bits=bits)
+    picture = stored(open_image(source, "JPEG 2000"), source, "JPEG 2000", bits=bits)
+    metadata, notes = with_boxes(source.file, picture.metadata)
+    return replace(
+        picture,
+        metadata=metadata,
+        orientation=orientation_of(metadata.exif) if metadata.exif else 1,
+        notes=(*picture.notes, *notes),
+    )
 
 
 def _sample_bits(start: bytes) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from enlarge.errors import InputError
+from enlarge.media.formats.boxes import with_boxes
 from enlarge.media.formats.format import Format, begins_with
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def read_jpeg_xl(source: PictureFile) -> StoredPicture:
     # inside a JPEG XL comes as it is stored.
     upright = image.format == "JXL" and not getattr(image, "jpeg", 0)
     found = stored(image, source, "JPEG XL", bits=header.bits, upright=upright)
+    metadata, notes = with_boxes(source.file, found.metadata)
+    found = replace(found, metadata=metadata, notes=(*found.notes, *notes))
     if not header.is_animated:
         return found
     convert = f"djxl {Path(source.name).name} frames.apng makes a file of which all can be used"
