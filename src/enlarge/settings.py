@@ -167,6 +167,15 @@ class Settings:
             group="Output",
         ),
     )
+    salvage: bool = field(
+        default=False,
+        metadata=about(
+            "Enlarge what there is of a damaged picture, such as one that was cut off; the rest is "
+            "gray. Otherwise damaged pictures are refused.",
+            group="Inputs",
+            recorded=False,
+        ),
+    )
     resume: bool = field(
         default=True,
         metadata=about(
@@ -363,6 +372,7 @@ class PictureOptions(TypedDict, total=False):
     memory: float | str | None
     exact: bool
     ensemble: bool
+    salvage: bool
 
 
 class FileOptions(PictureOptions, total=False):

@@ -119,10 +119,21 @@ def test_200_megapixels_get_a_sentence(visit: Visit) -> None:
     assert item.problem.values["limit"] == "1"
 
 
-def test_a_picture_that_is_cut_off_is_told_when_it_is_read(visit: Visit) -> None:
+def test_a_picture_that_is_cut_off_is_refused_when_it_arrives(visit: Visit) -> None:
     whole = picture(300, 200, "PNG")
     item = visit.add("1", "cut.png", whole[: len(whole) // 2])
-    assert item.facts is not None  # its header is fine
+    assert item.problem is not None
+    assert item.problem.key == "unreadable"
+    assert "cut.png" in item.problem.values["reason"]
+    assert "--salvage" not in item.problem.values["reason"]  # an option of the command line
+
+
+def test_a_damaged_picture_is_refused_when_it_is_read(visit: Visit) -> None:
+    whole = bytearray(picture(300, 200, "PNG"))
+    middle = len(whole) // 2
+    whole[middle : middle + 50] = bytes(50)
+    item = visit.add("1", "cut.png", bytes(whole))
+    assert item.facts is not None  # its structure is fine
     visit.start(item, Settings(model="fast", format="png"), enlarge.open_model())
     assert item.job is None
     assert item.problem is not None

@@ -13,7 +13,7 @@ from enlarge.app.options import Options
 from enlarge.app.queue import Queue
 from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
-from enlarge.app.work import Sentence, check_result_size, result_outlook
+from enlarge.app.work import Sentence, check_result_size, reason_of, result_outlook
 from enlarge.errors import EnlargeError
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
@@ -54,7 +54,7 @@ class Page:
 
     def say_error(self, item: Item, error: EnlargeError) -> str:
         """Why a picture cannot be read, with the visitor's name for it."""
-        reason = str(error).replace(str(item.source), item.name)
+        reason = reason_of(error, item.source, item.name)
         return self.marked("unreadable", name=item.name, reason=reason)
 
     def viewer_texts(self) -> dict[str, str]:

@@ -22,7 +22,14 @@ from uuid import uuid4
 from enlarge.app.options import Options
 from enlarge.app.queue import Queue, QueuedJob
 from enlarge.app.views import Canvas
-from enlarge.app.work import Enlargement, Sentence, inspect_upload, result_name, result_outlook
+from enlarge.app.work import (
+    Enlargement,
+    Sentence,
+    inspect_upload,
+    reason_of,
+    result_name,
+    result_outlook,
+)
 from enlarge.errors import InputError
 from enlarge.media.reading import Facts
 from enlarge.settings import Settings
@@ -117,7 +124,7 @@ class Visit:
         try:
             item.canvas = Canvas(item.source, outlook.width, outlook.height)
         except InputError as error:  # cut off behind its header
-            reason = str(error).replace(str(item.source), item.name)
+            reason = reason_of(error, item.source, item.name)
             item.problem = Sentence("unreadable", {"name": item.name, "reason": reason})
             return
         work = Enlargement(settings, model, item.source, item.target, self._options.memory)

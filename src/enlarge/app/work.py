@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from enlarge.app.options import Options
-from enlarge.errors import InputError
+from enlarge.errors import EnlargeError, InputError
 from enlarge.media.formats import FORMATS
 from enlarge.media.reading import Facts, open_picture
+from enlarge.media.repair.opening import ADVICE, SALVAGE_ADVICE
 from enlarge.picture.hooks import ProgressCallback
 from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.run import Done
@@ -103,6 +104,13 @@ class Sentence:
     values: dict[str, Any]
 
 
+def reason_of(error: EnlargeError, path: Path, name: str) -> str:
+    """Why a picture cannot be read, with the visitor's name for it, and without advice that only
+    the command line can follow.
+    """
+    return str(error).replace(str(path), name).replace(SALVAGE_ADVICE, ADVICE)
+
+
 def inspect_upload(path: Path, name: str, options: Options) -> Facts | Sentence:
     """A picture's facts, or why this page does not accept it. `name`: the visitor's name for it."""
     size = path.stat().st_size
@@ -113,8 +121,7 @@ def inspect_upload(path: Path, name: str, options: Options) -> Facts | Sentence:
         with open_picture(path) as picture:
             facts = picture.facts
     except InputError as error:
-        reason = str(error).replace(str(path), name)
-        return Sentence("unreadable", {"name": name, "reason": reason})
+        return Sentence("unreadable", {"name": name, "reason": reason_of(error, path, name)})
     if facts.width * facts.height > options.max_pixels:
         values = _pixels(facts.width, facts.height, options.max_pixels)
         return Sentence("too_many_pixels", {"name": name} | values)

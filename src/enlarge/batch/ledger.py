@@ -252,10 +252,14 @@ class Ledger:
 
     @_guarded
     def finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
-        """Record that the file has its name. `facts`: width, height, tile, seconds."""
+        """Record that the file has its name. `facts`: width, height, tile, seconds; settings, if
+        they are others than those that were claimed; problem, if the result is not what it should
+        be.
+        """
         self._finish(output, digest, facts)
 
     def _finish(self, output: str, digest: str, facts: Mapping[str, Any]) -> None:
+        facts = {"problem": None} | dict(facts)
         names = "".join(f", {name} = ?" for name in facts)
         target = self.results / output
         try:
@@ -264,8 +268,7 @@ class Ledger:
             raise OutputError(f"{target}: disappeared: {error.strerror}") from error
         self._update(
             output,
-            "state = 'done', owner = NULL, sealed = NULL, problem = NULL, digest = ?, "
-            f"shape = ?{names}",
+            f"state = 'done', owner = NULL, sealed = NULL, digest = ?, shape = ?{names}",
             digest,
             shape,
             *facts.values(),

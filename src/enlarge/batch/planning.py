@@ -105,6 +105,8 @@ def recorded_settings(settings: Settings, model: OpenModel, dtype: np.dtype[Any]
         recorded["scale"] = model.card.scale
     if model.card.strength is not None:
         recorded["strength"] = model.card.strength
+    if settings.salvage:
+        recorded["salvage"] = True
     chosen = {"engine": engine.name, "device": engine.device, "precision": precision}
     return settings_text(recorded | chosen)
 
@@ -121,9 +123,10 @@ def fingerprint(
     settings = item.job.chosen(settings)
     dtype = None if item.outlook is None else item.outlook.dtype
     recorded = recorded_settings(settings, model, dtype)
+    sound = recorded_settings(replace(settings, salvage=False), model, dtype)
     stamp = source_stamp(source)
     digest = input_digest(row, stamp, lambda: _digest(source, stamp))
-    return Fingerprint(str(source), digest, stamp, model.digest, recorded)
+    return Fingerprint(str(source), digest, stamp, model.digest, recorded, sound)
 
 
 @lru_cache(maxsize=8)
@@ -289,7 +292,8 @@ def _forecast(
         settings = replace(settings, resume=False)
     if settings.all_pages:
         settings = replace(settings, page=item.page)
-    with _opened(source) as stream, open_picture(stream, page=settings.single_page) as picture:
+    page, salvage = settings.single_page, settings.salvage
+    with _opened(source) as stream, open_picture(stream, page=page, salvage=salvage) as picture:
         facts = picture.facts
         if item.scanned and provenance_of(picture.metadata) is not None:
             return None

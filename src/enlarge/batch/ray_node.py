@@ -243,7 +243,8 @@ class ClusterNode:
         opened = open_source(job.source) if content is None else content
         settings = job.chosen(self._setup.settings)
         try:
-            with open_picture(opened, page=settings.single_page) as picture:
+            page, salvage = settings.single_page, settings.salvage
+            with open_picture(opened, page=page, salvage=salvage) as picture:
                 facts = picture.facts
         finally:
             if content is None and not isinstance(job.source, File):

@@ -34,7 +34,8 @@ class State(Enum):
 @dataclass(frozen=True)
 class Fingerprint:
     """What an output is made from, and how: the name of its source, the digests of the input and of
-    the model, and the settings as JSON. `stamp` is the input's.
+    the model, and the settings as JSON. `stamp` is the input's. `sound`: the settings that are
+    recorded where nothing had to be salvaged (None: the same).
     """
 
     source: str
@@ -42,6 +43,7 @@ class Fingerprint:
     stamp: Stamp
     model: str
     settings: str
+    sound: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Row:
 
     def matches(self, wanted: Fingerprint) -> bool:
         """Whether the row is about the same input, model and settings."""
-        recorded = (self.input, self.model, self.settings)
-        return recorded == (wanted.input, wanted.model, wanted.settings)
+        is_same = (self.input, self.model) == (wanted.input, wanted.model)
+        return is_same and self.settings in (wanted.settings, wanted.sound)
 
 
 def output_state(row: Row | None, wanted: Fingerprint | None, target: Path | Remote) -> State:

@@ -215,12 +215,16 @@ class _Session:
             with contextlib.suppress(OutputError):  # a full disk is the reason, not this
                 ledger.fail(job.name, problem)
             raise
-        facts = {
+        facts: dict[str, object] = {
             "width": done.width,
             "height": done.height,
             "tile": f"{done.tile[0]}x{done.tile[1]}",
             "seconds": done.seconds,
         }
+        if done.missing is None:
+            facts["settings"] = wanted.sound or wanted.settings
+        else:
+            facts["problem"] = f"{done.missing:.1%} of the input is missing"
         ledger.finish(job.name, digests[-1], facts)  # a lost machine may have sealed one before
         return done
 

@@ -38,6 +38,11 @@ class Header:
     density: tuple[float, float] | None
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, without its padding."""
+        return (self.width * self.bits + 7) // 8
+
+    @property
     def channels(self) -> int:
         """1 for a gray palette, 4 where there is an alpha mask, else 3."""
         if self.palette is not None:
@@ -46,9 +51,9 @@ class Header:
         return 4 if self.masks is not None and self.masks[3] else 3
 
 
-def read_header(file: BinaryIO) -> Header:
-    """Read the header and check that the file holds all pixels. Raises `InputError` (without the
-    file's name).
+def read_header(file: BinaryIO, *, cut: bool = False) -> Header:
+    """Read the header and check that the file holds all pixels, unless it may be `cut` off. Raises
+    `InputError` (without the file's name).
     """
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -83,10 +88,10 @@ def read_header(file: BinaryIO) -> Header:
     palette = _palette(file, size, bits, used) if bits <= 8 else None
     stride = (width * bits + 31) // 32 * 4
     need = pixels_at + stride * height
-    if need - stride + (width * bits + 7) // 8 > length:
+    if need - stride + (width * bits + 7) // 8 > length and not cut:
         raise InputError(
             f"this BMP of {width}×{height} pixels needs {need:,} bytes, but the file has "
-            f"{length:,}; it is truncated: copy or download it again"
+            f"{length:,}; it is truncated; copy or download it again"
         )
     return Header(
         width, height, bits, top_down, pixels_at, stride, palette, masks, _icc(file, head), density

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.floats import check_range
-from enlarge.media.libvips import FileSource, explain
+from enlarge.media.libvips import FileSource, clear_errors, collected_errors, explain
 from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import resources_of
 from enlarge.media.stored import Pages, PictureFile, StoredPicture, choose_page
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _CHUNK_BYTES = 2 << 20
-_OPTIONS = {"access": "sequential", "fail_on": "error"}
 _KINDS = {"b-w": "gray", "grey16": "gray", "srgb": "RGB", "rgb16": "RGB", "scrgb": "RGB"}
 _CONVERTED = ("lab", "labs", "labq", "lch", "xyz", "hsv", "yxy", "cmc")
 
@@ -44,7 +43,7 @@ def load(source: PictureFile, what: str, loader: str, **more: Any) -> LoadedImag
     `more`: options of that loader, such as unlimited=True, without libvips' own limits.
     """
     kept = FileSource(source.file)
-    options = _OPTIONS | more
+    options = options_of(source) | more
     image = getattr(pyvips.Image, loader)(kept.source, **options)
     return LoadedImage(image, source, what, kept)
 
@@ -58,9 +57,9 @@ def load_mapped(source: PictureFile, what: str, loader: str, word: str) -> Loade
     source.file.seek(0, os.SEEK_END)
     source.file.seek(0)
 
-    def open_page(**options: Any) -> pyvips.Image:
+    def open_page(**more: Any) -> pyvips.Image:
         mapped = pyvips.Source.new_from_descriptor(source.file.fileno())
-        return getattr(pyvips.Image, loader)(mapped, **_OPTIONS, **options)
+        return getattr(pyvips.Image, loader)(mapped, **options_of(source), **more)
 
     image = open_page()
     count = int(get_field(image, "n-pages") or 1)
@@ -69,6 +68,12 @@ def load_mapped(source: PictureFile, what: str, loader: str, word: str) -> Loade
     if pages.number != main:
         image = open_page(page=pages.number - 1)
     return LoadedImage(image, source, what, None, pages)
+
+
+def options_of(source: PictureFile) -> dict[str, Any]:
+    """What every loader is told. Errors that libvips has collected so far are forgotten."""
+    clear_errors()
+    return {"access": "sequential", "fail_on": source.fail_on}
 
 
 class LoadedImage:
@@ -183,6 +188,7 @@ class LibvipsRows:
                 data = region.fetch(0, self._next, self.width, n)
                 values = np.frombuffer(data, self.dtype)
                 band[start : start + n] = values.reshape(n, *band.shape[1:])
+                self._check_tiles(band[start : start + n])
                 self._next += n
         except pyvips.Error as error:
             failure = self._kept.failure if self._kept else None
@@ -192,7 +198,7 @@ class LibvipsRows:
                 raise InputError(message) from failure
             raise InputError(
                 f"{self._source.name}: this {self._what} is truncated or damaged after row "
-                f"{self._next} of {self.height} ({explain(error)}); copy or download it again"
+                f"{self._next} of {self.height} ({explain(error)}); {self._source.advice}"
             ) from error
         if self._fill:
             band |= band >> np.uint16(self._fill)
@@ -206,6 +212,15 @@ class LibvipsRows:
             check_range(band, otherwise="save it with 8 or 16 bits per channel")
         except InputError as error:
             raise InputError(f"{self._source.name}: {error}") from error
+
+    def _check_tiles(self, band: NDArray[Any]) -> None:
+        """Raise `pyvips.Error` for tiles of a TIFF that could not be decoded: libvips collects the
+        error, and gives black.
+        """
+        errors = collected_errors() if self._what == "TIFF" else ""
+        is_refused = self._source.fail_on != "none" and "tiff2vips" in errors
+        if is_refused and not band.any(axis=2).all():
+            raise pyvips.Error("a tile cannot be decoded")
 
     def close(self) -> None:
         """Let libvips free the image."""

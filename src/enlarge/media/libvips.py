@@ -6,6 +6,7 @@ import re
 from typing import BinaryIO
 
 import pyvips
+from pyvips import vips_lib
 
 
 def disable_cache() -> None:
@@ -13,11 +14,24 @@ def disable_cache() -> None:
     pyvips.cache_set_max(0)
 
 
+def clear_errors() -> None:
+    """Forget what libvips has collected so far: warnings of one picture would become the reason of
+    the next one's error.
+    """
+    vips_lib.vips_error_clear()
+
+
+def collected_errors() -> str:
+    """What libvips has collected since it was last cleared, by whichever picture."""
+    return str(pyvips.ffi.string(vips_lib.vips_error_buffer()).decode(errors="replace"))
+
+
 def explain(error: pyvips.Error) -> str:
     """The first line of libvips' message, without the names of its functions."""
     detail = getattr(error, "detail", "") or ""
     lines = [line.strip() for line in str(detail).splitlines() if line.strip()]
-    line = lines[0] if lines else str(error.message).strip()
+    telling = [line for line in lines if not line.startswith("source: bad seek")] or lines
+    line = telling[0] if telling else str(error.message).strip()
     return re.sub(r"^\w+: ", "", line) or "libvips gave no reason"
 
 

@@ -44,9 +44,18 @@ def open_image(source: PictureFile, what: str) -> Any:
     try:
         return Image.open(source.file)
     except Exception as error:  # decoders raise whatever they like
-        raise InputError(f"this {what} picture cannot be read ({error})") from error
+        raise InputError(
+            f"this {what} picture cannot be read ({decoder_reason(error)}); {source.advice}"
+        ) from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def decoder_reason(error: Exception) -> str:
+    """What a decoder says, in one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # libjxl's binding tells of nothing but how to build libjxl.
+    return "it is truncated or damaged" if "libjxl" in lines[0] else lines[0].strip()
 
 
 def stored(
@@ -108,8 +117,8 @@ class PillowRows:
             array: NDArray[Any] = np.asarray(image.convert(mode) if mode != image.mode else image)
         except Exception as error:  # decoders raise whatever they like
             raise InputError(
-                f"{self._source.name}: this picture cannot be decoded ({error}); copy or download "
-                "it again"
+                f"{self._source.name}: this picture cannot be decoded ({decoder_reason(error)}); "
+                f"{self._source.advice}"
             ) from error
         if self.dtype == np.float32:
             try:

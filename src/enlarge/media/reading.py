@@ -12,8 +12,10 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -27,6 +29,7 @@ from enlarge.media.metadata import Metadata
 from enlarge.media.not_a_picture import unreadable_message
 from enlarge.media.profile import profile_name
 from enlarge.media.provenance import KEY, provenance_of
+from enlarge.media.repair.opening import Opened, Salvage, open_stored, reopen_stored
 from enlarge.media.rows import Rows
 from enlarge.media.stored import PictureFile, StoredPicture, choose_page
 from enlarge.media.turning import (
@@ -92,20 +95,29 @@ class Facts:
 
 
 class Picture:
-    """An open picture, a context manager: `facts`, `metadata`, and once its `rows`."""
+    """An open picture, a context manager: `facts`, `metadata`, and once its `rows`.
+
+    `salvage`: what was done about damage, if it was asked for; known once the rows are.
+    """
 
     def __init__(
         self,
         name: str,
         facts: Facts,
-        stored: StoredPicture,
+        opened: Opened,
         memory: int | None,
         scratch: Path | None,
+        reopen: Callable[[], Opened] | None = None,
     ) -> None:
+        """`reopen`: opens the picture again after a look at all of its pixels, so that it can be
+        salvaged.
+        """
         self.name = name
         self.facts = facts
-        self.metadata: Metadata = stored.metadata
-        self._stored: Rows | None = stored.rows
+        self.metadata: Metadata = opened.stored.metadata
+        self.salvage: Salvage | None = opened.salvage
+        self._reopen = reopen
+        self._stored: Rows | None = opened.stored.rows
         self._given: Rows | None = None
         self._memory = memory
         self._scratch = scratch
@@ -123,6 +135,8 @@ class Picture:
         if self._stored is None:
             raise ValueError("the rows of a picture are read once; open it again")
         stored, self._stored = self._stored, None
+        if self._reopen is not None:
+            stored = self._reopened(self._reopen)
         orientation = self.facts.orientation
         try:
             if self.buffering(memory) is Buffering.FILE:
@@ -137,6 +151,26 @@ class Picture:
             stored.close()
             raise
         return self._given
+
+    def _reopened(self, reopen: Callable[[], Opened]) -> Rows:
+        """The rows after a look at all of the picture. Raises `InputError`."""
+        try:
+            opened = reopen()
+        except InputError as error:
+            raise _named(error, self.name) from error
+        rows, facts = opened.stored.rows, _facts(self.facts.format, opened.stored)
+        self.salvage = opened.salvage
+        if (facts.width, facts.height, facts.channels, facts.dtype) != (
+            self.facts.width, self.facts.height, self.facts.channels, self.facts.dtype,
+        ):  # fmt: skip
+            rows.close()
+            raise InputError(f"{self.name}: is damaged: its header and its pixels do not match")
+        return rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A line for each thing that is lost or converted, and for damage."""
+        return (*self.facts.notes, *([self.salvage.note] if self.salvage else []))
 
     def close(self) -> None:
         """Close the file, and the rows."""
@@ -163,6 +197,7 @@ def open_picture(
     page: int | None = None,
     memory: int | None = None,
     scratch: Path | None = None,
+    salvage: bool = False,
 ) -> Picture:
     """Open a picture and read its header.
 
@@ -170,16 +205,16 @@ def open_picture(
     `stored_at` names the file that holds it). `page`: which of several pictures in the file, from 1
     (None: the main one). `memory`: the bytes that a picture may take which
     cannot be read in order (None: no limit). `scratch`: the folder for temporary files (None: the
-    system's). Raises `InputError`: "PATH: what was found; what to do", or `OptionError` where there
-    is no such page.
+    system's). `salvage`: take what there is of a damaged picture, with gray in place of the rest
+    (`Picture.salvage`). Raises `InputError`: "PATH: what was found; what to do", or `OptionError`
+    where there is no such page.
     """
     disable_cache()
     name = _name_of(source)
     try:
         with contextlib.ExitStack() as undo:
             file = undo.enter_context(_as_file(source, scratch))
-            stored, form = _read(file, name, page)
-            picture = Picture(name, _facts(form, stored), stored, memory, scratch)
+            picture = _open(file, name, page, memory, scratch, salvage)
             undo.pop_all()  # from here on the picture owns the file
             return picture
     except (InputError, OptionError) as error:
@@ -227,8 +262,15 @@ def _as_file(source: Path | bytes | BinaryIO, scratch: Path | None) -> BinaryIO:
     return copy
 
 
-def _read(file: BinaryIO, name: str, page: int | None) -> tuple[StoredPicture, str]:
-    """The picture, and the name of its format. Raises `InputError` and `OptionError`."""
+def _open(
+    file: BinaryIO,
+    name: str,
+    page: int | None,
+    memory: int | None,
+    scratch: Path | None,
+    salvage: bool,
+) -> Picture:
+    """The picture. Raises `InputError` and `OptionError`."""
     head = file.read(_HEAD)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -237,10 +279,14 @@ def _read(file: BinaryIO, name: str, page: int | None) -> tuple[StoredPicture, s
     form = format_of_file(head)
     if form is None or form.read is None:
         raise InputError(unreadable_message(head, readable_formats()))
-    stored = form.read(PictureFile(file, name, head, size, page))
-    if stored.pages.count == 1:  # formats of a single picture do not look at the page
+    source = PictureFile(file, name, head, size, page, scratch)
+    opened = open_stored(form, source, salvage=salvage)
+    if opened.stored.pages.count == 1:  # formats of a single picture do not look at the page
         choose_page(page, 1)
-    return stored, form.name
+    late = None
+    if salvage and opened.salvage is None and opened.is_own:
+        late = partial(reopen_stored, form, source)
+    return Picture(name, _facts(form.name, opened.stored), opened, memory, scratch, late)
 
 
 def _facts(form: str, stored: StoredPicture) -> Facts:
@@ -272,12 +318,26 @@ def _facts(form: str, stored: StoredPicture) -> Facts:
     )
 
 
+def _described(source: Path | bytes | BinaryIO, page: int | None) -> Picture:
+    """The picture, even if it is cut off."""
+    try:
+        return open_picture(source, page=page)
+    except InputError:
+        if not isinstance(source, Path | bytes):
+            raise
+        try:
+            return open_picture(source, page=page, salvage=True)
+        except InputError:
+            pass
+        raise
+
+
 def describe_picture(source: Path | bytes | BinaryIO, *, page: int | None = None) -> dict[str, Any]:
     """What `enlarge inspect` prints about a picture, as plain values. `page`: see `open_picture`,
     which also says what is raised.
     """
-    with open_picture(source, page=page) as picture:
-        facts, metadata = picture.facts, picture.metadata
+    with _described(source, page) as picture:
+        facts, metadata, notes = picture.facts, picture.metadata, picture.notes
     dpi = [round(value * 25.4, 2) for value in facts.density] if facts.density else None
     return {
         "format": facts.format,
@@ -295,5 +355,5 @@ def describe_picture(source: Path | bytes | BinaryIO, *, page: int | None = None
         "text": {key: value for key, value in metadata.text if key != KEY},
         "provenance": provenance_of(metadata),
         "streams": facts.in_order,
-        "notes": list(facts.notes),
+        "notes": list(notes),
     }

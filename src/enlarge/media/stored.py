@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from enlarge.errors import OptionError
@@ -16,7 +17,9 @@ _START = 1 << 16
 @dataclass(frozen=True)
 class PictureFile:
     """An open picture file, at its start. `name`: for messages; `head`: its first 64 bytes; `size`
-    in bytes. `page`: which of its pictures to read, from 1; None: the main one.
+    in bytes. `page`: which of its pictures to read, from 1; None: the main one. `scratch`: the
+    folder for temporary files (None: the system's). `fail_on`: which faults of the pixels' data end
+    libvips' decoding ("none", "error", "warning"). `advice`: what to do about a damaged file.
     """
 
     file: BinaryIO
@@ -24,6 +27,9 @@ class PictureFile:
     head: bytes
     size: int
     page: int | None = None
+    scratch: Path | None = None
+    fail_on: str = "error"
+    advice: str = "copy or download it again"
 
     def start(self) -> bytes:
         """The first 64 KiB; the file is at its start again afterwards."""

@@ -47,8 +47,8 @@ def enlarge_image(image: Any, settings: Settings, model: OpenModel, hooks: Hooks
 
 
 def _enlarge_path(path: Path, settings: Settings, model: OpenModel, hooks: Hooks) -> NDArray[Any]:
-    page = settings.single_page
-    with open_picture(path, page=page, memory=settings.budget // 4) as picture:
+    page, salvage = settings.single_page, settings.salvage
+    with open_picture(path, page=page, memory=settings.budget // 4, salvage=salvage) as picture:
         plan_picture(picture.facts, settings, model).check_decoder()
         buffers = decoder_bytes(picture.facts, settings)
         return _to_array(picture.rows(), settings, model, hooks, buffers=buffers)

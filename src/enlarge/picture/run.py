@@ -37,7 +37,8 @@ NO_HOOKS = Hooks()
 class Done:
     """What became of one file: where it is, its size in pixels, how it was made, the seconds by
     stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown),
-    what the target could not hold, and the device that computed.
+    what the target could not hold, and the device that computed. `missing`: the share of a damaged
+    input, 0 to 1, that is gray in the result (None: the input was sound).
     """
 
     output: str
@@ -53,6 +54,7 @@ class Done:
     peak_memory: int = 0
     notes: tuple[str, ...] = ()
     device: str = "cpu"
+    missing: float | None = None
 
 
 def enlarge_file(
@@ -77,7 +79,8 @@ def enlarge_file(
     )
     page = settings.single_page
     _check_target(transfer)
-    with open_picture(transfer.source, page=page, memory=settings.budget // 4) as picture:
+    memory, salvage = settings.budget // 4, settings.salvage
+    with open_picture(transfer.source, page=page, memory=memory, salvage=salvage) as picture:
         outlook = plan_picture(picture.facts, settings, model)
         outlook.check_disk(transfer.path)
         outlook.check_decoder()
@@ -103,7 +106,9 @@ def enlarge_picture(
         options = WriteOptions(
             outlook.format, settings.quality, settings.metadata, settings.pyramid
         )
-        provenance = _provenance(outlook, rows, plans[-1]) if settings.provenance else None
+        provenance = None
+        if settings.provenance:
+            provenance = _provenance(outlook, rows, plans[-1]) | _salvaged(picture)
         with (
             resumable(large, transfer, facts) as bands,
             create_picture(
@@ -135,8 +140,9 @@ def enlarge_picture(
         seconds=time.perf_counter() - begun,
         stages=dict(timings),
         peak_memory=peak(),
-        notes=(*picture.facts.notes, *bands.notes, *sink.notes),
+        notes=(*picture.notes, *bands.notes, *sink.notes),
         device=engine.device,
+        missing=None if picture.salvage is None else picture.salvage.missing,
     )
 
 
@@ -267,6 +273,12 @@ def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
     }
 
 
+def _salvaged(picture: Picture) -> dict[str, str]:
+    """What the result's file says of damage."""
+    salvage = picture.salvage
+    return {} if salvage is None else {"salvaged": f"{salvage.percent} missing"}
+
+
 def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, Any]:
     """What determines the bands of a result, beside the plan of its tiles."""
     settings, model = outlook.settings, outlook.model
@@ -281,6 +293,7 @@ def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, 
         "exact": settings.exact,
         "ensemble": settings.ensemble,
         "input": transfer.source_digest(),
+        **({"salvage": True} if settings.salvage else {}),
         **settings.newer(),
     }
 
