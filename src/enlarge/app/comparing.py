@@ -71,7 +71,7 @@ def _enlarged(page: Page, item: Item, way: str, box: Box) -> EnlargedPart:
         made = enlarge_part(page, item, Settings(model=way, scale=_SCALE), box, size)
         return made._replace(pixels=np.ascontiguousarray(made.pixels))
     begun = time.perf_counter()
-    pixels = enlarge_bicubic(read_part(item.source, box), *size)
+    pixels = enlarge_bicubic(read_part(item.source, box, item.page), *size)
     return EnlargedPart(pixels, time.perf_counter() - begun)
 
 

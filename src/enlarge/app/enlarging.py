@@ -40,11 +40,27 @@ def enlarge_tab(page: Page) -> None:
         )  # fmt: skip
     left, right = st.columns([2, 1], gap="large")
     with right, st.container(key="settings"):
+        _choose_page(page, item)
         settings = settings_controls(page)
         _start(page, items, item, settings)
         _collect(page, items)
     with left:
         _picture(page, item, settings)
+
+
+def _choose_page(page: Page, item: Item) -> None:
+    """Let the visitor choose one of several pictures in a file."""
+    if item.facts is None or item.facts.pages == 1:
+        return
+    count, shown = item.facts.pages, item.facts.page
+    chosen = st.number_input(
+        page.say("page"), 1, count, shown, help=page.say("page_help", count=count),
+        key=f"page-{item.key}",
+    )  # fmt: skip
+    if int(chosen) != shown:
+        problem = page.visit.choose_page(item, int(chosen))
+        if problem is not None:
+            st.error(page.say_sentence(problem))
 
 
 def _select(page: Page, items: Sequence[Item]) -> Item:

@@ -89,7 +89,7 @@ def _numbers(page: Page, card: Card, plan: Plan) -> None:
 def _drawn(page: Page, item: Item, card: Card, plan: Plan) -> None:
     facts = item.known()
     if "plan" not in item.views:
-        item.views["plan"] = data_url(read_reduced(item.source, 900_000)[0])
+        item.views["plan"] = data_url(read_reduced(item.source, 900_000, item.page)[0])
     tiles = [
         [
             tile.columns.start, tile.rows.start,
@@ -133,7 +133,7 @@ def _proof(page: Page, item: Item, model: str, card: Card) -> None:
     if side is None or side >= max(width, height):
         st.info(page.say("too_small"))
         return
-    pixels = read_part(item.source, box)
+    pixels = read_part(item.source, box, item.page)
     upscaler = page.open(find_weights(model))
     seen: list[Any] = []
     with st.spinner(page.say("starting")):

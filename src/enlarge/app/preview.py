@@ -70,7 +70,7 @@ def pick_part(page: Page, item: Item, scale: float, *, key: str) -> Box:
     """
     facts = item.known()
     if "small" not in item.views:
-        item.views["small"] = data_url(read_reduced(item.source, 480_000)[0])
+        item.views["small"] = data_url(read_reduced(item.source, 480_000, item.page)[0])
     width, height = preview_size(item, scale)
     x, y = picker(
         Thumbnail(item.views["small"], facts.width, facts.height),
@@ -91,7 +91,7 @@ def enlarge_part(
     begun = time.perf_counter()
     large = model.upscale(
         item.source, crop=(box.x, box.y, box.width, box.height), width=size[0], height=size[1],
-        memory=page.options.memory, ensemble=settings.ensemble,
+        memory=page.options.memory, ensemble=settings.ensemble, page=item.page,
     )  # fmt: skip
     return EnlargedPart(shown(large), time.perf_counter() - begun)
 
@@ -108,7 +108,7 @@ def _preview(
             max(box.height, round(box.height * whole[1] / facts.height)),
         )
         large = enlarge_part(page, item, settings, box, size)
-        low = enlarge_bicubic(read_part(item.source, box), *size)
+        low = enlarge_bicubic(read_part(item.source, box, item.page), *size)
         for old in [old for old in item.views if old[0] == "part"][:-_MAX_KEPT]:
             del item.views[old]
         item.views[key] = _Preview(data_url(low), data_url(large.pixels), size, large.seconds)

@@ -87,7 +87,7 @@ def _show_layers(page: Page, item: Item, done: Done, ended: float) -> None:
     if "result" not in item.views:
         with st.spinner(page.say("finishing"), show_time=False):
             high, reduced = read_reduced(item.target)
-            low, _ = read_reduced(item.source)
+            low, _ = read_reduced(item.source, page=item.page)
             height, width = high.shape[:2]
             low = enlarge_bicubic(low, width, height)
             item.views["result"] = _Views(data_url(low), data_url(high), width, height, reduced)
@@ -129,9 +129,8 @@ def region_urls(item: Item, done: Done, box: Box) -> list[str]:
         min(facts.width, right + reach), min(facts.height, bottom + reach),
     )  # fmt: skip
     x, y = around[0] * done.width / facts.width, around[1] * done.height / facts.height
-    low = read_part(
-        item.source, Box(around[0], around[1], around[2] - around[0], around[3] - around[1])
-    )
+    inside = Box(around[0], around[1], around[2] - around[0], around[3] - around[1])
+    low = read_part(item.source, inside, item.page)
     width = round(low.shape[1] * done.width / facts.width)
     height = round(low.shape[0] * done.height / facts.height)
     inner = Box(
@@ -191,7 +190,7 @@ def judge(page: Page, item: Item, done: Done, content: bytes, name: str) -> Judg
             return page.say("judge_large", limit=_MAX_MEASURED // MEGA)
         original = read_pixels(content, name)
         result = read_pixels(item.target)
-        low = shown(read_pixels(item.source))
+        low = shown(read_pixels(item.source, page=item.page))
         factor = max(1, round(done.width / item.known().width))
         scores = Protocol().measure(result, original, factor=factor)
         bare = enlarge_bicubic(low, done.width, done.height)

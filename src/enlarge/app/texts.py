@@ -135,6 +135,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 그럴듯한 질감을 추정해 더합니다. "
         "그 사이는 둘을 섞은 것입니다.",
     ),
+    "page": ("Picture in the file", "파일 속 사진 번호"),
+    "page_help": (
+        "This file holds {count} pictures: pages or frames. The number of the one to enlarge.",
+        "이 파일에는 사진(페이지나 프레임)이 {count}장 들어 있습니다. 확대할 사진의 번호입니다.",
+    ),
     "size": ("Size", "크기"),
     "size_help": (
         "The factor for width and height, or the width that you need; proportions are kept. With "

@@ -50,20 +50,21 @@ def shown(band: NDArray[Any]) -> Pixels:
     return np.repeat(band, 3, axis=2) if band.shape[2] == 1 else band
 
 
-def read_part(path: Path, box: Box) -> Pixels:
-    """A part of a picture file. Raises `InputError`."""
-    with open_picture(path) as picture:
+def read_part(path: Path, box: Box, page: int | None = None) -> Pixels:
+    """A part of a picture file, or of one of its pages. Raises `InputError`."""
+    with open_picture(path, page=page) as picture:
         rows = CropRows(picture.rows(), box.x, box.y, box.width, box.height)
         return shown(rows.read(rows.height))
 
 
-def read_reduced(path: Path, most: int = LARGEST) -> tuple[Pixels, int]:
-    """A picture reduced to at most `most` pixels, and the whole factor by which it was reduced.
+def read_reduced(path: Path, most: int = LARGEST, page: int | None = None) -> tuple[Pixels, int]:
+    """A picture, or one of a file's pages, reduced to at most `most` pixels, and the whole factor
+    by which it was reduced.
 
     Blocks of that side are averaged; incomplete ones at the right and the bottom are left out.
     Raises `InputError`.
     """
-    with open_picture(path) as picture:
+    with open_picture(path, page=page) as picture:
         rows = picture.rows()
         factor = max(1, int(np.ceil((rows.width * rows.height / most) ** 0.5)))
         factor = min(factor, rows.width, rows.height)
@@ -119,8 +120,8 @@ class Canvas:
     The queue's thread writes it; `pixels` may be read at any time.
     """
 
-    def __init__(self, source: Path, width: int, height: int) -> None:
-        small, _ = read_reduced(source, _CANVAS * _CANVAS)
+    def __init__(self, source: Path, width: int, height: int, page: int | None = None) -> None:
+        small, _ = read_reduced(source, _CANVAS * _CANVAS, page)
         share = min(1.0, _CANVAS / max(width, height))
         self.width, self.height = max(1, round(width * share)), max(1, round(height * share))
         self.pixels = enlarge_bicubic(small, self.width, self.height)

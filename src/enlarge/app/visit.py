@@ -41,12 +41,15 @@ GRACE = 30.0
 
 @dataclass(eq=False)
 class Item:
-    """One picture of a visit: its file, its facts or why it is not accepted, and its last job."""
+    """One picture of a visit: its file, its facts or why it is not accepted, and its last job.
+    `page`: which of several pictures in the file was chosen; None: its main one.
+    """
 
     key: str
     name: str
     source: Path = field(repr=False)
     facts: Facts | None = None
+    page: int | None = None
     problem: Sentence | None = None
     settings: Settings | None = None
     job: QueuedJob | None = None
@@ -69,7 +72,7 @@ class Item:
         """The file name of its result."""
         assert self.settings is not None
         outlook = result_outlook(self.settings, self.known())
-        return result_name(self.settings, self.name, outlook)
+        return result_name(self.settings, self.name, outlook, self.page)
 
 
 class Visit:
@@ -110,6 +113,16 @@ class Visit:
         self.items[key] = item
         return item
 
+    def choose_page(self, item: Item, page: int) -> Sentence | None:
+        """Take another picture of the item's file; why that is impossible, if it is."""
+        found = inspect_upload(item.source, item.name, self._options, page)
+        if isinstance(found, Sentence):
+            return found
+        if item.job is not None and item.job.active:
+            self._queue.cancel(item.job)
+        item.page, item.facts, item.job, item.views = page, found, None, {}
+        return None
+
     def remove(self, key: str) -> None:
         """Remove a picture and its files."""
         item = self.items.pop(key)
@@ -122,12 +135,13 @@ class Visit:
         outlook = result_outlook(settings, item.known())
         item.settings, item.views = settings, {}
         try:
-            item.canvas = Canvas(item.source, outlook.width, outlook.height)
+            item.canvas = Canvas(item.source, outlook.width, outlook.height, item.page)
         except InputError as error:  # cut off behind its header
             reason = reason_of(error, item.source, item.name)
             item.problem = Sentence("unreadable", {"name": item.name, "reason": reason})
             return
-        work = Enlargement(settings, model, item.source, item.target, self._options.memory)
+        memory = self._options.memory
+        work = Enlargement(settings, model, item.source, item.target, memory, item.page)
         item.job = QueuedJob(self.owner, work, watch=item.canvas.paste)
         self._queue.add(item.job)
 

@@ -11,6 +11,7 @@ from typing import Any
 from enlarge.app.options import Options
 from enlarge.errors import EnlargeError, InputError
 from enlarge.media.formats import FORMATS
+from enlarge.media.naming import page_mark
 from enlarge.media.reading import Facts, open_picture
 from enlarge.media.repair.opening import ADVICE, SALVAGE_ADVICE
 from enlarge.picture.hooks import ProgressCallback
@@ -51,12 +52,16 @@ def result_outlook(settings: Settings, facts: Facts) -> Outlook:
     return plan_picture(facts, settings, Upscaler(weights_of(settings)))
 
 
-def result_name(settings: Settings, name: str, outlook: Outlook) -> str:
-    """The file name of the result of a picture called `name`: as on the command line."""
+def result_name(settings: Settings, name: str, outlook: Outlook, page: int | None = None) -> str:
+    """The file name of the result of a picture called `name`, or of a page of it: as on the command
+    line.
+    """
     mark = f"{outlook.width}x{outlook.height}"
     if settings.width is None:
         scale = weights_of(settings).card.scale if settings.scale is None else settings.scale
         mark = f"x{scale:.15g}"
+    if page is not None and outlook.facts is not None:
+        mark = f"{page_mark(page, outlook.facts.pages)}_{mark}".removeprefix("_")
     return f"{Path(name).stem}_{mark}{FORMATS[settings.format or 'png'].suffixes[0]}"
 
 
@@ -69,6 +74,7 @@ class Enlargement:
     source: Path
     target: Path
     memory: str | None
+    page: int | None = None
 
     def __call__(self, progress: ProgressCallback, cancel: threading.Event) -> Done:
         """Enlarge the picture, calling `progress` for each tile until `cancel` is set."""
@@ -82,6 +88,7 @@ class Enlargement:
             quality=settings.quality,
             metadata=settings.metadata,
             memory=self.memory,
+            page=self.page,
             ensemble=settings.ensemble,
             overwrite=True,
             resume=False,
@@ -111,14 +118,18 @@ def reason_of(error: EnlargeError, path: Path, name: str) -> str:
     return str(error).replace(str(path), name).replace(SALVAGE_ADVICE, ADVICE)
 
 
-def inspect_upload(path: Path, name: str, options: Options) -> Facts | Sentence:
-    """A picture's facts, or why this page does not accept it. `name`: the visitor's name for it."""
+def inspect_upload(
+    path: Path, name: str, options: Options, page: int | None = None
+) -> Facts | Sentence:
+    """A picture's facts, or why this page does not accept it. `name`: the visitor's name for it;
+    `page`: which of several pictures in the file.
+    """
     size = path.stat().st_size
     if size > options.max_upload:
         limit = format_file_size(options.max_upload)
         return Sentence("too_large", {"name": name, "size": format_file_size(size), "limit": limit})
     try:
-        with open_picture(path) as picture:
+        with open_picture(path, page=page) as picture:
             facts = picture.facts
     except InputError as error:
         return Sentence("unreadable", {"name": name, "reason": reason_of(error, path, name)})

@@ -84,13 +84,6 @@ def _place(item: Input, target: Target | None, ending: str) -> tuple[PictureTarg
             return target.remote / name, name
 
 
-def page_mark(page: int, count: int) -> str:
-    """What follows the stem in the name of the result of one of several pictures in a file: with so
-    many digits that the names sort. `count`: of the pictures, 0 if it is not known.
-    """
-    return "" if count == 1 else f"_page{page:0{len(str(count))}}"
-
-
 def _stem(source: PictureSource) -> str:
     match source:
         case Stream():

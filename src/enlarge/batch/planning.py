@@ -24,7 +24,7 @@ from enlarge.batch.jobs import (
 )
 from enlarge.batch.locations import File, Stream, Zip
 from enlarge.batch.outcome import Outcome, failed
-from enlarge.batch.outputs import check_outputs, check_result_names, name_output, page_mark
+from enlarge.batch.outputs import check_outputs, check_result_names, name_output
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.record import (
     LEDGER,
@@ -40,6 +40,7 @@ from enlarge.batch.remote import Remote, is_url
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import FORMATS
+from enlarge.media.naming import page_mark
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel

@@ -16,6 +16,13 @@ RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)
 
 
+def page_mark(page: int, count: int) -> str:
+    """What follows the stem in the name of the result of one of several pictures in a file: with so
+    many digits that the names sort. `count`: of the pictures, 0 if it is not known.
+    """
+    return "" if count == 1 else f"_page{page:0{len(str(count))}}"
+
+
 def is_output_folder(folder: Path) -> bool:
     """Whether scans skip a folder: it holds a ledger, unfinished output or DeepZoom tiles."""
     name = folder.name

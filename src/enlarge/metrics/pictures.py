@@ -14,13 +14,14 @@ from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.metrics.protocol import to_rgb
 
 
-def read_pixels(source: Path | bytes, name: str = "") -> NDArray[Any]:
-    """The RGB of a picture file (or of a file's bytes, called `name`), upright: (H, W, 3).
+def read_pixels(source: Path | bytes, name: str = "", *, page: int | None = None) -> NDArray[Any]:
+    """The RGB of a picture file (or of a file's bytes, called `name`), upright: (H, W, 3). `page`:
+    which of several pictures in it, from 1.
 
     uint8, uint16 or float32 as the file has it; gray as R = G = B, transparency over white. Raises
     `InputError`.
     """
-    return to_rgb(read_channels(source, name).pixels)
+    return to_rgb(read_channels(source, name, page=page).pixels)
 
 
 class Channels(NamedTuple):
@@ -32,10 +33,10 @@ class Channels(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_channels(source: Path | bytes, name: str = "") -> Channels:
+def read_channels(source: Path | bytes, name: str = "", *, page: int | None = None) -> Channels:
     """The same with the channels that the file has."""
     try:
-        with open_picture(source) as picture:
+        with open_picture(source, page=page) as picture:
             rows = picture.rows()
             return Channels(rows.read(rows.height), picture.facts.notes)
     except InputError as error:
