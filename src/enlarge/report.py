@@ -80,7 +80,7 @@ def evaluation_page(document: dict[str, Any], worst: Sequence[CropRow]) -> str:
 def batch_page(document: dict[str, Any]) -> str:
     """The page for the document of a batch (`enlarge … --json`)."""
     done, failed = document["results"], document["failed"]
-    kept = document.get("kept", [])
+    kept, skipped = document.get("kept", []), document.get("skipped", [])
     pixels = sum(result["width"] * result["height"] for result in done)
     body = [
         "<h1>Batch</h1>",
@@ -101,6 +101,9 @@ def batch_page(document: dict[str, Any]) -> str:
         body.append(
             f'<h2>Done before</h2><div class="wide">{_table(("input", "output"), rows)}</div>'
         )
+    if skipped:
+        rows = [[escape(entry["input"]), escape(entry["reason"])] for entry in skipped]
+        body.append(f'<h2>Left out</h2><div class="wide">{_table(("input", "why"), rows)}</div>')
     return _page("enlarge: batch", "".join(body))
 
 

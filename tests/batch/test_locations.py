@@ -138,7 +138,7 @@ def test_a_scan_finds_out_once_where_the_results_are(monkeypatch: pytest.MonkeyP
         return resolve(path)
 
     monkeypatch.setattr(Path, "resolve", noted)
-    scan = Scan(Path("link"), "_x4")
+    scan = Scan(Path("link"))
     folders = [Path(name) for name in ("folder.d", "results", "link")]
     assert [scan.is_excluded(folder) for folder in folders] == [False, True, True]
     assert resolved == ["link", "folder.d", "results", "link"]

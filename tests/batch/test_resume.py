@@ -216,7 +216,10 @@ def test_a_scan_leaves_out_what_enlarge_made(here: Path, capsys: Said) -> None:
     (here / "out/p0001.png").rename(here / "out/other.png")
     assert run(["out", "-o", "again"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("enlarge: skipped 2 pictures made by enlarge\n")
+    assert said.err.startswith(
+        "enlarge: skipped 2 pictures made by enlarge: out/p0001.jpg, "
+        "out/deep/er/p0000.jpg; to enlarge"
+    )
     assert sorted(contents(here / "again")) == ["deep/er/p0000.png", "other.png", "p0002.png"]
     assert run(["again", "-o", "third"]) == 1
     assert "no pictures in this folder except 3 made by enlarge" in capsys.readouterr().err

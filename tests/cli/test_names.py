@@ -63,7 +63,7 @@ def test_format_and_suffix_hold_in_a_folder(picture: Make, quick: Calls) -> None
     assert quick == [("photo.jpg", "out/photo_big.jpg")]
 
 
-def test_a_folder_keeps_its_tree_and_a_scan_leaves_out_what_is_ours(
+def test_a_folder_keeps_its_tree_and_no_name_makes_a_picture_ours(
     picture: Make, quick: Calls
 ) -> None:
     for name in (
@@ -77,16 +77,23 @@ def test_a_folder_keeps_its_tree_and_a_scan_leaves_out_what_is_ours(
     assert run(["in", "-o", "in/out", "--overwrite"]) == 0
     assert quick == [
         ("in/a.jpg", "in/out/a.png"),
+        ("in/a_640x480.png", "in/out/a_640x480.png"),
+        ("in/a_crop_x4.png", "in/out/a_crop_x4.png"),
+        ("in/a_x2.5.jpg", "in/out/a_x2.5.png"),
+        ("in/a_x4.png", "in/out/a_x4.png"),
         ("in/sub/b.PNG", "in/out/sub/b.png"),
         ("in/sub/lone_x4.png", "in/out/sub/lone_x4.png"),
     ]
 
 
-def test_a_scan_knows_the_suffix_of_this_invocation(picture: Make, quick: Calls) -> None:
+def test_a_picture_named_as_a_result_is_not_replaced(
+    picture: Make, quick: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture("in/a.jpg")
     picture("in/a-big.png")
-    assert run(["in", "--suffix", "-big", "--overwrite"]) == 0
-    assert quick == [("in/a.jpg", "in/a-big.png")]
+    assert run(["in", "--suffix", "-big", "--overwrite"]) == 1
+    assert "the output in/a-big.png is the input in/a-big.png" in capsys.readouterr().err
+    assert quick == []
 
 
 def test_an_output_folder_above_the_input_is_no_reason_to_skip(picture: Make, quick: Calls) -> None:

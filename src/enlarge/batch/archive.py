@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from enlarge.errors import InputError, OutputError
@@ -81,11 +81,12 @@ def list_members(path: Path) -> Iterator[Member | str]:
         raise InputError(f"{path}: cannot be read as a zip archive ({why})") from error
     for info in sorted(archive.infolist(), key=lambda info: info.filename):
         inside = PurePosixPath(info.filename)
+        on_windows = PureWindowsPath(info.filename)
         if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
             continue
         if "__MACOSX" in inside.parts or any(p.startswith("._") for p in inside.parts):
             continue
-        if inside.is_absolute() or ".." in inside.parts or "\\" in info.filename:
+        if inside.is_absolute() or on_windows.anchor or ".." in on_windows.parts:
             yield f"{path}: {info.filename!r} skipped, because its name points outside the archive"
         elif info.flag_bits & _ENCRYPTED:
             yield f"{path}/{inside}: is encrypted; unpack the archive and pass the folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import os
@@ -26,22 +27,38 @@ from enlarge.batch.locations import (
     file_mode,
     local_path,
 )
+from enlarge.batch.names import decoded_name
+from enlarge.batch.record import LEDGER
 from enlarge.batch.remote import WEB, Remote, is_url
 from enlarge.errors import InputError
-from enlarge.media.naming import PICTURES, RESULT_MARK, is_named_as_result, is_output_folder
+from enlarge.media.naming import PICTURES, is_output_folder
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A result in a ledger: the ledger's path, and the result's size if it is known."""
+
+    ledger: Path
+    width: int | None
+    height: int | None
+
+    def is_of(self, width: int, height: int) -> bool:
+        """Whether a picture of that size can be the result, and not another one in its place."""
+        return self.width in (None, width) and self.height in (None, height)
 
 
 @dataclass(frozen=True)
 class Input:
     """One picture. `below`: the folders that its result keeps below the folder of results.
     `scanned`: a scan found it; it was not named. `page`: which of the source's pictures it is,
-    where all are wanted and there are several.
+    where all are wanted and there are several. `listed`: the record of a result at its place.
     """
 
     source: PictureSource
     below: Path = Path()
     scanned: bool = False
     page: int | None = None
+    listed: Listed | None = None
 
 
 @dataclass(frozen=True)
@@ -62,16 +79,9 @@ Rooted = tuple[Found, Path | None]
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan of folders skips: `results`, the place of this invocation's results, and pictures
-    named as results of others, with `suffix` after the stem.
-    """
+    """What a scan of folders leaves out: `results`, the place of this invocation's results."""
 
     results: Path | Remote | None
-    suffix: str
-
-    def is_result(self, path: Path) -> bool:
-        """Whether a picture is named as a result of another one beside it."""
-        return is_named_as_result(path, self.suffix)
 
     @cached_property
     def _excluded(self) -> Path | None:
@@ -191,7 +201,8 @@ def _from_archive(path: Path) -> Iterator[Found]:
 def _from_csv(path: Path) -> Iterator[Found]:
     """The LR column of a list; paths are relative to the CSV file."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        # Names may be of any bytes, as the file system has them.
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         yield Unreadable(str(path), f"{path}: cannot be read as a CSV file ({error})")
@@ -236,12 +247,11 @@ def _from_url(remote: Remote, scan: Scan) -> Iterator[Found]:
 
 
 def _listed(remote: Remote, urls: Sequence[str], scan: Scan | None) -> Iterator[Found]:
-    """The pictures among what a store lists. In a `scan`, those in the place of the results and
-    those named as results are skipped.
+    """The pictures among what a store lists; in a `scan`, without those in the place of the
+    results.
     """
     root = _listed_root(remote)
-    names = {url.rpartition(".")[0] for url in urls}
-    count = ours = 0
+    count = 0
     for url in urls:
         found = Remote(url)
         if found.suffix not in PICTURES or found.name.startswith("._"):
@@ -252,15 +262,11 @@ def _listed(remote: Remote, urls: Sequence[str], scan: Scan | None) -> Iterator[
         if url.startswith(root) and (inside.startswith("/") or {"..", "."} & {*inside.split("/")}):
             yield Unreadable(url, f"{found}: skipped, because its name points outside the folder")
             continue
-        if scan is not None and scan.suffix and _is_named_as_result(url, names, scan.suffix):
-            ours += 1
-            continue
         count += 1
         below = Path(inside).parent if url.startswith(root) else Path()
-        yield Input(found, below=below, scanned=scan is not None and bool(scan.suffix))
+        yield Input(found, below=below, scanned=scan is not None)
     if not count:
-        skipped = f" except {ours} made by enlarge" if ours else ""
-        yield Unreadable(remote.url, f"{remote}: no pictures there{skipped}")
+        yield Unreadable(remote.url, f"{remote}: no pictures there")
 
 
 def _listed_root(remote: Remote) -> str:
@@ -276,18 +282,9 @@ def _is_below(url: str, results: Path | Remote | None, root: str) -> bool:
     return url.startswith(f"{results.url}/") and results.url + "/" != root
 
 
-def _is_named_as_result(url: str, names: set[str], suffix: str) -> bool:
-    """Whether a URL is named as a result of another one. `names`: all, without extensions."""
-    stem = url.rpartition(".")[0]
-    cuts = [match.start() for match in RESULT_MARK.finditer(stem) if match.end() == len(stem)]
-    if stem.endswith(suffix):
-        cuts.append(len(stem) - len(suffix))
-    return any(stem[:cut] in names for cut in cuts)
-
-
 def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
-    """The pictures below a folder, sorted; without ledgers, temporary files, results of ours and
-    the tiles of DeepZoom.
+    """The pictures below a folder, sorted; without ledgers, temporary files and the tiles of
+    DeepZoom.
     """
     problems: list[Found] = []
 
@@ -295,24 +292,47 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
         problem = f"{error.filename}: cannot be read: {error.strerror}"
         problems.append(Unreadable(str(error.filename), problem))
 
-    ours = count = 0
+    count = 0
+    listed = _listed_above(folder)
     for where, folders, names in os.walk(folder, onerror=note):
         here = Path(where)
+        if LEDGER.parts[0] in folders:
+            listed |= _listed_in(here)
         folders[:] = sorted(
             name
             for name in folders
             if not is_output_folder(here / name) and not scan.is_excluded(here / name)
         )
         for path in _pictures(here, names):
-            if scan.is_result(path):
-                ours += 1
-                continue
             count += 1
-            yield Input(File(path), scanned=True)
+            yield Input(File(path), scanned=True, listed=listed.get(path))
     yield from problems
     if not count and not problems:
-        skipped = f" except {ours} made by enlarge" if ours else ""
-        yield Unreadable(str(folder), f"{folder}: no pictures in this folder{skipped}")
+        yield Unreadable(str(folder), f"{folder}: no pictures in this folder")
+
+
+def _listed_above(folder: Path) -> dict[Path, Listed]:
+    """The results that ledgers of the folders above list."""
+    listed: dict[Path, Listed] = {}
+    root = _absolute(folder)
+    for above in root.parents:
+        for path, found in _listed_in(above).items():
+            with contextlib.suppress(ValueError):
+                listed[folder / path.relative_to(root)] = found
+    return listed
+
+
+def _listed_in(folder: Path) -> dict[Path, Listed]:
+    """The results that the ledger of a folder lists, if there is one."""
+    if not (folder / LEDGER).is_file():
+        return {}
+    from enlarge.batch.ledger import read_rows
+
+    return {
+        folder / decoded_name(row.output): Listed(folder / LEDGER, row.width, row.height)
+        for row in read_rows(folder)
+        if row.is_made
+    }
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Path]:

@@ -24,9 +24,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from urllib.parse import quote
 
 from enlarge.batch.jobs import Stamp
-from enlarge.batch.record import LEDGER, Fingerprint, Row, State, encodable_name, examine_output
+from enlarge.batch.names import encodable_name
+from enlarge.batch.record import (
+    LEDGER,
+    Fingerprint,
+    Row,
+    State,
+    check_replaceable,
+    examine_output,
+)
 from enlarge.batch.remote import Remote
 from enlarge.errors import OutputError
 from enlarge.media.temporary import take_lock
@@ -202,7 +211,8 @@ class Ledger:
         """Claim an output. None: the caller makes it now. A row: it is made already, or another
         process is making it.
 
-        Raises `OutputError` if others changed the file, unless it may be overwritten.
+        Raises `OutputError` if others changed the file, or if it was made from another picture,
+        unless it may be overwritten.
         """
         with self._transaction():
             row = self._row(output)
@@ -215,11 +225,8 @@ class Ledger:
                 ):  # killed between naming and recording it
                     self._finish(output, str(digest), {})
                 return self._row(output)
-            if state is State.ALTERED and not overwrite:
-                raise OutputError(
-                    f"{self.results / output} was changed since enlarge made it; use "
-                    "--overwrite to replace it, or -o to choose another output"
-                )
+            if row is not None and not overwrite:
+                check_replaceable(state, row, wanted, wanted.source, self.results / output)
             values = (wanted.source, wanted.input, wanted.stamp.text, wanted.model, wanted.settings)
             self._base.execute(
                 "INSERT INTO pictures "
@@ -309,6 +316,19 @@ class Ledger:
         if owner is None or owner == self._owner or not re.fullmatch(r"[\w.-]+\.lock", owner):
             return False
         return not _remove_if_dead(self.path.parent / owner)
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of a folder's ledger, where nothing is written; none if it cannot be read."""
+    path = (folder / LEDGER).absolute()
+    is_open = path.with_name(path.name + "-wal").exists()
+    url = f"file:{quote(os.fsencode(path))}?{'mode=ro' if is_open else 'immutable=1'}"
+    try:
+        with contextlib.closing(sqlite3.connect(url, uri=True)) as base:
+            base.row_factory = sqlite3.Row
+            return [Row(**dict(found)) for found in base.execute("SELECT * FROM pictures")]
+    except (sqlite3.Error, TypeError):  # damaged, or of another version
+        return []
 
 
 def _own_lock(folder: Path) -> tuple[str, Any]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from enlarge.batch.jobs import PictureJob
-from enlarge.errors import EnlargeError
+from enlarge.errors import EnlargeError, InputError
 from enlarge.picture.run import Done
 
-Status = Literal["done", "kept", "failed", "archived"]
+Status = Literal["done", "kept", "failed", "skipped", "archived"]
+
+
+MADE = "it says that enlarge made it"
+"""Why an input is skipped that has our provenance."""
+
+
+class MadeByEnlargeError(InputError):
+    """A scan found a picture that enlarge made."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,8 @@ class Outcome:
     """What became of one input.
 
     `status`: done, its result was made now; kept, its result exists from an earlier run and is
-    current; failed; archived, the results were put into the archive `output`. `source` and
+    current; failed; skipped, a scan found it, and enlarge made it, as `message` says; archived, the
+    results were put into the archive `output`. `source` and
     `output` are as people call them (for a result in an archive: ARCHIVE/NAME). `width` and
     `height` are the result's. `done`: how it was made. `message`: why it failed, a line that names
     the input; `error` is the exception, if there was one. `pixels`: its share of the work. `count`:
@@ -47,9 +56,16 @@ def failed(source: str, message: str) -> Outcome:
     return Outcome("failed", source, message=message)
 
 
+def skipped(source: str, reason: str) -> Outcome:
+    """The outcome of an input that enlarge made. `reason`: how that is known."""
+    return Outcome("skipped", source, message=reason)
+
+
 def failure(job: PictureJob, error: Exception, pixels: int = 1) -> Outcome:
     """The outcome of a job that raised `error`."""
     name = job.source_name
+    if isinstance(error, MadeByEnlargeError):
+        return replace(skipped(str(job.source), str(error)), pixels=pixels)
     message = f"{name}: {error}"
     if isinstance(error, EnlargeError):
         text = str(error)

@@ -12,6 +12,7 @@ from enlarge.batch.archive import Member
 from enlarge.batch.inputs import Input
 from enlarge.batch.jobs import PictureJob, PictureSource, PictureTarget
 from enlarge.batch.locations import File, Folder, RemoteFolder, Stream, Target, Zip
+from enlarge.batch.names import encodable_name, fitting_name
 from enlarge.batch.remote import Remote
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.formats.deep_zoom import DESCRIPTOR, check_tiles_folder
@@ -55,52 +56,56 @@ def check_result_names(
         )
 
 
-def name_output(item: Input, target: Target | None, ending: str) -> PictureJob:
-    """The job of one input. `ending` follows the input's stem, and includes the extension.
+def name_output(
+    item: Input, target: Target | None, ending: str, *, whole: bool = False
+) -> PictureJob:
+    """The job of one input. `ending` follows the input's stem, and includes the extension; `whole`:
+    it follows the whole name.
 
     Raises `OptionError` for a picture in a zip or behind a URL without a target.
     """
     source = item.source
-    place, name = _place(item, target, ending)
-    return PictureJob(source, place, name, page=item.page)
+    stem = input_name(source) if whole else Path(input_name(source)).stem
+    place, name = _place(item, target, fitting_name(stem, ending))
+    return PictureJob(source, place, name, page=item.page, scanned=item.scanned)
 
 
-def _place(item: Input, target: Target | None, ending: str) -> tuple[PictureTarget, str]:
-    """Where the result of one input goes, and its name below the folder of results."""
-    source = item.source
+def _place(item: Input, target: Target | None, file: str) -> tuple[PictureTarget, str]:
+    """Where the result of one input goes, and its name below the folder of results. `file`: its
+    name.
+    """
+    name = (item.below / file).as_posix()
     match target:
         case None:
-            return _beside(source, ending), ""
+            return _beside(item.source, file), ""
         case File() | Remote() | Stream():
             return target, ""
-    path = item.below / (_stem(source) + ending)
-    name = path.as_posix()
-    match target:
         case Folder():
-            return File(target.path / path), name
+            return File(target.path / name), name
         case Zip():
-            return File(target.staging / path), name
+            return File(target.staging / name), name
         case RemoteFolder():
-            return target.remote / name, name
+            return target.remote / encodable_name(name), name
 
 
-def _stem(source: PictureSource) -> str:
+def input_name(source: PictureSource) -> str:
+    """The name of an input's file."""
     match source:
         case Stream():
             return "stdin"
         case File():
-            return source.path.stem
+            return source.path.name
         case _:
-            return Path(source.name).stem
+            return Path(source.name).name
 
 
-def _beside(source: PictureSource, ending: str) -> File | Stream:
+def _beside(source: PictureSource, name: str) -> File | Stream:
     """The place of a result without a target: beside its input."""
     match source:
         case Stream():
             return source
         case File():
-            return File(source.path.with_name(source.path.stem + ending))
+            return File(source.path.with_name(name))
         case Member():
             raise OptionError(
                 f"{source.archive}: for the pictures in an archive, name an output folder or a zip "
@@ -156,13 +161,17 @@ def check_unique(job: PictureJob, taken: dict[Path | str, PictureJob]) -> None:
     """Raise `OutputError` for one output of two inputs. `taken`: the jobs before this one, by their
     places; this one is added.
     """
-    place = str(job.target) if job.path is None else _canonical(job.path)
-    other = taken.setdefault(place, job)
+    other = taken.setdefault(place_of(job), job)
     if other is not job:
         raise OutputError(
             f"{other.source} and {job.source} would both become {job.target}; enlarge them into "
             "different folders, or pass the folder that contains both"
         )
+
+
+def place_of(job: PictureJob) -> Path | str:
+    """The same for two names of one output."""
+    return str(job.target) if job.path is None else _canonical(job.path)
 
 
 def existing_output(target: object) -> OutputError:

@@ -78,15 +78,17 @@ class PlannedPicture:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A planned batch: the pictures to enlarge, the outcomes known already, and how many pictures a
-    scan skipped because enlarge made them.
+    """A planned batch: the pictures to enlarge, and the outcomes known already; among them,
+    `skipped`, the pictures that a scan found and enlarge made. `notes`: a line for each thing to
+    know about the names of the results.
     """
 
     request: Request
     todo: tuple[PlannedPicture, ...] = ()
     kept: tuple[Outcome, ...] = ()
     failed: tuple[Outcome, ...] = ()
-    skipped: int = 0
+    skipped: tuple[Outcome, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> list[PictureJob]:

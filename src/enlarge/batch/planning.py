@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,30 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from enlarge.batch.archive import Member
-from enlarge.batch.inputs import Found, Input, Scan, Unreadable, find_inputs
-from enlarge.batch.jobs import (
-    PictureJob,
-    PictureSource,
-    Stamp,
-    open_source,
-    source_digest,
-    source_stamp,
-)
+from enlarge.batch.inputs import Found, Input, Listed, Scan, Unreadable, find_inputs
+from enlarge.batch.jobs import PictureJob, Stamp, open_source, source_digest, source_stamp
 from enlarge.batch.locations import File, Stream, Zip
-from enlarge.batch.outcome import Outcome, failed
-from enlarge.batch.outputs import check_outputs, check_result_names, name_output
+from enlarge.batch.names import decoded_name, encodable_name
+from enlarge.batch.outcome import MADE, MadeByEnlargeError, Outcome, failed, skipped
+from enlarge.batch.outputs import check_outputs, check_result_names
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.record import (
     LEDGER,
     Fingerprint,
     Row,
     State,
-    encodable_name,
+    check_replaceable,
     input_digest,
     output_state,
     settings_text,
 )
 from enlarge.batch.remote import Remote, is_url
+from enlarge.batch.twins import Wish, name_outputs
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import FORMATS
@@ -62,27 +57,27 @@ def plan_batch(
     `accept` selects among the inputs that are found. Raises an `EnlargeError` for what makes the
     whole batch impossible.
     """
-    settings = request.settings
-    has_size = settings.width or settings.height
-    scan = Scan(request.results, "" if has_size else request.ending(None, model.card.scale))
-    every = find_inputs(request.sources, scan)
-    found = [item for item in every if accept(item)]
-    is_all = settings.all_pages
-    check_result_names(request.target, suffix=request.suffix, count=len(found), all_pages=is_all)
-    if is_all:
-        found = [page for item in found for page in _pages(item)]
+    every = find_inputs(request.sources, Scan(request.results))
+    accepted = {_name(item) for item in every if accept(item)}
+    count, is_all = len(accepted), request.settings.all_pages
+    check_result_names(request.target, suffix=request.suffix, count=count, all_pages=is_all)
     with contextlib.ExitStack() as stack:
         ledger = _open_existing(request, stack)
-        made = _made(request, ledger)
-        batch, skipped = _read_headers(found, request, model, made)
+        recorded = _recorded(request, ledger)
+        every = [_with_record(item, recorded) for item in every]
+        found = [item for item in every if _name(item) in accepted]
+        if is_all:
+            found = [page for item in found for page in _pages(item)]
+        batch = _read_headers(found, request, model, {} if ledger is None else ledger.rows())
         # Before the ledger is read: what another process makes after this does not count.
         existing = frozenset(_existing(batch))
         ledger = ledger or _open_existing(request, stack)
         if ledger is not None:
             batch = _compare_with_ledger(batch, ledger, model)
         # Results of earlier rounds and batches too: no result may replace an input.
-        skipped |= {_name(item) for item in every if _is_made(item, made)}
-        inputs = frozenset(_places(item for item in every if _name(item) not in skipped))
+        ours = {outcome.source for outcome in batch.skipped}
+        ours |= {_name(item) for item in every if _is_listed(item)} - accepted
+        inputs = frozenset(_places(item for item in every if _name(item) not in ours))
         jobs = [item.job for item in batch.todo]
         jobs += [outcome.job for outcome in batch.kept if outcome.job is not None]
         check_outputs(jobs, inputs, overwrite=request.overwrite, existing=existing)
@@ -157,13 +152,18 @@ def _open_existing(request: Request, stack: contextlib.ExitStack) -> Ledger | No
     return stack.enter_context(Ledger(folder, request.results))
 
 
-def _made(request: Request, ledger: Ledger | None) -> frozenset[Path | Remote]:
-    """The results that the ledger knows."""
+def _recorded(request: Request, ledger: Ledger | None) -> dict[Path | Remote, Listed]:
+    """The results that the ledger of this request's target lists."""
     results = request.results
     if results is None or ledger is None:
-        return frozenset()
-    rows = [row for row in ledger.rows().values() if row.digest or row.sealed]
-    return frozenset(_absolute(results / row.output) for row in rows)
+        return {}
+    listed: dict[Path | Remote, Listed] = {}
+    for row in ledger.rows().values():
+        if row.is_made:
+            name = decoded_name(row.output) if isinstance(results, Path) else row.output
+            place = _absolute(results / name)
+            listed[place] = Listed(ledger.path, row.width, row.height)
+    return listed
 
 
 def _absolute(place: Path | Remote) -> Path | Remote:
@@ -171,11 +171,16 @@ def _absolute(place: Path | Remote) -> Path | Remote:
     return place if isinstance(place, Remote) else Path(os.path.abspath(place))  # noqa: PTH100
 
 
-def _is_made(item: Found, made: frozenset[Path | Remote]) -> bool:
-    """Whether a scan found a result that the ledger knows."""
-    if not isinstance(item, Input) or not item.scanned:
-        return False
-    return any(_absolute(place) in made for place in _places([item]))
+def _with_record(item: Found, recorded: Mapping[Path | Remote, Listed]) -> Found:
+    """An input that a scan found, with the record of a result at its place."""
+    if not isinstance(item, Input) or not item.scanned or item.listed is not None or not recorded:
+        return item
+    (place,) = _places([item])
+    return replace(item, listed=recorded.get(_absolute(place)))
+
+
+def _is_listed(item: Found) -> bool:
+    return isinstance(item, Input) and item.listed is not None
 
 
 def _name(item: Found) -> str:
@@ -227,48 +232,53 @@ def _pages(item: Found) -> Iterator[Found]:
 
 
 def _read_headers(
-    found: Sequence[Found], request: Request, model: OpenModel, made: frozenset[Path | Remote]
-) -> tuple[BatchPlan, set[str]]:
-    """The batch as far as each input's header tells, and the names of the inputs that a scan found
-    and enlarge made.
-    """
-    todo: list[PlannedPicture] = []
+    found: Sequence[Found], request: Request, model: OpenModel, rows: Mapping[str, Row]
+) -> BatchPlan:
+    """The batch as far as each input's header tells. `rows`: the ledger's."""
+    wishes: list[tuple[Wish, Outlook | None]] = []
     refused: list[Outcome] = []
-    skipped, unsuited = set[str](), list[OptionError]()
+    left_out: list[Outcome] = []
+    unsuited: list[OptionError] = []
     for item in found:
         name = _name(item)
         if isinstance(item, Unreadable):
             refused.append(failed(name, item.problem))
             continue
-        if _is_made(item, made):
-            skipped.add(name)
-            continue
         outlook = None
-        if isinstance(item.source, File | Member):  # others are read when their turn comes
-            try:
+        try:
+            if isinstance(item.source, File | Member):  # others are read when their turn comes
                 outlook = _forecast(item, item.source, request, model)
-            except (InputError, OptionError) as error:
-                refused.append(failed(name, str(error)))
-                if isinstance(error, OptionError):
-                    unsuited.append(error)
+            elif item.listed is not None:
+                raise MadeByEnlargeError(_listed_in(item.listed))
+        except MadeByEnlargeError as reason:
+            left_out.append(skipped(name, str(reason)))
+        except (InputError, OptionError) as error:
+            if isinstance(error, InputError) and item.listed is not None:
+                left_out.append(skipped(name, _listed_in(item.listed)))
                 continue
-            if outlook is None:
-                skipped.add(name)
-                continue
-        todo.append(_plan_input(item, outlook, request, model))
-    if unsuited and not todo:
+            refused.append(failed(name, str(error)))
+            if isinstance(error, OptionError):
+                unsuited.append(error)
+        else:
+            wishes.append((Wish(item, _ending(item, outlook, request, model)), outlook))
+    if unsuited and not wishes:
         raise unsuited[0]  # an option that suits no picture is a wrong one
-    if skipped and not todo and not refused:
+    if left_out and not wishes and not refused:
         where = ", ".join(map(str, request.sources))
-        line = f"{where}: no pictures in this folder except {len(skipped)} made by enlarge"
+        line = f"{where}: no pictures in this folder except {len(left_out)} made by enlarge"
         refused.append(failed(where, f"{line}; to enlarge those too, use a glob"))
-    return BatchPlan(request, tuple(todo), (), tuple(refused), len(skipped)), skipped
+    named = name_outputs([wish for wish, _ in wishes], request.target, rows)
+    outlooks = [outlook for _, outlook in wishes]
+    todo = tuple(map(PlannedPicture, named.jobs, outlooks))
+    return BatchPlan(request, todo, (), tuple(refused), tuple(left_out), named.notes)
 
 
-def _plan_input(
-    item: Input, outlook: Outlook | None, request: Request, model: OpenModel
-) -> PlannedPicture:
-    """One picture, planned. Raises `OptionError` if the target does not suit its source."""
+def _listed_in(listed: Listed) -> str:
+    return f"{listed.ledger} lists it as a result"
+
+
+def _ending(item: Input, outlook: Outlook | None, request: Request, model: OpenModel) -> str:
+    """What follows the name of an input in that of its result."""
     ending = request.suffix or ""
     if request.target is None and not isinstance(item.source, Remote | Stream):
         ending = request.ending(outlook, model.card.scale)
@@ -276,17 +286,15 @@ def _plan_input(
     if isinstance(page, int):
         facts = None if outlook is None else outlook.facts
         ending = page_mark(page, 0 if facts is None else facts.pages) + ending
-    extension = FORMATS[request.settings.format or "png"].suffixes[0]
-    return PlannedPicture(name_output(item, request.target, ending + extension), outlook)
+    return ending + FORMATS[request.settings.format or "png"].suffixes[0]
 
 
-def _forecast(
-    item: Input, source: File | Member, request: Request, model: OpenModel
-) -> Outlook | None:
-    """The forecast from a picture's header; None if a scan found it and enlarge made it.
+def _forecast(item: Input, source: File | Member, request: Request, model: OpenModel) -> Outlook:
+    """The forecast from a picture's header.
 
     Raises `InputError`, or `OptionError` where a size or a crop does not suit the picture, or
-    `OutputError`, which refuses the whole batch; each names the picture.
+    `OutputError`, which refuses the whole batch; each names the picture. Raises
+    `MadeByEnlargeError` if a scan found it and enlarge made it.
     """
     settings = request.settings
     if isinstance(request.target, Stream):
@@ -297,7 +305,9 @@ def _forecast(
     with _opened(source) as stream, open_picture(stream, page=page, salvage=salvage) as picture:
         facts = picture.facts
         if item.scanned and provenance_of(picture.metadata) is not None:
-            return None
+            raise MadeByEnlargeError(MADE)
+        if item.listed is not None and item.listed.is_of(facts.width, facts.height):
+            raise MadeByEnlargeError(_listed_in(item.listed))
     try:
         return plan_picture(facts, settings, model)
     except (OptionError, OutputError) as error:
@@ -346,34 +356,10 @@ def _compare_with_ledger(batch: BatchPlan, ledger: Ledger, model: OpenModel) -> 
             kept.append(batch.kept_outcome(item, *size))
             continue
         if not (overwrite or is_busy):
-            _check_replaceable(state, row, wanted, job)
+            check_replaceable(state, row, wanted, str(job.source), place)
         may_replace = state in (State.STALE, State.CURRENT) or is_busy
         todo.append(replace(item, job=replace(job, replace=may_replace)))
     return replace(batch, todo=tuple(todo), kept=tuple(kept), failed=tuple(refused))
-
-
-def _check_replaceable(state: State, row: Row, wanted: Fingerprint | None, job: PictureJob) -> None:
-    """Raise `OutputError` for a result that was changed by others, or made from another picture."""
-    if state is State.ALTERED:
-        raise OutputError(
-            f"{job.target} was changed since enlarge made it; use --overwrite to replace it, or "
-            "-o to choose another output"
-        )
-    if state is not State.STALE:
-        return
-    is_moved = wanted is not None and wanted.input == row.input
-    if not is_moved and not _is_same_source(row.source, job.source):
-        raise OutputError(
-            f"{job.target} was made from {row.source}, not from {job.source}; use --overwrite to "
-            "replace it, or -o to choose another output"
-        )
-
-
-def _is_same_source(recorded: str, source: PictureSource) -> bool:
-    """Whether the ledger's name of a source names this one."""
-    if isinstance(source, Remote):
-        return recorded == source.url
-    return os.path.abspath(recorded) == os.path.abspath(encodable_name(str(source)))  # noqa: PTH100
 
 
 def _check_archive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from enlarge.batch.jobs import Stamp
-from enlarge.batch.remote import Remote
+from enlarge.batch.names import encodable_name
+from enlarge.batch.remote import Remote, is_url
 from enlarge.digests import file_digest
+from enlarge.errors import OutputError
 
 LEDGER = Path(".enlarge", "ledger.sqlite")
 """The ledger in its folder."""
@@ -67,6 +70,11 @@ class Row:
     seconds: float | None
     problem: str | None
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is an output, perhaps of an earlier time."""
+        return bool(self.digest or self.sealed)
+
     def matches(self, wanted: Fingerprint) -> bool:
         """Whether the row is about the same input, model and settings."""
         is_same = (self.input, self.model) == (wanted.input, wanted.model)
@@ -116,6 +124,24 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
 
 
-def encodable_name(name: str) -> str:
-    """A file name that SQLite and zip archives can hold, even if its bytes are not text."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def is_same_source(recorded: str, name: str) -> bool:
+    """Whether the ledger's name of a source is another way to write `name`."""
+    name = encodable_name(name)
+    if is_url(name):
+        return recorded == name
+    return os.path.abspath(recorded) == os.path.abspath(name)  # noqa: PTH100 - no links
+
+
+def check_replaceable(
+    state: State, row: Row, wanted: Fingerprint | None, source: str, target: Path | Remote
+) -> None:
+    """Raise `OutputError` for a result that was changed by others, or made from another picture
+    than `source`.
+    """
+    remedy = "use --overwrite to replace it, or -o to choose another output"
+    if state is State.ALTERED:
+        raise OutputError(f"{target} was changed since enlarge made it; {remedy}")
+    if state is not State.STALE or (wanted is not None and wanted.input == row.input):
+        return
+    if not is_same_source(row.source, source):
+        raise OutputError(f"{target} was made from {row.source}, not from {source}; {remedy}")

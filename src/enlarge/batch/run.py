@@ -16,11 +16,12 @@ from enlarge.batch.archive import remove_staging, write_archive
 from enlarge.batch.jobs import PictureJob, source_stamp
 from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
+from enlarge.batch.names import encodable_name
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.planning import fingerprint, may_replace_archive
-from enlarge.batch.record import LEDGER, Fingerprint, encodable_name
+from enlarge.batch.record import LEDGER, Fingerprint
 from enlarge.batch.worker import SealDigest, Worker
 from enlarge.digests import stream_digest
 from enlarge.errors import (
@@ -67,7 +68,7 @@ def run_batch(
             for outcome in stack.enter_context(closing(outcomes)):
                 if outcome.is_made:
                     made.append(outcome.job)
-                has_failed = has_failed or not outcome.is_made
+                has_failed = has_failed or outcome.status == "failed"
                 yield outcome
         if ledger is None or not isinstance(target, Zip):
             return

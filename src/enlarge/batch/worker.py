@@ -19,10 +19,13 @@ from enlarge.batch.archive import Member
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.lanes import MemoryLimit
 from enlarge.batch.locations import File, Stream
+from enlarge.batch.outcome import MADE, MadeByEnlargeError
 from enlarge.batch.outputs import existing_output
 from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.remote import Remote
 from enlarge.digests import stream_digest
+from enlarge.media.provenance import provenance_of
+from enlarge.media.reading import open_picture
 from enlarge.memory import resident
 from enlarge.picture.budget import USABLE
 from enlarge.picture.hooks import Hooks, ProgressCallback
@@ -132,6 +135,8 @@ def make_picture(
             source = open_source(job.source)
             if not isinstance(job.source, File | Stream):
                 stack.callback(source.close)
+        if job.scanned and isinstance(job.source, Remote):
+            _check_not_made(source.stored_at)
         if not isinstance(job.target, Remote):
             target: Path | BinaryIO = job.path or sys.stdout.buffer
             transfer = Transfer(source, target, digest, job.replace)
@@ -145,3 +150,10 @@ def make_picture(
             raise existing_output(job.target)
         job.target.put(folder / job.target.name)
     return replace(done, output=str(job.target))
+
+
+def _check_not_made(path: Path) -> None:
+    """Raise `MadeByEnlargeError` for a picture that says so; of files, the plan has found out."""
+    with open_picture(path) as picture:
+        if provenance_of(picture.metadata) is not None:
+            raise MadeByEnlargeError(MADE)

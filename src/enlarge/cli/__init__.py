@@ -16,6 +16,7 @@ from enlarge.cli.console import (
     USAGE,
     describe_bug,
     hide_hyphens,
+    one_line,
     quote_hyphens,
     restore_hyphens,
     say,
@@ -75,10 +76,10 @@ def run(arguments: Sequence[str]) -> int:
         say(f"enlarge: {_plain(error)} (see enlarge --help){_hint(arguments)}", sys.stderr)
         return USAGE
     except OptionError as error:
-        say(f"enlarge: {quote_hyphens(str(error))}", sys.stderr)
+        say(f"enlarge: {one_line(quote_hyphens(str(error)))}", sys.stderr)
         return USAGE
     except EnlargeError as error:
-        say(f"enlarge: {quote_hyphens(str(error))}", sys.stderr)
+        say(f"enlarge: {one_line(quote_hyphens(str(error)))}", sys.stderr)
         return FAILED
     except Exception as error:
         verbose = "-v" in options or "--verbose" in options

@@ -104,10 +104,9 @@ def compare(
     options: Annotated[CompareOptions, FLAT] = _DEFAULTS,
 ) -> None:
     """Compare two pictures: metrics, a difference map, and what differs most, magnified."""
-    import json
     import sys
 
-    from enlarge.cli.console import say
+    from enlarge.cli.console import json_text, say
     from enlarge.media.temporary import shortened
     from enlarge.metrics.comparison import comparison_sheet
     from enlarge.metrics.pictures import read_channels, write_pixels
@@ -128,8 +127,7 @@ def compare(
     write_pixels(found.heat, targets[1])
     notes = [f"{paths[name]}: {note}" for name, one in read.items() for note in one.notes]
     if options.json:
-        document = _document(found, targets) | {"notes": notes}
-        say(json.dumps(document, ensure_ascii=False, indent=2))
+        say(json_text(_document(found, targets) | {"notes": notes}))
     elif not options.quiet:
         for line in notes:
             say(f"enlarge: {line}", sys.stderr)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit statuses; 0 is success."""
 STREAM = "-"
 """Standard input or output on the command line."""
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
+"""Controls of terminals, ends of lines, controls of the direction of writing, and what Python makes
+of bytes that are no text."""
 _HYPHEN = "\0-"
 """A lone `-` while the parser handles it, which would take it for an option. No argument can hold a
 zero byte, so nothing else is spelled like this."""
@@ -29,6 +34,25 @@ def say(text: str, stream: TextIO | None = None) -> OSError | None:
         os.close(nowhere)
         return error
     return None
+
+
+def one_line(text: str) -> str:
+    r"""Text that stays on one line and does not control the terminal, whatever names it holds:
+    bytes that are no text are printed as `\xe9`, control characters as `\n`.
+    """
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else repr(match[0])[1:-1]
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON that standard output can hold."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
+    is_unicode = encoding.replace("-", "").replace("_", "") == "utf8"
+    return json.dumps(document, ensure_ascii=not is_unicode, indent=2)
 
 
 def hide_hyphens(arguments: Sequence[str]) -> list[str]:

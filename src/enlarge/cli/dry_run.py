@@ -12,9 +12,9 @@ from typing import Any
 
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.plan import BatchPlan
-from enlarge.cli.console import FAILED, SOME_FAILED, say
+from enlarge.cli.console import FAILED, SOME_FAILED, one_line, say
 from enlarge.cli.invocation import Invocation
-from enlarge.cli.summary import print_json
+from enlarge.cli.summary import document_before, print_before, print_json
 from enlarge.errors import InputError
 from enlarge.media.formats import WRITERS
 from enlarge.memory import format_size
@@ -33,15 +33,16 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
     status = 0 if not batch.failed else SOME_FAILED if batch.todo or batch.kept else FAILED
     if options.json:
         failed = [{"input": entry.source, "error": entry.message} for entry in batch.failed]
-        print_json(facts | {"failed": failed})
+        print_json(facts | {"failed": failed} | document_before(batch))
         return status
     for entry in batch.failed:
-        say(f"enlarge: {entry.message}", sys.stderr)
+        say(f"enlarge: {one_line(entry.message)}", sys.stderr)
     if options.quiet:
         return status
+    print_before(batch, verbose=options.verbose)
     if options.verbose:
         for item in batch.todo:
-            say(f"{item.job.source} → {item.job.target}")
+            say(one_line(f"{item.job.source} → {item.job.target}"))
     plural = "s" * (facts["pictures"] != 1)
     say(f"{facts['pictures']:,} picture{plural} to enlarge{_rest(facts)}")
     if facts["pictures"]:
@@ -52,7 +53,8 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
     if facts["strength"] is not None:
         say(f"strength {facts['strength']:g}, between photo (0) and photo-sharp (1)")
     if facts["seconds"] is not None:
-        say(f"about {_in_words(facts['seconds'])}, estimated from a part of {facts['sample']}")
+        sample = one_line(facts["sample"])
+        say(f"about {_in_words(facts['seconds'])}, estimated from a part of {sample}")
     return status
 
 

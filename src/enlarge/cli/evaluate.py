@@ -150,9 +150,7 @@ class EvaluateOptions:
 
 def evaluate(*, options: Annotated[EvaluateOptions, FLAT]) -> None:
     """Measure PSNR and SSIM of models on pictures whose originals are known."""
-    import json
-
-    from enlarge.cli.console import say
+    from enlarge.cli.console import json_text, say
     from enlarge.metrics import open_perceptual
     from enlarge.metrics.evaluation import evaluation_document
     from enlarge.metrics.pairs import find_set
@@ -174,7 +172,7 @@ def evaluate(*, options: Annotated[EvaluateOptions, FLAT]) -> None:
     if options.report is not None:
         _write_report(options.report, document, methods, sets, results)
     if options.json:
-        say(json.dumps(document, ensure_ascii=False, indent=2))
+        say(json_text(document))
     else:
         _print(sets, results, document["protocol"]["text"], judge, options)
 

@@ -88,12 +88,10 @@ def export(
 
 def _print(card: Card, target: Path, options: ExportOptions) -> None:
     """Print what was written."""
-    from json import dumps
-
-    from enlarge.cli.console import say
+    from enlarge.cli.console import json_text, say
 
     if options.json:
-        say(dumps(asdict(card) | {"file": str(target)}, ensure_ascii=False, indent=2))
+        say(json_text(asdict(card) | {"file": str(target)}))
     elif not options.quiet:
         size = target.stat().st_size / 1e6
         about = f"{card.network} ×{card.scale}, {card.parameters:,} parameters"

@@ -37,21 +37,19 @@ def inspect(
     ] = False,
 ) -> None:
     """Describe a model file (its card) or a picture (size, depth, profile, metadata)."""
-    from json import dumps
-
-    from enlarge.cli.console import say
+    from enlarge.cli.console import json_text, one_line, say
 
     refuse_both(quiet, verbose)
     facts = _facts(file, page)
     if quiet:
         return
     if json:
-        say(dumps(facts, ensure_ascii=False, indent=2))
+        say(json_text(facts))
         return
     width = max(map(len, facts))
     for key, value in facts.items():
         if verbose or value not in (None, "", [], {}):
-            say(f"{key.ljust(width)}  {_in_words(value)}")
+            say(f"{key.ljust(width)}  {one_line(_in_words(value))}")
 
 
 def _in_words(value: Any) -> str:

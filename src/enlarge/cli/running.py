@@ -11,7 +11,7 @@ from pathlib import Path
 from enlarge.batch.plan import BatchPlan
 from enlarge.batch.run import run_batch
 from enlarge.batch.worker import LocalWorker, Worker
-from enlarge.cli.console import say
+from enlarge.cli.console import one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.progress import bar, counting
 from enlarge.cli.summary import Summary
@@ -32,7 +32,7 @@ def run_and_print(
         count = None
         progress = None
         if len(todo) == 1:
-            name = Path(todo[0].job.source_name).name
+            name = one_line(Path(todo[0].job.source_name).name)
             progress = stack.enter_context(bar(name, shown=is_shown))
         else:
             count = stack.enter_context(counting(f"{len(todo)} pictures", shown=is_shown))
@@ -60,7 +60,7 @@ def _worker(
     from enlarge.batch.cluster import ClusterWorker, Notices
 
     def warn(line: str) -> None:
-        say(f"enlarge: {line}", sys.stderr)
+        say(f"enlarge: {one_line(line)}", sys.stderr)
 
     notices = Notices(warn=warn)
     if not options.quiet and not options.json:
@@ -76,7 +76,7 @@ def _print_kept_bands(batch: BatchPlan) -> None:
         path = item.job.path
         if path is not None and (count := count_parts(path)):
             say(
-                f"enlarge: {parts_folder(path)} keeps {count} finished "
+                f"enlarge: {one_line(str(parts_folder(path)))} keeps {count} finished "
                 f"band{'s' * (count != 1)}; rerun the command to resume",
                 sys.stderr,
             )

@@ -13,7 +13,7 @@ from typing import Any
 from enlarge.batch.locations import File, Stream, Zip
 from enlarge.batch.outcome import Outcome
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
-from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, say
+from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, json_text, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.errors import EnlargeError, OutputError
 from enlarge.media.formats.jpeg import COARSE, quality_of
@@ -22,6 +22,8 @@ from enlarge.picture.run import Done
 
 SCREEN = 20
 """Inputs whose lines are still visible at the end. With more, failures are listed again."""
+_NAMED = 3
+"""Pictures that are left out and named; of more, the number is printed."""
 
 
 class Summary:
@@ -37,6 +39,8 @@ class Summary:
         self._failed: list[tuple[str, str]] = []  # inputs, with the lines that say why
         self._done: list[tuple[Outcome, Done]] = []
         self._kept: list[Outcome] = []
+        self._skipped: list[Outcome] = []
+        self._notes: tuple[str, ...] = ()
         self._archive: dict[str, Any] | None = None
         self._begun = time.perf_counter()
 
@@ -54,11 +58,11 @@ class Summary:
         """Print what is known before the work."""
         for outcome in (*batch.failed, *batch.kept):
             self.add(outcome)
+        self._skipped += batch.skipped
+        self._notes = batch.notes
         if not self._is_shown:
             return
-        if batch.skipped and batch.todo:
-            plural = "s" * (batch.skipped != 1)
-            say(f"enlarge: skipped {batch.skipped} picture{plural} made by enlarge", sys.stderr)
+        print_before(batch, verbose=self._options.verbose)
         if self._request.settings.model is None:
             self._advise(batch.todo)
 
@@ -75,7 +79,7 @@ class Summary:
             and quality <= COARSE
         ]
         if coarse:
-            name, quality = coarse[0]
+            name, quality = one_line(str(coarse[0][0])), coarse[0][1]
             more = f" and {len(coarse) - 1:,} more" if len(coarse) > 1 else ""
             say(
                 f"enlarge: {name}{more}: a JPEG of quality {quality}; try --model photo, which is "
@@ -92,12 +96,17 @@ class Summary:
                 self._kept.append(outcome)
                 if self._options.verbose and not self._options.json:
                     size = f"{outcome.width}×{outcome.height}"
-                    say(f"{outcome.output}  {size}, already done")
+                    say(f"{one_line(outcome.output)}  {size}, already done")
             case "done":
                 assert outcome.done is not None
                 self._done.append((outcome, outcome.done))
                 if self._is_shown:
                     self._print_done(outcome, outcome.done)
+            case "skipped":  # found out when it was read
+                self._skipped.append(outcome)
+                if self._is_shown:
+                    line = f"enlarge: {outcome.source}: skipped, because {outcome.message}"
+                    say(one_line(line), sys.stderr)
             case "archived":
                 self._add_archive(outcome)
 
@@ -105,19 +114,22 @@ class Summary:
         line, error = outcome.message, outcome.error
         if error is not None and not isinstance(error, EnlargeError | MemoryError):
             name = outcome.job.source_name if outcome.job is not None else outcome.source
-            line = f"{name}: {describe_bug(error, verbose=self._options.verbose)}"
+            bug = describe_bug(error, verbose=self._options.verbose)
+            say(f"enlarge: {one_line(name)}: {bug}", sys.stderr)
+            line = f"{name}: {bug}"
+        else:
+            say(f"enlarge: {one_line(line)}", sys.stderr)
         self._failed.append((outcome.source, line))
-        say(f"enlarge: {line}", sys.stderr)
 
     def _print_done(self, outcome: Outcome, done: Done) -> None:
         job = outcome.job
         assert job is not None
         for note in done.notes:
-            say(f"enlarge: {job.source_name}: {note}", sys.stderr)
+            say(one_line(f"enlarge: {job.source_name}: {note}"), sys.stderr)
         is_stream = isinstance(job.target, Stream)
         stream = sys.stderr if is_stream else sys.stdout
         memory = f", {format_size(done.peak_memory)} peak memory" if done.peak_memory else ""
-        name = "standard output" if is_stream else outcome.output
+        name = "standard output" if is_stream else one_line(outcome.output)
         say(f"{name}  {done.width}×{done.height}, {done.seconds:.1f} s{memory}", stream)
         if self._options.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())
@@ -132,12 +144,13 @@ class Summary:
         self._archive = {"output": outcome.output, "pictures": outcome.count}
         if not self._is_shown:
             return
-        say(f"{outcome.output}  {outcome.count} picture{'s' * (outcome.count != 1)}")
+        plural = "s" * (outcome.count != 1)
+        say(f"{one_line(outcome.output)}  {outcome.count} picture{plural}")
         target = self._request.target
         if self._failed and isinstance(target, Zip):
             say(
-                f"enlarge: {target.staging} is kept; rerun the command to make only what is "
-                "missing",
+                f"enlarge: {one_line(str(target.staging))} is kept; rerun the command to make "
+                "only what is missing",
                 sys.stderr,
             )
 
@@ -163,11 +176,14 @@ class Summary:
         return status
 
     def _print_failed(self) -> None:
-        width = min(max(len(source) for source, _ in self._failed), 60)
+        listed = [
+            (one_line(source), one_line(line.removeprefix(f"{source}: ").splitlines()[0]))
+            for source, line in self._failed
+        ]
+        width = min(max(len(source) for source, _ in listed), 60)
         say("", sys.stderr)
-        for source, line in self._failed:
-            reason = line.removeprefix(f"{source}: ")
-            say(f"  {source.ljust(width)}  {reason.splitlines()[0]}", sys.stderr)
+        for source, reason in listed:
+            say(f"  {source.ljust(width)}  {reason}", sys.stderr)
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -180,6 +196,7 @@ class Summary:
                 self._input(outcome) | {name: getattr(outcome, name) for name in names}
                 for outcome in self._kept
             ]
+        document |= _left_out(self._skipped, self._notes)
         if self._archive is not None:
             document["archive"] = self._archive
         document["seconds"] = round(time.perf_counter() - self._begun, 3)
@@ -205,8 +222,40 @@ class Summary:
             raise OutputError(f"{report}: cannot be written: {error.strerror}") from error
 
 
+def print_before(batch: BatchPlan, *, verbose: bool) -> None:
+    """Print which pictures are left out, and what there is to know about the names of results."""
+    names = [outcome.source for outcome in batch.skipped]
+    if names:
+        count, more = len(names), len(names) - _NAMED
+        listed = ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        line = (
+            f"enlarge: skipped {count:,} picture{'s' * (count != 1)} made by enlarge: {listed}; "
+            "to enlarge those too, name them or use a glob"
+        )
+        say(one_line(line), sys.stderr)
+    if verbose:
+        for outcome in batch.skipped:
+            say(one_line(f"  {outcome.source}: {outcome.message}"), sys.stderr)
+    for note in batch.notes if batch.todo else ():
+        say(one_line(f"enlarge: {note}"), sys.stderr)
+
+
+def document_before(batch: BatchPlan) -> dict[str, Any]:
+    """What `print_before` prints, for a JSON document."""
+    return _left_out(batch.skipped, batch.notes)
+
+
+def _left_out(skipped: Sequence[Outcome], notes: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if skipped:
+        found["skipped"] = [{"input": entry.source, "reason": entry.message} for entry in skipped]
+    if notes:
+        found["notes"] = list(notes)
+    return found
+
+
 def print_json(document: Any) -> None:
     """Print a document as JSON. Raises `OutputError` if that is not possible."""
-    error = say(json.dumps(document, ensure_ascii=False, indent=2))
+    error = say(json_text(document))
     if error is not None:
         raise OutputError(f"standard output: cannot be written: {error.strerror}")

@@ -16,7 +16,7 @@ from enlarge.batch.outputs import check_unique
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.planning import plan_batch
 from enlarge.batch.watching import INTERVAL, Watch
-from enlarge.cli.console import say
+from enlarge.cli.console import one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.running import run_and_print
 from enlarge.cli.summary import Summary
@@ -33,7 +33,8 @@ def watch(request: Request, model: OpenModel, options: Invocation) -> int:
     seen, proven = Watch(), False
     if not options.quiet:
         watched = " and ".join(map(str, request.sources))
-        say(f"enlarge: watching {watched}; interrupt (Ctrl-C) to end", sys.stderr)
+        line = f"enlarge: watching {watched}; interrupt (Ctrl-C) to end"
+        say(one_line(line), sys.stderr)
     while True:
         batch = _completed(request, model, seen)
         if batch.todo or batch.failed:
@@ -61,7 +62,7 @@ def _completed(request: Request, model: OpenModel, seen: Watch) -> BatchPlan:
         batch = plan_batch(request, model, accept=accept)
     except EnlargeError:  # one picture makes all impossible: planned alone, it tells which
         return _planned_one_by_one(request, model, ready)
-    return replace(batch, skipped=0, kept=(), failed=_without_hint(batch))
+    return replace(batch, skipped=(), kept=(), failed=_without_hint(batch))
 
 
 def _planned_one_by_one(request: Request, model: OpenModel, paths: list[Path]) -> BatchPlan:

@@ -1,4 +1,4 @@
-"""Names of picture files, and how the scan of a folder recognises enlarge's own outputs."""
+"""Names of picture files, and of the folders that scans leave out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PICTURES = frozenset(
     suffix for entry in READABLE.values() for suffix in (*entry.suffixes, *entry.read_suffixes)
 )
 """Suffixes of the files that are read, in lower case."""
-RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
+_RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 """What follows the stem of a result that is written beside its input."""
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)
 
@@ -33,14 +33,10 @@ def is_output_folder(folder: Path) -> bool:
     )
 
 
-def is_named_as_result(path: Path, suffix: str = "") -> bool:
-    """Whether a picture is named like a result of another one in its folder. `suffix`: another
-    ending that results may have.
-    """
+def is_named_as_result(path: Path) -> bool:
+    """Whether a picture is named like a resized copy or a result of another one in its folder."""
     stem = path.stem
-    cuts = [match.start() for match in RESULT_MARK.finditer(stem) if match.end() == len(stem)]
-    if suffix and stem.endswith(suffix):
-        cuts.append(len(stem) - len(suffix))
+    cuts = [match.start() for match in _RESULT_MARK.finditer(stem) if match.end() == len(stem)]
     return any(
         path.with_name(stem[:cut] + other).exists()
         for cut in cuts

@@ -47,7 +47,7 @@ def temporary_name(name: str) -> str:
 def shortened(name: str, tail: str, head: str = "") -> str:
     """`head`, `name` and `tail` in at most 255 bytes: a long name is cut and gets a digest."""
     stem = os.fsencode(name)
-    room = _LONGEST - len(head) - len(tail)
+    room = _LONGEST - len(os.fsencode(head + tail))
     if len(stem) > room:
         digest = "~" + hashlib.sha256(stem).hexdigest()[:12]
         kept = stem[: room - len(digest)].decode(errors="ignore")  # never half a character
