@@ -285,3 +285,18 @@ def test_damaged_xmp_is_refused_or_adapted(data: st.DataObject) -> None:
         except ValueError:
             continue
         XmlPacket(left)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<a>" * 200 + b"</a>" * 200,
+        b"".join(b'<a%d xmlns:b%d="c">' % (n, n) for n in range(70_000)),
+        b"<a>" + b"<b/>" * 100_001 + b"</a>",
+        b"<a " + b" ".join(b'a%d="1"' % n for n in range(100_001)) + b"/>",
+    ],
+    ids=["deep", "prefixes", "elements", "attributes"],
+)
+def test_documents_that_would_take_all_memory_are_refused(packet: bytes) -> None:
+    with pytest.raises(ValueError, match=r"nested more than 100 deep|more than 100,000 elements"):
+        adapt_xmp(packet, Change(1, 1))

@@ -17,6 +17,7 @@ _MOST_ENTRIES = 4096
 _JPEG = re.compile(rb"[\s\S]\xd8\xff[\xc0\xc2\xc4\xdb\xe0-\xef\xfe]")
 """The beginning of a JPEG; Minolta writes another first byte."""
 _SCAN = 0xDA
+_MOST_SEGMENTS = 64
 
 
 class ExifEntry(NamedTuple):
@@ -164,7 +165,9 @@ class ExifBlock:
 def _end_of_jpeg(data: bytearray, start: int) -> int | None:
     """Where a JPEG ends; None if it has no frame and scan."""
     at, framed = start + 2, False
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    for _ in range(_MOST_SEGMENTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
+            return None
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if marker == 0xFF:
             at += 1
@@ -175,5 +178,5 @@ def _end_of_jpeg(data: bytearray, start: int) -> int | None:
         at += 2 + length
         if marker == _SCAN:
             end = data.find(b"\xff\xd9", at)
-            return len(data) if end < 0 else end + 2
-    return None if not framed else len(data)
+            return None if not framed else len(data) if end < 0 else end + 2
+    return None

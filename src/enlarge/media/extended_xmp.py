@@ -170,8 +170,11 @@ def _standing_alone(document: XmlPacket, element: Element) -> bytes:
 
 def _declarations(element: Element, own: set[str] | frozenset[str] = frozenset()) -> bytes:
     """The declarations of the prefixes that are known at an element, but for its `own`."""
+    known: dict[str, str] = {}
+    for around in (*reversed(list(element.ancestors())), element):
+        known |= around.prefixes
     out = b""
-    for prefix, uri in element.prefixes.items():
+    for prefix, uri in known.items():
         name = f"xmlns:{prefix}" if prefix else "xmlns"
         if name not in own:
             escaped = uri.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -25,6 +25,7 @@ _PLACES = frozenset({
     "verbatimlocality", "waterbody", "worldregion",
 })  # fmt: skip
 _PLACE_PREFIXES = {"photoshop": {"state"}, "exif": {"state"}, "iptc": {"state", "caption-location"}}
+_DIGIT, _MOST = re.compile(r"\d"), 1 << 16
 _NUMBER = r"[-+]?\d{1,3}(?:[.,]\d+)?"
 _DEGREES = rf"{_NUMBER}\s*(?:[°º˚]|deg\b)[^\n]{{0,24}}?"
 _COORDINATES = re.compile(
@@ -57,4 +58,4 @@ def holds_coordinates(text: str) -> bool:
     """Whether a text gives coordinates: a geo URI, `lat=…`, ISO 6709, degrees with N, S, E or W,
     two decimal numbers of a degree, or a link to a map.
     """
-    return _COORDINATES.search(text[: 1 << 16]) is not None
+    return _DIGIT.search(text) is not None and _COORDINATES.search(text[:_MOST]) is not None

@@ -17,6 +17,10 @@ _ATTRIBUTE = re.compile(rb"\s+([^\s=<>/]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 _NAME = re.compile(rb"<([^\s/>]+)")
 _TEXT_KEPT = 1 << 16
 """Bytes of an element's text that are kept; longer ones are embedded files."""
+_MOST_PARTS, _MOST_DEPTH = 100_000, 100
+"""Elements and attributes of a document that is parsed, and elements around one: more would take
+seconds and 100 MB.
+"""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -50,10 +54,10 @@ class Attribute:
     inside: ByteRange
 
 
-@dataclass
+@dataclass(eq=False)
 class Element:
-    """An element: its name as written, its attributes, the prefixes that are declared for it, its
-    text (without that of its children), its children, and where it and what is in it stand.
+    """An element: its name as written, its attributes, the prefixes that it declares, its text
+    (without that of its children), its children, and where it and what is in it stand.
     """
 
     name: str
@@ -64,6 +68,20 @@ class Element:
     inside: ByteRange
     children: list[Element] = field(default_factory=list)
     text: str = ""
+
+    @property
+    def local(self) -> str:
+        """Its name without the prefix."""
+        return self.name.rpartition(":")[2]
+
+    def uri_of(self, prefix: str) -> str | None:
+        """The namespace that a prefix stands for; None if it is not declared."""
+        around: Element | None = self
+        while around is not None:
+            if prefix in around.prefixes:
+                return around.prefixes[prefix]
+            around = around.parent
+        return None
 
     def ancestors(self) -> Iterator[Element]:
         """The elements around it, from the nearest."""
@@ -84,6 +102,7 @@ class XmlPacket:
         self.data = _in_utf8(data)
         self.elements: list[Element] = []
         self._open: list[Element] = []
+        self._parts = 0
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.ordered_attributes = True
         parser.buffer_text = True
@@ -120,6 +139,11 @@ class XmlPacket:
         raise ValueError("it declares a document type")
 
     def _start(self, name: str, values: list[str]) -> None:
+        self._parts += 1 + len(values) // 2
+        if self._parts > _MOST_PARTS:
+            raise ValueError(f"it has more than {_MOST_PARTS:,} elements and attributes")
+        if len(self._open) > _MOST_DEPTH:
+            raise ValueError(f"its elements are nested more than {_MOST_DEPTH} deep")
         start = self._parser.CurrentByteIndex
         match = _NAME.match(self.data, start)
         assert match is not None
@@ -136,7 +160,7 @@ class XmlPacket:
             name,
             parent,
             attributes,
-            _declared(parent, attributes),
+            _declared(attributes),
             ByteRange(start, end),
             ByteRange(end, end),
         )
@@ -158,12 +182,13 @@ class XmlPacket:
             self._open[-1].text += text[:_TEXT_KEPT]
 
 
-def _declared(parent: Element | None, attributes: list[Attribute]) -> Mapping[str, str]:
-    around: Mapping[str, str] = parent.prefixes if parent else {}
-    own = {a.name.removeprefix("xmlns:"): a.value for a in attributes if is_declaration(a.name)}
-    return {**around, **{"" if name == "xmlns" else name: uri for name, uri in own.items()}} if (
-        own
-    ) else around  # fmt: skip
+def _declared(attributes: list[Attribute]) -> Mapping[str, str]:
+    """The prefixes that attributes declare; the empty one is that of names without one."""
+    return {
+        a.name.removeprefix("xmlns").removeprefix(":"): a.value
+        for a in attributes
+        if is_declaration(a.name)
+    }
 
 
 def is_declaration(name: str) -> bool:

@@ -156,22 +156,18 @@ def _emptied(document: XmlPacket, edits: dict[ByteRange, bytes]) -> dict[ByteRan
     """The edits that remove properties whose lists have lost all their items."""
     more = {}
     for element in document.elements:
-        holder = element.parent
-        if holder is not None and property_of(element, element.name, "").name in (
-            "Seq",
-            "Bag",
-            "Alt",
-        ):
-            items = element.children
-            if items and all(edits.get(item.span) == b"" for item in items):
-                more[holder.span] = b""
+        items, holder = element.children, element.parent
+        if not items or holder is None or element.local not in ("Seq", "Bag", "Alt"):
+            continue
+        if all(edits.get(item.span) == b"" for item in items):
+            more[holder.span] = b""
     return more
 
 
 def property_of(element: Element, name: str, text: str) -> Property:
     """A property by the name that stands in the document."""
     prefix, _, local = name.rpartition(":")
-    uri = element.prefixes.get(prefix)
+    uri = element.uri_of(prefix)
     if uri is None:
         known = _EARLIER.get(prefix, prefix)
     else:
@@ -237,15 +233,17 @@ def _adapted(about: Property, change: Change) -> bytes | None:
 
 def _adapted_area(about: Property, change: Change) -> bytes | None:
     """The same for sizes and areas whose place in the document says what they are."""
-    name = about.name
-    around = [property_of(element, element.name, "").name for element in _from(about.element)]
-    if name in ("w", "h") and "AppliedToDimensions" in around:
+    name, element = about.name, about.element
+    if name in ("w", "h") and any(
+        around.local == "AppliedToDimensions" for around in _from(element)
+    ):
         return str(change.width if name == "w" else change.height).encode()
-    if about.prefix in ("stArea", "Iptc4xmpExt") and name in _AREAS and _in_pixels(about.element):
+    if about.prefix in ("stArea", "Iptc4xmpExt") and name in _AREAS and _in_pixels(element):
         return scaled(about.text, (change.across, change.down)[_AREAS[name]])
-    if around[:3][-2:] in (["Seq", "SubjectArea"], ["Seq", "SubjectLocation"]) and name == "li":
-        seq = about.element.parent
-        place = seq.children.index(about.element) if seq else 0
+    if name == "li" and (seq := element.parent) and seq.parent:
+        if seq.parent.local not in ("SubjectArea", "SubjectLocation"):
+            return None
+        place = seq.children[:4].index(element) if element in seq.children[:4] else 0
         return scaled(about.text, change.down if place % 2 else change.across)
     if about.key in (("crs", "CropWidth"), ("crs", "CropHeight")):
         in_pixels = _sibling(about.element, "CropUnits") in (None, "0", "pixels")
@@ -277,7 +275,7 @@ def _sibling(element: Element, name: str) -> str | None:
             if attribute.name.rpartition(":")[2] == name:
                 return attribute.value
         for child in holder.children:
-            if child.name.rpartition(":")[2] == name:
+            if child.local == name:
                 return child.text.strip()
     return None
 
