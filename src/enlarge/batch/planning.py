@@ -67,7 +67,8 @@ def plan_batch(
         every = [_with_record(item, recorded) for item in every]
         found = [item for item in every if _name(item) in accepted]
         if is_all:
-            found = [page for item in found for page in _pages(item)]
+            salvage = request.settings.salvage
+            found = [page for item in found for page in _pages(item, salvage=salvage)]
         batch = _read_headers(found, request, model, {} if ledger is None else ledger.rows())
         # Before the ledger is read: what another process makes after this does not count.
         existing = frozenset(_existing(batch))
@@ -202,7 +203,7 @@ def _places(items: Iterator[Found] | Sequence[Found]) -> Iterator[Path | Remote]
                 yield item.source
 
 
-def _pages(item: Found) -> Iterator[Found]:
+def _pages(item: Found, *, salvage: bool) -> Iterator[Found]:
     """An input of its own for each picture in a file; the input itself where there is only one, or
     it cannot be read. Raises `OptionError` for standard input, which is read only once.
     """
@@ -220,7 +221,7 @@ def _pages(item: Found) -> Iterator[Found]:
             yield Unreadable(item.source.url, f"{item.source}: {problem}")
             return
     try:
-        with _opened(item.source) as source, open_picture(source) as picture:
+        with _opened(item.source) as source, open_picture(source, salvage=salvage) as picture:
             count = picture.facts.pages
     except InputError:  # told when its header is read
         count = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,7 +42,8 @@ class PictureFile:
         self.file.seek(offset)
         data = self.file.read(size)
         self.file.close()
-        return PictureFile(io.BytesIO(data), self.name, data[: len(self.head)], len(data))
+        head = data[: len(self.head)]
+        return replace(self, file=io.BytesIO(data), head=head, size=len(data), page=None)
 
 
 @dataclass(frozen=True)
