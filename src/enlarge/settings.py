@@ -28,6 +28,7 @@ from enlarge.errors import OptionError
 EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 Keep = Literal["keep", "no-gps", "none"]
+ColourChoice = Literal["keep", "srgb"]
 
 MAX_SCALE = 16
 _RECORDED_ALWAYS = frozenset(
@@ -149,6 +150,14 @@ class Settings:
             "Write tif as a tiled BigTIFF with smaller copies inside, for viewers of very large "
             "pictures.",
             group="Output",
+        ),
+    )
+    colour: ColourChoice = field(
+        default="keep",
+        metadata=about(
+            "Keep the colours and their profile, or convert the result to sRGB (default: keep).",
+            group="Output",
+            check=one_of(ColourChoice),
         ),
     )
     metadata: Keep = field(
@@ -381,6 +390,7 @@ class FileOptions(PictureOptions, total=False):
     format: str | None
     quality: int | None
     pyramid: bool
+    colour: ColourChoice
     metadata: Keep
     provenance: bool
     resume: bool

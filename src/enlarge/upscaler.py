@@ -39,7 +39,8 @@ class Upscaler(OpenModel):
         Arrays are H×W, H×W×3 or H×W×4 (also H×W×1 and H×W×2), RGB order, straight alpha, uint8,
         uint16 or float32 in [0, 1]; an array of the same dtype and channels comes back. A Pillow
         image gives a Pillow image of the same mode where it is L, LA, RGB, RGBA or I;16 (others
-        come back as RGB or RGBA; CMYK goes through its profile). A path gives an array.
+        come back as RGB or RGBA; CMYK goes through its profile). A transparent colour becomes
+        alpha; in I;16, for which Pillow has none, it stays one. A path gives an array.
 
         The options: `scale`, `width`, `height`, `crop`, `tile`, `memory`, `exact`, `ensemble`; and
         for a path `page`, which of several pictures in the file, from 1.

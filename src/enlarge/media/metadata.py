@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from enlarge.errors import OptionError
 from enlarge.media.change import Change
+from enlarge.media.colour import Colour
 from enlarge.media.exif import adapt_exif
 from enlarge.media.geotiff import GeoTags
 from enlarge.media.photoshop import adapt_resources
@@ -23,7 +24,8 @@ class Metadata:
     """ICC profile, EXIF (a bare TIFF block), XMP (a packet), IPTC (Photoshop's image resources,
     without their header), texts (key, value) and density (pixels per millimetre, horizontal and
     vertical). `aspect`: the ratio of the densities where the file tells no unit. `geo`: GeoTIFF's
-    tags. None: the file has none.
+    tags. `colour`: what the numbers mean, where it is said otherwise than by a profile. None: the
+    file has none.
     """
 
     icc: bytes | None = None
@@ -34,11 +36,13 @@ class Metadata:
     density: tuple[float, float] | None = None
     aspect: tuple[int, int] | None = None
     geo: GeoTags | None = None
+    colour: Colour | None = None
 
     def names(self) -> frozenset[str]:
         """The fields that are filled."""
         fields = ("icc", "exif", "xmp", "iptc", "text", "density", "aspect", "geo")
-        return frozenset(name for name in fields if getattr(self, name))
+        filled = frozenset(name for name in fields if getattr(self, name))
+        return filled | self.colour.names() if self.colour else filled
 
 
 _STALE_TEXTS = re.compile(r"Raw profile type|Thumb::|png:|exif:thumbnail:", re.IGNORECASE)
@@ -65,7 +69,10 @@ def adapt_metadata(
         notes.append("the colour profile does not fit the picture's channels and is left out")
         icc = None
     if keep == "none":
-        return Metadata(icc=icc, density=metadata.density, aspect=metadata.aspect), notes
+        kept = Metadata(
+            icc=icc, density=metadata.density, aspect=metadata.aspect, colour=metadata.colour
+        )
+        return kept, notes
     gps = keep == "keep"
     block = metadata.exif
     if block is not None:

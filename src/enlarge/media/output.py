@@ -25,6 +25,7 @@ Insertion = Callable[[bytes], bytes | None]
 class Encoding:
     """A picture as it is stored in the file: `channels` and `dtype` are those that the format
     holds. `quality`: None if the format is lossless. `provenance`: how the picture was made.
+    `convert_from`: the profile of rows that become sRGB before they are encoded, None if they stay.
     """
 
     width: int
@@ -35,6 +36,7 @@ class Encoding:
     pyramid: bool
     metadata: Metadata
     provenance: Mapping[str, str] | None
+    convert_from: bytes | None = None
 
 
 class Destination(Protocol):

@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from enlarge.errors import EnlargeError, InputError, OptionError
+from enlarge.media.colour_fitting import with_named_colour
 from enlarge.media.formats import format_of_file, readable_formats
 from enlarge.media.libvips import disable_cache
 from enlarge.media.metadata import Metadata
@@ -283,6 +284,8 @@ def _open(
     opened = open_stored(form, source, salvage=salvage)
     if opened.stored.pages.count == 1:  # formats of a single picture do not look at the page
         choose_page(page, 1)
+    stored = replace(opened.stored, metadata=with_named_colour(opened.stored.metadata))
+    opened = replace(opened, stored=stored)
     late = None
     if salvage and opened.salvage is None and opened.is_own:
         late = partial(reopen_stored, form, source)
@@ -350,6 +353,7 @@ def describe_picture(source: Path | bytes | BinaryIO, *, page: int | None = None
         "pages": facts.pages,
         "page": facts.page if facts.pages > 1 else None,
         "profile": profile_name(facts.icc) if facts.icc else None,
+        "colour": str(metadata.colour) if metadata.colour else None,
         "dpi": dpi,
         "metadata": sorted(facts.metadata),
         "text": {key: value for key, value in metadata.text if key != KEY},

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
 from enlarge.media.change import Change
+from enlarge.media.colour_fitting import ColourChoice, converted_colour, fit_colour
+from enlarge.media.converting import to_srgb
 from enlarge.media.feeding import Feed
 from enlarge.media.formats import FORMATS, WRITERS, check_output
 from enlarge.media.formats.format import Content, Writer
@@ -40,6 +42,10 @@ _METADATA_NAMES = {
     "density": "resolution",
     "aspect": "aspect ratio of the pixels",
     "geo": "position on the map (GeoTIFF)",
+    "cicp": "code points of its colour",
+    "gamma": "gamma and chromaticities",
+    "mastering": "mastering display",
+    "light": "light level",
 }
 
 
@@ -63,13 +69,15 @@ class WriteOptions:
     default); 100 is lossless in the last two, and in DeepZoom, where it is the default. `keep`:
     which metadata of the source is kept ("none" keeps the colour profile, without which colours
     would change). `pyramid`: write a tiled BigTIFF that also holds smaller copies, each half the
-    size of the one before (TIFF files only).
+    size of the one before (TIFF files only). `colour`: whether the colours are kept as they are
+    ("keep"), or converted to sRGB.
     """
 
     format: str
     quality: int | None = None
     keep: Keep = "keep"
     pyramid: bool = False
+    colour: ColourChoice = "keep"
 
 
 class Sink:
@@ -199,7 +207,9 @@ class Sink:
         """The encoder's thread."""
         raised: BaseException | None = None
         try:
-            self._writer.encode(self._feed.image(), self._encoding, self._output)
+            image, profile = self._feed.image(), self._encoding.convert_from
+            image = image if profile is None else to_srgb(image, profile)
+            self._writer.encode(image, self._encoding, self._output)
             self._output.flush()
         except BaseException as error:
             raised = error
@@ -249,7 +259,13 @@ def create_picture(
         provenance if "xmp" in writer.provenance else None,
         text="text" in writer.provenance,
     )
-    notes += _losses(FORMATS[options.format].label, content, spec, kept)
+    label = FORMATS[options.format].label
+    profile = None
+    if options.colour == "srgb":
+        kept, profile, lines = converted_colour(kept, channels)
+        notes += lines
+    kept, lines = fit_colour(kept, content, channels, label)
+    notes += lines + _losses(label, content, spec, kept)
     encoding = Encoding(
         width=spec.width,
         height=spec.height,
@@ -259,6 +275,7 @@ def create_picture(
         pyramid=options.pyramid,
         metadata=kept,
         provenance=provenance,
+        convert_from=profile,
     )
     return Sink(target, spec, encoding, writer, notes)
 

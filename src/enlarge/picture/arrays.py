@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, InputError, OptionError
 from enlarge.media.floats import check_range
-from enlarge.media.profile import profile_fits
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import decoder_bytes, plan_array, plan_picture
+from enlarge.picture.pillow_images import from_pillow, to_pillow
 from enlarge.picture.run import NO_HOOKS, enlarge_rows, prepare_rows
 from enlarge.settings import Settings
 
@@ -93,40 +92,5 @@ def _to_array(
 def _enlarge_pillow(
     image: Pillow.Image, settings: Settings, model: OpenModel, hooks: Hooks
 ) -> Pillow.Image:
-    from PIL import Image
-
-    if image.mode in ("I", "F"):
-        raise InputError(
-            f"a Pillow image of mode {image.mode} has no defined range; pass its pixels as a "
-            "uint16 array, or as float32 in [0, 1]"
-        )
-    has_alpha = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
-    is_kept = image.mode.startswith("I;16") or image.mode in ("L", "LA", "RGB", "RGBA")
-    # What Pillow's own methods keep, and save again.
-    info: dict[Any, Any]
-    info = {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
-    if image.mode == "CMYK" and "icc_profile" in info:
-        image = _through_profile(image, info.pop("icc_profile"))
-    if has_alpha or not is_kept:
-        image = image.convert("RGBA" if has_alpha else "RGB")
-    if not profile_fits(info.get("icc_profile", b""), len(image.getbands())):
-        info.pop("icc_profile", None)
-    result = Image.fromarray(_enlarge_array(np.asarray(image), settings, model, hooks))
-    result.info |= info
-    return result
-
-
-def _through_profile(image: Pillow.Image, icc: bytes) -> Pillow.Image:
-    """A CMYK picture in sRGB by its own profile, as for a file; by Pillow's formula where the
-    profile is damaged.
-    """
-    from PIL import ImageCms
-
-    try:
-        converted = ImageCms.profileToProfile(
-            image, io.BytesIO(icc), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except ImageCms.PyCMSError:
-        return image.convert("RGB")
-    assert converted is not None
-    return converted
+    given = from_pillow(image)
+    return to_pillow(_enlarge_array(given.pixels, settings, model, hooks), given)

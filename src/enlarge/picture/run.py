@@ -104,7 +104,11 @@ def enlarge_picture(
             facts = facts_of_bands(about, plans)
         spec = PictureSpec(outlook.width, outlook.height, large.channels, large.dtype)
         options = WriteOptions(
-            outlook.format, settings.quality, settings.metadata, settings.pyramid
+            outlook.format,
+            settings.quality,
+            settings.metadata,
+            settings.pyramid,
+            settings.colour,
         )
         provenance = None
         if settings.provenance:

@@ -18,13 +18,16 @@ if TYPE_CHECKING:  # importing the table of formats loads neither libvips nor nu
 class Content:
     """What a file of a format can hold.
 
-    `depths`: of uint8, uint10, uint16 and float32. `metadata`: of icc, exif, xmp, iptc, text and
-    density.
+    `depths`: of uint8, uint10, uint16 and float32. `metadata`: of exif, xmp, iptc, text, density;
+    icc (a profile), cicp (code points of H.273), gamma (gamma, chromaticities, the mark sRGB),
+    mastering (display) and light (level). `gray_profile`: whether a gray picture has a profile of
+    gray, not of RGB.
     """
 
     depths: tuple[str, ...]
     alpha: bool
     metadata: frozenset[str]
+    gray_profile: bool = True
 
 
 @dataclass(frozen=True)

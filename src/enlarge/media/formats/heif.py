@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
+from enlarge.media.formats.heif_boxes import BoxFacts, read_boxes, with_colour
 from enlarge.media.formats.jpeg_segments import MAX_SEGMENT, metadata_segments
+from enlarge.media.gain_map import NOTE
 from enlarge.media.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -41,15 +43,19 @@ def read_avif(source: PictureFile) -> StoredPicture:
     with libvips_errors("AVIF"):
         length = sequence_length(source.file)
         if length > 1 and source.page is not None:
-            return _read_avif_frame(source, choose_page(source.page, length, word="frame"))
+            facts = read_boxes(source.file)
+            frame = _read_avif_frame(source, choose_page(source.page, length, word="frame"))
+            return _with_boxes(frame, facts)
         loaded = load_mapped(source, "AVIF", "heifload_source", "picture")
         pages = choose_page(None, length, word="frame") if length > 1 else loaded.pages
-        return loaded.stored(
+        facts = read_boxes(source.file, loaded.pages.number, loaded.pages.count)
+        picture = loaded.stored(
             streams=False,
             decoder_bytes=loaded.width * loaded.height * 4 * loaded.sample_bytes * 3 + (32 << 20),
             orientation=1,  # libvips has applied it; the one in EXIF must not be applied again
             pages=pages,
         )
+        return _with_boxes(picture, facts)
 
 
 def _read_avif_frame(source: PictureFile, pages: Pages) -> StoredPicture:
@@ -99,7 +105,16 @@ def read_heic(source: PictureFile) -> StoredPicture:
     bits = image.info.get("bit_depth", 8)
     # The decoder applies the orientation of the file's own header; EXIF repeats it.
     upright = image.format == "HEIF"
-    return stored(image, source, "HEIC", bits=bits, upright=upright, pages=pages)
+    facts = read_boxes(source.file, image.tell() + 1, image.n_frames)
+    picture = stored(image, source, "HEIC", bits=bits, upright=upright, pages=pages)
+    return _with_boxes(picture, facts)
+
+
+def _with_boxes(picture: StoredPicture, facts: BoxFacts) -> StoredPicture:
+    """The picture, with what the decoder does not say of it."""
+    notes = (*picture.notes, NOTE) if facts.has_gain_map else picture.notes
+    metadata = replace(picture.metadata, colour=facts.colour)
+    return replace(picture, metadata=metadata, notes=notes)
 
 
 def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
@@ -118,8 +133,7 @@ def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         output.notes.append(f"the EXIF data ({size}) is left out: it is too long for AVIF")
     if metadata.xmp:
         kept.append("xmp")
-    image.heifsave_target(
-        output.target(),
+    data: bytes = image.heifsave_buffer(
         compression="av1",
         Q=encoding.quality,
         lossless=encoding.quality == 100,
@@ -128,6 +142,7 @@ def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         effort=2,
         keep="|".join(kept),
     )
+    output.write(with_colour(data, metadata.colour) if metadata.colour else data)
 
 
 def _fits_a_segment(exif: bytes) -> bool:
@@ -165,7 +180,10 @@ AVIF = Format(
     writer=Writer(
         encode=encode_avif,
         content=Content(
-            depths=("uint8", "uint10"), alpha=True, metadata=frozenset({"icc", "exif", "xmp"})
+            depths=("uint8", "uint10"),
+            alpha=True,
+            metadata=frozenset({"icc", "cicp", "mastering", "light", "exif", "xmp"}),
+            gray_profile=False,  # libvips drops one, although it writes gray
         ),
         max_side=16_384,
         bytes_per_value=0.4,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.jpeg_segments import metadata_segments, read_segments
+from enlarge.media.gain_map import NOTE, jpeg_has_gain_map
 from enlarge.media.metadata import Metadata
 from enlarge.media.tiff_exif import has_resolution
 
@@ -50,6 +51,8 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
         loaded.check_size(_PIXELS_PER_BYTE)
         progressive = loaded.interlaced
         metadata, notes = read_segments(source.file, metadata_fields(loaded.image))
+        if jpeg_has_gain_map(source.file):
+            notes.append(NOTE)
         decoded = _coefficient_bytes(loaded) if progressive else loaded.row_bytes(64)
         stored = loaded.stored(
             streams=not progressive,

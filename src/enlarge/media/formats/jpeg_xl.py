@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from enlarge.errors import InputError
 from enlarge.media.formats.boxes import with_boxes
 from enlarge.media.formats.format import Format, begins_with
+from enlarge.media.formats.heif_boxes import box_types
+from enlarge.media.gain_map import NOTE
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
 
 _CODESTREAM = b"\xff\x0a"
+_GAIN_MAP = b"jhgm"
 
 
 def read_jpeg_xl(source: PictureFile) -> StoredPicture:
@@ -29,6 +32,8 @@ def read_jpeg_xl(source: PictureFile) -> StoredPicture:
     found = stored(image, source, "JPEG XL", bits=header.bits, upright=upright)
     metadata, notes = with_boxes(source.file, found.metadata)
     found = replace(found, metadata=metadata, notes=(*found.notes, *notes))
+    if _GAIN_MAP in box_types(source.file):
+        found = replace(found, notes=(*found.notes, NOTE))
     if not header.is_animated:
         return found
     convert = f"djxl {Path(source.name).name} frames.apng makes a file of which all can be used"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from enlarge.errors import InputError
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
+from enlarge.media.formats.png_colour import colour_chunks, read_colour
 from enlarge.media.formats.raw_profiles import raw_profile, with_raw_profiles
 from enlarge.media.metadata import Metadata
 
@@ -60,8 +61,10 @@ def read_png(source: PictureFile) -> StoredPicture:
     _check_header(source.head)
     animation = read_animation(source.file)
     pages = choose_page(source.page, animation.pages, word="frame")
+    colour, notes = read_colour(source.file)
     found = read_texts(source.file)  # before libpng decompresses them all
-    notes = [] if found.complete else ["texts beyond 4 MB are left out"]
+    if not found.complete:
+        notes.append("texts beyond 4 MB are left out")
     resolution = _resolution(source.file)
     with libvips_errors("PNG"):
         # libvips' limit on texts is checked above. It would take Latin-1 for damaged UTF-8.
@@ -76,7 +79,9 @@ def read_png(source: PictureFile) -> StoredPicture:
             streams=not loaded.interlaced,
             decoder_bytes=decoded if loaded.interlaced else loaded.row_bytes(64),
             orientation=orientation_of(metadata.exif) if metadata.exif else 1,
-            metadata=replace(metadata, density=resolution.density, aspect=resolution.aspect),
+            metadata=replace(
+                metadata, density=resolution.density, aspect=resolution.aspect, colour=colour
+            ),
             pages=pages,
             notes=notes,
         )
@@ -236,10 +241,10 @@ def _without_resolution(head: bytes) -> bytes:
 
 
 def metadata_chunks(metadata: Metadata) -> bytes:
-    """The chunks that go behind IHDR: ratio of a pixel's sides, texts, XMP, EXIF, IPTC (as
+    """The chunks that go behind IHDR: colour, ratio of a pixel's sides, texts, XMP, EXIF, IPTC (as
     ImageMagick and ExifTool write it: PNG has no place of its own).
     """
-    out = b""
+    out = b"".join(png_chunk(kind, data) for kind, data in colour_chunks(metadata.colour))
     if metadata.aspect and not metadata.density:
         out += png_chunk(_RESOLUTION, struct.pack(">IIB", *metadata.aspect, 0))
     for key, value in metadata.text:
@@ -276,7 +281,12 @@ PNG = Format(
         content=Content(
             depths=("uint8", "uint16"),
             alpha=True,
-            metadata=frozenset({"icc", "exif", "xmp", "iptc", "text", "density", "aspect"}),
+            metadata=frozenset(
+                {
+                    *("icc", "cicp", "gamma", "mastering", "light"),
+                    *("exif", "xmp", "iptc", "text", "density", "aspect"),
+                }
+            ),
         ),
         max_side=2**31 - 1,
         bytes_per_value=1.0,

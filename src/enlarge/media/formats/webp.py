@@ -74,7 +74,12 @@ WEBP = Format(
     read=read_webp,
     writer=Writer(
         encode=encode_webp,
-        content=Content(depths=("uint8",), alpha=True, metadata=frozenset({"icc", "exif", "xmp"})),
+        content=Content(
+            depths=("uint8",),
+            alpha=True,
+            metadata=frozenset({"icc", "exif", "xmp"}),
+            gray_profile=False,
+        ),
         max_side=16_383,
         bytes_per_value=0.4,
         quality=95,
