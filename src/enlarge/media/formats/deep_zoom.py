@@ -48,7 +48,11 @@ def encode_deep_zoom(image: pyvips.Image, encoding: Encoding, output: Output) ->
     if encoding.quality < 100:
         suffix = f".jpg[Q={encoding.quality},subsample-mode=off]"
     with_fields(image, encoding.metadata).dzsave(
-        str(output.path / _TILES), suffix=suffix, tile_size=TILE, overlap=OVERLAP, keep="icc"
+        os.fsencode(output.path / _TILES),  # a name need not be text
+        suffix=suffix,
+        tile_size=TILE,
+        overlap=OVERLAP,
+        keep="icc",
     )
 
 
