@@ -184,8 +184,8 @@ def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
     assert sink.notes == ["the colour profile does not fit the picture's channels and is left out"]
 
 
-@pytest.mark.parametrize(("form", "words"), [("jpeg", "64 KB"), ("avif", "too long for AVIF")])
-def test_exif_that_is_too_long_is_said(tmp_path: Path, form: str, words: str) -> None:
+@pytest.mark.parametrize(("form", "words"), [("jpeg", "64 KB"), ("avif", None)])
+def test_exif_that_is_too_long_is_said(tmp_path: Path, form: str, words: str | None) -> None:
     metadata = Metadata(exif=exif_block() + bytes(70_000))
     with create_picture(
         tmp_path / f"a.{form}", PictureSpec(40, 24, 3, RGB.dtype), WriteOptions(form),
@@ -193,9 +193,9 @@ def test_exif_that_is_too_long_is_said(tmp_path: Path, form: str, words: str) ->
     ) as sink:  # fmt: skip
         sink.write(RGB)
         sink.finish()
-    assert words in sink.notes[0]
+    assert words in sink.notes[0] if words else not sink.notes
     with open_picture(tmp_path / f"a.{form}") as picture:
-        assert picture.metadata.exif is None
+        assert (picture.metadata.exif is None) == (words is not None)
 
 
 def test_gps_is_gone_from_the_block() -> None:

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-
 BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
 UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
@@ -217,8 +215,10 @@ def reordered(value: Value, order: str, other: str) -> Value:
     size = _SWAPPED.get(value.type, _SIZES[value.type])
     if order == other or size == 1:
         return value
-    data = np.frombuffer(value.data, np.uint8).reshape(-1, size)[:, ::-1].tobytes()
-    return Value(value.type, value.count, data)
+    data = bytearray(len(value.data))
+    for place in range(size):
+        data[place::size] = value.data[size - 1 - place :: size]
+    return Value(value.type, value.count, bytes(data))
 
 
 def directory_bytes(directory: Directory, header: Header, at: int) -> tuple[bytes, int]:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
 from enlarge.media.formats.heif_boxes import BoxFacts, read_boxes, with_colour
-from enlarge.media.formats.jpeg_segments import MAX_SEGMENT, metadata_segments
+from enlarge.media.formats.heif_exif import with_exif
 from enlarge.media.gain_map import NOTE
-from enlarge.media.metadata import Metadata
 
 if TYPE_CHECKING:
     import pyvips
@@ -123,16 +122,6 @@ def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None
 
     metadata = encoding.metadata
     image = with_fields(image, metadata)
-    # Asked to keep EXIF, libvips invents some if there is none.
-    kept = ["icc"]
-    if metadata.exif and _fits_a_segment(metadata.exif):
-        image = _with_exif(image, metadata.exif)
-        kept.append("exif")
-    elif metadata.exif:
-        size = f"{len(metadata.exif):,} bytes"
-        output.notes.append(f"the EXIF data ({size}) is left out: it is too long for AVIF")
-    if metadata.xmp:
-        kept.append("xmp")
     data: bytes = image.heifsave_buffer(
         compression="av1",
         Q=encoding.quality,
@@ -140,33 +129,11 @@ def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         bitdepth=8 if encoding.dtype == "uint8" else 10,
         subsample_mode="off",
         effort=2,
-        keep="|".join(kept),
+        keep="icc|xmp" if metadata.xmp else "icc",
     )
-    output.write(with_colour(data, metadata.colour) if metadata.colour else data)
-
-
-def _fits_a_segment(exif: bytes) -> bool:
-    """Whether EXIF data fit into a segment of a JPEG, from which libvips makes its tags."""
-    return len(exif) < MAX_SEGMENT - 6
-
-
-def _with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
-    """A copy of the image from which libvips writes EXIF.
-
-    libvips writes only those tags that it also has as fields; it makes them by loading a picture,
-    so a JPEG of one pixel is loaded for them.
-    """
-    import pyvips
-
-    plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
-    segments, _ = metadata_segments(Metadata(exif=exif))
-    fields = pyvips.Image.jpegload_buffer(plain[:2] + segments + plain[2:])
-    image = image.copy()
-    image.set_type(pyvips.GValue.blob_type, "exif-data", b"Exif\0\0" + exif)
-    for name in fields.get_fields():
-        if name.startswith("exif-ifd"):
-            image.set_type(pyvips.GValue.gstr_type, name, fields.get(name))
-    return image
+    if metadata.colour:
+        data = with_colour(data, metadata.colour)
+    output.write(with_exif(data, metadata.exif) if metadata.exif else data)
 
 
 AVIF = Format(
