@@ -107,7 +107,7 @@ def test_from_every_format_into_every_format(tmp_path: Path, suffix: str, target
     form = {"jpg": "jpeg", "tif": "tiff"}.get(target, target)
     for keep in ("keep", "no-gps"):
         path = tmp_path / f"{keep}.{target}"
-        convert(start, path, form, keep)  # type: ignore[arg-type]
+        convert(start, path, form, keep)
         tags = tags_of(path)
         assert tags["IFD0:Make"] == "Nikon"
         assert tags["ExifIFD:ExposureTime"] == pytest.approx(1 / 320)
