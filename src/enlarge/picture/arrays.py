@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, InputError, OptionError
+from enlarge.media.change import Change
+from enlarge.media.exif import adapt_exif, orientation_of, without_prefix
 from enlarge.media.floats import check_range
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
@@ -16,7 +20,7 @@ from enlarge.memory import format_size
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import decoder_bytes, plan_array, plan_picture
-from enlarge.picture.pillow_images import from_pillow, to_pillow
+from enlarge.picture.pillow_images import ImagePixels, from_pillow, to_pillow
 from enlarge.picture.run import NO_HOOKS, enlarge_rows, prepare_rows
 from enlarge.settings import Settings
 
@@ -93,4 +97,28 @@ def _enlarge_pillow(
     image: Pillow.Image, settings: Settings, model: OpenModel, hooks: Hooks
 ) -> Pillow.Image:
     given = from_pillow(image)
-    return to_pillow(_enlarge_array(given.pixels, settings, model, hooks), given)
+    large = _enlarge_array(given.pixels, settings, model, hooks)
+    return to_pillow(large, replace(given, info=_adapted_info(given, large, settings)))
+
+
+def _adapted_info(given: ImagePixels, large: NDArray[Any], settings: Settings) -> dict[Any, Any]:
+    """What the result keeps of an image's own, with EXIF that is true for it. The pixels are not
+    turned, so that the orientation stays.
+    """
+    info = dict(given.info)
+    block = info.pop("exif", None)
+    if not block:
+        return info
+    bare = without_prefix(block)
+    height, width = given.pixels.shape[:2]
+    x, y, *part = settings.crop or (0, 0, width, height)
+    change = Change(
+        large.shape[1],
+        large.shape[0],
+        part=(part[0], part[1]),
+        cropped=(x, y, *part) != (0, 0, width, height),
+        orientation=orientation_of(bare),
+    )
+    with suppress(ValueError):  # what is damaged is left out
+        info["exif"] = block[: len(block) - len(bare)] + adapt_exif(bare, change)
+    return info
