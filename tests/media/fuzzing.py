@@ -2,58 +2,96 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import random
 import select
-import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import pyvips
-from PIL import Image
+from tests.media.mutating import mutations
 
-EACH, PATIENCE = 100, 10.0
-_WIDTH, _HEIGHT = 61, 47
+EACH, PATIENCE = 500, 10.0
+MEMORY = 768 << 20
+"""Bytes that a process may take beyond what it has when it begins."""
+BROKEN = Path(__file__).with_name("broken")
+"""Where files are kept that once gave a fault."""
 
 WORKER = """
-import json, sys, time
+import json, logging, resource, sys, time
+from dataclasses import replace
 from pathlib import Path
-from enlarge.errors import EnlargeError
+logging.disable()
+from enlarge.errors import BudgetError, EnlargeError
+from enlarge.media.formats import FORMATS
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
-def copy(source, target):
-    with open_picture(source, memory=64_000_000) as picture:
+TARGETS = ("png", "jpeg", "tiff", "webp")
+KEEP = ("keep", "no-gps")
+MOST = 4_000_000
+
+def copy(source, target, number, **options):
+    with open_picture(source, memory=64_000_000, **options) as picture:
         facts = picture.facts
+        pixels = facts.width * facts.height
+        if pixels > MOST or facts.decode_bytes > 64 * MOST:
+            raise BudgetError("larger than this test reads")
         rows = picture.rows()
         spec = PictureSpec(facts.width, facts.height, facts.channels, facts.dtype)
-        options = WriteOptions("png")
-        with create_picture(target, spec, options, metadata=picture.metadata) as sink:
+        write = WriteOptions(TARGETS[number % 4], keep=KEEP[number // 4 % 2])
+        with create_picture(target, spec, write, metadata=picture.metadata) as sink:
+            total = 0
             while len(band := rows.read(64)):
+                assert band.shape[1:] == (facts.width, facts.channels), band.shape
+                assert band.dtype == facts.dtype
+                total += len(band)
                 sink.write(band)
+            assert total == facts.height, (total, facts.height)
             sink.finish()
 
-for name in sys.stdin:
-    source = Path(name.rstrip("\\n"))
-    target = source.with_suffix(".out")
-    begun = time.perf_counter()
+def limited(extra):
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + extra, size + extra))
+
+for plugin in ("pillow_heif", "pillow_jxl", "PIL.Jpeg2KImagePlugin", "PIL.AvifImagePlugin"):
     try:
-        copy(source, target)
-        said = "whole"
-    except EnlargeError as error:
-        said = f"{type(error).__name__}: {error}"
-    except Exception as error:
-        said = f"BUG {type(error).__name__}: {error}"
-    print(json.dumps([said, target.exists(), time.perf_counter() - begun]), flush=True)
+        __import__(plugin)
+    except ImportError:
+        pass
+first = True
+for line in sys.stdin:
+    name, number, extra = json.loads(line)
+    if first and extra and sys.platform == "linux":
+        limited(extra)
+    first = False
+    source = Path(name)
+    begun = time.perf_counter()
+    told = []
+    for options in ({}, {"salvage": True}):
+        target = source.with_suffix(".out")
+        target.unlink(missing_ok=True)
+        try:
+            copy(source, target, number, **options)
+            said = "whole"
+        except EnlargeError as error:
+            said = f"{type(error).__name__}: {error}"
+            if "\\n" in said:
+                said = f"BUG of several lines: {said}"
+        except Exception as error:
+            said = f"BUG {type(error).__name__}: {error}"
+        if target.exists() != (said == "whole"):
+            said = f"BUG output {target.exists()}: {said}"
+        told.append(said)
+        if said == "whole":
+            break
+    print(json.dumps([told, time.perf_counter() - begun]), flush=True)
 """
 
 
@@ -63,179 +101,106 @@ class Fuzzed:
 
     count: int = 0
     said: Counter[str] = field(default_factory=Counter)
+    salvaged: int = 0
     faults: list[str] = field(default_factory=list)
     slowest: float = 0.0
 
 
-def seeds() -> dict[str, bytes]:
-    """Small pictures of every kind that the six formats have, by name."""
-    noise = np.random.default_rng(5)
-    coarse = noise.integers(0, 256, (7, 9, 4), dtype=np.uint8)
-    rgba = Image.fromarray(coarse).resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
-    rgb, gray = rgba.convert("RGB"), rgba.convert("L")
-    palette = rgb.quantize(64)
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0112] = "maker", 6
-    found = {}
-    for name, image, form, options in (
-        ("rgb", rgb, "JPEG", {"quality": 90, "exif": exif}),
-        ("progressive", rgb, "JPEG", {"progressive": True}),
-        ("gray", gray, "JPEG", {}),
-        ("cmyk", rgb.convert("CMYK"), "JPEG", {}),
-        ("rgb", rgb, "PNG", {}),
-        ("rgba", rgba, "PNG", {"exif": exif}),
-        ("palette", palette, "PNG", {}),
-        ("bits", rgb.convert("1"), "PNG", {}),
-        ("lossy", rgba, "WEBP", {"exif": exif}),
-        ("lossless", rgba, "WEBP", {"lossless": True}),
-        ("rgb", rgb, "BMP", {}),
-        ("palette", palette, "BMP", {}),
-        ("gray", gray, "BMP", {}),
-        ("plain", palette, "GIF", {}),
-        ("moving", palette, "GIF", {"save_all": True, "append_images": [palette.rotate(90)]}),
-        ("plain", rgb, "TIFF", {}),
-        ("lzw", rgb, "TIFF", {"compression": "tiff_lzw"}),
-        ("packbits", palette, "TIFF", {"compression": "packbits"}),
-        ("fax", rgb.convert("1"), "TIFF", {"compression": "group4"}),
-        ("jpeg", rgb, "TIFF", {"compression": "jpeg"}),
-    ):
-        out = io.BytesIO()
-        image.save(out, form, **options)
-        found[f"{form.lower()} {name}"] = out.getvalue()
-    pixels = pyvips.Image.new_from_array(np.asarray(rgb))
-    deep = (pixels.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
-    found["png interlaced"] = pixels.pngsave_buffer(interlace=True)
-    found["png deep"] = deep.pngsave_buffer()
-    found["tiff tiled"] = pixels.tiffsave_buffer(tile=True, tile_width=16, tile_height=16)
-    found["tiff deep"] = deep.tiffsave_buffer(compression="deflate", predictor="horizontal")
-    found["tiff float"] = (pixels / 255.0).cast("float").tiffsave_buffer(bigtiff=True)
-    return found
+def fuzz(count: int, *, each: int = EACH, seed: int = 0, keep: Path | None = None) -> Fuzzed:
+    """Read `count` mutated files, and write what can be read, `each` of them in one process; with
+    `--salvage` what is refused without it. Files that give a fault are kept in the folder `keep`
+    (None: the system's for temporary files).
+    """
+    return read_all(mutations(count, seed), each=each, keep=keep, label=f"seed{seed}")
 
 
-def mutated(data: bytes, other: bytes, chance: random.Random) -> bytes:
-    """One of the ways in which files are damaged, or made on purpose; some twice."""
-    for _ in range(chance.choice((1, 1, 2, 4))):
-        data = _mutated_once(data, other, chance)
-    if data.startswith(b"\x89PNG") and chance.random() < 0.6:
-        data = with_checksums(data)  # else hardly any would come further than those
-    return data
-
-
-def _mutated_once(data: bytes, other: bytes, chance: random.Random) -> bytes:
-    size = len(data)
-    # Headers are where it hurts.
-    at = chance.randrange(min(size, 120)) if chance.random() < 0.6 else chance.randrange(size)
-    span = chance.choice((1, 2, 4, 8, 64, 300))
-    match chance.randrange(8):
-        case 0:  # flipped bits
-            out = bytearray(data)
-            for _ in range(chance.choice((1, 3, 20))):
-                out[(at + chance.randrange(span)) % size] ^= 1 << chance.randrange(8)
-            return bytes(out)
-        case 1:  # a field of an extreme value
-            number = chance.choice((0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
-            form = chance.choice(("<H", ">H", "<I", ">I"))
-            field_ = struct.pack(form, number & (0xFFFF if form[1] == "H" else 0xFFFFFFFF))
-            return data[:at] + field_ + data[at + len(field_) :]
-        case 2:  # noise over it
-            return data[:at] + chance.randbytes(span) + data[at + span :]
-        case 3:  # a piece missing
-            return data[:at] + data[at + span :] or data[:1]
-        case 4:  # a piece twice
-            return data[: at + span] + data[at:]
-        case 5:  # cut off
-            return data[: chance.randrange(1, size)]
-        case 6:  # another file's end
-            return data[:at] + other[min(at, len(other) - 1) :]
-        case _:  # noise in between
-            return data[:at] + chance.randbytes(span) + data[at:]
-
-
-def with_checksums(data: bytes) -> bytes:
-    """A PNG with the right checksum at the end of every chunk, as far as they can be found."""
-    out, at = data[:8], 8
-    while at + 8 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        if at + 12 + length > len(data):
-            break
-        body = data[at + 4 : at + 8 + length]
-        out += data[at : at + 4] + body + struct.pack(">I", zlib.crc32(body))
-        at += 12 + length
-    return out + data[at:]
-
-
-def mutations(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """`count` mutated files, (what it was, its bytes): the same ones for the same seed."""
-    every = list(seeds().items())
-    chance = random.Random(seed)
-    for number in range(count):
-        name, data = every[number % len(every)]
-        yield name, mutated(data, chance.choice(every)[1], chance)
-
-
-def fuzz(count: int, *, each: int = EACH, seed: int = 0) -> Fuzzed:
-    """Read `count` mutated files, and write what can be read, `each` of them in one process."""
+def read_all(
+    files: Iterable[tuple[str, bytes]],
+    *,
+    each: int = EACH,
+    keep: Path | None = None,
+    label: str = "fuzz",
+) -> Fuzzed:
+    """The same for given files, (what it is, its bytes)."""
     result = Fuzzed()
-    waiting = list(mutations(count, seed))
+    left = iter(files)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        while waiting:
-            part, waiting = waiting[:each], waiting[each:]
-            rest = _one_process(Path(name), part, result)
-            waiting = rest + waiting
+        run = _Run(Path(name), keep or Path(tempfile.gettempdir()), label, result)
+        while part := list(islice(left, each)):
+            while part:
+                part = part[run.one_process(part) :]
     return result
 
 
-def _one_process(
-    folder: Path, part: list[tuple[str, bytes]], result: Fuzzed
-) -> list[tuple[str, bytes]]:
-    """Read files in a process of its own; those that are left where it had to be given up."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WORKER],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "TMPDIR": str(folder)},
-    ) as process:  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        first = True
-        for number, (kind, data) in enumerate(part):
-            path = folder / f"{result.count:05}"
-            path.write_bytes(data)
-            result.count += 1
-            process.stdin.write(f"{path}\n")
-            process.stdin.flush()
-            # The first line waits for the imports too.
-            ready, _, _ = select.select([process.stdout], [], [], PATIENCE + 60 * first)
-            first = False
-            line = process.stdout.readline() if ready else ""
-            if not line:
-                _give_up(process, path, kind, result, hung=not ready)
-                return part[number + 1 :]
-            _note(path, kind, json.loads(line), result)
-        process.stdin.close()
-        if process.wait(timeout=60):
-            result.faults.append(f"a process ended with {process.returncode}")
-    return []
+@dataclass
+class _Run:
+    folder: Path
+    keep: Path
+    label: str
+    result: Fuzzed
 
+    def one_process(self, part: list[tuple[str, bytes]]) -> int:
+        """Read files in a process of its own. Returns how many were read: all of them, unless it
+        had to be given up.
+        """
+        result = self.result
+        with subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "TMPDIR": str(self.folder), "MALLOC_ARENA_MAX": "2",
+                 "VIPS_CONCURRENCY": "1"},
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for number, (kind, data) in enumerate(part):
+                path = self.folder / f"{result.count:05}"
+                path.write_bytes(data)
+                process.stdin.write(json.dumps([str(path), result.count, MEMORY]) + "\n")
+                process.stdin.flush()
+                result.count += 1
+                # The first line waits for the imports too.
+                ready, _, _ = select.select([process.stdout], [], [], PATIENCE + 60 * (number == 0))
+                line = process.stdout.readline() if ready else ""
+                if not line:
+                    process.kill()
+                    process.wait()
+                    hung = f"no answer within {PATIENCE:.0f} s"
+                    self._fault(
+                        path, kind, hung if ready == [] else f"crash ({process.returncode})"
+                    )
+                    self._clear()
+                    return number + 1
+                self._note(path, kind, json.loads(line))
+            process.stdin.close()
+            if process.wait(timeout=60):
+                result.faults.append(f"a process ended with {process.returncode}")
+        return len(part)
 
-def _give_up(
-    process: subprocess.Popen[str], path: Path, kind: str, result: Fuzzed, *, hung: bool
-) -> None:
-    process.kill()
-    process.wait()
-    what = f"no answer within {PATIENCE:.0f} s" if hung else f"crash ({process.returncode})"
-    kept = Path(tempfile.gettempdir()) / f"fuzz-{path.name}"
-    kept.write_bytes(path.read_bytes())
-    result.faults.append(f"{kind}: {what}; kept as {kept}")
-
-
-def _note(path: Path, kind: str, told: list[object], result: Fuzzed) -> None:
-    said, is_there, seconds = str(told[0]), bool(told[1]), float(str(told[2]))
-    result.said["whole" if said == "whole" else said.partition(":")[0]] += 1
-    result.slowest = max(result.slowest, seconds)
-    left = [other for other in path.parent.iterdir() if other.name.endswith((".part", ".tmp"))]
-    if said.startswith("BUG") or is_there != (said == "whole") or left or seconds > PATIENCE:
-        kept = Path(tempfile.gettempdir()) / f"fuzz-{path.name}"
+    def _fault(self, path: Path, kind: str, what: str) -> None:
+        self.keep.mkdir(exist_ok=True)
+        kept = self.keep / f"{self.label}-{path.name}-{kind.replace(' ', '-')}"
         kept.write_bytes(path.read_bytes())
-        result.faults.append(f"{kind}: {said} ({seconds:.1f} s); kept as {kept}")
-    for other in path.parent.iterdir():
-        other.unlink()
+        self.result.faults.append(f"{kind}: {what}; kept as {kept}")
+
+    def _note(self, path: Path, kind: str, told: list[list[str]]) -> None:
+        said, seconds = told[0], float(str(told[1]))
+        result = self.result
+        result.said["whole" if said[0] == "whole" else said[0].partition(":")[0]] += 1
+        result.salvaged += len(said) > 1 and said[1] == "whole"
+        result.slowest = max(result.slowest, seconds)
+        known = (path, path.with_suffix(".out"))
+        left = [other.name for other in self.folder.iterdir() if other not in known]
+        bad = [word for word in said if word.startswith("BUG")]
+        if bad or left or seconds > PATIENCE:
+            self._fault(path, kind, f"{'; '.join(bad or said)} ({seconds:.1f} s) {left or ''}")
+        self._clear()
+
+    def _clear(self) -> None:
+        for other in self.folder.iterdir():
+            other.unlink()
+
+
+def broken() -> Iterator[tuple[str, bytes]]:
+    """The files that once gave a fault, by their names."""
+    for path in sorted(BROKEN.iterdir()):
+        yield path.name, path.read_bytes()

@@ -107,7 +107,9 @@ def test_metadata_behind_the_pixels_of_a_webp_may_be_cut_off() -> None:
 @pytest.mark.parametrize("case", ["jpeg", "jpeg gray", "jpeg progressive", "jpeg restarts"])
 def test_a_jpeg_that_lacks_pixels_is_refused(case: str, lacking: int) -> None:
     whole = CASES[case][0]
-    with pytest.raises(InputError, match="copy or download it again, or use --salvage"):
+    with pytest.raises(
+        InputError, match="copy or download it again, or enlarge what there is of it with --salvage"
+    ):
         open_picture(whole[: -2 - lacking])
 
 

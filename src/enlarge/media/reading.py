@@ -159,6 +159,9 @@ class Picture:
             opened = reopen()
         except InputError as error:
             raise _named(error, self.name) from error
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{self.name}: cannot be read: {reason}") from error
         rows, facts = opened.stored.rows, _facts(self.facts.format, opened.stored)
         self.salvage = opened.salvage
         if (facts.width, facts.height, facts.channels, facts.dtype) != (

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.errors import InputError
+from enlarge.media.bounded import read_at_most
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.png_colour import colour_chunks, read_colour
@@ -182,7 +183,7 @@ def _chunks(file: BinaryIO, wanted: frozenset[bytes]) -> Iterator[tuple[bytes, b
             if kind == b"IEND":
                 break
             if kind in wanted:
-                yield kind, file.read(length)
+                yield kind, read_at_most(file, length)
                 length = 0
             file.seek(length + 4, os.SEEK_CUR)
     finally:

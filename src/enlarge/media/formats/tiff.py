@@ -46,6 +46,8 @@ _IPTC, _PHOTOSHOP = 33723, 34377
 _YCBCR, _SEPARATE = 6, 2
 _INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
 _NO_UNIT, _INCH = 1, 2
+_DENSEST = 10_000.0
+"""Pixels per millimetre; rationals of 32 bits hold no more with their denominators."""
 _MILLIMETRES = {_INCH: 25.4, 3: 10.0}
 
 
@@ -356,7 +358,7 @@ def _resolution(metadata: Metadata, order: str) -> dict[int, Value]:
     """
     from enlarge.media.tiff_tags import RATIONAL, SHORT, Value
 
-    if metadata.density is not None:
+    if metadata.density is not None and max(metadata.density) < _DENSEST:
         across, down = (
             Fraction(value * _MILLIMETRES[_INCH]).limit_denominator(10_000)
             for value in metadata.density

@@ -14,6 +14,8 @@ from enlarge.media.stored import PictureFile
 
 _TRAILER, _EXTENSION, _FRAME = 0x3B, 0x21, 0x2C
 _CONTROL = 0xF9
+_PIXELS_PER_BYTE = 4096
+"""LZW gives at most 4095 pixels for one code."""
 
 
 class GifRepair:
@@ -68,6 +70,10 @@ def _ended(data: bytes) -> tuple[bytes, list[Box]] | None:
     walked = _walked(data)
     if walked.frame is None:
         return b"", []
+    x, y, width, height = walked.frame
+    across, down = (int.from_bytes(data[at : at + 2], "little") for at in (6, 8))
+    if max(across, x + width) * max(down, y + height) > _PIXELS_PER_BYTE * len(data):
+        raise InputError("this GIF claims more pixels than its bytes can hold")
     ended = bytearray(data)
     if walked.cut_at is not None:
         ended[walked.cut_at] = len(data) - walked.cut_at - 1

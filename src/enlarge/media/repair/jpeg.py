@@ -13,7 +13,7 @@ import pyvips
 
 from enlarge.errors import InputError
 from enlarge.media.formats.jpeg import read_jpeg
-from enlarge.media.libvips import FileSource, clear_errors, collected_errors
+from enlarge.media.libvips import FileSource, clear_errors, collected_errors, explain
 from enlarge.media.repair.repair import Box, Kept, Repaired, reopened, temporary_copy, whole_rows
 from enlarge.media.stored import PictureFile
 
@@ -60,10 +60,14 @@ class JpegRepair:
         copy = temporary_copy(source) if self.is_whole(source) else _with_end(source)
         try:
             first = max(_decoded(copy, source)[0] - _LATE, 0)
-            return Repaired(copy, tuple(_gray_rows(copy, first)), fail_on="none")
+            missing = tuple(_gray_rows(copy, first))
+        except pyvips.Error as error:
+            copy.close()
+            raise InputError(f"this JPEG cannot be decoded ({explain(error)})") from error
         except BaseException:
             copy.close()
             raise
+        return Repaired(copy, missing, fail_on="none")
 
 
 def _decoded(copy: BinaryIO, source: PictureFile) -> tuple[int, bool]:

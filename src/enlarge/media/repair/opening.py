@@ -37,7 +37,7 @@ from enlarge.media.rows import ArrayRows, Rows
 from enlarge.media.stored import PictureFile, StoredPicture
 
 ADVICE = "copy or download it again"
-SALVAGE_ADVICE = f"{ADVICE}, or use --salvage to take what there is of it"
+SALVAGE_ADVICE = f"{ADVICE}, or enlarge what there is of it with --salvage"
 REPAIRS: dict[str, Repair] = {
     "png": PngRepair(),
     "jpeg": JpegRepair(),
@@ -52,6 +52,8 @@ REPAIRS: dict[str, Repair] = {
 }
 """How the damaged files of each format are read, by the format's name."""
 _HOPELESS = frozenset({"avif", "jxl"})
+_HOPELESS_SHARE = 0.999
+"""The missing share from which on there is nothing left to speak of."""
 _CERTAIN = frozenset({"tiff"})
 """Formats whose decoders can pass over data that the file does not have."""
 
@@ -200,7 +202,7 @@ def _salvaged(form: Format, source: PictureFile, error: InputError) -> Opened:
     try:
         stored = form.read(reopened(repaired.file, source, fail_on=repaired.fail_on))
         share = missing_share(repaired.missing, stored.rows.width, stored.rows.height)
-        if share >= 1:
+        if share > _HOPELESS_SHARE:
             raise InputError(f"{_reason(error)}; nothing of it can be salvaged; {ADVICE}")
         stored = replace(stored, rows=_filled(stored.rows, repaired))
     except BaseException:

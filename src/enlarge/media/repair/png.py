@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
+from enlarge.media.bounded import read_at_most
 from enlarge.media.formats.png import SIGNATURE, png_chunk
 from enlarge.media.repair.repair import Box, Repaired
 from enlarge.media.stored import PictureFile
@@ -30,7 +31,6 @@ _GRIDS = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2))
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS"})
 _NAME = re.compile(rb"[A-Za-z]{4}")
 _PIECE, _OUTPUT = 4096, 1 << 16
-_MAX_CHUNK = 1 << 26
 _LAST_FILTER = 4
 _MOST_PER_BYTE = 1040
 
@@ -186,7 +186,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
             if not _seek_pixels(file, start - 8):
                 return
             continue
-        data = file.read(min(length, _MAX_CHUNK) if kind != b"IDAT" else length)
+        data = read_at_most(file, length)
         checksum = file.read(4) if len(data) == length else b""
         is_sound = checksum == struct.pack(">I", zlib.crc32(kind + data))
         if not is_sound and kind == b"IDAT" and (at := data.find(b"IDAT", 4)) > 0:
@@ -203,7 +203,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
 def _seek_pixels(file: BinaryIO, start: int) -> bool:
     """Go to the next chunk of pixels from `start` on; False if there is none."""
     file.seek(start)
-    data = file.read(_MAX_CHUNK)
+    data = file.read()
     at = data.find(b"IDAT", 5)
     if at < 0:
         return False

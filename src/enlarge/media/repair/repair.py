@@ -18,6 +18,8 @@ from enlarge.media.stored import PictureFile, StoredPicture
 Box = tuple[int, int, int, int]
 """A rectangle (x, y, width, height) in pixels as they are stored, before the orientation."""
 _AT_ONCE = 8
+MOST_LACKING = 1 << 27
+"""Bytes that are made up at most for what a file lacks."""
 
 
 @dataclass(frozen=True)

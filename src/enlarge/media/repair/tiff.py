@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.formats.tiff import read_tiff
 from enlarge.media.repair.repair import (
+    MOST_LACKING,
     Box,
     Kept,
     Repaired,
@@ -36,8 +37,8 @@ _STRIPS, _STRIP_BYTES, _STRIP_ROWS = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 _PLAIN, _PACKED = 1, 32_773
 _MOST_PADDED = 64
-_MOST_LACKING = 1 << 28
 _TRIES = 200
+_FARTHEST = 1 << 40
 
 
 class TiffRepair:
@@ -80,9 +81,12 @@ class TiffRepair:
             and not layout.is_tiled
             and max(layout.ends()) > source.size
         ):
+            missing = layout.rows_behind(source.size)
+            if max(layout.ends()) > _FARTHEST:
+                raise InputError("this TIFF claims to be much longer than it is")
             copy = temporary_copy(source)
             copy.truncate(max(layout.ends()))
-            return Repaired(copy, layout.rows_behind(source.size))
+            return Repaired(copy, missing)
         bad = {at for at, end in enumerate(layout.ends()) if end > source.size}
         bad |= {at for at, size in enumerate(layout.sizes) if size == 0}
         copy = temporary_copy(source)
@@ -144,7 +148,7 @@ def _with_partial(source: PictureFile, layout: _Layout, bad: set[int]) -> Repair
     (partial,) = reached
     others = bad - {partial}
     lacking = layout.ends()[partial] - source.size
-    if lacking > _MOST_LACKING:
+    if lacking > MOST_LACKING:
         return None
 
     def padded(fill: Callable[[int], bytes]) -> BinaryIO:
@@ -287,7 +291,7 @@ def _layout(source: PictureFile) -> _Layout | None:
     """The layout of the first picture; None if it cannot be read."""
     try:
         return _read_layout(source.file)
-    except (struct.error, KeyError, ValueError, OverflowError, MemoryError):
+    except (struct.error, LookupError, ValueError, OverflowError, MemoryError):
         return None
     finally:
         source.file.seek(0)
