@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from enlarge.media.change import Change
+from enlarge.media.exif import adapt_exif
 from tests.media.exiftool import embedded_pictures, positions, tags_of
 from tests.media.test_previews import doubled, exif_with, small_jpeg
 
@@ -99,19 +104,36 @@ CAMERAS = {
 }
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png"])
-@pytest.mark.parametrize("make", CAMERAS)
-def test_previews_and_places_go(tmp_path: Path, make: str, form: str) -> None:
+def block_of(make: str) -> bytes:
+    """An EXIF block whose maker note is that of a camera."""
     build: Callable[[int], bytes] = CAMERAS[make][0]
     word = make.encode() + b"\0"
     at = 8 + 2 + 36 + 4 + (len(word) + len(word) % 2)
     start = at + 2 + 12 + 4
     note = build(start)
     inner = struct.pack("<HHHII", 1, 0x927C, 7, len(note), start) + bytes(4) + note
-    block = exif_with(
+    return exif_with(
         {0x010F: (2, len(word), word), 0x0112: (3, 1, b"\1\0"), 0x8769: long(at)}, inner
     )
-    segment = b"Exif\0\0" + block
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_damaged_notes_never_crash(drawn: st.DataObject) -> None:
+    block = bytearray(block_of(drawn.draw(st.sampled_from(sorted(CAMERAS)))))
+    for _ in range(drawn.draw(st.integers(1, 8))):
+        at = drawn.draw(st.integers(0, min(len(block), 400) - 1))
+        block[at] = drawn.draw(st.integers(0, 255))
+    for change in (Change(9, 9), Change(99_999, 70_000, (9, 9), cropped=True)):
+        for gps in (True, False):
+            with suppress(ValueError):
+                adapt_exif(bytes(block), change, gps=gps)
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png"])
+@pytest.mark.parametrize("make", CAMERAS)
+def test_previews_and_places_go(tmp_path: Path, make: str, form: str) -> None:
+    segment = b"Exif\0\0" + block_of(make)
     head = b"\xff\xe1" + struct.pack(">H", len(segment) + 2)
     source, target = tmp_path / "a.jpg", tmp_path / "b"
     source.write_bytes(PREVIEW[:2] + head + segment + PREVIEW[2:])

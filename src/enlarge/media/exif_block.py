@@ -59,7 +59,10 @@ class ExifBlock:
     def put(self, code: str, at: int, value: int) -> None:
         """Write a number."""
         self.get(code, at)  # it must lie inside
-        struct.pack_into(self.order + code, self.data, at + self.base, value)
+        try:
+            struct.pack_into(self.order + code, self.data, at + self.base, value)
+        except struct.error as error:
+            raise ValueError(f"a value of {value}") from error
 
     def entries(self, ifd: int) -> list[ExifEntry]:
         """The entries of a directory."""
