@@ -150,6 +150,34 @@ def test_the_main_picture_of_a_heic_need_not_be_the_first() -> None:
     assert np.array_equal(read(data, 1), by_pillow(data, 1, 3))
 
 
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_heic_that_claims_a_huge_size_takes_no_memory_for_it(
+    page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved("HEIF", [drawn(number, width=64, height=64) for number in range(2)])
+    size = struct.pack(">II", 64, 64)
+    assert size in data
+
+    def taken(mode: str, size: tuple[int, int]) -> None:
+        raise AssertionError(f"memory is taken for {size}")
+
+    monkeypatch.setattr("PIL.Image.core.new", taken)
+    with open_picture(data.replace(size, struct.pack(">II", 30_000, 30_000)), page=page) as picture:
+        assert picture.facts.width == 30_000
+        assert picture.facts.decode_bytes > 2_700_000_000
+
+
+def test_a_heic_of_another_size_than_its_header_says() -> None:
+    data = saved("HEIF", [drawn(0)])  # 60×40, cut out of 64×64
+    wider = struct.pack(">II", 255, 1)
+    size = struct.pack(">II", 60, 1)
+    assert data.count(size) == 1
+    with open_picture(data.replace(size, wider)) as picture:
+        rows = picture.rows()
+        with pytest.raises(InputError, match="damaged: its header says 255×40 pixels, and 64×40"):
+            rows.read(40)
+
+
 def test_thumbnails_and_alpha_of_heif_are_no_pictures() -> None:
     heif = pytest.importorskip("pillow_heif", reason=FORMATS)
     heif.register_heif_opener()

@@ -91,6 +91,26 @@ def stored(
     )
 
 
+class HeifPage:
+    """One of several pictures in a HEIC, with what is used of a Pillow image. Pillow's own would
+    take the memory for its pixels as soon as it is chosen.
+    """
+
+    def __init__(self, found: Any) -> None:
+        self.size, self.mode, self.info = found.size, found.mode, found.info
+        self._found = found
+
+    def convert(self, mode: str) -> Any:
+        """The decoded picture in another mode."""
+        return self._found.to_pillow().convert(mode)
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
+        return np.asarray(self._found.to_pillow())
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 class PillowRows:
     """The rows of a picture that Pillow decodes, whole, at the first read. Owns the file."""
 
@@ -120,6 +140,12 @@ class PillowRows:
                 f"{self._source.name}: this picture cannot be decoded ({decoder_reason(error)}); "
                 f"{self._source.advice}"
             ) from error
+        if array.shape[:2] != (self.height, self.width):
+            raise InputError(
+                f"{self._source.name}: this picture is damaged: its header says "
+                f"{self.width}×{self.height} pixels, and {array.shape[1]}×{array.shape[0]} are "
+                f"there; {self._source.advice}"
+            )
         if self.dtype == np.float32:
             try:
                 check_range(array, otherwise="save it with 8 or 16 bits per channel")

@@ -42,8 +42,11 @@ def read_avif(source: PictureFile) -> StoredPicture:
     with libvips_errors("AVIF"):
         length = sequence_length(source.file)
         if length > 1 and source.page is not None:
-            facts = read_boxes(source.file)
-            frame = _read_avif_frame(source, choose_page(source.page, length, word="frame"))
+            facts, pages = read_boxes(source.file), choose_page(source.page, length, word="frame")
+            still = load_mapped(replace(source, page=None), "AVIF", "heifload_source", "picture")
+            bits = int(still.field("bits-per-sample") or 8)
+            source.file.seek(0)
+            frame = _read_avif_frame(source, pages, bits)
             return _with_boxes(frame, facts)
         loaded = load_mapped(source, "AVIF", "heifload_source", "picture")
         pages = choose_page(None, length, word="frame") if length > 1 else loaded.pages
@@ -57,8 +60,10 @@ def read_avif(source: PictureFile) -> StoredPicture:
         return _with_boxes(picture, facts)
 
 
-def _read_avif_frame(source: PictureFile, pages: Pages) -> StoredPicture:
-    """A frame of a sequence, through Pillow: libvips reads only the still picture beside it."""
+def _read_avif_frame(source: PictureFile, pages: Pages, bits: int) -> StoredPicture:
+    """A frame of a sequence, through Pillow: libvips reads only the still picture beside it, which
+    has so many `bits` in a sample.
+    """
     from enlarge.media.pillow import import_plugin, open_image, stored
 
     import_plugin("PIL.AvifImagePlugin", "AVIF")
@@ -69,17 +74,18 @@ def _read_avif_frame(source: PictureFile, pages: Pages) -> StoredPicture:
     sequence = replace(source, file=io.BytesIO(data))
     image = open_image(sequence, "AVIF")
     image.seek(pages.number - 1)
-    found = stored(image, sequence, "AVIF", bits=8, pages=pages)
+    found = stored(image, sequence, "AVIF", bits=bits, pages=pages)
     return replace(found, decoder_bytes=found.decoder_bytes + 2 * len(data))
 
 
 def read_heic(source: PictureFile) -> StoredPicture:
     """Open a HEIC. Raises `InputError` (without its name)."""
     from enlarge.media.formats.heif_sequence import sequence_length
-    from enlarge.media.pillow import import_plugin, open_image, stored
+    from enlarge.media.pillow import HeifPage, import_plugin, open_image, stored
     from enlarge.media.stored import choose_page
 
-    import_plugin("pillow_heif", "HEIC").register_heif_opener()
+    plugin = import_plugin("pillow_heif", "HEIC")
+    plugin.register_heif_opener()
     length = sequence_length(source.file)
     extract = f"mkdir frames, then ffmpeg -i {Path(source.name).name} frames/%06d.png"
     if length > 1 and source.page is not None:
@@ -96,15 +102,20 @@ def read_heic(source: PictureFile) -> StoredPicture:
             f"this HEIC is a sequence of {length} frames without a still picture that can be read; "
             f"extract its frames first: {extract}"
         ) from error
-    pages = choose_page(source.page, image.n_frames, word="picture", main=image.tell() + 1)
-    if length > 1:
-        pages = choose_page(None, length, word="frame")
-    else:
-        image.seek(pages.number - 1)
-    bits = image.info.get("bit_depth", 8)
+    main, count = image.tell() + 1, image.n_frames
+    pages = choose_page(source.page, count, word="picture", main=main)
+    number = pages.number
     # The decoder applies the orientation of the file's own header; EXIF repeats it.
     upright = image.format == "HEIF"
-    facts = read_boxes(source.file, image.tell() + 1, image.n_frames)
+    if length > 1:
+        pages = choose_page(None, length, word="frame")
+    elif number != main and upright:
+        source.file.seek(0)
+        image = HeifPage(plugin.open_heif(source.file)[number - 1])
+    elif number != main:
+        image.seek(number - 1)
+    bits = image.info.get("bit_depth", 8)
+    facts = read_boxes(source.file, number, count)
     picture = stored(image, source, "HEIC", bits=bits, upright=upright, pages=pages)
     return _with_boxes(picture, facts)
 
