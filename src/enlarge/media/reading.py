@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from enlarge.errors import EnlargeError, InputError, OptionError
+from enlarge.forks import check_can_use
 from enlarge.media.colour_fitting import with_named_colour
 from enlarge.media.formats import format_of_file, readable_formats
 from enlarge.media.libvips import disable_cache
@@ -213,6 +214,7 @@ def open_picture(
     (`Picture.salvage`). Raises `InputError`: "PATH: what was found; what to do", or `OptionError`
     where there is no such page.
     """
+    check_can_use("libvips", "reading a picture file")
     disable_cache()
     name = _name_of(source)
     try:

@@ -18,6 +18,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
+from enlarge.forks import check_can_use
 from enlarge.media.change import Change
 from enlarge.media.colour_fitting import ColourChoice, converted_colour, fit_colour
 from enlarge.media.converting import to_srgb
@@ -241,6 +242,7 @@ def create_picture(
     the source says about that. Raises `OptionError`, or `OutputError` if the format or the place
     cannot hold the picture; then nothing is left behind.
     """
+    check_can_use("libvips", "writing a picture file")
     writer = _writer(target, options)
     content = writer.content_at(options.quality)
     channels, dtype = spec.channels, np.dtype(spec.dtype)

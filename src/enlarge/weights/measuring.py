@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
+from enlarge.forks import check_can_use
 from enlarge.memory import default_budget, format_size
 
 LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
@@ -57,6 +58,7 @@ class Runner:
     def __init__(self, model: Path, precision: str = "f32") -> None:
         from enlarge.engines.openvino import core
 
+        check_can_use("engines", f"{model}: preparing a model")
         self._source, self._precision = model, precision
         self._core = core()
         self._compiled: dict[tuple[int, ...], Any] = {}
