@@ -77,6 +77,7 @@ def test_texts_with_coordinates_go_and_the_others_stay(tmp_path: Path) -> None:
     for key, value in (
         ("exif:GPSLatitude", "37/1, 33/1, 15/10"), ("GPSPosition", "x"), ("Location", "Seoul"),
         ("geo:lat", "37.5"), ("Where", "geo:37.55,126.98;u=35"), ("Country", "Korea"),
+        ("Iptc.Application2.City", "Seoul"), ("Xmp.iptc.Location", "Seoul"), ("IPTC City", "Seoul"),
         ("Title", "A cat"), ("Software", "GIMP 3.0"), ("exif:PixelXDimension", "48"),
         ("Comment", "37°33'1.2\"N 126°59'0.0\"E"), ("exif:Orientation", "6"),
     ):  # fmt: skip

@@ -46,6 +46,7 @@ class Metadata:
 
 
 _STALE_TEXTS = re.compile(r"Raw profile type|Thumb::|png:|exif:thumbnail:", re.IGNORECASE)
+_WORDS = re.compile(r"[:./ ]")
 _NUMBERS = {
     "orientation": "1", "imagewidth": "width", "imagelength": "height",
     "pixelxdimension": "width", "exifimagewidth": "width", "pixelydimension": "height",
@@ -112,8 +113,11 @@ def _adapt_texts(
         prefix, _, name = key.rpartition(":")
         if _STALE_TEXTS.match(key):
             continue
+        word = _WORDS.split(key)[-1]
         if not gps and (
-            names_position(name, prefix.lower()) or holds_coordinates(f"{key}: {value}")
+            names_position(name, prefix.lower())
+            or names_position(word)
+            or holds_coordinates(f"{key}: {value}")
         ):
             continue
         wanted = _NUMBERS.get(name.lower()) if prefix.lower() in ("exif", "tiff") else None
