@@ -234,6 +234,48 @@ def test_a_maker_note_keeps_its_bytes_and_its_place(tmp_path: Path) -> None:
     assert note in (tmp_path / "b.tif").read_bytes()
 
 
+def canon(order: str) -> bytes:
+    """EXIF with a maker note of Canon's, whose offsets count from the beginning of the block."""
+    at, kind, firmware = 200, b"Canon EOS 5D".ljust(32, b"\0"), b"Firmware 1.1.3".ljust(24, b"\0")
+    note = struct.pack(order + "H", 2) + struct.pack(order + "HHII", 6, 2, 32, at + 30)
+    note += struct.pack(order + "HHII", 7, 2, 24, at + 62) + bytes(4) + kind + firmware
+    main = struct.pack(order + "H", 2) + struct.pack(order + "HHII", 271, 2, 6, 100)
+    main += struct.pack(order + "HHII", 0x8769, 4, 1, 140) + bytes(4)
+    inner = struct.pack(order + "H", 1) + struct.pack(order + "HHII", 0x927C, 7, len(note), at)
+    block = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8) + main
+    return (block.ljust(100, b"\0") + b"Canon\0").ljust(140, b"\0") + inner.ljust(60, b"\0") + note
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_a_maker_note_points_to_is_found(tmp_path: Path, order: str) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    start = io.BytesIO()
+    Image.fromarray(noise).save(start, "PNG", exif=b"Exif\0\0" + canon(order))
+    convert(start.getvalue(), tmp_path / "a.tif", "tiff")
+    convert(tmp_path / "a.tif", tmp_path / "b.jpg", "jpeg")
+    convert(tmp_path / "a.tif", tmp_path / "b.tif", "tiff")
+    stream = io.BytesIO()
+    with open_picture(tmp_path / "a.tif") as picture:
+        spec = PictureSpec(400, 300, 3, np.dtype(np.uint8))
+        with create_picture(stream, spec, WriteOptions("tiff"), metadata=picture.metadata) as sink:
+            sink.write(picture.rows().read(300))
+            sink.finish()
+    (tmp_path / "c.tif").write_bytes(stream.getvalue())
+    for name in ("a.tif", "b.jpg", "b.tif", "c.tif"):
+        found = tags(tmp_path / name)
+        assert found["Canon:CanonImageType"] == "Canon EOS 5D"
+        assert found["Canon:CanonFirmwareVersion"] == "Firmware 1.1.3"
+        assert "ExifTool:Warning" not in found
+    large = noise.repeat(2, axis=0).repeat(2, axis=1)
+    for name in ("a.tif", "c.tif"):
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / name), large)
+        np.testing.assert_array_equal(
+            pyvips.Image.new_from_file(str(tmp_path / name)).numpy(), large
+        )
+    notes = convert(start.getvalue(), tmp_path / "p.tif", "tiff", pyramid=True)
+    assert "note is kept" in notes[0]
+
+
 @pytest.mark.parametrize("form", ["tiff", "png", "jpeg"])
 def test_positions_and_everything_can_be_dropped(tmp_path: Path, form: str) -> None:
     start = described(source(tmp_path))

@@ -103,18 +103,19 @@ class Output:
 
     @contextmanager
     def seekable_target(
-        self, complete: Callable[[BinaryIO], None]
+        self, seen: Callable[[BinaryIO], BinaryIO], complete: Callable[[BinaryIO], None]
     ) -> Iterator[pyvips.TargetCustom]:
         """A target for those that read and seek: the file, or a temporary one that is copied to the
-        stream. `complete` changes the file after libvips has written it.
+        stream. `seen`: the file as libvips is to see it; `complete` changes it after libvips has
+        written it.
         """
         if self._stream is None:
-            self._callbacks = _TargetCallbacks(self.file, None)
+            self._callbacks = _TargetCallbacks(seen(self.file), None)
             yield self._callbacks.target(seekable=True)
             complete(self.file)
             return
         with tempfile.TemporaryFile(prefix="enlarge-", buffering=0) as file:
-            self._callbacks = _TargetCallbacks(file, None)
+            self._callbacks = _TargetCallbacks(seen(file), None)
             yield self._callbacks.target(seekable=True)
             complete(file)
             file.seek(0)

@@ -7,6 +7,7 @@ everything else is copied value by value, with its bytes.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from enlarge.media.tiff_tags import (
     EXIF,
@@ -46,14 +47,14 @@ _KNOWN = {
 """Private tags that EXIF or TIFF/EP define. Others are a program's own, often larger than the
 picture."""
 _MOST_OFFSET = 48 << 10
+_HEADER = 8
 
 
 def exif_of_tiff(directory: Directory) -> bytes | None:
     """The EXIF block of a TIFF whose first directory is given, in its byte order; None if it has no
     EXIF.
 
-    A maker note stands where it stood in the file if that is below 48 KiB, as its own offsets count
-    from the beginning.
+    A maker note stands where it stood in the file if that is below 48 KiB.
     """
     entries = {
         tag: found
@@ -64,18 +65,28 @@ def exif_of_tiff(directory: Directory) -> bytes | None:
     }
     if not entries:
         return None
-    block = Directory(directory.order, entries)
+    block, note = with_note_in_place(Directory(directory.order, entries))
+    before = b""
+    if note is not None:
+        before = bytes(note.at - _HEADER) + note.data
+        before += bytes(len(before) % 2)
     header = Header(directory.order, big=False, first=0)
-    start = 8
-    data, place = directory_bytes(block, header, start)
+    data, place = directory_bytes(block, header, _HEADER + len(before))
+    return Header(directory.order, big=False, first=place).bytes() + before + data
+
+
+def with_note_in_place(block: Directory) -> tuple[Directory, Value | None]:
+    """The directory whose maker note stays where it stood, and that note, which has to be written
+    there; None if there is none, or none that could stay.
+
+    Most makers count the offsets in their notes from the beginning of the block, or of the file.
+    """
     inner = block.entries.get(EXIF)
     note = inner.value(MAKER_NOTE) if isinstance(inner, Directory) else None
-    if note is not None and note.at:
-        moved = note.at - (start + data.find(note.data))
-        if moved > 0 and note.at <= _MOST_OFFSET and moved % 2 == 0:
-            start += moved
-            data, place = directory_bytes(block, header, start)
-    return Header(directory.order, big=False, first=place).bytes() + bytes(start - 8) + data
+    if not isinstance(inner, Directory) or note is None or not _HEADER <= note.at <= _MOST_OFFSET:
+        return block, None
+    kept = replace(inner, entries={**inner.entries, MAKER_NOTE: replace(note, stays=True)})
+    return replace(block, entries={**block.entries, EXIF: kept}), note
 
 
 def _is_generated(found: Value | Directory) -> bool:

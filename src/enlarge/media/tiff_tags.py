@@ -7,10 +7,13 @@ A directory is a mapping from tags to values; where a tag points to another dire
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
 UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
@@ -30,13 +33,15 @@ _LARGEST = 2**63 - 1
 @dataclass(frozen=True)
 class Value:
     """The value of a tag: `count` items of `type`, and their bytes in the directory's order. `at`:
-    where they were read (0: within the directory, or not from a file).
+    where they were read (0: within the directory, or not from a file). `stays`: they are there
+    in the file that is written, too.
     """
 
     type: int
     count: int
     data: bytes
     at: int = 0
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,18 @@ class Directory:
     def integer(self, tag: int, default: int = 0) -> int:
         """The first integer of a tag."""
         return (*self.integers(tag), default)[0]
+
+    def shifted(self, tag: int, distance: int) -> Value | None:
+        """A tag's offsets, so many bytes further; None if it has none. Raises `ValueError`."""
+        found = self.value(tag)
+        if found is None or found.type not in _INTEGERS:
+            return None
+        numbers = [number + distance for number in self.integers(tag)]
+        code = f"{self.order}{found.count}{_INTEGERS[found.type]}"
+        try:
+            return Value(found.type, found.count, struct.pack(code, *numbers))
+        except struct.error as error:
+            raise ValueError("an offset that is too large") from error
 
     def doubles(self, tag: int) -> tuple[float, ...]:
         """The numbers of a tag of type DOUBLE; none if it has none."""
@@ -240,7 +257,9 @@ def directory_bytes(directory: Directory, header: Header, at: int) -> tuple[byte
             narrowed = found if big else _narrowed(found, directory.order)
             value = reordered(narrowed, directory.order, order)
             kind, count, data = value.type, value.count, value.data
-            if len(data) > field:
+            if found.stays:
+                data = struct.pack(offset, found.at)
+            elif len(data) > field:
                 place = at + len(out)
                 _check_offset(place + len(data), big=big)
                 out += data + bytes(len(data) % 2)
@@ -274,6 +293,50 @@ def _narrowed(value: Value, order: str) -> Value:
     return Value({16: LONG, 17: 9, 18: 13}[value.type], value.count, data)
 
 
+class GapFile(io.RawIOBase):
+    """A file that is written and read with a gap of so many bytes behind its first `head` bytes;
+    positions do not count the gap.
+    """
+
+    def __init__(self, file: BinaryIO, head: int, gap: int) -> None:
+        self._file, self._head, self._gap = file, head, gap
+        self._at = 0
+
+    def _place(self, size: int) -> int:
+        """Go to the position; how many of `size` bytes are on its side of the gap."""
+        before = self._at < self._head
+        self._file.seek(self._at if before else self._at + self._gap)
+        return min(size, self._head - self._at) if before else size
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        out = b""
+        while size < 0 or len(out) < size:
+            wanted = self._place(sys.maxsize if size < 0 else size - len(out))
+            part = self._file.read(wanted if wanted < sys.maxsize else -1)
+            if not part:
+                break
+            out += part
+            self._at += len(part)
+        return out
+
+    def write(self, data: Any) -> int:
+        """Write some of the bytes; how many."""
+        size = self._place(len(data))
+        written = self._file.write(data[:size]) or 0
+        self._at += written
+        return written
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence)
+        if base is None:
+            end = self._file.seek(0, os.SEEK_END)
+            base = end - self._gap if end > self._head + self._gap else min(end, self._head)
+        self._at = base + offset
+        return self._at
+
+
 def replace_first_directory(file: BinaryIO, header: Header, directory: Directory) -> None:
     """Write a directory to the end of a TIFF and make it the first one. Raises `ValueError` and
     `OSError`.
@@ -281,11 +344,12 @@ def replace_first_directory(file: BinaryIO, header: Header, directory: Directory
     end = file.seek(0, 2)
     start = end + end % 2
     data, place = directory_bytes(directory, header, start)
-    _write(file, end, bytes(start - end) + data)
-    _write(file, 0, Header(header.order, header.big, place).bytes())
+    write_at(file, end, bytes(start - end) + data)
+    write_at(file, 0, Header(header.order, header.big, place).bytes())
 
 
-def _write(file: BinaryIO, at: int, data: bytes) -> None:
+def write_at(file: BinaryIO, at: int, data: bytes) -> None:
+    """Write all of the bytes at a position. Raises `OSError`."""
     file.seek(at)
     left = memoryview(data)
     while left:

@@ -10,21 +10,20 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer, begins_with
+from enlarge.media.formats.tiff_metadata import add_metadata, exif_to_write, read_metadata
 
 if TYPE_CHECKING:
     import pyvips
 
     from enlarge.media.decoding import LoadedImage
-    from enlarge.media.metadata import Metadata
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import Pages, PictureFile, StoredPicture
-    from enlarge.media.tiff_tags import Directory, Header, Value
+    from enlarge.media.tiff_tags import Directory, Header
 
 _RAW = frozenset({".nef", ".dng", ".cr2", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq"})
 """Suffixes of cameras' raw files that begin like a TIFF; the first picture is a thumbnail."""
@@ -40,15 +39,8 @@ _MAX_ENTRIES = 1 << 20
 _NEW_SUBFILE, _OLD_SUBFILE = 254, 255
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
-_ACROSS, _DOWN, _UNIT = 282, 283, 296
-"""The resolution."""
-_IPTC, _PHOTOSHOP = 33723, 34377
 _YCBCR, _SEPARATE = 6, 2
 _INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
-_NO_UNIT, _INCH = 1, 2
-_DENSEST = 10_000.0
-"""Pixels per millimetre; rationals of 32 bits hold no more with their denominators."""
-_MILLIMETRES = {_INCH: 25.4, 3: 10.0}
 
 
 def read_tiff(source: PictureFile) -> StoredPicture:
@@ -62,9 +54,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     try:
         header = read_header(source.file)
     except ValueError as error:
-        raise InputError(
-            f"this TIFF cannot be read ({error}); copy or download it again"
-        ) from error
+        raise InputError(f"this TIFF cannot be read ({error}); {source.advice}") from error
     finally:
         source.file.seek(0)
     with libvips_errors("TIFF"):
@@ -75,7 +65,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
         directory = _directory(source, header, number)
         tags = directories[number] if number < len(directories) else {}
         stored = _read(source, header, directory, tags, pages=pages, number=number)
-    metadata, notes = _metadata(stored, directory), stored.notes
+    metadata, notes = read_metadata(stored.metadata, directory), stored.notes
     if stored.orientation != 1 and metadata.geo is not None and metadata.geo.has_place:
         metadata = replace(metadata, geo=metadata.geo.without_place())
         notes = (
@@ -93,9 +83,7 @@ def _directory(source: PictureFile, header: Header, number: int) -> Directory:
     try:
         return read_directory(source.file, header, position_of(source.file, header, number))
     except ValueError as error:
-        raise InputError(
-            f"this TIFF cannot be read ({error}); copy or download it again"
-        ) from error
+        raise InputError(f"this TIFF cannot be read ({error}); {source.advice}") from error
     finally:
         source.file.seek(0)
 
@@ -247,42 +235,10 @@ def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int,
     return found, following, len(block) // entry
 
 
-def _metadata(stored: StoredPicture, directory: Directory) -> Metadata:
-    """The metadata, with what libvips does not find."""
-    from enlarge.media.geotiff import geo_tags
-    from enlarge.media.tiff_exif import exif_of_tiff
-
-    unit = directory.integer(_UNIT, _INCH)
-    across, down = directory.ratio(_ACROSS), directory.ratio(_DOWN)
-    density, aspect = None, None
-    if unit in _MILLIMETRES and min(across, down) > 0:
-        density = (across / _MILLIMETRES[unit], down / _MILLIMETRES[unit])
-    elif min(across, down) > 0 and across != down:
-        aspect = (round(across), round(down))
-    return replace(
-        stored.metadata,
-        exif=exif_of_tiff(directory),
-        iptc=_resources(directory),
-        density=density,
-        aspect=aspect if aspect and min(aspect) > 0 else None,
-        geo=geo_tags(directory),
-    )
-
-
-def _resources(directory: Directory) -> bytes | None:
-    """Photoshop's image resources, in which the IPTC data is one; None if there are none."""
-    from enlarge.media.photoshop import iim_of, resources_of
-
-    own, iptc = directory.value(_PHOTOSHOP), directory.value(_IPTC)
-    found = resources_of(own.data) if own is not None else b""
-    if iptc is not None and not iim_of(found):
-        found += resources_of(iptc.data)
-    return found or None
-
-
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     """Encode a TIFF, or a pyramid of tiles."""
     from enlarge.media.output import with_fields
+    from enlarge.media.tiff_tags import GapFile, write_at
 
     image = with_fields(image, encoding.metadata)
     pixel = encoding.channels * encoding.dtype.itemsize
@@ -293,9 +249,17 @@ def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         "bigtiff": encoding.width * encoding.height * pixel > _CLASSIC_TIFF,
         "keep": "icc|xmp",
     }
+    head = 16 if options["bigtiff"] else 8
+    described, note = exif_to_write(encoding, output.notes, head)
+    gap = (note.at + len(note.data) - head + 15) // 16 * 16 if note else 0
+
+    def seen(file: BinaryIO) -> BinaryIO:
+        return cast("BinaryIO", GapFile(file, head, gap)) if gap else file
 
     def complete(file: BinaryIO) -> None:
-        _add_metadata(file, encoding.metadata, output.notes)
+        add_metadata(file, seen(file), encoding.metadata, described, gap)
+        if note is not None:
+            write_at(file, note.at, note.data)
 
     if encoding.pyramid:
         tiles = {"tile": True, "tile_width": _TILE, "tile_height": _TILE}
@@ -305,83 +269,8 @@ def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None
         image.tiffsave(os.fsencode(output.path), **options)
         complete(output.file)
         return
-    with output.seekable_target(complete) as target:
+    with output.seekable_target(seen, complete) as target:
         image.tiffsave_target(target, **options)
-
-
-def _add_metadata(file: BinaryIO, metadata: Metadata, notes: list[str]) -> None:
-    """Give a TIFF that libvips wrote its metadata: a new first directory behind its end."""
-    from enlarge.media.photoshop import iim_of, without_iim
-    from enlarge.media.tiff_exif import DESCRIPTION, exif_entries
-    from enlarge.media.tiff_tags import (
-        ASCII,
-        BYTE,
-        UNDEFINED,
-        Directory,
-        Value,
-        read_directory,
-        read_header,
-        reordered,
-        replace_first_directory,
-    )
-
-    header = read_header(file)
-    written = read_directory(file, header)
-    entries = dict(written.entries)
-    entries |= _resolution(metadata, header.order)  # libvips writes one in any case
-    described = Directory(header.order, {})
-    if metadata.exif is not None:
-        try:
-            described = exif_entries(metadata.exif)
-        except ValueError as error:
-            notes.append(f"the EXIF data is damaged ({error}) and is left out")
-    for tag, found in described.entries.items():
-        if isinstance(found, Value):
-            found = reordered(found, described.order, header.order)
-        entries[tag] = found
-    known = described.value(DESCRIPTION)
-    if text := _description(metadata, known.data.rstrip(b"\0") if known else b""):
-        entries[DESCRIPTION] = Value(ASCII, len(text), text)
-    for tag, value in metadata.geo.values if metadata.geo else ():
-        entries[tag] = reordered(value, "<", header.order)
-    if metadata.iptc is not None:
-        parts = (without_iim(metadata.iptc), iim_of(metadata.iptc))
-        for tag, kind, data in zip((_PHOTOSHOP, _IPTC), (BYTE, UNDEFINED), parts, strict=True):
-            if data:
-                entries[tag] = Value(kind, len(data), data)
-    replace_first_directory(file, header, Directory(header.order, entries, written.following))
-
-
-def _resolution(metadata: Metadata, order: str) -> dict[int, Value]:
-    """The tags of the resolution, or of the ratio of its two values. Where there is neither, they
-    say so: readers assume 1 or 72 dpi where they are missing.
-    """
-    from enlarge.media.tiff_tags import RATIONAL, SHORT, Value
-
-    if metadata.density is not None and max(metadata.density) < _DENSEST:
-        across, down = (
-            Fraction(value * _MILLIMETRES[_INCH]).limit_denominator(10_000)
-            for value in metadata.density
-        )
-        unit = _INCH
-    else:
-        across, down = map(Fraction, metadata.aspect or (1, 1))
-        unit = _NO_UNIT
-    return {
-        tag: Value(RATIONAL, 1, struct.pack(order + "II", *value.as_integer_ratio()))
-        for tag, value in ((_ACROSS, across), (_DOWN, down))
-    } | {_UNIT: Value(SHORT, 1, struct.pack(order + "H", unit))}
-
-
-def _description(metadata: Metadata, known: bytes) -> bytes | None:
-    """The texts as one description, which is all that TIFF has; None if it is `known` already."""
-    lines = [(key, text.encode()) for key, text in metadata.text if text.encode() != known]
-    if not lines:
-        return None
-    if len(lines) == 1 and lines[0][0] == "Description" and not known:
-        return lines[0][1] + b"\0"
-    listed = [*([known] if known else []), *(key.encode() + b": " + text for key, text in lines)]
-    return b"\n".join(listed) + b"\0"
 
 
 TIFF = Format(
