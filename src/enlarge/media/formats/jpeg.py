@@ -38,10 +38,10 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 def read_jpeg(source: PictureFile) -> StoredPicture:
     """Open a JPEG. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load, metadata_fields
-    from enlarge.media.formats.mpf import find_pictures
+    from enlarge.media.formats.mpf import pictures_within
     from enlarge.media.stored import choose_page
 
-    pictures, held = find_pictures(source.file), 0
+    pictures, held = pictures_within(source.file), 0
     pages = choose_page(source.page, len(pictures), word="picture")
     if pages.number > 1:
         source = source.part(*pictures[pages.number - 1])

@@ -42,7 +42,7 @@ class _Head(NamedTuple):
     directory: tuple[int, bytes] | None
 
 
-def find_pictures(file: BinaryIO) -> list[Place]:
+def pictures_within(file: BinaryIO) -> list[Place]:
     """The full-size pictures of a JPEG file, the file's own one first; previews, gain maps and
     depth maps are left out. The file's position stays.
     """

@@ -7,8 +7,7 @@ and the colour profile is added to the file that libvips has written: libvips kn
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -34,19 +33,15 @@ of the memory plan."""
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 _TILE = 256
-_MAX_ENTRIES = 1 << 20
-"""Of all directories together; a file that has more is malicious."""
-_NEW_SUBFILE, _OLD_SUBFILE = 254, 255
-_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
 _YCBCR, _SEPARATE = 6, 2
-_INTEGER_CODES = {3: "H", 4: "I", 16: "Q"}
 
 
 def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors
     from enlarge.media.stored import choose_page
+    from enlarge.media.tiff_pages import full_size_pages, read_directories
     from enlarge.media.tiff_tags import read_header
 
     if Path(source.name).suffix.lower() in _RAW:
@@ -58,7 +53,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     finally:
         source.file.seek(0)
     with libvips_errors("TIFF"):
-        directories = read_directories(source.file)
+        directories = read_directories(source.file, header)
         numbers = full_size_pages(directories)
         pages = choose_page(source.page, len(numbers))
         number = numbers[pages.number - 1]
@@ -162,19 +157,6 @@ def _loaded(
     return load(source, "TIFF", "tiffload_source", unlimited=True, page=number)
 
 
-def full_size_pages(directories: Sequence[Mapping[int, int]]) -> list[int]:
-    """The numbers, from 0, of the directories that are pictures of their own; the others are
-    smaller copies (thumbnails, the levels of a pyramid) and masks. At least one.
-    """
-    numbers = [
-        number
-        for number, tags in enumerate(directories)
-        if not tags.get(_NEW_SUBFILE, 0) & (_REDUCED | _MASK)
-        and tags.get(_OLD_SUBFILE) != _OLD_REDUCED
-    ]
-    return numbers or list(range(max(1, len(directories))))
-
-
 def rows_at_once(tags: Mapping[int, int], height: int) -> int:
     """How many rows of a picture with these tags are decoded at a time: two rows of tiles; one row
     of a strip, but the whole strip if planes are separate or colour is YCbCr. 1 if it cannot be
@@ -185,54 +167,6 @@ def rows_at_once(tags: Mapping[int, int], height: int) -> int:
     if tags.get(_PLANES) == _SEPARATE or tags.get(_PHOTOMETRIC) == _YCBCR:
         return min(tags.get(_STRIP_ROWS, height), height)
     return 1
-
-
-def read_directories(file: BinaryIO) -> list[dict[int, int]]:
-    """Of each directory in the file's chain, the tags that hold a single integer; as far as they
-    can be read. The file's position stays.
-    """
-    before = file.tell()
-    found: list[dict[int, int]] = []
-    try:
-        file.seek(0)
-        head = file.read(16)
-        order = "<" if head[:2] == b"II" else ">"
-        big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
-        (start,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", head, 8 if big else 4)
-        seen = set[int]()
-        entries = 0
-        while start and start not in seen and entries < _MAX_ENTRIES:
-            seen.add(start)
-            file.seek(start)
-            tags, start, count = _read_directory(file, order, big=big)
-            entries += 1 + count
-            found.append(tags)
-    except (OSError, struct.error, ValueError, OverflowError):
-        pass  # libvips explains what is wrong
-    finally:
-        file.seek(before)
-    return found
-
-
-def _read_directory(file: BinaryIO, order: str, *, big: bool) -> tuple[dict[int, int], int, int]:
-    """A directory's tags that hold a single integer, where the next one is (0: nowhere), and how
-    many entries were read.
-    """
-    entry, field = (20, 8) if big else (12, 4)
-    (count,) = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))
-    block = file.read(entry * min(count, 4096))
-    file.seek(entry * (count - min(count, 4096)), os.SEEK_CUR)
-    rest = file.read(field)
-    following = int.from_bytes(rest, "little" if order == "<" else "big")
-    found = {}
-    for at in range(0, len(block) - entry + 1, entry):
-        tag, kind = struct.unpack_from(f"{order}HH", block, at)
-        (number,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", block, at + 4)
-        if number == 1 and kind in _INTEGER_CODES:
-            (found[tag],) = struct.unpack_from(
-                f"{order}{_INTEGER_CODES[kind]}", block, at + 4 + field
-            )
-    return found, following, len(block) // entry
 
 
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
