@@ -117,3 +117,22 @@ def test_a_picture_of_such_a_name_through_the_model(tmp_path: Path) -> None:
         target = source.with_suffix(suffix)
         model.upscale_file(source, target, scale=2, **options)  # type: ignore[arg-type]
         assert target.exists()
+
+
+def test_a_batch_into_a_zip_and_out_of_it_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = [b"latin\xe9.png", "caf\u00e9.png".encode(), b"plain.png"]
+    for name in names:
+        with (tmp_path / "in" / os.fsdecode(name)).open("wb") as file:
+            Image.fromarray(NOISE[:20, :20]).save(file, "PNG")
+
+    def enlarge(*arguments: str) -> None:
+        command = [sys.executable, "-m", "enlarge", *arguments, "--model", "fast", "--scale", "2"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    enlarge("in", "-o", "x.zip")
+    unzipped(tmp_path / "x.zip", tmp_path / "out")
+    assert names_in(tmp_path / "out") == sorted(names)
+    enlarge("x.zip", "-o", "again")
+    made = [name for name in names_in(tmp_path / "again") if name.endswith(b".png")]
+    assert made == sorted(names)

@@ -7,6 +7,7 @@ import json
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,28 @@ def test_a_maker_note_keeps_its_bytes_and_its_place(tmp_path: Path) -> None:
     assert block.index(note) == file.index(note)
     convert(file, tmp_path / "b.tif", "tiff")
     assert note in (tmp_path / "b.tif").read_bytes()
+
+
+@pytest.mark.parametrize("at", [20_000, 60_000, 3_000_000])
+def test_a_maker_note_far_behind_does_not_cost_the_rest(tmp_path: Path, at: int) -> None:
+    """JPEG holds 64 KB of EXIF; the room before a note must not take them."""
+    note = b"Maker\0" + bytes(range(200)) * 100
+    inner = Directory("<", {0x927C: Value(7, len(note), note)})
+    block = Directory("<", {271: Value(2, 6, b"Nikon\0"), 0x8769: inner})
+    tifffile.imwrite(tmp_path / "a.tif", RGB, photometric="rgb", metadata=None)
+    with (tmp_path / "a.tif").open("r+b") as file:
+        header = read_header(file)
+        first = read_directory(file, header)
+        data, place = directory_bytes(
+            Directory("<", {**first.entries, **block.entries}), header, at
+        )
+        file.seek(at)
+        file.write(data)
+        file.seek(0)
+        file.write(replace(header, first=place).bytes())
+    assert convert(tmp_path / "a.tif", tmp_path / "b.jpg", "jpeg") == []
+    assert tags(tmp_path / "b.jpg")["IFD0:Make"] == "Nikon"
+    assert note in (tmp_path / "b.jpg").read_bytes()
 
 
 def canon(order: str) -> bytes:

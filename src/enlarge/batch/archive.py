@@ -17,7 +17,8 @@ from enlarge.errors import InputError, OutputError
 from enlarge.media.stored_zip import write_stored_zip
 from enlarge.media.temporary import TemporaryFile
 
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF_8 = 0x1, 0x800
+_UNIX = 3
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
     *((lzma.LZMAError,) if (lzma := getattr(zipfile, "lzma", None)) else ()),
@@ -80,7 +81,7 @@ def list_members(path: Path) -> Iterator[Member | str]:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be read as a zip archive ({why})") from error
     for info in sorted(archive.infolist(), key=lambda info: info.filename):
-        inside = PurePosixPath(info.filename)
+        inside = PurePosixPath(_name_in(info))
         on_windows = PureWindowsPath(info.filename)
         if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
             continue
@@ -93,6 +94,15 @@ def list_members(path: Path) -> Iterator[Member | str]:
         else:
             digest = f"crc32 {info.CRC:08x} {info.file_size}"
             yield Member(path, str(inside), info.file_size, digest, archive, info)
+
+
+def _name_in(info: zipfile.ZipInfo) -> str:
+    """The name of a member. Python takes one that is not marked as UTF-8 for the code page of DOS;
+    on Unix it is the bytes of the file's name.
+    """
+    if info.flag_bits & _UTF_8 or info.create_system != _UNIX:
+        return info.filename
+    return info.filename.encode("cp437").decode("utf-8", "surrogateescape")
 
 
 def find_member(path: Path, name: str) -> Member:

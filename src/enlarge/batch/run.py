@@ -16,7 +16,6 @@ from enlarge.batch.archive import remove_staging, write_archive
 from enlarge.batch.jobs import PictureJob, source_stamp
 from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
-from enlarge.batch.names import encodable_name
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
@@ -265,9 +264,8 @@ def _write_archive(
     def seal(file: BinaryIO) -> None:
         ledger.seal_archive(name, stream_digest(file))
 
-    named = [(encodable_name(name), path) for name, path in sorted(files.items())]
     try:
-        write_archive(target.path, named, seal=seal, overwrite=may_replace)
+        write_archive(target.path, sorted(files.items()), seal=seal, overwrite=may_replace)
     except OutputError:
         if before is not None:
             ledger.seal_archive(name, before)

@@ -46,7 +46,9 @@ _KNOWN = {
 }
 """Private tags that EXIF or TIFF/EP define. Others are a program's own, often larger than the
 picture."""
-_MOST_OFFSET = 48 << 10
+_MOST_BEFORE, _MOST_PLACED = 48 << 10, 1 << 17
+"""Bytes up to a maker note's end in a block (JPEG holds 64 KB of EXIF) and in a file, where it is
+worth the room before it that it stays in its place."""
 _HEADER = 8
 
 
@@ -54,7 +56,7 @@ def exif_of_tiff(directory: Directory) -> bytes | None:
     """The EXIF block of a TIFF whose first directory is given, in its byte order; None if it has no
     EXIF.
 
-    A maker note stands where it stood in the file if that is below 48 KiB.
+    A maker note stands where it stood in the file, if it ended within the first 48 KiB.
     """
     entries = {
         tag: found
@@ -65,7 +67,7 @@ def exif_of_tiff(directory: Directory) -> bytes | None:
     }
     if not entries:
         return None
-    block, note = with_note_in_place(Directory(directory.order, entries))
+    block, note = with_note_in_place(Directory(directory.order, entries), _MOST_BEFORE)
     before = b""
     if note is not None:
         before = bytes(note.at - _HEADER) + note.data
@@ -75,15 +77,19 @@ def exif_of_tiff(directory: Directory) -> bytes | None:
     return Header(directory.order, big=False, first=place).bytes() + before + data
 
 
-def with_note_in_place(block: Directory) -> tuple[Directory, Value | None]:
+def with_note_in_place(
+    block: Directory, most: int = _MOST_PLACED
+) -> tuple[Directory, Value | None]:
     """The directory whose maker note stays where it stood, and that note, which has to be written
-    there; None if there is none, or none that could stay.
+    there; None if there is none, or none that could stay, as it ends behind the first `most` bytes.
 
     Most makers count the offsets in their notes from the beginning of the block, or of the file.
     """
     inner = block.entries.get(EXIF)
     note = inner.value(MAKER_NOTE) if isinstance(inner, Directory) else None
-    if not isinstance(inner, Directory) or note is None or not _HEADER <= note.at <= _MOST_OFFSET:
+    if not isinstance(inner, Directory) or note is None:
+        return block, None
+    if note.at < _HEADER or note.at + len(note.data) > most:
         return block, None
     kept = replace(inner, entries={**inner.entries, MAKER_NOTE: replace(note, stays=True)})
     return replace(block, entries={**block.entries, EXIF: kept}), note
