@@ -44,13 +44,22 @@ class Frame:
 @dataclass(frozen=True)
 class Animation:
     """The frames of a file. `has_still`: its own picture is none of them. `header`: the body of
-    IHDR; `shared`: the chunks that every frame needs (palette and transparency).
+    IHDR; `shared`: the chunks that every frame needs (palette and transparency); `claimed`: how
+    many frames the file says it has.
     """
 
     frames: tuple[Frame, ...]
     has_still: bool
     header: bytes
     shared: bytes
+    claimed: int = 0
+
+    def notes(self) -> list[str]:
+        """A line about frames that are not there."""
+        count = len(self.frames)
+        if self.claimed <= count:
+            return []
+        return [f"says that it has {self.claimed:,} frames, of which {count:,} are there"]
 
     @property
     def pages(self) -> int:
@@ -86,8 +95,8 @@ def read_animation(file: BinaryIO) -> Animation:
         file.seek(before)
     complete = [_frame(body, pieces) for body, pieces in frames[:control] if pieces]
     if not complete:
-        return Animation((), False, header, shared)
-    return Animation(tuple(complete), has_still, header, shared)
+        return Animation((), False, header, shared, control)
+    return Animation(tuple(complete), has_still, header, shared, control)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:

@@ -63,6 +63,7 @@ def read_png(source: PictureFile) -> StoredPicture:
     animation = read_animation(source.file)
     pages = choose_page(source.page, animation.pages, word="frame")
     colour, notes = read_colour(source.file)
+    notes += animation.notes()
     found = read_texts(source.file)  # before libpng decompresses them all
     if not found.complete:
         notes.append("texts beyond 4 MB are left out")
