@@ -117,8 +117,10 @@ def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
         if form.name not in _CERTAIN:
             return Opened(form.read(source))
         error = InputError(
-            f"this {form.label} is truncated: parts of its pixels lie behind its end"
+            f"this {form.label} is truncated: parts of its pixels lie behind its end; {ADVICE}"
         )
+    elif ADVICE not in str(error):  # of a kind that is not read
+        raise error
     if not salvage:
         raise InputError(f"{_reason(error)}; {source.advice}") from error
     return _salvaged(form, source, error)

@@ -245,6 +245,8 @@ class _Layout:
 
 def _layout(header: bytes) -> _Layout:
     """From the data of IHDR. Raises `InputError`."""
+    if len(header) < 13:
+        raise InputError("this PNG ends within its header")
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if colour not in _CHANNELS or depth not in (1, 2, 4, 8, 16) or interlaced > 1:
         raise InputError("this PNG's header is damaged: it does not say how pixels are stored")
