@@ -270,3 +270,16 @@ def test_floats_a_little_out_of_range_are_clamped_in_both(tmp_path: Path) -> Non
     assert (out.min(), out.max()) == (0, 1)
     large = upscale(values, model="fast", scale=2)
     assert large.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(("mark", "noted"), [("unspecified", True), ("unassalpha", False)])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_channel_that_is_not_marked_as_transparency_is_reported(
+    tmp_path: Path, channels: int, mark: str, noted: bool
+) -> None:
+    photometric = "rgb" if channels == 4 else "minisblack"
+    values = np.dstack([NOISE, NOISE[..., 0]])[..., :channels]
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, extrasamples=[mark])
+    with open_picture(tmp_path / "a.tif") as picture:
+        notes = picture.facts.notes
+    assert notes == (("its last channel is not marked as transparency, but taken for it",) * noted)

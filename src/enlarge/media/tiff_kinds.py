@@ -99,6 +99,15 @@ def refusal(directory: Directory) -> str | None:
     return None
 
 
+def has_unmarked_alpha(directory: Directory) -> bool:
+    """Whether there is a channel more than colour needs, of which the file does not say that it is
+    transparency (ExtraSamples 0); it can be that, or infrared.
+    """
+    photometric, samples = directory.integer(PHOTOMETRIC), directory.integer(SAMPLES, 1)
+    colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _PALETTE: 1, _CMYK: 4}.get(photometric, 3)
+    return samples == colours + 1 and directory.integer(EXTRA) == 0
+
+
 def packed(directory: Directory) -> Packed | None:
     """How the pixels are read as bytes; None if libvips reads them itself. Raises `InputError`."""
     bits, kind = directory.integer(BITS, 1), directory.integer(FORMAT, _UNSIGNED)

@@ -101,6 +101,7 @@ def _read(
         as_bytes,
         as_rgb,
         check_codec,
+        has_unmarked_alpha,
         lab_of,
         lab_to_srgb,
         packed,
@@ -126,6 +127,8 @@ def _read(
     if lab:
         loaded.image = lab_to_srgb(loaded.image, lab)
         notes = [f"{KINDS[lab]} is converted to sRGB"]
+    if has_unmarked_alpha(directory):
+        notes.append("its last channel is not marked as transparency, but taken for it")
     stored = loaded.stored(
         streams=rows <= 256 or decoded <= _MAX_STREAMED,
         decoder_bytes=decoded,
