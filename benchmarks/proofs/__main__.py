@@ -12,16 +12,17 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.proofs import batch, fuzzing, learning, memory, seams
+from benchmarks.proofs import bad_day, batch, fuzzing, learning, memory, seams
 from benchmarks.proofs.result import Missing, Proof
 from benchmarks.record import commit, machine, measured_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 RESULTS = Path(__file__).with_name("results.json")
 PROOFS: dict[str, Proof] = {
-    **memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **fuzzing.PROOFS, **learning.PROOFS,
+    **memory.PROOFS, **seams.PROOFS, **batch.PROOFS, **bad_day.PROOFS, **fuzzing.PROOFS,
+    **learning.PROOFS,
 }  # fmt: skip
-SMALL: dict[str, Proof] = {**batch.SMALL, **fuzzing.SMALL}
+SMALL: dict[str, Proof] = {**batch.SMALL, **bad_day.SMALL, **fuzzing.SMALL}
 
 
 def main(names: list[str]) -> int:

@@ -161,7 +161,7 @@ def _why_not(path: Path) -> str:
     try:
         path.stat()
     except FileNotFoundError:
-        return "no such file or folder"
+        return "is a link to nothing" if path.is_symlink() else "no such file or folder"
     except (OSError, ValueError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return ""
@@ -305,6 +305,9 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
         )
         for path in _pictures(here, names):
             count += 1
+            if problem := _why_not(path):  # a link to nothing, for one
+                problems.append(Unreadable(str(path), f"{path}: {problem}"))
+                continue
             yield Input(File(path), scanned=True, listed=listed.get(path))
     yield from problems
     if not count and not problems:
@@ -336,9 +339,10 @@ def _listed_in(folder: Path) -> dict[Path, Listed]:
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Those of a folder's files that are named as pictures, sorted."""
+    """Those of a folder's files that are named as pictures, sorted; without pipes and devices."""
     for name in sorted(names):
         path = folder / name
-        is_named = path.suffix.lower() in PICTURES and not name.startswith("._")
-        if is_named and stat.S_ISREG(file_mode(path)):
-            yield path
+        if path.suffix.lower() in PICTURES and not name.startswith("._"):
+            mode = file_mode(path)
+            if stat.S_ISREG(mode) or not mode:
+                yield path

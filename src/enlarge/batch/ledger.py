@@ -282,6 +282,19 @@ class Ledger:
         )
 
     @_guarded
+    def adopt(self, output: str, facts: Mapping[str, Any]) -> None:
+        """Record an output that has its name, if the process that made it was killed before it
+        could.
+        """
+        with self._transaction():
+            row = self._row(output)
+            if row is None or row.state == "done" or self.is_busy(row):
+                return
+            _, digest = examine_output(row, None, self.results / output)
+            if digest is not None and digest == row.sealed:
+                self._finish(output, digest, facts)
+
+    @_guarded
     def fail(self, output: str, problem: str) -> None:
         """Record why there is no output."""
         self._update(output, "state = 'failed', owner = NULL, problem = ?", encodable_name(problem))

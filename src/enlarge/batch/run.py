@@ -60,6 +60,8 @@ def run_batch(
     with contextlib.ExitStack() as stack:
         folders = stack.enter_context(closing(NewFolders()))
         ledger = _open_ledger(batch, folders, stack)
+        if ledger is not None:
+            _record_kept(batch, ledger)
         made = [outcome.job for outcome in batch.kept]
         if batch.todo:
             session = _Session(batch, worker, ledger, folders)
@@ -119,6 +121,17 @@ def _open_ledger(
     if is_new:
         stack.callback(ledger.discard_if_empty)
     return ledger
+
+
+def _record_kept(batch: BatchPlan, ledger: Ledger) -> None:
+    """Record the results that an earlier process was killed before it could record."""
+    rows = ledger.rows()
+    for outcome in batch.kept:
+        assert outcome.job is not None
+        row = rows.get(encodable_name(outcome.job.name))
+        if row is not None and row.state != "done":
+            facts = {"width": outcome.width, "height": outcome.height}
+            ledger.adopt(outcome.job.name, facts)
 
 
 class _Session:
