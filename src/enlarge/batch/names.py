@@ -1,4 +1,4 @@
-"""Names of files: as ledgers and archives hold them, within a file system's limit, and compared as
+"""Names of files: as ledgers hold them, within a file system's limit, and compared as
 systems do that ignore case.
 """
 
@@ -15,7 +15,7 @@ _LONGEST_ENDING = 100
 
 
 def encodable_name(name: str) -> str:
-    r"""A file name that SQLite and zip archives can hold, even if its bytes are not text: those are
+    r"""A file name that SQLite can hold, even if its bytes are not text: those are
     written as `\xe9`. Different names stay different.
     """
     data = name.encode("utf-8", "surrogateescape")

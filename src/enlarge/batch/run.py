@@ -16,6 +16,7 @@ from enlarge.batch.archive import remove_staging, write_archive
 from enlarge.batch.jobs import PictureJob, source_stamp
 from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
+from enlarge.batch.names import encodable_name
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
