@@ -364,6 +364,20 @@ def test_hdr_of_a_heic(tmp_path: Path, transfer: int, kind: str) -> None:
     assert any(kind in note for note in copied(source, tmp_path / "b.jpg"))
 
 
+def test_deep_hdr_of_a_heic_keeps_its_depth(tmp_path: Path) -> None:
+    """10 bits of PQ, as cameras write them, in a PNG of 16."""
+    module = pytest.importorskip("pillow_heif", reason='pip install "enlarge[formats]"')
+    deep = np.random.default_rng(7).integers(0, 2**16, (24, 32, 3), np.uint16)
+    module.encode(
+        "RGB;16", (32, 24), deep.tobytes(), str(tmp_path / "a.heic"), quality=-1, chroma=444,
+        matrix_coefficients=0, color_primaries=9, transfer_characteristics=16, full_range_flag=1,
+    )  # fmt: skip
+    assert copied(tmp_path / "a.heic", tmp_path / "b.png") == []
+    assert chunks_of((tmp_path / "b.png").read_bytes())[b"cICP"] == PQ_CHUNK[1]
+    with open_picture(tmp_path / "b.png") as picture:
+        assert np.abs(picture.rows().read(24).astype(int) - deep).max() < 64
+
+
 @pytest.mark.parametrize("suffix", ["heic", "avif"])
 def test_unspecified_code_points_say_nothing(tmp_path: Path, suffix: str) -> None:
     if suffix == "heic":

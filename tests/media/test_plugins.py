@@ -53,15 +53,44 @@ def test_floats_of_a_jpeg_xl(tmp_path: Path) -> None:
         assert np.abs(picture.rows().read(40)[..., 0] - values).max() < 1e-3
 
 
-def test_what_a_deep_heic_loses_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("mode", ["RGB;16", "RGBA;16"])
+def test_a_deep_heic_is_read_with_all_its_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, bits: int
+) -> None:
+    """Lossless: what was written, but for the bits that the file does not hold; white is white."""
+    module = pytest.importorskip("pillow_heif", reason='pip install "enlarge[formats]"')
+    monkeypatch.setattr(module.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    channels = len(mode) - 3
+    deep = np.random.default_rng(0).integers(0, 2**16, (40, 56, channels), np.uint16)
+    deep[:8, :8] = 65_535
+    path = tmp_path / "a.heic"
+    lossless = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
+    module.encode(mode, (56, 40), deep.tobytes(), str(path), **lossless)
+    with open_picture(path) as picture:
+        assert picture.facts.dtype == np.uint16
+        assert picture.facts.channels == channels
+        assert picture.facts.notes == ()
+        pixels = picture.rows().read(40)
+    assert np.abs(pixels.astype(int) - deep).max() < 2 ** (16 - bits)
+    assert (pixels[:8, :8] == 65_535).all()
+
+
+def test_a_deep_picture_beside_a_plain_one(tmp_path: Path) -> None:
     module = pytest.importorskip("pillow_heif", reason='pip install "enlarge[formats]"')
     deep = np.random.default_rng(0).integers(0, 2**16, (40, 56, 3), np.uint16)
-    module.encode("RGB;16", (56, 40), deep.tobytes(), str(tmp_path / "a.heic"), quality=90)
-    with open_picture(tmp_path / "a.heic") as picture:
+    both = module.HeifFile()
+    both.add_from_pillow(Image.new("RGB", (32, 24), "red"))
+    both.add_frombytes("RGB;16", (56, 40), deep.tobytes())
+    path = tmp_path / "a.heic"
+    both.save(path, quality=-1, chroma=444)
+    wanted = np.asarray(module.open_heif(path, convert_hdr_to_8bit=False)[1])
+    with open_picture(path, page=1) as picture:
         assert picture.facts.dtype == np.uint8
-        (note,) = picture.facts.notes
-        assert note.startswith("HEIC with 1")
-        assert note.endswith("bits per channel is read with 8")
+        assert np.abs(picture.rows().read(24)[9, 9].astype(int) - [255, 0, 0]).max() <= 2
+    with open_picture(path, page=2) as picture:
+        assert picture.facts.dtype == np.uint16
+        assert np.array_equal(picture.rows().read(40) >> 6, wanted >> 6)
 
 
 @pytest.mark.parametrize("size", [(40, 56), (37, 300), (8, 8), (600, 1100)])

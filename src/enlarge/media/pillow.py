@@ -21,8 +21,9 @@ from enlarge.media.stored import Pages, PictureFile, StoredPicture
 
 INSTALL = 'pip install "enlarge[formats]"'
 _MODES = {"1": "L", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
-_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-_DEEP = {"I": np.uint16, "F": np.float32}
+_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGB;16": 3, "RGBA;16": 4}
+"""Those with 16 bits are pillow-heif's."""
+_DEEP = {"I": np.uint16, "F": np.float32, "RGB;16": np.uint16, "RGBA;16": np.uint16}
 
 
 def import_plugin(module: str, what: str) -> ModuleType:
@@ -70,7 +71,7 @@ def stored(
     """The picture. `bits` of a sample in the file; `upright`: its decoder applies orientation, so
     that EXIF's is not to be applied again; `pages`: the pictures in the file.
     """
-    rows = PillowRows(image, source)
+    rows = PillowRows(image, source, bits)
     metadata = _metadata(image)
     orientation = 1 if upright or not metadata.exif else orientation_of(metadata.exif)
     pixels = rows.width * rows.height * rows.channels * rows.dtype.itemsize
@@ -82,7 +83,7 @@ def stored(
     return StoredPicture(
         rows=rows,
         metadata=metadata,
-        kind=image.mode,
+        kind=image.mode.removesuffix(";16") if rows.channels > 1 else image.mode,
         decoder_bytes=3 * pixels + (32 << 20),
         streams=False,
         orientation=orientation,
@@ -105,7 +106,7 @@ class HeifPage:
         return self._found.to_pillow().convert(mode)
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
-        return np.asarray(self._found.to_pillow())
+        return np.asarray(self._found if ";16" in self.mode else self._found.to_pillow())
 
     def close(self) -> None:
         """Nothing to close."""
@@ -114,11 +115,14 @@ class HeifPage:
 class PillowRows:
     """The rows of a picture that Pillow decodes, whole, at the first read. Owns the file."""
 
-    def __init__(self, image: Any, source: PictureFile) -> None:
+    def __init__(self, image: Any, source: PictureFile, bits: int = 8) -> None:
+        """`bits`: of a sample, where the decoder leaves the low ones of 16 empty."""
         self.width, self.height = image.size
         self._mode = _MODES.get(image.mode, image.mode)
         self.channels = _CHANNELS.get(self._mode, 1)
-        self.dtype: np.dtype[Any] = np.dtype(_DEEP.get(self._mode[:1], np.uint8))
+        deep = _DEEP.get(self._mode, _DEEP.get(self._mode[:1], np.uint8))
+        self.dtype: np.dtype[Any] = np.dtype(deep)
+        self._fill = bits if ";16" in self._mode and 8 < bits < 16 else 0
         self._image = image
         self._source = source
         self._rows: ArrayRows | None = None
@@ -152,7 +156,10 @@ class PillowRows:
             except InputError as error:
                 raise InputError(f"{self._source.name}: {error}") from error
             array = array.clip(0.0, 1.0)
-        return array.astype(self.dtype).reshape(self.height, self.width, self.channels)
+        array = array.astype(self.dtype)
+        if self._fill:
+            array |= array >> self._fill
+        return array.reshape(self.height, self.width, self.channels)
 
     def close(self) -> None:
         """Free the picture."""

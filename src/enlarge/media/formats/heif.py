@@ -109,9 +109,10 @@ def read_heic(source: PictureFile) -> StoredPicture:
     upright = image.format == "HEIF"
     if length > 1:
         pages = choose_page(None, length, word="frame")
-    elif number != main and upright:
+    if upright and (number != main or image.info.get("bit_depth", 8) > 8):
         source.file.seek(0)
-        image = HeifPage(plugin.open_heif(source.file)[number - 1])
+        # Pillow's own images would hold 8 bits.
+        image = HeifPage(plugin.open_heif(source.file, convert_hdr_to_8bit=False)[number - 1])
     elif number != main:
         image.seek(number - 1)
     bits = image.info.get("bit_depth", 8)
