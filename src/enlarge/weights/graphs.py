@@ -7,6 +7,7 @@ assumed to be RGB in [0, 1], since the file does not tell.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,23 @@ import numpy as np
 from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
+from enlarge.weights.conventions import plain_file
 from enlarge.weights.measuring import Runner, measured_margin, natural_picture
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 _FLOATS = ("f32", "f16")
+
+
+def describe_plain(path: Path, folder: Path) -> tuple[Path, Runner, Card]:
+    """The file, or one in `folder` that was converted to our conventions (see `conventions`), and
+    what `describe_graph` tells of it. The card's options say what was converted.
+    """
+    model, note = plain_file(path, folder)
+    try:
+        run, card = describe_graph(model)
+    except WeightsError as error:
+        raise WeightsError(str(error).replace(str(model), str(path))) from error
+    return model, run, replace(card, options={"converted": note} if note else {})
 
 
 def describe_graph(path: Path) -> tuple[Runner, Card]:

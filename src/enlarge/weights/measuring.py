@@ -69,6 +69,10 @@ class Runner:
 
     def __call__(self, image: Picture) -> Picture:
         """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped."""
+        return self.raw(image)
+
+    def raw(self, image: NDArray[Any]) -> Picture:
+        """The graph's output for an input of its own layout and range; types are converted."""
         shape = image.shape
         try:
             if shape not in self._compiled:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from enlarge.card import Card, read_card
+from enlarge.card import KEY, Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
@@ -35,7 +36,9 @@ def prepared(path: Path, *, quiet: bool = False) -> Weights:
                 file=sys.stderr,
                 flush=True,
             )
-        (_write_card if model_kind(path) == "onnx" else _convert)(path, folder)
+        note = (_write_card if model_kind(path) == "onnx" else _convert)(path, folder)
+        if note and not quiet:
+            print(f"enlarge: {path.name} {note}; converted", file=sys.stderr, flush=True)
 
     return cached_model(_cache_name(path), path, make)
 
@@ -53,9 +56,10 @@ def describe_file(path: Path) -> tuple[Card, bool]:
     if found := find_cached(_cache_name(path), path):
         return found.card, True
     if kind == "onnx":
-        from enlarge.weights.graphs import describe_graph
+        from enlarge.weights.graphs import describe_plain
 
-        return describe_graph(path)[1], False
+        with tempfile.TemporaryDirectory(prefix="enlarge-model-") as folder:
+            return describe_plain(path, Path(folder))[2], False
     check_checkpoint(path, kind)
     with needing_torch(path):
         from enlarge.weights.opening import open_network
@@ -71,8 +75,8 @@ def _cache_name(path: Path) -> str:
     return f"{path.stem[:80]}-{digest[:16]}-{__version__}"
 
 
-def _convert(path: Path, folder: Path) -> None:
-    """Write the checkpoint as ONNX and safetensors into that folder."""
+def _convert(path: Path, folder: Path) -> str:
+    """Write the checkpoint as ONNX and safetensors into that folder. Returns no note."""
     check_checkpoint(path, model_kind(path))
     with needing_torch(path):
         from enlarge.weights.measuring import Runner, measured, measured_margin
@@ -101,13 +105,24 @@ def _convert(path: Path, folder: Path) -> None:
     with_card(model, card)
     if not from_spandrel:
         save_network(network, card, model.with_suffix(".safetensors"))
+    return ""
 
 
-def _write_card(path: Path, folder: Path) -> None:
-    """Write the card of another project's ONNX file into that folder."""
-    from enlarge.weights.graphs import describe_graph
+def _write_card(path: Path, folder: Path) -> str:
+    """Write the card of another project's ONNX file into that folder, or a file with the card that
+    takes and returns pictures in our way. Returns a note on what its own way is.
+    """
+    from enlarge.weights.graphs import describe_plain
     from enlarge.weights.measuring import measured
 
-    run, card = describe_graph(path)
-    card = measured(path, card, runner=run)
-    (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    model, run, card = describe_plain(path, folder)
+    card = measured(model, card, runner=run)
+    if model == path:
+        (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        return ""
+    import onnx
+
+    proto = onnx.load(model)
+    proto.metadata_props.add(key=KEY, value=card.to_json())
+    onnx.save(proto, model)
+    return str(card.options["converted"])
