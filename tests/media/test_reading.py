@@ -21,7 +21,7 @@ from enlarge.media.formats.tiff import rows_at_once
 from enlarge.media.profile import profile_name
 from enlarge.media.reading import Buffering, describe_picture, open_picture
 from enlarge.media.tiff_pages import read_directories
-from enlarge.media.tiff_tags import read_header
+from enlarge.media.tiff_tags import read_tiff_header
 from enlarge.media.turning import turned
 
 RANDOM = np.random.default_rng(7)
@@ -298,13 +298,13 @@ def test_how_many_rows_of_a_tiff_come_at_a_time(order: str, big: bool) -> None:
         ({}, 1),
     ):
         file = tiff_header(order, big, **tags)
-        header = read_header(file)
+        header = read_tiff_header(file)
         file.seek(0)
         (directory,) = read_directories(file, header)
         assert rows_at_once(directory, 3000) == rows
         assert file.tell() == 0
     cut_off = io.BytesIO(b"II*\0" + struct.pack("<I", 8) + b"\1")
-    assert read_directories(cut_off, read_header(cut_off)) == []
+    assert read_directories(cut_off, read_tiff_header(cut_off)) == []
     assert rows_at_once({}, 3000) == 1
 
 

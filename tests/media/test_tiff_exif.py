@@ -28,7 +28,7 @@ from enlarge.media.tiff_tags import (
     Value,
     directory_bytes,
     read_directory,
-    read_header,
+    read_tiff_header,
 )
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
@@ -217,7 +217,7 @@ def test_a_maker_note_keeps_its_bytes_and_its_place(tmp_path: Path) -> None:
     inner = Directory(
         "<", {0x927C: Value(7, len(note), note), 0x9003: Value(2, 20, b"2020:01:02 03:04:05\0")}
     )
-    header = read_header(io.BytesIO(b"II*\0\x08\0\0\0"))
+    header = read_tiff_header(io.BytesIO(b"II*\0\x08\0\0\0"))
     pixels = {
         256: Value(4, 1, struct.pack("<I", 2)), 257: Value(4, 1, struct.pack("<I", 1)),
         258: Value(3, 1, struct.pack("<H", 8)), 259: Value(3, 1, struct.pack("<H", 1)),
@@ -243,7 +243,7 @@ def test_a_maker_note_far_behind_does_not_cost_the_rest(tmp_path: Path, at: int)
     block = Directory("<", {271: Value(2, 6, b"Nikon\0"), 0x8769: inner})
     tifffile.imwrite(tmp_path / "a.tif", RGB, photometric="rgb", metadata=None)
     with (tmp_path / "a.tif").open("r+b") as file:
-        header = read_header(file)
+        header = read_tiff_header(file)
         first = read_directory(file, header)
         data, place = directory_bytes(
             Directory("<", {**first.entries, **block.entries}), header, at
@@ -343,7 +343,7 @@ def test_a_description_that_gives_the_shape_is_left_out(tmp_path: Path) -> None:
 def test_damaged_directories_are_one_error(data: bytes, start: bytes) -> None:
     file = io.BytesIO(start + data)
     try:
-        directory = read_directory(file, read_header(file))
+        directory = read_directory(file, read_tiff_header(file))
         exif_of_tiff(directory)
     except ValueError:
         pass

@@ -13,11 +13,11 @@ from enlarge.media.tiff_tags import (
     EXIF,
     GPS,
     Directory,
-    Header,
+    TiffHeader,
     Value,
     directory_bytes,
     read_directory,
-    read_header,
+    read_tiff_header,
 )
 
 DESCRIPTION = 270
@@ -72,9 +72,9 @@ def exif_of_tiff(directory: Directory) -> bytes | None:
     if note is not None:
         before = bytes(note.at - _HEADER) + note.data
         before += bytes(len(before) % 2)
-    header = Header(directory.order, big=False, first=0)
+    header = TiffHeader(directory.order, big=False, first=0)
     data, place = directory_bytes(block, header, _HEADER + len(before))
-    return Header(directory.order, big=False, first=place).bytes() + before + data
+    return TiffHeader(directory.order, big=False, first=place).bytes() + before + data
 
 
 def with_note_in_place(
@@ -106,7 +106,7 @@ def exif_entries(exif: bytes) -> Directory:
     Raises `ValueError`.
     """
     file = io.BytesIO(exif)
-    directory = read_directory(file, read_header(file))
+    directory = read_directory(file, read_tiff_header(file))
     entries = {
         tag: found for tag, found in directory.entries.items() if tag not in _PIXELS | _PARTS
     }
@@ -117,7 +117,7 @@ def has_resolution(exif: bytes) -> bool:
     """Whether an EXIF block tells a resolution."""
     file = io.BytesIO(exif)
     try:
-        directory = read_directory(file, read_header(file))
+        directory = read_directory(file, read_tiff_header(file))
     except ValueError:
         return False
     return min(directory.ratio(282), directory.ratio(283)) > 0 and directory.integer(296, 2) != 1

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.floats import check_range
 from enlarge.media.rows import Rows
-from enlarge.media.tiff_tags import LONG, SHORT, Directory, Header, Value, directory_bytes
+from enlarge.media.tiff_tags import LONG, SHORT, Directory, TiffHeader, Value, directory_bytes
 
 WIDTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 258, 259, 262, 277
 PLANES, PREDICTOR, TILE_WIDTH, EXTRA, FORMAT = 284, 317, 322, 338, 339
@@ -259,13 +259,13 @@ class ChangedFile(io.RawIOBase):
     behind its end. Closes the file that it is made of.
     """
 
-    def __init__(self, file: BinaryIO, header: Header, directory: Directory) -> None:
+    def __init__(self, file: BinaryIO, header: TiffHeader, directory: Directory) -> None:
         self._file = file
         self._end = file.seek(0, os.SEEK_END)
         start = self._end + self._end % 2
         added, place = directory_bytes(directory, header, start)
         self._tail = bytes(start - self._end) + added
-        self._head = Header(header.order, header.big, place).bytes()
+        self._head = TiffHeader(header.order, header.big, place).bytes()
         self._at = 0
 
     def read(self, size: int = -1) -> bytes:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-from enlarge.media.tiff_tags import Header
+from enlarge.media.tiff_tags import TiffHeader
 
 _MOST_ENTRIES = 1 << 20
 """Of all directories together; a file that has more is malicious."""
@@ -28,7 +28,7 @@ def full_size_pages(directories: Sequence[Mapping[int, int]]) -> list[int]:
     return numbers or list(range(max(1, len(directories))))
 
 
-def read_directories(file: BinaryIO, header: Header) -> list[dict[int, int]]:
+def read_directories(file: BinaryIO, header: TiffHeader) -> list[dict[int, int]]:
     """Of each directory in the file's chain, the tags that hold a single integer; as far as they
     can be read. (`tiff_tags` would read all values of every page.) The file's position stays.
     """
@@ -53,7 +53,7 @@ def read_directories(file: BinaryIO, header: Header) -> list[dict[int, int]]:
     return found
 
 
-def _single_integers(block: bytes, header: Header) -> dict[int, int]:
+def _single_integers(block: bytes, header: TiffHeader) -> dict[int, int]:
     """The tags with a single integer among a directory's entries."""
     found = {}
     for at in range(0, len(block) - header.entry_bytes + 1, header.entry_bytes):

@@ -97,7 +97,7 @@ class Directory:
 
 
 @dataclass(frozen=True)
-class Header:
+class TiffHeader:
     """A TIFF's header: its byte order, whether it is a BigTIFF, where its first directory is."""
 
     order: str
@@ -132,7 +132,7 @@ class Header:
         return mark + struct.pack(f"{self.order}HI", 42, self.first)
 
 
-def read_header(file: BinaryIO) -> Header:
+def read_tiff_header(file: BinaryIO) -> TiffHeader:
     """The header of a TIFF or of an EXIF block. Raises `ValueError`."""
     file.seek(0)
     head = file.read(16)
@@ -143,10 +143,10 @@ def read_header(file: BinaryIO) -> Header:
     if big and len(head) < 16:
         raise ValueError("it ends within its header")
     (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-    return Header(order, big, first)
+    return TiffHeader(order, big, first)
 
 
-def position_of(file: BinaryIO, header: Header, number: int) -> int:
+def position_of(file: BinaryIO, header: TiffHeader, number: int) -> int:
     """Where a directory of the file's chain is, counted from 0. Raises `ValueError`."""
     place = header.first
     for _ in range(number):
@@ -165,7 +165,7 @@ def _unpacked(file: BinaryIO, code: str, at: int) -> tuple[int, ...]:
     return struct.unpack(code, data)
 
 
-def read_directory(file: BinaryIO, header: Header, at: int | None = None) -> Directory:
+def read_directory(file: BinaryIO, header: TiffHeader, at: int | None = None) -> Directory:
     """The directory at a position (None: the first one) and those it points to.
 
     Values that lie outside of the file are left out, and those beyond 64 MiB in all. Raises
@@ -177,7 +177,7 @@ def read_directory(file: BinaryIO, header: Header, at: int | None = None) -> Dir
 class _Reader:
     """Reads directories, each once."""
 
-    def __init__(self, file: BinaryIO, header: Header) -> None:
+    def __init__(self, file: BinaryIO, header: TiffHeader) -> None:
         self._file, self._header = file, header
         self._seen: set[int] = set()
         self._left = _MOST_BYTES
@@ -238,7 +238,7 @@ def reordered(value: Value, order: str, other: str) -> Value:
     return Value(value.type, value.count, bytes(data))
 
 
-def directory_bytes(directory: Directory, header: Header, at: int) -> tuple[bytes, int]:
+def directory_bytes(directory: Directory, header: TiffHeader, at: int) -> tuple[bytes, int]:
     """A directory, with all that it points to, as bytes that stand at `at` (even) in a file, and
     the position of the directory itself. The values get the file's byte order and sizes.
 
@@ -337,7 +337,7 @@ class GapFile(io.RawIOBase):
         return self._at
 
 
-def replace_first_directory(file: BinaryIO, header: Header, directory: Directory) -> None:
+def replace_first_directory(file: BinaryIO, header: TiffHeader, directory: Directory) -> None:
     """Write a directory to the end of a TIFF and make it the first one. Raises `ValueError` and
     `OSError`.
     """
@@ -345,7 +345,7 @@ def replace_first_directory(file: BinaryIO, header: Header, directory: Directory
     start = end + end % 2
     data, place = directory_bytes(directory, header, start)
     write_at(file, end, bytes(start - end) + data)
-    write_at(file, 0, Header(header.order, header.big, place).bytes())
+    write_at(file, 0, TiffHeader(header.order, header.big, place).bytes())
 
 
 def write_at(file: BinaryIO, at: int, data: bytes) -> None:

@@ -15,7 +15,7 @@ from enlarge.media.exif import without_prefix
 from enlarge.media.geotiff import GeoTags, geo_tags
 from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import resources_of
-from enlarge.media.tiff_tags import read_directory, read_header
+from enlarge.media.tiff_tags import read_directory, read_tiff_header
 
 _MOST = 1 << 26
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -60,7 +60,7 @@ def _geo_tags(block: bytes) -> GeoTags | None:
     """GeoTIFF's tags, which GeoJP2 puts into a small TIFF."""
     file = io.BytesIO(block)
     try:
-        return geo_tags(read_directory(file, read_header(file)))
+        return geo_tags(read_directory(file, read_tiff_header(file)))
     except ValueError:
         return None
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from enlarge.media.decoding import LoadedImage
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import Pages, PictureFile, StoredPicture
-    from enlarge.media.tiff_tags import Directory, Header
+    from enlarge.media.tiff_kinds import Packed
+    from enlarge.media.tiff_tags import Directory, TiffHeader
 
 _RAW = frozenset({".nef", ".dng", ".cr2", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq"})
 """Suffixes of cameras' raw files that begin like a TIFF; the first picture is a thumbnail."""
@@ -42,12 +43,12 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     from enlarge.media.decoding import libvips_errors
     from enlarge.media.stored import choose_page
     from enlarge.media.tiff_pages import full_size_pages, read_directories
-    from enlarge.media.tiff_tags import read_header
+    from enlarge.media.tiff_tags import read_tiff_header
 
     if Path(source.name).suffix.lower() in _RAW:
         raise InputError("is a camera raw file; develop it into a 16-bit TIFF first")
     try:
-        header = read_header(source.file)
+        header = read_tiff_header(source.file)
     except ValueError as error:
         raise InputError(f"this TIFF cannot be read ({error}); {source.advice}") from error
     finally:
@@ -71,7 +72,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     return replace(stored, metadata=metadata, notes=notes)
 
 
-def _directory(source: PictureFile, header: Header, number: int) -> Directory:
+def _directory(source: PictureFile, header: TiffHeader, number: int) -> Directory:
     """The directory of a page, counted from 0. Raises `InputError`."""
     from enlarge.media.tiff_tags import position_of, read_directory
 
@@ -85,7 +86,7 @@ def _directory(source: PictureFile, header: Header, number: int) -> Directory:
 
 def _read(
     source: PictureFile,
-    header: Header,
+    header: TiffHeader,
     directory: Directory,
     tags: Mapping[int, int],
     *,
@@ -97,7 +98,6 @@ def _read(
     """
     from enlarge.media.tiff_kinds import (
         KINDS,
-        PackedRows,
         as_bytes,
         as_rgb,
         check_codec,
@@ -136,18 +136,24 @@ def _read(
         notes=notes,
     )
     if layout:
-        kind = "gray" if layout.samples <= 2 else "RGB"
-        unpacked = PackedRows(stored.rows, layout, source.name)
-        notes = [
-            *stored.notes,
-            *(["float values are clamped to [0, 1]"] if layout.bits == 64 else []),
-        ]
-        stored = replace(stored, rows=unpacked, kind=kind, notes=tuple(notes))
+        stored = _unpacked(stored, layout, source.name)
     return replace(stored, kind=KINDS[lab]) if lab else stored
 
 
+def _unpacked(stored: StoredPicture, layout: Packed, name: str) -> StoredPicture:
+    """A picture that was read as bytes, as what it is."""
+    from enlarge.media.tiff_kinds import PackedRows
+
+    kind = "gray" if layout.samples <= 2 else "RGB"
+    notes = stored.notes
+    if layout.bits == 64:
+        notes = (*notes, "float values are clamped to [0, 1]")
+    rows = PackedRows(stored.rows, layout, name)
+    return replace(stored, rows=rows, kind=kind, notes=notes)
+
+
 def _loaded(
-    source: PictureFile, header: Header, simpler: Directory | None, number: int
+    source: PictureFile, header: TiffHeader, simpler: Directory | None, number: int
 ) -> LoadedImage:
     """What libvips reads of a page, in the file or in one whose first directory is `simpler`."""
     from enlarge.media.decoding import load

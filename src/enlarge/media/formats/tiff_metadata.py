@@ -25,7 +25,7 @@ from enlarge.media.tiff_tags import (
     Directory,
     Value,
     read_directory,
-    read_header,
+    read_tiff_header,
     reordered,
     replace_first_directory,
 )
@@ -99,7 +99,7 @@ def add_metadata(
     """Give a TIFF that libvips wrote its metadata: a new first directory behind its end. `seen`:
     the file as libvips saw it, without the gap near its beginning.
     """
-    header = read_header(seen)
+    header = read_tiff_header(seen)
     written = read_directory(seen, header)
     entries = dict(written.entries)
     if gap and (strips := written.shifted(_STRIPS, gap)):
