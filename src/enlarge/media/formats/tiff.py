@@ -42,6 +42,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors
     from enlarge.media.stored import choose_page
+    from enlarge.media.tiff_colour import colour_of_tiff
     from enlarge.media.tiff_pages import full_size_pages, read_directories
     from enlarge.media.tiff_tags import read_tiff_header
 
@@ -62,6 +63,8 @@ def read_tiff(source: PictureFile) -> StoredPicture:
         tags = directories[number] if number < len(directories) else {}
         stored = _read(source, header, directory, tags, pages=pages, number=number)
     metadata, notes = read_metadata(stored.metadata, directory), stored.notes
+    if metadata.icc is None:
+        metadata = replace(metadata, colour=colour_of_tiff(directory))
     if stored.orientation != 1 and metadata.geo is not None and metadata.geo.has_place:
         metadata = replace(metadata, geo=metadata.geo.without_place())
         notes = (
