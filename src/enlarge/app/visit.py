@@ -95,7 +95,7 @@ class Visit:
 
     def add(self, key: str, name: str, content: bytes | memoryview) -> Item:
         """Add a picture; of one that is not accepted only the `problem` is kept."""
-        name = re.sub(r"[\x00-\x1f/\\]", "_", name) or "picture"
+        name = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff/\\]", "_", name) or "picture"
         source = self.folder / uuid4().hex / "source"
         found: Facts | Sentence
         try:

@@ -16,6 +16,7 @@ STREAM = "-"
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
 """Controls of terminals, ends of lines, controls of the direction of writing, and what Python makes
 of bytes that are no text."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HYPHEN = "\0-"
 """A lone `-` while the parser handles it, which would take it for an option. No argument can hold a
 zero byte, so nothing else is spelled like this."""
@@ -27,7 +28,12 @@ def say(text: str, stream: TextIO | None = None) -> OSError | None:
     """
     stream = sys.stdout if stream is None else stream
     try:
-        print(text, file=stream, flush=True)
+        try:
+            print(text, file=stream, flush=True)
+        except UnicodeEncodeError:  # a stream that `main` has not made tolerant
+            encoding = stream.encoding or "ascii"
+            known = text.encode(encoding, "backslashreplace").decode(encoding)
+            print(known, file=stream, flush=True)
     except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -52,7 +58,8 @@ def json_text(document: Any) -> str:
     """A document as JSON that standard output can hold."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
     is_unicode = encoding.replace("-", "").replace("_", "") == "utf8"
-    return json.dumps(document, ensure_ascii=not is_unicode, indent=2)
+    text = json.dumps(document, ensure_ascii=not is_unicode, indent=2)
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def hide_hyphens(arguments: Sequence[str]) -> list[str]:
