@@ -283,3 +283,21 @@ def test_a_channel_that_is_not_marked_as_transparency_is_reported(
     with open_picture(tmp_path / "a.tif") as picture:
         notes = picture.facts.notes
     assert notes == (("its last channel is not marked as transparency, but taken for it",) * noted)
+
+
+@pytest.mark.parametrize("length", [64, (64 << 20) + 2])
+def test_layers_are_reported(tmp_path: Path, length: int) -> None:
+    layers = [(37724, 7, length, b"Adobe Photoshop Document Data Block\0".ljust(length), True)]
+    tifffile.imwrite(tmp_path / "a.tif", NOISE, photometric="rgb", extratags=layers, metadata=None)
+    with open_picture(tmp_path / "a.tif") as picture:
+        assert "layers" in picture.facts.notes[0]
+        assert picture.metadata.exif is not None
+        assert len(picture.metadata.exif) < 1000
+
+
+def test_bits_in_the_other_order() -> None:
+    """FillOrder 2: the lowest bit of each byte comes first."""
+    values = np.arange(12).reshape(3, 4, 1) * 350
+    rows = [bytes(int(f"{byte:08b}"[::-1], 2) for byte in row) for row in packed(values, 12)]
+    data = tiff(4, 3, [b"".join(rows)], t258=12, t262=1, t277=1, t266=2)
+    np.testing.assert_array_equal(read(data), np.floor(values * (65535 / 4095) + 0.5))

@@ -46,11 +46,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory. `order`: "<" or ">", of all values; `following`: where the next one is, or 0."""
+    """A directory. `order`: "<" or ">", of all values; `following`: where the next one is, or 0;
+    `left_out`: the tags of values that are not read, as they are too long or damaged.
+    """
 
     order: str
     entries: Mapping[int, Value | Directory]
     following: int = 0
+    left_out: frozenset[int] = frozenset()
 
     def value(self, tag: int) -> Value | None:
         """The value of a tag; None if it has none."""
@@ -193,18 +196,21 @@ class _Reader:
             raise ValueError(f"a directory of {count} entries")
         block = self._file.read(header.entry_bytes * count)
         entries: dict[int, Value | Directory] = {}
+        left_out = set[int]()
         for start in range(0, len(block) - header.entry_bytes + 1, header.entry_bytes):
             entry = block[start : start + header.entry_bytes]
             (tag,) = struct.unpack_from(f"{header.order}H", entry)
             found = self._entry(tag, entry)
-            if found is not None:
+            if found is None:
+                left_out.add(tag)
+            else:
                 entries.setdefault(tag, found)
         end = at + struct.calcsize(header.count_code) + header.entry_bytes * count
         try:
             (following,) = _unpacked(self._file, header.offset_code, end)
         except ValueError:  # some writers leave it out
             following = 0
-        return Directory(header.order, entries, following)
+        return Directory(header.order, entries, following, frozenset(left_out))
 
     def _entry(self, tag: int, entry: bytes) -> Value | Directory | None:
         """What an entry says; None if it cannot be read."""

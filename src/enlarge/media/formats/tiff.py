@@ -34,6 +34,8 @@ of the memory plan."""
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 _TILE = 256
+_LAYERS = 37724
+"""Photoshop's layers, patterns and annotations."""
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
 _YCBCR, _SEPARATE = 6, 2
 
@@ -130,6 +132,8 @@ def _read(
     if lab:
         loaded.image = lab_to_srgb(loaded.image, lab)
         notes = [f"{KINDS[lab]} is converted to sRGB"]
+    if _LAYERS in directory.entries.keys() | directory.left_out:
+        notes.append("Photoshop's own data, such as layers, is left out; the picture is used")
     if has_unmarked_alpha(directory):
         notes.append("its last channel is not marked as transparency, but taken for it")
     stored = loaded.stored(
