@@ -11,7 +11,10 @@ from PIL import Image
 
 from enlarge.errors import OptionError
 from enlarge.media.colour import Cicp, Colour
+from enlarge.media.metadata import Metadata
 from enlarge.media.profile_making import profile_of
+from enlarge.media.reading import open_picture
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from tests.media.colour_files import (
     MDCV,
     PQ_CHUNK,
@@ -114,3 +117,25 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"--colour srgb: .*is damaged"):
         copied(tmp_path / "c.tif", tmp_path / "d.png", colour="srgb")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "c.tif"]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_floats(tmp_path: Path, channels: int) -> None:
+    """Linear light in float: within 1/4000 of the formula; alpha stays."""
+    colours = 1 if channels <= 2 else 3
+    ramp = np.linspace(0.05, 1, 32 * 24, dtype=np.float32).reshape(24, 32, 1)
+    pixels = np.repeat(ramp, channels, axis=2)
+    icc = profile_of(Colour(gamma=100_000), colours)
+    spec = PictureSpec(32, 24, channels, np.dtype(np.float32))
+    how = WriteOptions("tiff", colour="srgb")
+    with create_picture(tmp_path / "a.tif", spec, how, metadata=Metadata(icc=icc)) as sink:
+        sink.write(pixels)
+        sink.finish()
+    with open_picture(tmp_path / "a.tif") as picture:
+        assert picture.facts.dtype == np.float32
+        assert picture.metadata.icc is None
+        got = picture.rows().read(24)
+    wanted = 1.055 * ramp ** (1 / 2.4) - 0.055
+    assert np.abs(got[..., :colours] - wanted).max() < 1 / 4000
+    if channels != colours:
+        assert np.abs(got[..., -1:] - ramp).max() < 1 / 30_000

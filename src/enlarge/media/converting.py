@@ -6,6 +6,7 @@ import pyvips
 
 from enlarge.errors import OptionError
 from enlarge.media.profile import profile_tag
+from enlarge.media.profile_making import rgb_profile_of_gray
 
 _LEVELS = 65_535
 
@@ -18,10 +19,16 @@ def to_srgb(image: pyvips.Image, icc: bytes) -> pyvips.Image:
     is_gray = image.bands <= 2
     if is_float:
         image = (image * _LEVELS + 0.5).cast("ushort")
-        image = image.copy(interpretation="grey16" if is_gray else "rgb16")
     depth = 8 if image.format == "uchar" else 16
+    as_rgb = rgb_profile_of_gray(icc) if is_gray else icc
+    if is_gray and as_rgb is not None:  # LittleCMS samples the curves of gray coarsely
+        image = image[0].bandjoin([image[0], *image.bandsplit()])
+    if not is_gray or as_rgb is not None:
+        image = image.copy(interpretation="srgb" if depth == 8 else "rgb16")
+    elif is_float:
+        image = image.copy(interpretation="grey16")
     image = image.copy()
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", as_rgb or icc)
     image = image.icc_transform("srgb", embedded=True, intent="relative", depth=depth)
     if is_gray:  # R = G = B
         image = image.extract_band(0).bandjoin(image[3]) if image.bands == 4 else image[0]
