@@ -73,6 +73,19 @@ class Card:
         """The card as a JSON string, with keys in the order of the fields."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
+    def _check_types(self) -> None:
+        """Raise `TypeError` if a field that decides how the network is run is of another kind."""
+        for key, least in (("scale", 1), ("multiple", 1), ("halo", 0), ("fixed", 0), ("margin", 0)):
+            value = getattr(self, key)
+            if value is None and key == "margin":
+                continue
+            if not isinstance(value, int) or value < least:
+                raise TypeError(f"{key} is {value!r}, expected a whole number from {least} on")
+        if not (isinstance(self.name, str) and isinstance(self.network, str)):
+            raise TypeError("name and network must be texts")
+        if not isinstance(self.options, dict):
+            raise TypeError(f"options is {self.options!r}, expected a table")
+
     @classmethod
     def from_json(cls, text: str, source: str) -> Card:
         """The card from a weight file's metadata; `source` names the file in errors."""
@@ -81,7 +94,9 @@ class Card:
             values["tiles"] = {int(side): int(size) for side, size in values["tiles"].items()}
             values["precisions"] = tuple(values["precisions"])
             known = {f.name for f in fields(cls)}
-            return cls(**{key: value for key, value in values.items() if key in known})
+            card = cls(**{key: value for key, value in values.items() if key in known})
+            card._check_types()
+            return card
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"{source}: its enlarge.card is invalid ({error}); export the model again"

@@ -286,6 +286,29 @@ def test_a_loss_that_is_not_finite_names_its_batch(
         fit(load_config(recipe, []))
 
 
+@pytest.mark.parametrize("step", [1, 3])
+def test_the_remedy_names_a_checkpoint_only_if_there_is_one(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    enlarge_ = Learner.enlarge
+
+    def broken(self: Learner, low: torch.Tensor) -> torch.Tensor:
+        return enlarge_(self, low) * (float("inf") if self.step == step else 1.0)
+
+    monkeypatch.setattr(Learner, "enlarge", broken)
+    config = load_config(recipe, ["train.check_every=2"])
+    with pytest.raises(DataError, match="not finite") as raised:
+        fit(config)
+    saved = list(Path().glob("runs/*/last.ckpt"))
+    said = "nothing was saved yet: start again with a lower train.lr, or with train.clip"
+    if step == 1:
+        assert not saved
+        assert said in str(raised.value)
+    else:
+        assert saved
+        assert "last.ckpt is from the last validation: resume with a lower" in str(raised.value)
+
+
 def test_pairs_are_split_and_never_shared(recipe: Path, pairs: Path, photos: Path) -> None:
     config = load_config(
         recipe,

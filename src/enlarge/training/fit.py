@@ -107,6 +107,7 @@ def _fit(
             _save_inputs(config, run, data, resume)
         loader = train_loader(patches, config.train.batch, learner.stretch, config.data.workers)
         validation = judge_loader(valid, trainer.global_rank, trainer.world_size) if valid else None
+        learner.remedy = lambda: _remedy(run / LAST)
         with _graceful_stop(trainer, learner):
             try:
                 trainer.fit(
@@ -119,6 +120,16 @@ def _fit(
             except Interrupted:
                 raise KeyboardInterrupt from None
     return run
+
+
+def _remedy(last: Path) -> str:
+    """What to do when a loss is not finite; `last` is the checkpoint, which may not exist yet."""
+    begun = (
+        f"{last.name} is from the last validation: resume"
+        if last.is_file()
+        else ("nothing was saved yet: start again")
+    )
+    return f"{begun} with a lower train.lr, or with train.clip"
 
 
 def make_patches(config: Config, data: TrainingData, scale: int) -> Patches:

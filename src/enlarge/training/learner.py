@@ -77,6 +77,7 @@ class Learner(LightningModule):
         )
         self.max_steps = max_steps
         self.describe = describe
+        self.remedy: Callable[[], str] = str  # what to do if the loss is not finite
         self.step = 0
         self.micro_batch = 0
         """Batches since the last step, for gradient accumulation."""
@@ -233,8 +234,7 @@ class Learner(LightningModule):
             names = "; ".join(self.describe(batch.number))
             raise DataError(
                 f"the loss is not finite at step {self.step} ({listed}); batch {batch.number} "
-                f"holds {names}. last.ckpt is from the last validation: resume with a lower "
-                "train.lr, or with train.clip"
+                f"holds {names}. {self.remedy()}"
             )
         for name, value in {**values, "batches": 1.0}.items():
             self.loss_sums[name] = self.loss_sums.get(name, 0.0) + value

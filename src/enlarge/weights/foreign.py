@@ -72,6 +72,13 @@ def _refused(error: Exception) -> str:
     return named[1] if named else text[:80]
 
 
+_MISFITS = (
+    *(ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RuntimeError),
+    *(AssertionError, MemoryError),
+)
+"""Raised where the shapes in a file are not those of the network that its keys promise."""
+
+
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """The content of a checkpoint: a state dict, or a dict around one. Runs no code of the file.
 
@@ -117,6 +124,7 @@ def check_weights(checkpoint: Mapping[str, Any]) -> None:
             (value.is_quantized, "is quantised; give the original, in f32 or f16"),
             (value.is_complex(), "holds complex numbers; expected floats"),
             (value.is_meta, "has a shape but no values; save the checkpoint again"),
+            (not value.numel() and key.endswith(("weight", "bias")), "has no values"),
             (value.layout != torch.strided, "is sparse; save it dense, with to_dense()"),
         ):
             if is_odd:
@@ -144,7 +152,7 @@ def deduce(checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any], State]:
         for network, title, detect in LAYOUTS:
             try:
                 detected = detect(state)
-            except (ArithmeticError, LookupError, ValueError) as error:
+            except _MISFITS as error:
                 misfit = f"; nearest is {title}, but its shapes make no sense: {error}"
                 continue
             if detected is None:
@@ -189,8 +197,8 @@ def mismatch(network: str, options: Mapping[str, Any], state: State) -> str:
     try:
         with torch.device("meta"):
             wanted = build(network, **options).state_dict()
-    except (OptionError, ArithmeticError, RuntimeError) as error:
-        return str(error)
+    except (OptionError, *_MISFITS) as error:
+        return first_line(error)
     missing = [key for key in wanted if key not in state]
     surplus = [key for key in state if key not in wanted]
     if missing or surplus:

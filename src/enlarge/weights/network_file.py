@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enlarge.card import KEY, Card, read_card
+from enlarge.engines.protocol import first_line
 from enlarge.errors import OptionError, WeightsError
 from enlarge.networks import build
 from enlarge.version import __version__
@@ -32,8 +33,13 @@ def load_network(path: Path) -> tuple[nn.Module, Card]:
     try:
         network = build(card.network, **card.options)
         network.load_state_dict(load_file(path))
-    except (OptionError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path}: its parameters do not fit its card: {error}") from error
+    except (
+        *(OptionError, SafetensorError, RuntimeError, TypeError, ValueError, LookupError),
+        *(AttributeError, AssertionError, MemoryError, OSError),
+    ) as error:
+        raise WeightsError(
+            f"{path}: its parameters do not fit its card ({first_line(error)}); export it again"
+        ) from error
     return network.eval(), card
 
 

@@ -47,12 +47,18 @@ def open_network(path: Path) -> tuple[nn.Module, Card]:
         if found is None:
             raise WeightsError(f"{path}: {error}{_hint()}") from error
         return found
-    network = build(architecture, **options)
-    network.load_state_dict(state)
-    network.eval().requires_grad_(requires_grad=False)
-    return network, describe_network(
-        network, name=path.stem, architecture=architecture, options=options
-    )
+    try:
+        network = build(architecture, **options)
+        network.load_state_dict(state)
+        network.eval().requires_grad_(requires_grad=False)
+        return network, describe_network(
+            network, name=path.stem, architecture=architecture, options=options
+        )
+    except Exception as error:  # of torch, for shapes that fit each other and yet make no network
+        raise WeightsError(
+            f"{path}: its keys are those of {architecture}, but with its shapes that network does "
+            f"not run ({first_line(error)}); it may be damaged: download it again"
+        ) from error
 
 
 def _hint() -> str:
