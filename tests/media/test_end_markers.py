@@ -138,3 +138,37 @@ def test_refused_when_it_is_opened_and_described_all_the_same() -> None:
     facts = describe_picture(data)
     assert (facts["width"], facts["height"]) == IMAGE.size
     assert "missing" in facts["notes"][0]
+
+
+@pytest.mark.parametrize(
+    "case", ["jpeg", "jpeg progressive", "jpeg restarts", "png", "png interlaced"]
+)
+def test_zeros_in_place_of_what_is_missing(case: str) -> None:
+    """A download into a file that had its full size from the beginning."""
+    whole = CASES[case][0]
+    middle = len(whole) // 2
+    zeroed = whole[:middle] + bytes(len(whole) - middle)
+    with pytest.raises(InputError, match="--salvage"):
+        open_picture(zeroed)
+    expected, _ = pixels(whole[:middle], salvage=True)
+    got, notes = pixels(zeroed, salvage=True)
+    assert "is damaged" in notes[-1]
+    different = (got != expected).any(axis=(1, 2)).mean()
+    assert different < 0.1
+
+
+@pytest.mark.parametrize("case", ["jpeg", "jpeg gray", "jpeg progressive"])
+def test_zeros_in_place_of_the_end_marker(case: str) -> None:
+    whole = CASES[case][0]
+    expected, _ = pixels(whole)
+    got, (note,) = pixels(whole[:-2] + bytes(500))
+    np.testing.assert_array_equal(got, expected)
+    assert "lacks its end marker (EOI)" in note
+
+
+def test_wrong_pixels_are_not_all_there() -> None:
+    """The data of a PNG can be inflated to the end, but are not those that were written."""
+    data = bytearray(saved("PNG", compress_level=0)[:-12])  # stored, not compressed
+    data[len(data) // 2] ^= 0x55
+    with pytest.raises(InputError, match="--salvage"):
+        open_picture(bytes(data))

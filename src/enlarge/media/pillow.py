@@ -55,8 +55,9 @@ def open_image(source: PictureFile, what: str) -> Any:
 def decoder_reason(error: Exception) -> str:
     """What a decoder says, in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    # libjxl's binding tells of nothing but how to build libjxl.
-    return "it is truncated or damaged" if "libjxl" in lines[0] else lines[0].strip()
+    # libjxl's binding tells of nothing but how to build libjxl; Pillow of nothing but its object.
+    says_nothing = "libjxl" in lines[0] or lines[0].startswith("cannot identify image file")
+    return "it is truncated or damaged" if says_nothing else lines[0].strip()
 
 
 def stored(

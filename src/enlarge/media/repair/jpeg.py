@@ -21,6 +21,7 @@ _EOI = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB}
 _SCAN, _END = 0xDA, 0xD9
+_PIECE = 1 << 20
 _LATE = 16
 """Rows by which a warning can come late."""
 _GRAY = (127, 128)
@@ -81,9 +82,27 @@ def _decoded(copy: BinaryIO, source: PictureFile) -> tuple[int, bool]:
 
 
 def _with_end(source: PictureFile) -> BinaryIO:
-    copy = temporary_copy(source)
+    """A copy that ends with the marker; zeros behind the data, as of a download into a file that
+    had its full size from the beginning, are left out.
+    """
+    copy = temporary_copy(source, _end_of_data(source.file))
     copy.write(_EOI)
     return copy
+
+
+def _end_of_data(file: BinaryIO) -> int:
+    """The place behind the last byte that is not zero; a zero behind 0xFF belongs to it."""
+    end = file.seek(0, 2)
+    while end > 0:
+        start = max(end - _PIECE, 0)
+        file.seek(start)
+        piece = file.read(end - start)
+        if left := piece.rstrip(b"\0"):
+            end = start + len(left) + (left[-1] == 0xFF and len(left) < len(piece))
+            break
+        end = start
+    file.seek(0)
+    return end
 
 
 def _segments(source: PictureFile) -> Iterator[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from enlarge.errors import InputError
 from enlarge.media.repair.boxes import top_boxes
-from enlarge.media.repair.repair import MOST_LACKING, Box, Repaired, temporary_copy
+from enlarge.media.repair.repair import Box, Repaired, most_lacking, temporary_copy
 from enlarge.media.stored import PictureFile
 
 _EOC, _SOT, _SOD = b"\xff\xd9", b"\xff\x90", b"\xff\x93"
@@ -55,7 +55,7 @@ class Jpeg2000Repair:
         found, end, claimed = _tile_parts(data)
         if not found:
             raise InputError("this JPEG 2000 ends before its pixels")
-        if claimed - len(data) > MOST_LACKING:
+        if claimed - len(data) > most_lacking(source):
             raise InputError("this JPEG 2000 claims to be much longer than it is")
         missing = [number for number in range(len(tiles)) if number not in found]
         copy = temporary_copy(source, start + min(end, len(data)))

@@ -14,7 +14,7 @@ from enlarge.errors import InputError
 from enlarge.media.formats.heif import read_heic
 from enlarge.media.formats.webp import read_webp
 from enlarge.media.repair.boxes import end_of_boxes
-from enlarge.media.repair.repair import MOST_LACKING, Repaired, compare_paddings, temporary_copy
+from enlarge.media.repair.repair import Repaired, compare_paddings, most_lacking, temporary_copy
 from enlarge.media.stored import PictureFile, StoredPicture
 
 _PICTURES = (b"VP8 ", b"VP8L")
@@ -48,7 +48,7 @@ class WebpRepair:
             if kind in _PICTURES:
                 # The decoder wants more than it needs, even if the picture is complete by then.
                 lacking = max(_webp_claim(source) - source.size, 0)
-                lacking = min(lacking, 16 * source.size, MOST_LACKING)
+                lacking = min(lacking, most_lacking(source))
                 size = 2 * source.size + lacking + _MARGIN
                 size += size % 2
                 copy.write(fill(size - source.size))
@@ -101,7 +101,7 @@ class HeicRepair:
     def salvage(self, source: PictureFile) -> Repaired:
         """The padded file. Raises `InputError` if its decoder refuses that, too."""
         size = end_of_boxes(source)
-        if size - source.size > MOST_LACKING:
+        if size - source.size > most_lacking(source):
             raise InputError("this HEIC claims to be much longer than it is")
 
         def padded(fill: Callable[[int], bytes]) -> BinaryIO:

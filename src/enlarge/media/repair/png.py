@@ -32,6 +32,8 @@ _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS"})
 _NAME = re.compile(rb"[A-Za-z]{4}")
 _PIECE, _OUTPUT = 4096, 1 << 16
 _LAST_FILTER = 4
+_CHECKSUM = 16
+"""Bytes that can follow the pixels' own: the end of the last block, an empty one, the checksum."""
 _MOST_PER_BYTE = 1040
 
 
@@ -77,15 +79,18 @@ class PngRepair:
         out: BinaryIO = tempfile.TemporaryFile(dir=source.scratch, prefix="enlarge-")  # noqa: SIM115
         try:
             out.write(SIGNATURE)
-            stream = _Pixels(out, layout)
+            stream, is_doubtful = _Pixels(out, layout), False
             for kind, data, is_sound in _chunks(source.file):
                 if kind == b"IDAT":
-                    stream.write(data)
+                    # Zeros at the end of a damaged chunk are of a file that had its full size
+                    # before its content came.
+                    stream.write(data if is_sound else data.rstrip(b"\0"))
+                    is_doubtful = is_doubtful or not is_sound
                 elif kind != b"IEND" and (is_sound or kind in _NEEDED):
                     stream.pause()
                     out.write(png_chunk(kind, data))
             rows = layout.complete_rows(stream.inflated)
-            is_complete = stream.inflated >= total
+            is_complete = stream.is_complete(doubtful=is_doubtful)
             stream.finish()
             out.write(_END)
         except BaseException:
@@ -109,19 +114,35 @@ class _Pixels:
         self._deflate = zlib.compressobj(1)
         self._waiting = bytearray()
         self._ended = False
-        self._over = False
+        self._over = self._has_failed = False
+        self._behind = 0  # bytes behind those that the pixels need
+
+    def is_complete(self, *, doubtful: bool) -> bool:
+        """Whether all pixels were inflated, and their checksum is right, or is all that is missing.
+        `doubtful`: a chunk has a wrong checksum, or none.
+        """
+        if self.inflated < self._total:
+            return False
+        is_cut = doubtful and not self._has_failed and self._behind <= _CHECKSUM
+        return self._inflate.eof or is_cut
 
     def write(self, data: bytes) -> None:
         """The data of the next IDAT chunk."""
+        if self.inflated >= self._total:
+            self._behind += len(data)
         for at in range(0, len(data), _PIECE):
             if self._over:
                 return
             piece, before = data[at : at + _PIECE], self._inflate.copy()
+            left = self._total - self.inflated
             try:
                 self._add(self._inflate.decompress(piece))
             except zlib.error:  # the bytes before the error are given one by one
                 self._add_bytes(before, piece)
-                self._over = True
+                self._over = self._has_failed = True
+                return
+            if left > 0 and self.inflated >= self._total:
+                self._behind = len(data) - at - _bytes_needed(before, piece, left)
 
     def _add_bytes(self, inflate: Any, piece: bytes) -> None:
         for byte in piece:
@@ -171,6 +192,15 @@ class _Pixels:
         self._put(self._deflate.flush() if not self._ended else b"")
         self._flush()
         self._ended = True
+
+
+def _bytes_needed(inflate: Any, piece: bytes, size: int) -> int:
+    """The bytes of a piece from which so many are inflated."""
+    for number, byte in enumerate(piece, 1):
+        size -= len(inflate.decompress(bytes([byte])))
+        if size <= 0:
+            return number
+    return len(piece)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:

@@ -18,8 +18,7 @@ from enlarge.media.stored import PictureFile, StoredPicture
 Box = tuple[int, int, int, int]
 """A rectangle (x, y, width, height) in pixels as they are stored, before the orientation."""
 _AT_ONCE = 8
-MOST_LACKING = 1 << 27
-"""Bytes that are made up at most for what a file lacks."""
+_MOST_LACKING, _TIMES = 1 << 27, 64
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,11 @@ def temporary_copy(source: PictureFile, size: int | None = None) -> BinaryIO:
         copy.close()
         raise
     return copy
+
+
+def most_lacking(source: PictureFile) -> int:
+    """The bytes that are made up at most for what a file lacks."""
+    return min(_MOST_LACKING, _TIMES * source.size)
 
 
 class Kept:

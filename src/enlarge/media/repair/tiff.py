@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.formats.tiff import read_tiff
 from enlarge.media.repair.repair import (
-    MOST_LACKING,
     Box,
     Kept,
     Repaired,
     all_pixels,
     compare_paddings,
+    most_lacking,
     read_copy,
     reopened,
     temporary_copy,
@@ -148,7 +148,7 @@ def _with_partial(source: PictureFile, layout: _Layout, bad: set[int]) -> Repair
     (partial,) = reached
     others = bad - {partial}
     lacking = layout.ends()[partial] - source.size
-    if lacking > MOST_LACKING:
+    if lacking > most_lacking(source):
         return None
 
     def padded(fill: Callable[[int], bytes]) -> BinaryIO:
