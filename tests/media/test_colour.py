@@ -445,6 +445,19 @@ def test_adobe_rgb_of_a_camera(
         assert icc is None
 
 
+def test_hdr_of_a_narrow_range(tmp_path: Path) -> None:
+    """PNG holds it; the RGB of an AVIF has the full range."""
+    narrow = (b"cICP", bytes([9, 16, 0, 0]))
+    source = png(tmp_path / "a.png", RGB, narrow)
+    assert copied(source, tmp_path / "b.png") == []
+    assert chunks_of((tmp_path / "b.png").read_bytes())[b"cICP"] == narrow[1]
+    (note,) = copied(source, tmp_path / "b.avif")
+    assert note.startswith("AVIF holds no HDR of a narrow range")
+    assert note.endswith("choose png to keep it")
+    assert exiftool_values(tmp_path / "b.avif", "QuickTime:TransferCharacteristics") == []
+    assert profile_in(tmp_path / "b.avif") == profile_of(Colour(Cicp(9, 16, False)), 3)
+
+
 def test_code_points_without_a_profile_are_told(tmp_path: Path) -> None:
     source = png(tmp_path / "a.png", RGB, (b"cICP", bytes([200, 201, 0, 1])))
     (note,) = copied(source, tmp_path / "b.jpg")

@@ -15,7 +15,6 @@ from enlarge.media.profile import profile_code_points
 from enlarge.media.profile_making import profile_of, rgb_profile_of_gray
 
 ColourChoice = Literal["keep", "srgb"]
-_REMEDY = "choose png or avif to keep it"
 
 
 def fit_colour(
@@ -58,7 +57,7 @@ def _fitted(
             f"the colour ({colour}) has no profile that {name} could hold, and is left out; "
             "choose png to keep it"
         ]
-    return replace(kept, icc=icc), [_hdr_note(colour.hdr, name)] if colour.hdr else []
+    return replace(kept, icc=icc), [_hdr_note(cicp, name)] if cicp and cicp.hdr else []
 
 
 def _says(icc: bytes | None, cicp: Cicp | None) -> bool:
@@ -105,10 +104,13 @@ def converted_colour(metadata: Metadata, channels: int) -> tuple[Metadata, bytes
     return srgb, icc, [clipped] if colour.hdr else []
 
 
-def _hdr_note(transfer: str, name: str) -> str:
+def _hdr_note(cicp: Cicp, name: str) -> str:
+    kind, remedy = "HDR", "png or avif"
+    if not cicp.full_range:
+        kind, remedy = "HDR of a narrow range", "png"
     return (
-        f"{name} holds no HDR: programs show the picture ({transfer}) without the light above "
-        f"diffuse white; {_REMEDY}"
+        f"{name} holds no {kind}: programs show the picture ({cicp.hdr}) without the light above "
+        f"diffuse white; choose {remedy} to keep it"
     )
 
 
