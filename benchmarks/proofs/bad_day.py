@@ -10,10 +10,12 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -92,7 +94,10 @@ def make_inputs(day: Day, count: int) -> None:
         for name in _ODD[: count // 3]:
             contents[name] = picture(16)
     broken = picture(16)
-    wrong = (b"", b"only words", broken[: len(broken) // 2], bytes(300), broken[:40])
+    claims = struct.pack(">II", 60_000, 60_000)  # of 10.8 GB, in a file of 800 bytes
+    huge = broken[:16] + claims + broken[24:29]
+    huge += struct.pack(">I", zlib.crc32(huge[12:])) + broken[33:]
+    wrong = (b"", b"only words", broken[: len(broken) // 2], bytes(300), huge)
     for number, data in enumerate(wrong * (count // 20)):
         contents[b"sub/broken%d.png" % number] = data
     copy = picture(16)

@@ -154,7 +154,7 @@ def test_a_bug_before_the_first_picture(
         (["--memory", "20MB"], 1, "the smallest that works is"),
         (["--tile", "10"], 2, "--tile 10 is too small for fast"),
         (["--model", "./model.onnx"], 1, "model.onnx"),
-        (["--model", "./photo.png"], 1, "expected a model (.onnx, "),
+        (["--model", "./photo.png"], 1, "is a picture (PNG)"),
     ],
 )
 def test_what_only_the_plan_can_refuse(

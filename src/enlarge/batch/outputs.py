@@ -12,7 +12,7 @@ from enlarge.batch.archive import Member
 from enlarge.batch.inputs import Input
 from enlarge.batch.jobs import PictureJob, PictureSource, PictureTarget
 from enlarge.batch.locations import File, Folder, RemoteFolder, Stream, Target, Zip
-from enlarge.batch.names import encodable_name, fitting_name
+from enlarge.batch.names import fitting_name
 from enlarge.batch.remote import Remote
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.formats.deep_zoom import DESCRIPTOR, check_tiles_folder
@@ -85,7 +85,7 @@ def _place(item: Input, target: Target | None, file: str) -> tuple[PictureTarget
         case Zip():
             return File(target.staging / name), name
         case RemoteFolder():
-            return target.remote / encodable_name(name), name
+            return target.remote / name, name
 
 
 def input_name(source: PictureSource) -> str:

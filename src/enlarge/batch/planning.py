@@ -161,8 +161,7 @@ def _recorded(request: Request, ledger: Ledger | None) -> dict[Path | Remote, Li
     listed: dict[Path | Remote, Listed] = {}
     for row in ledger.rows().values():
         if row.is_made:
-            name = decoded_name(row.output) if isinstance(results, Path) else row.output
-            place = _absolute(results / name)
+            place = _absolute(results / decoded_name(row.output))
             listed[place] = Listed(ledger.path, row.width, row.height)
     return listed
 

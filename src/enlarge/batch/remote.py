@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from enlarge.batch.names import encodable_name
 from enlarge.errors import EnlargeError, InputError, OutputError
 
 INSTALL = 'pip install "enlarge[cluster]"'
@@ -47,7 +48,8 @@ class Remote:
         return self.url
 
     def __truediv__(self, name: str) -> Remote:
-        return Remote(f"{self.url.rstrip('/')}/{name}")
+        """A file below it, by a path's name, whose bytes need not be text; those of URLs are."""
+        return Remote(f"{self.url.rstrip('/')}/{encodable_name(name)}")
 
     @property
     def protocol(self) -> str:
