@@ -20,6 +20,9 @@ import pytest
 # other by spinning: with two workers on two cores that takes four times as long as it does alone.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# No test leaves a process behind that it did not ask for.
+os.environ["ENLARGE_PREPARE"] = "off"
+
 # A shell lets what it begins in the background ignore Ctrl-C, and so would every process of a test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

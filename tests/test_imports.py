@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         ),
     },
     "picture": {
-        *("version", "errors", "forks", "digests", "memory", "card", "tiling", "media"),
+        *("version", "errors", "forks", "digests", "cache", "memory", "card", "tiling", "media"),
         *("settings", "engines", "weights"),
     },
     "upscaler": {"errors", "card", "settings", "weights", "picture"},
@@ -82,7 +82,7 @@ LEARNING = (
 MAY_USE_TORCH = (
     *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),
     *("weights.backbones", "weights.foreign", "weights.network_file", "weights.onnx_file"),
-    "weights.opening",
+    *("weights.activations", "weights.opening"),
 )
 
 

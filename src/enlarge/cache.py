@@ -37,6 +37,11 @@ def _temporary_folder() -> Path:
     return folder
 
 
+def is_temporary() -> bool:
+    """Whether `cache_folder()` gave a folder that ends with the process."""
+    return _temporary_folder.cache_info().currsize > 0
+
+
 def trim_cache(folder: Path, limit: int) -> None:
     """Delete the compiled networks (`*.blob`, as OpenVINO calls them) that were used longest ago
     until those in the folder hold at most `limit` bytes. Whatever else lies there is left alone.

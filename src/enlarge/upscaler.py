@@ -15,7 +15,8 @@ from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
 from enlarge.settings import AllOptions, FileOptions, PictureOptions, Settings
-from enlarge.weights.catalog import DEFAULT, find_weights, list_weights
+from enlarge.weights.catalog import DEFAULT, list_weights
+from enlarge.weights.starting import starting_weights
 
 
 class Upscaler(OpenModel):
@@ -98,10 +99,15 @@ def open_model(
     `engine`: auto, openvino, onnxruntime or torch; `device`: auto, cpu, cuda:0, mps; `precision`:
     auto, f32, bf16, f16 or int8. auto picks what is fastest here and safe for the model. `threads`
     0: all cores. `strength`, 0 to 1, with the models `photo` and `photo-sharp`: a mixture of the
-    two, where 0 is the first and 1 the second. Raises `WeightsError`, or `OptionError` for an
-    invalid strength; the first picture may raise `EngineError` or `OptionError`.
+    two, where 0 is the first and 1 the second.
+
+    A checkpoint of another project that was never used here runs in torch at first, and is prepared
+    for OpenVINO in the background after its first picture, unless `engine` names one of them.
+
+    Raises `WeightsError`, or `OptionError` for an invalid strength; the first picture may raise
+    `EngineError` or `OptionError`.
     """
-    weights = find_weights(name_or_path, strength=strength)
+    weights = starting_weights(name_or_path, strength=strength, engine=engine, device=device)
     return Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
 
 
@@ -131,7 +137,13 @@ def upscale(
         _refuse_file_options(options, overwrite=overwrite, digest=digest, seal=seal)
     elif not isinstance(image, str | Path):
         raise OptionError(f"output= needs a path as input, got {type(image).__name__}")
-    weights = find_weights(settings.model or DEFAULT, settings.scale, strength=settings.strength)
+    weights = starting_weights(
+        settings.model or DEFAULT,
+        settings.scale,
+        strength=settings.strength,
+        engine=settings.engine,
+        device=settings.device,
+    )
     upscaler = Upscaler(
         weights,
         engine=settings.engine,

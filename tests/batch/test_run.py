@@ -123,6 +123,6 @@ def test_the_ledger_records_settings_as_version_0_1_0_did(
         expected = expected.replace(old, new)
     engine = SimpleNamespace(name="openvino", device="cpu", precision="bf16")
     card = SimpleNamespace(scale=4, strength=None)
-    model: Any = SimpleNamespace(card=card, engine=lambda dtype: engine)
+    model: Any = SimpleNamespace(card=card, engine=lambda dtype: engine, options_of_checkpoint=None)
     settings = Settings(format="png", **options)
     assert recorded_settings(settings, model, dtype) == expected

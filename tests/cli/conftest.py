@@ -64,6 +64,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
             self.card = weights.card
 
         digest = "0" * 64
+        is_provisional, options_of_checkpoint = False, None
+
+        def current(self) -> Any:
+            return self
 
         def engine(self, dtype: Any) -> Any:
             return SimpleNamespace(name="none", device="cpu", precision="f32")

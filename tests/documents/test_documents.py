@@ -50,6 +50,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PYTHONPATH",
         "LD_LIBRARY_PATH",
         "OMP_NUM_THREADS",
+        "ENLARGE_PREPARE",
         "ONEDNN_MAX_CPU_ISA",
         "OV_CPU_MAX_ISA",
     )

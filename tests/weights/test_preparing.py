@@ -90,7 +90,7 @@ def test_every_layout_opens(
     path = tmp_path / f"{layout}.pth"
     key = WRAPPED.get(layout, "params")
     torch.save({key: state} if key else state, path)
-    model = enlarge.open_model(path, precision="f32")
+    model = enlarge.open_model(path, engine="openvino", precision="f32")
     assert f"preparing {layout}.pth once" in capsys.readouterr().err
     assert np.abs(model.upscale(picture()) - in_torch(network, picture())).max() < 1e-4
     card = model.card

@@ -91,12 +91,9 @@ def plan_batch(
 def recorded_settings(settings: Settings, model: OpenModel, dtype: np.dtype[Any] | None) -> str:
     """What determines a result's bytes, beside its input and the model, as the ledger records it:
     the options as given, and engine, device and precision as chosen for pictures of `dtype` (None,
-    for a picture that is read later: for 8 bits, and for more).
+    for a picture that is read later: for 8 bits, and for more). Of a checkpoint these are as given
+    too: it runs in torch until it is prepared, and what is finished need not be made again then.
     """
-    engine = model.engine(np.dtype(np.uint8) if dtype is None else dtype)
-    precision = engine.precision
-    if dtype is None:
-        precision += f", {model.engine(np.dtype(np.uint16)).precision}"
     recorded = settings.recorded()
     if settings.scale is None and not (settings.width or settings.height):
         recorded["scale"] = model.card.scale
@@ -104,8 +101,15 @@ def recorded_settings(settings: Settings, model: OpenModel, dtype: np.dtype[Any]
         recorded["strength"] = model.card.strength
     if settings.salvage:
         recorded["salvage"] = True
-    chosen = {"engine": engine.name, "device": engine.device, "precision": precision}
-    return settings_text(recorded | chosen)
+    return settings_text(recorded | (model.options_of_checkpoint or _chosen(model, dtype)))
+
+
+def _chosen(model: OpenModel, dtype: np.dtype[Any] | None) -> dict[str, Any]:
+    engine = model.engine(np.dtype(np.uint8) if dtype is None else dtype)
+    precision = engine.precision
+    if dtype is None:
+        precision += f", {model.engine(np.dtype(np.uint16)).precision}"
+    return {"engine": engine.name, "device": engine.device, "precision": precision}
 
 
 def fingerprint(

@@ -27,6 +27,7 @@ from enlarge.batch.remote import Remote
 from enlarge.batch.worker import UNKNOWN, make_picture
 from enlarge.cache import cache_folder
 from enlarge.card import Card
+from enlarge.digests import file_digest
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
@@ -288,7 +289,7 @@ def setup_for(model: OpenModel, settings: Settings, shared: tuple[Path, ...]) ->
     return Setup(
         version=__version__,
         path=model.path,
-        digest=model.digest,
+        digest=file_digest(model.path),
         card=model.card,
         settings=settings,
         engine=engines[0].name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,21 @@ from pathlib import Path
 from enlarge.batch.outcome import Outcome
 from enlarge.batch.planning import plan_batch
 from enlarge.cli.checks import check_streams, make_request
+from enlarge.cli.console import say
 from enlarge.cli.invocation import Invocation
+from enlarge.cli.progress import waiting
 from enlarge.cli.running import run_and_print
 from enlarge.cli.summary import Summary
 from enlarge.cli.table import COMMANDS
 from enlarge.engines import find_placement
 from enlarge.errors import OptionError, WeightsError
 from enlarge.memory import return_freed_memory
+from enlarge.picture.background import describe_start
 from enlarge.picture.model import OpenModel
 from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, find_weights
 from enlarge.weights.files import Weights
+from enlarge.weights.starting import is_foreign, starting_weights
 
 
 def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocation) -> int:
@@ -29,7 +34,7 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
     """
     return_freed_memory()
     request = make_request(inputs, settings, options)
-    model = open_model_for(request.settings, quiet=options.quiet)
+    model = open_model_for(request.settings, options)
     if options.watch:
         from enlarge.cli.watch import watch
 
@@ -46,23 +51,47 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
     return summary.end()
 
 
-def open_model_for(settings: Settings, *, quiet: bool) -> OpenModel:
-    """The model that the settings name, with nothing loaded yet. Raises `EnlargeError`s."""
-    weights = _find_weights(settings, quiet=quiet)
-    find_placement(weights.path, weights.card, engine=settings.engine, device=settings.device)
-    return OpenModel(
+def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
+    """The model that the settings name, with nothing loaded yet, except for a checkpoint that is
+    not prepared, which is read. Raises `EnlargeError`s.
+    """
+    weights = _find_weights(settings, options)
+    find_placement(
+        weights.path,
+        weights.card,
+        engine=settings.engine,
+        device=settings.device,
+        network=weights.network,
+    )
+    model = OpenModel(
         weights,
         engine=settings.engine,
         device=settings.device,
         precision=settings.precision,
         threads=settings.threads,
     )
+    if model.is_provisional and not options.quiet:
+        say(f"enlarge: {describe_start(model)}", sys.stderr)
+    return model
 
 
-def _find_weights(settings: Settings, *, quiet: bool) -> Weights:
+def _find_weights(settings: Settings, options: Invocation) -> Weights:
     name = settings.model or DEFAULT
     try:
-        return find_weights(name, settings.scale, strength=settings.strength, quiet=quiet)
+        if options.cluster is not None:  # its machines get what is prepared
+            return find_weights(
+                name, settings.scale, strength=settings.strength, quiet=options.quiet
+            )
+        is_shown = not options.quiet and not options.json and is_foreign(name)
+        with waiting(f"opening {Path(name).name}", shown=is_shown):
+            return starting_weights(
+                name,
+                settings.scale,
+                strength=settings.strength,
+                engine=settings.engine,
+                device=settings.device,
+                quiet=options.quiet,
+            )
     except WeightsError as error:
         if settings.model is None or Path(name).exists():
             raise

@@ -69,20 +69,24 @@ def export(
     options: Annotated[ExportOptions, FLAT],
 ) -> None:
     """Write a model and its card as .onnx, for any engine, or as .safetensors, for torch."""
+    from enlarge.cli.progress import waiting
     from enlarge.weights.export import check_target, export_model
 
     refuse_both(options.quiet, options.verbose)
     target, tile = Path(options.output), options.tile or 0
     check_target(checkpoint, target, tile=tile, overwrite=options.overwrite)
-    card = export_model(
-        checkpoint,
-        target,
-        half=options.precision == "f16",
-        int8=_crops(options.precision, options.calibrate),
-        tile=tile,
-        overwrite=options.overwrite,
-        quiet=options.quiet or options.json,
-    )
+    is_quiet = options.quiet or options.json
+    int8 = _crops(options.precision, options.calibrate)
+    with waiting(f"exporting {Path(checkpoint).name}", shown=not is_quiet):
+        card = export_model(
+            checkpoint,
+            target,
+            half=options.precision == "f16",
+            int8=int8,
+            tile=tile,
+            overwrite=options.overwrite,
+            quiet=is_quiet,
+        )
     _print(card, target, options)
 
 

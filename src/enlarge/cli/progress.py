@@ -17,13 +17,18 @@ PATIENCE = 1.0
 
 
 @contextmanager
-def bar(name: str, *, shown: bool) -> Iterator[ProgressCallback | None]:
-    """A callback for `progress=`; None if there is no terminal to show it."""
-    if not shown or sys.stderr is None or not sys.stderr.isatty():
+def bar(name: str, *, shown: bool, at_once: bool = False) -> Iterator[ProgressCallback | None]:
+    """A callback for `progress=`; None if there is no terminal to show it.
+
+    `at_once`: the bar is there before anything is done, since the first part may take long.
+    """
+    if not shown or not _has_terminal():
         yield None
         return
     begun = time.monotonic()
     bars: list[Any] = []  # the bar, once the work has lasted long enough to need one
+    if at_once:
+        bars.append(_start(name))
     first: list[tuple[float, int]] = []  # when, and how much was done: a part may be from before
 
     def watch(progress: Progress) -> None:
@@ -48,6 +53,23 @@ def bar(name: str, *, shown: bool) -> Iterator[ProgressCallback | None]:
     finally:
         if bars:
             bars[0].stop()
+
+
+@contextmanager
+def waiting(name: str, *, shown: bool) -> Iterator[None]:
+    """A bar without a share, while work of unknown length is done."""
+    if not shown or not _has_terminal():
+        yield
+        return
+    moving = _start(name)
+    try:
+        yield
+    finally:
+        moving.stop()
+
+
+def _has_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _in_words(seconds: float) -> str:

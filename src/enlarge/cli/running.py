@@ -33,7 +33,7 @@ def run_and_print(
         progress = None
         if len(todo) == 1:
             name = one_line(Path(todo[0].job.source_name).name)
-            progress = stack.enter_context(bar(name, shown=is_shown))
+            progress = stack.enter_context(bar(name, shown=is_shown, at_once=model.is_provisional))
         else:
             count = stack.enter_context(counting(f"{len(todo)} pictures", shown=is_shown))
         worker = _worker(batch.request.settings, model, options, progress)

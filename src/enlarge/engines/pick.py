@@ -56,8 +56,10 @@ def pick_engine(
     precision: str = "auto",
     threads: int = 0,
     dtype: np.dtype[Any] = _UINT8,
+    network: Any = None,
 ) -> Engine:
-    """The engine for a model, an ONNX file (torch uses the .safetensors file beside it).
+    """The engine for a model, an ONNX file (torch uses the .safetensors file beside it), or for a
+    `network` in torch, which runs there.
 
     `engine` auto is OpenVINO on a CPU. If `device` is a GPU, or auto finds one that torch or ONNX
     Runtime is installed for, it is torch if that can build the model's network, otherwise ONNX
@@ -73,13 +75,13 @@ def pick_engine(
     not support.
     """
     _check_options(engine, device, precision, threads)
-    placement = find_placement(model, card, engine=engine, device=device)
+    placement = find_placement(model, card, engine=engine, device=device, network=network)
     precision = _choose_precision(placement, card, precision, dtype)
     name, device, _ = placement
     if name == "torch":
         from enlarge.engines.torch import TorchEngine
 
-        return TorchEngine(model, device, precision, threads)
+        return TorchEngine(model, device, precision, threads, network)
     if name == "onnxruntime":
         from enlarge.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -90,10 +92,12 @@ def pick_engine(
 
 
 def find_placement(
-    model: Path, card: Card, *, engine: str = "auto", device: str = "auto"
+    model: Path, card: Card, *, engine: str = "auto", device: str = "auto", network: Any = None
 ) -> Placement:
     """Where `pick_engine` would run the model. Raises `OptionError` or `EngineError`."""
     _check_options(engine, device, "auto", 0)
+    if network is not None:
+        return _on("torch", device)
     placement = _place(model, card, engine, device)
     if "int8" in card.precisions and placement.engine != "torch":  # int8 is a property of the file
         placement = placement._replace(precisions=("int8",))

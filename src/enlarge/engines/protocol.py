@@ -15,6 +15,12 @@ Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """The dtypes of pixels, and the value that stands for 1.0 in each."""
 
+FOREIGN_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError),
+    *(TypeError, ValueError),
+)
+"""What the code of other projects' networks raises at options or sizes that it does not expect."""
+
 
 @dataclass(frozen=True)
 class TileSpec:

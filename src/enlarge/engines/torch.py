@@ -1,8 +1,9 @@
-"""torch: the engine on NVIDIA's and Apple's GPUs, for models with a `.safetensors` beside them.
+"""torch: the engine on NVIDIA's and Apple's GPUs, for models with a `.safetensors` beside them, and
+for checkpoints that are not converted yet.
 
-The network is built from the card and parameters in that file. Tiles are copied to the device and
-back as pixels: scaling, clamp, rounding and layout are computed there, in f32. (h, w, 3) viewed as
-(1, 3, h, w) is already channels-last.
+The network is built from the card and parameters in that file, unless it is given. Tiles are copied
+to the device and back as pixels: scaling, clamp, rounding and layout are computed there, in f32.
+(h, w, 3) viewed as (1, 3, h, w) is already channels-last.
 
 bf16 and f16 use autocast: convolutions and matrix products run in them, and their sum with the f32
 picture is f32. f32 is IEEE, without TF32.
@@ -24,10 +25,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from enlarge import networks
 from enlarge.card import Card, read_card
-from enlarge.engines.protocol import LEVELS, TileSpec, first_line, warn_of_overflow
+from enlarge.engines.protocol import FOREIGN_ERRORS, LEVELS, TileSpec, first_line, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError, OptionError, WeightsError
-from enlarge.networks import build
 
 _TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 _SIGNED, _HIGHEST = 32767, 65535
@@ -98,15 +99,34 @@ def has_network(model: Path, card: Card) -> bool:
 
 
 class TorchEngine:
-    """A network in torch, on one device. Raises `EngineError` if it cannot be built."""
+    """A network in torch, on one device: `network`, or the one that the model's parameters give.
+
+    Raises `EngineError` if it cannot be built. A network that is given may be one of another
+    project; its card holds what its tiles take in torch.
+    """
 
     name = "torch"
 
-    def __init__(self, model: Path, device: str, precision: str, threads: int) -> None:
+    def __init__(
+        self,
+        model: Path,
+        device: str,
+        precision: str,
+        threads: int,
+        network: nn.Module | None = None,
+    ) -> None:
         self.device, self.precision = device, precision
         self.memory_factor = _ON_CPU if device == "cpu" else _ON_GPU
         self._threads = threads
-        self._network = _load(parameters_of(model), device)
+        self._format = torch.channels_last
+        if network is None:
+            self._network = _load(parameters_of(model), device)
+        else:
+            if device == "cpu":
+                self.memory_factor = 1.0
+            if not type(network).__module__.startswith(networks.__name__):
+                self._format = torch.contiguous_format  # others may view what is in their order
+            self._network = _placed(network, model, device, self._format)
         self._tried: set[tuple[int, int, np.dtype[Any]]] = set()
         self._overflowed = False
 
@@ -136,7 +156,7 @@ class TorchEngine:
 
     def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
         """The network's output, (1, 3, h·scale, w·scale), float32, not clamped."""
-        image = _to_tensor(tile, self.device)
+        image = _to_tensor(tile, self.device).contiguous(memory_format=self._format)
         half = torch.autocast(
             torch.device(self.device).type, _TYPES[precision], enabled=precision != "f32"
         )
@@ -167,15 +187,21 @@ def _load(path: Path, device: str) -> nn.Module:
         card = read_card(path)
         if card is None:
             raise EngineError(f"{path}: has no enlarge card; expected one in its metadata")
-        network = build(card.network, **card.options)
+        network = networks.build(card.network, **card.options)
         network.load_state_dict(load_file(path))
-        return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except (OptionError, WeightsError, SafetensorError, OSError, RuntimeError) as error:
+        raise EngineError(f"{path}: torch cannot build the network: {first_line(error)}") from error
+    return _placed(network, path, device, torch.channels_last)
+
+
+def _placed(network: nn.Module, path: Path, device: str, layout: torch.memory_format) -> nn.Module:
+    """The network on the device, in eval mode. Raises `EngineError` where it does not fit."""
+    try:
+        return network.eval().to(device, memory_format=layout)  # type: ignore[call-overload]
     except torch.OutOfMemoryError as error:
         raise EngineError(
             f"{path}: the network does not fit into the memory of {device}"
         ) from error
-    except (OptionError, WeightsError, SafetensorError, OSError, RuntimeError) as error:
-        raise EngineError(f"{path}: torch cannot build the network: {first_line(error)}") from error
 
 
 def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
@@ -193,7 +219,7 @@ def _to_tensor(tile: NDArray[Any], device: str) -> Tensor:
         image = image.to(torch.float32).mul(1.0 / LEVELS[kind])
     if image.shape[1] == 1:
         image = image.expand(1, 3, -1, -1)
-    return image.contiguous(memory_format=torch.channels_last)
+    return image
 
 
 def _to_pixels(large: Tensor, spec: TileSpec) -> NDArray[Any]:
@@ -251,7 +277,7 @@ def _wrapping(device: str) -> Iterator[None]:
     """Turn errors of torch into `EngineError`s."""
     try:
         yield
-    except RuntimeError as error:
+    except FOREIGN_ERRORS as error:
         if isinstance(error, torch.OutOfMemoryError) or _is_about_memory(str(error)):
             if device.startswith("cuda"):
                 torch.cuda.empty_cache()  # frees fragments of larger tiles for smaller ones

@@ -17,6 +17,7 @@ from enlarge.media.floats import check_range
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size
+from enlarge.picture.background import prepare_later
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import decoder_bytes, plan_array, plan_picture
@@ -90,6 +91,7 @@ def _to_array(
     large, _ = enlarge_rows(rows, outlook, hooks, into=result)
     for _ in large.bands():
         pass
+    prepare_later(outlook)
     return result
 
 

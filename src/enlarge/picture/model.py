@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,20 @@ from enlarge.card import Card
 from enlarge.digests import file_digest
 from enlarge.engines import Engine, pick_engine
 from enlarge.engines.forked import ForkedEngine
-from enlarge.forks import can_use, keep
+from enlarge.forks import can_use, check_can_use, keep
 from enlarge.weights.files import Weights
+from enlarge.weights.preparing import find_prepared, has_failed
+
+_INTERVAL = 2.0
+"""Seconds between two looks for what is prepared in the background."""
 
 
 class OpenModel:
     """A model, opened. Engines are created on first use and kept, with the networks that they
     compiled last, so that a next picture of that size starts at once. Threads may share it, and so
     may forked processes (see `engines.forked`).
+
+    A checkpoint that is not prepared runs in torch; see `current`.
     """
 
     def __init__(
@@ -36,9 +43,13 @@ class OpenModel:
     ) -> None:
         self.card: Card = weights.card
         self.path: Path = weights.path
-        self._options: dict[str, Any] = {
+        self.options: dict[str, Any] = {
             "engine": engine, "device": device, "precision": precision, "threads": threads,
         }  # fmt: skip
+        self._source, self._network = weights.source, weights.network
+        self._prepared: OpenModel | None = None
+        self._looked = time.monotonic()
+        self._is_claimed = False
         self._engines: dict[tuple[int, bool], Engine] = {}
         self._locks: dict[int, threading.Lock] = {}
 
@@ -46,19 +57,26 @@ class OpenModel:
         """The engine that runs pictures of that dtype. With precision auto, that for 16 bits and
         floats may differ from that for 8 bits. Raises `EngineError` or `OptionError`.
         """
-        high_depth = dtype != np.uint8 and self._options["precision"] == "auto"
+        high_depth = dtype != np.uint8 and self.options["precision"] == "auto"
         # A forked process has engines of its own: its parent's, and their lock, are as they were.
-        key = process, _ = os.getpid(), bool(high_depth)
+        key = os.getpid(), bool(high_depth)
         engine: Engine
-        with self._locks.setdefault(process, threading.Lock()):
+        with self._lock:
             if key not in self._engines:
-                options = self._options | {"dtype": dtype}
+                options = self.options | {"dtype": dtype, "network": self._network}
                 if can_use("engines"):
                     keep(engine := pick_engine(self.path, self.card, **options))
                 else:
+                    if self._network is not None and self.card.network.startswith("spandrel:"):
+                        check_can_use("engines", f"{self.path.name}, until it is prepared,")
                     engine = ForkedEngine(self.path, self.card, options)
                 self._engines[key] = engine
             return self._engines[key]
+
+    @property
+    def _lock(self) -> threading.Lock:
+        """The lock of this process."""
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def card_for(self, engine: Engine) -> Card:
         """The card with the working sets of this engine."""
@@ -67,5 +85,47 @@ class OpenModel:
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of the model's file, in hexadecimal digits."""
-        return file_digest(self.path)
+        """The SHA-256 of the model's file, in hexadecimal digits; of one that was converted, that
+        of the checkpoint.
+        """
+        return file_digest(self._source or self.path)
+
+    @property
+    def options_of_checkpoint(self) -> dict[str, Any] | None:
+        """For a checkpoint: engine, device and precision as given, since those that run it change
+        once it is prepared. None for other models.
+        """
+        if self._source is None:
+            return None
+        return {name: self.options[name] for name in ("engine", "device", "precision")}
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether this is a checkpoint in torch that will run in another engine once prepared."""
+        return self._network is not None and self.options["engine"] == "auto"
+
+    def current(self) -> OpenModel:
+        """The model that a new picture is to be enlarged with: this one or, if its checkpoint has
+        been prepared meanwhile, the prepared one.
+        """
+        if not self.is_provisional:
+            return self
+        digest = self.digest
+        with self._lock:
+            now = time.monotonic()
+            if self._prepared is None and now - self._looked >= _INTERVAL:
+                self._looked = now
+                if (found := find_prepared(self.path, digest)) is not None:
+                    self._prepared = OpenModel(found, **self.options)
+            return self._prepared or self
+
+    def claim_preparing(self) -> bool:
+        """Whether the checkpoint is to be prepared in the background: once for each model, unless
+        that has failed before.
+        """
+        digest = self.digest
+        with self._lock:
+            if self._is_claimed:
+                return False
+            self._is_claimed = True
+        return not has_failed(self.path, digest)

@@ -160,6 +160,7 @@ def plan_picture(facts: Facts, settings: Settings, model: OpenModel) -> Outlook:
     picture, and `OutputError` where the format cannot hold the result.
     """
     x, y, width, height = settings.crop or (0, 0, facts.width, facts.height)
+    model = model.current()
     if x + width > facts.width or y + height > facts.height:
         raise OptionError(
             f"--crop {x},{y},{width},{height} is not inside {facts.width}×{facts.height}"
@@ -190,6 +191,7 @@ def plan_array(rows: Rows, settings: Settings, model: OpenModel, *, buffers: int
 
     `buffers`: what the decoder holds of them; the input and the result count as well.
     """
+    model = model.current()
     target = target_size(rows.width, rows.height, settings, model.card.scale)
     pixel = (rows.channels, rows.dtype.itemsize)
     first = Pass(rows.width, rows.height, *target, *pixel, settings.ensemble)

@@ -18,6 +18,7 @@ from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import CropRows, Rows, prefetched
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.memory import peak
+from enlarge.picture.background import prepare_later
 from enlarge.picture.bands import EnlargedRows
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.layout import Layout
@@ -131,6 +132,7 @@ def enlarge_picture(
                 sink.finish(bands.sealing(hooks.seal), overwrite=transfer.overwrite)
     finally:
         rows.close()
+    prepare_later(outlook)
     engine = model.engine(outlook.dtype)
     return Done(
         output="-" if transfer.path is None else str(transfer.path),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
@@ -18,10 +19,16 @@ KINDS = (".onnx", ".safetensors", *PICKLES)
 
 @dataclass(frozen=True)
 class Weights:
-    """A model file and its card."""
+    """A model file and its card.
+
+    `source`: the checkpoint that the file was converted from, if it was. `network`: the network in
+    torch of a checkpoint that is not converted yet, which is then `path` itself.
+    """
 
     path: Path
     card: Card
+    source: Path | None = None
+    network: Any = field(default=None, repr=False, compare=False)
 
 
 @contextlib.contextmanager

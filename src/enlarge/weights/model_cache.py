@@ -39,7 +39,7 @@ def cached_model(name: str, path: Path, make: Callable[[Path], None]) -> Weights
     folder = _folder()
     if found := _load(folder / name, path):
         return found
-    with _locked(folder):
+    with _locked(folder, name):
         if found := _load(folder / name, path):  # made by another process in the meantime
             return found
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
@@ -63,6 +63,11 @@ def cached_model(name: str, path: Path, make: Callable[[Path], None]) -> Weights
 def find_cached(name: str, path: Path) -> Weights | None:
     """The model in the cache under `name` (see `cached_model`), or None. Never raises."""
     return _load(_folder() / name, path)
+
+
+def failure_file(name: str) -> Path:
+    """Where it is recorded that the model of that name could not be made."""
+    return _folder() / f".{name}.failed"
 
 
 def _load(place: Path, path: Path) -> Weights | None:
@@ -101,13 +106,15 @@ def _spare_folder() -> Path:
     return folder
 
 
-def _locked(folder: Path) -> Any:
-    """A lock for one process at a time, if filelock is installed (torch depends on it)."""
+def _locked(folder: Path, name: str) -> Any:
+    """A lock on one model for one process at a time, if filelock is installed (torch depends on
+    it).
+    """
     try:
         from filelock import FileLock
     except ImportError:
         return contextlib.nullcontext()
-    return FileLock(folder / ".lock")
+    return FileLock(folder / f".{name}.lock")
 
 
 def _trim(folder: Path, newest: Path) -> None:

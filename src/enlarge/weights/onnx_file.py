@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.onnx import OnnxExporterError
 
 from enlarge.card import KEY, Card
+from enlarge.engines.protocol import FOREIGN_ERRORS
 from enlarge.errors import WeightsError
 from enlarge.weights.measuring import Runner, natural_picture
 from enlarge.weights.network_file import replacing
@@ -29,14 +31,17 @@ _FOLDED = 32
 """The largest constant, in elements, that folding may create. Attention masks stay computed, and
 position biases stay tables.
 """
+_RANDOM = ("Random", "Bernoulli", "Multinomial", "Dropout")
+"""Beginnings of the names of operators whose results differ from call to call."""
 _LEAST = 64
 """Constants of fewer elements are not worth storing as fp16."""
 
 
 def export_onnx(
     network: nn.Module, card: Card, path: Path, *, half: bool = False, traced: bool = False
-) -> None:
+) -> Runner:
     """Write the network as ONNX with its card. The file appears after it was compared with torch.
+    Returns its graph, ready to run.
 
     The input `image` is (1, 3, H, W), float32 in [0, 1]; H and W are symbolic, multiples of the
     card's `multiple`, or fixed to the card's `fixed`. The output `enlarged` is not clamped. `half`
@@ -57,17 +62,21 @@ def export_onnx(
         _store_as_half(model)
     with replacing(path) as temporary:
         onnx.save(model, temporary)
-        _verify(network, temporary, _examples(card))
+        run = Runner(temporary)
+        _verify(network, run, path.name, _examples(card))
+    return run
 
 
 def _examples(card: Card) -> list[Tensor]:
-    """Two pictures, (1, 3, H, W), of different sizes if the sides are free."""
+    """Two pictures, (1, 3, H, W), which differ in both sides if these are free. The second has a
+    size at which more is measured, and compiling takes long.
+    """
     if card.fixed:
         return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
     cell = card.multiple
     most = -(-48 // cell)
-    image = torch.from_numpy(natural_picture(2 * most * cell))
-    sizes = ((most, 2 * most), (2 * most - 1, most + 1))
+    image = torch.from_numpy(natural_picture(max(2 * most, 3) * cell))
+    sizes = ((most, 2 * most - 1), (2 * most, 2 * most)) if most > 1 else ((1, 3), (2, 2))
     return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
 
 
@@ -126,11 +135,11 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
                 opset_version=_OPSET,
                 do_constant_folding=False,  # biases of attention would be stored by pairs of pixels
             )
-    except (RuntimeError, TypeError, ValueError) as error:
+    except FOREIGN_ERRORS as error:
         raise _no_export(card, error) from error
     model = onnx.load_model_from_string(file.getvalue())
     _allow_empty(model)
-    return _briefly_named(model)
+    return model if _has_subgraphs(model) else _briefly_named(_without_duplicates(model))
 
 
 def _allow_empty(model: onnx.ModelProto) -> None:
@@ -148,13 +157,40 @@ def _allow_empty(model: onnx.ModelProto) -> None:
             node.attribute.extend([*others, helper.make_attribute("allowzero", 1)])
 
 
-def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with numbers as names of computed values: the names of thousands of nodes take half
-    a megabyte. Graphs that contain subgraphs keep their names.
+def _without_duplicates(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with each value computed once. A trace repeats constants, sizes and masks in every
+    layer; without that, half of the nodes of a network with attention are left to compile.
     """
     graph = model.graph
-    if any(one.type == onnx.AttributeProto.GRAPH for node in graph.node for one in node.attribute):
-        return model
+    returned = {value.name for value in graph.output}
+    first: dict[Any, onnx.NodeProto] = {}
+    same: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        node.input[:] = [same.get(name, name) for name in node.input]
+        attributes = sorted(one.SerializeToString(deterministic=True) for one in node.attribute)
+        key = (node.domain, node.op_type, *node.input, *attributes, len(node.output))
+        earlier = first.setdefault(key, node)
+        random = node.op_type.startswith(_RANDOM)
+        if earlier is node or random or not returned.isdisjoint(node.output):
+            kept.append(node)
+        else:
+            same.update(zip(node.output, earlier.output, strict=True))
+    del graph.node[:]
+    graph.node.extend(kept)
+    return model
+
+
+def _has_subgraphs(model: onnx.ModelProto) -> bool:
+    graphs = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+    return any(one.type in graphs for node in model.graph.node for one in node.attribute)
+
+
+def _briefly_named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with numbers as names of computed values: the names of thousands of nodes take half
+    a megabyte.
+    """
+    graph = model.graph
     kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
     made = [name for node in graph.node for name in node.output if name and name not in kept]
     brief = {name: f"v{number}" for number, name in enumerate(made)}
@@ -210,8 +246,7 @@ def _store_as_half(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
-    run = Runner(path)
+def _verify(network: nn.Module, run: Runner, name: str, examples: Iterable[Tensor]) -> None:
     for example in examples:
         with torch.inference_mode():
             wanted = network(example).numpy()
@@ -219,7 +254,7 @@ def _verify(network: nn.Module, path: Path, examples: Iterable[Tensor]) -> None:
         worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else np.inf
         if not worst <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
             raise WeightsError(
-                f"{path.name}: the exported network differs from torch by {worst:.2g}; not written"
+                f"{name}: the exported network differs from torch by {worst:.2g}; not written"
             )
 
 

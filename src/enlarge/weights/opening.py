@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enlarge.card import Card, read_card
-from enlarge.engines.protocol import first_line
+from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import WeightsError
 from enlarge.networks import build
 from enlarge.version import __version__
@@ -123,8 +123,10 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
             model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(checkpoint))
     except spandrel.UnsupportedModelError:
         return None
-    except (RuntimeError, LookupError, ValueError, TypeError) as error:
-        raise WeightsError(f"{name}: spandrel cannot build its network: {error}") from error
+    except FOREIGN_ERRORS as error:
+        raise WeightsError(
+            f"{name}: spandrel cannot build its network: {first_line(error)}"
+        ) from error
     kind = model.architecture.name
     if not isinstance(model, spandrel.ImageModelDescriptor):
         raise WeightsError(f"{name}: is a {kind} network, which does not only enlarge pictures")
@@ -141,9 +143,10 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
     network = SpandrelNetwork(inner, scale=model.scale, multiple=multiple, call=call).eval()
     try:
         flops = _flops(network)
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except FOREIGN_ERRORS as error:
         raise WeightsError(
-            f"{name}: the {kind} network needs more input than a picture: {first_line(error)}"
+            f"{name}: its {kind} network, as spandrel builds it, does not run on a picture; its "
+            f"width may not suit its heads or windows ({first_line(error)})"
         ) from error
     card = Card(
         name=name,

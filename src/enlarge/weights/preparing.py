@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from dataclasses import replace
@@ -13,7 +14,7 @@ from enlarge.errors import WeightsError
 from enlarge.version import __version__
 from enlarge.weights.contents import model_kind
 from enlarge.weights.files import Weights, needing_torch
-from enlarge.weights.model_cache import CARD_FILE, cached_model, find_cached
+from enlarge.weights.model_cache import CARD_FILE, cached_model, failure_file, find_cached
 from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors
 
@@ -40,7 +41,32 @@ def prepared(path: Path, *, quiet: bool = False) -> Weights:
         if note and not quiet:
             print(f"enlarge: {path.name} {note}; converted", file=sys.stderr, flush=True)
 
-    return cached_model(_cache_name(path), path, make)
+    return _from(path, cached_model(_cache_name(path), path, make))
+
+
+def find_prepared(path: Path, digest: str | None = None) -> Weights | None:
+    """The checkpoint's model, if it was prepared before. `digest`: that of the file, if known.
+
+    Raises `WeightsError` if the file cannot be read.
+    """
+    found = find_cached(_cache_name(path, digest), path)
+    return None if found is None else _from(path, found)
+
+
+def note_failure(path: Path, reason: str) -> None:
+    """Record that the checkpoint could not be prepared."""
+    with contextlib.suppress(OSError, WeightsError):
+        failure_file(_cache_name(path)).write_text(reason, encoding="utf-8")
+
+
+def has_failed(path: Path, digest: str) -> bool:
+    """Whether preparing the checkpoint has failed before, in this version."""
+    return failure_file(_cache_name(path, digest)).is_file()
+
+
+def _from(path: Path, weights: Weights) -> Weights:
+    """The model, and the checkpoint that it was converted from."""
+    return weights if weights.path == path else replace(weights, source=path)
 
 
 def describe_file(path: Path) -> tuple[Card, bool]:
@@ -67,9 +93,9 @@ def describe_file(path: Path) -> tuple[Card, bool]:
         return open_network(path)[1], False
 
 
-def _cache_name(path: Path) -> str:
+def _cache_name(path: Path, digest: str | None = None) -> str:
     try:
-        digest = file_digest(path)
+        digest = digest or file_digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
     return f"{path.stem[:80]}-{digest[:16]}-{__version__}"
@@ -79,7 +105,7 @@ def _convert(path: Path, folder: Path) -> str:
     """Write the checkpoint as ONNX and safetensors into that folder. Returns no note."""
     check_checkpoint(path, model_kind(path))
     with needing_torch(path):
-        from enlarge.weights.measuring import Runner, measured, measured_margin
+        from enlarge.weights.measuring import measured, measured_margin
         from enlarge.weights.network_file import save_network
         from enlarge.weights.onnx_file import export_onnx, with_card
         from enlarge.weights.opening import SPANDREL, open_network
@@ -89,14 +115,13 @@ def _convert(path: Path, folder: Path) -> str:
     from_spandrel = card.network.startswith(SPANDREL)
     card = replace(card, name=path.stem)
     try:
-        export_onnx(network, card, model, traced=from_spandrel)
+        run = export_onnx(network, card, model, traced=from_spandrel)
     except WeightsError:
         if not from_spandrel:
             raise
         side = -(-_SIDE // card.multiple) * card.multiple  # many cannot be traced with free sides
         card = replace(card, fixed=side)
-        export_onnx(network, card, model, traced=True)
-    run = Runner(model)
+        run = export_onnx(network, card, model, traced=True)
     if from_spandrel:
         margin = measured_margin(run, card.scale, card.multiple, card.fixed)
         card = replace(card, margin=margin)

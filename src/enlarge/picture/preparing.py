@@ -1,0 +1,47 @@
+"""Prepare a checkpoint, at low priority: the process that `background` starts.
+
+python -m enlarge.picture.preparing    reads the pickled arguments of `prepare` from its input
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enlarge.media.rows import ArrayRows
+from enlarge.picture.model import OpenModel
+from enlarge.picture.outlook import plan_array
+from enlarge.picture.run import enlarge_rows
+from enlarge.settings import Settings
+from enlarge.weights.preparing import note_failure, prepared
+
+_NICE = 10
+"""About a tenth of the time of a core that other work wants."""
+
+
+def prepare(
+    path: Path, options: dict[str, Any], settings: Settings, shape: tuple[int, ...], dtype: str
+) -> None:
+    """Prepare the checkpoint, and compile it for a picture, (height, width, channels), of that
+    dtype.
+
+    A failure is noted in the cache, so that it is not tried again. Raises `EnlargeError`s.
+    """
+    try:
+        weights = prepared(path, quiet=True)
+    except Exception as error:
+        note_failure(path, str(error))
+        raise
+    rows = ArrayRows(np.broadcast_to(np.zeros(1, dtype), shape))
+    enlarge_rows(rows, plan_array(rows, settings, OpenModel(weights, **options)))
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    prepare(*pickle.load(sys.stdin.buffer))

@@ -1,0 +1,99 @@
+"""Checkpoints of other projects that run at once: in torch, until they are prepared.
+
+Converting a checkpoint to ONNX and measuring it takes from seconds to minutes, opening it in torch
+one or two seconds. Until it is prepared its card is cautious: f32 alone, an overlap of `EXACT`
+pixels where the receptive margin is larger, and tiles whose memory is computed from the network.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from enlarge.card import Card, read_card
+from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
+from enlarge.errors import WeightsError
+from enlarge.weights.catalog import find_weights, list_weights
+from enlarge.weights.contents import MODELS, look, model_kind
+from enlarge.weights.files import Weights, needing_torch
+from enlarge.weights.pickled import check_checkpoint
+from enlarge.weights.preparing import find_prepared
+from enlarge.weights.tensors import check_tensors
+
+_DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_SIDES = (64, 128, 192, 256, 384, 512)
+_EXACT = 64
+_COUNTED = 64
+"""The side of the picture on which the memory is counted."""
+_WORK = 5e12
+"""Floating-point operations that a tile may cost: some 30 seconds on two cores."""
+_FIXED, _SPARE = 60_000_000, 1.25
+"""Working sets in torch were 0.95 to 1.2 times what tensors hold, and about 40 MB."""
+
+
+def starting_weights(
+    model: str | Path,
+    scale: float | None = None,
+    *,
+    strength: float | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    quiet: bool = False,
+) -> Weights:
+    """As `find_weights`, but a checkpoint that is not prepared comes with its network in torch, if
+    `engine` and `device` allow that. Raises `WeightsError` or `OptionError`.
+    """
+    path = Path(model)
+    may_start = engine in ("auto", "torch") and _DEVICES.fullmatch(device) is not None
+    if strength is None and may_start and is_foreign(model) and model_kind(path) != "onnx":
+        return find_prepared(path) or _unprepared(path)
+    return find_weights(model, scale, strength=strength, quiet=quiet)
+
+
+def is_foreign(model: str | Path) -> bool:
+    """Whether this is a model file without a card, of another project."""
+    path = Path(model)
+    try:
+        if not path.is_file() or str(model) in {known.path.stem for known in list_weights()}:
+            return False
+        kind = look(path).kind
+        return kind == "checkpoint" or (kind in MODELS and read_card(path) is None)
+    except WeightsError:
+        return False  # whoever opens it says why
+
+
+def _unprepared(path: Path) -> Weights:
+    kind = model_kind(path)
+    check_tensors(path, kind)
+    check_checkpoint(path, kind)
+    with needing_torch(path):
+        from enlarge.weights.activations import activation_bytes
+        from enlarge.weights.opening import open_network
+
+        network, card = open_network(path)
+    counted = -(-_COUNTED // card.multiple) * card.multiple
+    try:
+        size = activation_bytes(network, counted)
+    except FOREIGN_ERRORS as error:
+        raise WeightsError(
+            f"{path}: its network does not run on a picture ({first_line(error)})"
+        ) from error
+    card = replace(card, name=path.stem, halo=_halo(card))
+    per_pixel = _SPARE * size / counted**2
+    sides = [-(-side // card.multiple) * card.multiple for side in _SIDES]
+    smallest = max(3 * card.halo, 1)
+    sides = [
+        side
+        for side in sides
+        if side >= smallest and card.flops * (side * card.scale) ** 2 <= _WORK
+    ] or [-(-smallest // card.multiple) * card.multiple]
+    tiles = {side: round(_FIXED + per_pixel * side * side) for side in sides}
+    return Weights(path, replace(card, tiles=tiles), source=path, network=network)
+
+
+def _halo(card: Card) -> int:
+    """The margin or, where that is large or unbounded, the most that is ever measured for it."""
+    if card.margin is not None and card.margin <= _EXACT:
+        return card.margin
+    return -(-_EXACT // card.multiple) * card.multiple
