@@ -210,6 +210,28 @@ def test_the_tiles_that_a_tiff_lacks() -> None:
     np.testing.assert_array_equal(got[~mask], expected[~mask])
 
 
+def test_a_tile_of_a_tiff_that_cannot_be_decoded() -> None:
+    """libvips would give black, and no error."""
+    data = bytearray(
+        VIPS.tiffsave_buffer(tile=True, tile_width=32, tile_height=32, compression="deflate")
+    )
+    expected = whole(bytes(data))
+    (at,) = struct.unpack_from("<I", data, 4)
+    for entry in range(at + 2, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], 12):
+        tag, _, _, place = struct.unpack_from("<HHII", data, entry)
+        if tag == 324:
+            (offset,) = struct.unpack_from("<I", data, place + 4 * 8)
+            data[offset : offset + 60] = b"\x55" * 60
+    with pytest.raises(InputError, match="--salvage"):
+        whole(bytes(data))
+    got, missing, _ = salvaged(bytes(data))
+    assert missing == pytest.approx(32 * 32 / (200 * 160))
+    mask = np.zeros((160, 200), bool)
+    mask[32:64, 32:64] = True
+    assert (got[mask] == GRAY).all()
+    np.testing.assert_array_equal(got[~mask], expected[~mask])
+
+
 def test_the_tiles_that_a_jpeg_2000_lacks() -> None:
     pytest.importorskip("PIL.Jpeg2KImagePlugin")
     data = saved("JPEG2000", tile_size=(64, 64))

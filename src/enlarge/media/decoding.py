@@ -169,6 +169,7 @@ class LibvipsRows:
         self._source, self._what = source, what
         self._kept = kept  # as long as libvips may read
         self._next = 0
+        self._has_tiles = what == "TIFF" and get_field(image, "tile-width") is not None
         bits = get_field(image, "bits-per-sample") or 0
         # libvips leaves the low bits of 10- and 12-bit AVIF empty: white would not be white.
         self._fill = bits if self.dtype == np.uint16 and 8 < bits < 16 else 0
@@ -217,9 +218,10 @@ class LibvipsRows:
         """Raise `pyvips.Error` for tiles of a TIFF that could not be decoded: libvips collects the
         error, and gives black.
         """
-        errors = collected_errors() if self._what == "TIFF" else ""
-        is_refused = self._source.fail_on != "none" and "tiff2vips" in errors
-        if is_refused and not band.any(axis=2).all():
+        if not self._has_tiles or self._source.fail_on == "none":
+            return
+        # Errors about tags, and other pictures', are collected too.
+        if "tiff2vips" in collected_errors() and not band.any(axis=2).all():
             raise pyvips.Error("a tile cannot be decoded")
 
     def close(self) -> None:

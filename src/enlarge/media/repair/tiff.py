@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.formats.tiff import read_tiff
+from enlarge.media.libvips import FileSource, clear_errors, collected_errors
 from enlarge.media.repair.repair import (
     Box,
     Kept,
@@ -100,7 +102,8 @@ class TiffRepair:
                 row = _first_failure(copy, source)
                 if row is None:
                     break
-                bad |= layout.parts_at(row, bad)
+                parts = layout.parts_at(row, bad)
+                bad |= (_undecodable(copy, layout, parts) if layout.is_tiled else None) or parts
             else:
                 raise InputError("this TIFF is damaged in too many places")
         except InputError:
@@ -186,6 +189,24 @@ def _padded(source: PictureFile, padding: bytes) -> BinaryIO:
     return copy
 
 
+def _undecodable(copy: BinaryIO, layout: _Layout, tiles: set[int]) -> set[int]:
+    """Those of some tiles that cannot be decoded. libvips collects the error, and gives black."""
+    copy.seek(0)
+    kept = FileSource(copy)
+    found = set()
+    try:
+        image = pyvips.Image.tiffload_source(kept.source, fail_on="error", unlimited=True)
+        region = pyvips.Region.new(image)
+        for number, (x, y, width, height) in layout.placed(tiles):
+            clear_errors()
+            region.fetch(x, y, width, height)
+            if "tiff2vips" in collected_errors():
+                found.add(number)
+    except pyvips.Error:
+        return set()
+    return {at for at in tiles if at % layout.each_plane in found}
+
+
 def _first_failure(copy: BinaryIO, source: PictureFile) -> int | None:
     """The first row that cannot be decoded; None if there is none."""
     count, error = whole_rows(read_tiff(reopened(Kept(copy), source)))
@@ -260,13 +281,17 @@ class _Layout:
 
     def boxes(self, bad: set[int]) -> tuple[Box, ...]:
         """The rectangles of parts."""
+        return tuple(box for _, box in self.placed(bad))
+
+    def placed(self, bad: set[int]) -> list[tuple[int, Box]]:
+        """The numbers of parts in their plane, each with its rectangle."""
         found = []
         for number in sorted({at % self.each_plane for at in bad}):
             x, y = number % self.across * self.part_width, number // self.across * self.part_height
             width, height = min(self.part_width, self.width - x), self.height - y
             if width > 0 and height > 0:
-                found.append((x, y, width, min(self.part_height, height)))
-        return tuple(found)
+                found.append((number, (x, y, width, min(self.part_height, height))))
+        return found
 
     def point_elsewhere(self, file: BinaryIO, bad: set[int], which: set[int] | None = None) -> None:
         """Point the bad parts (or `which` of them) to a good one. Raises `InputError` if there is
