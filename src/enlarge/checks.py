@@ -13,7 +13,7 @@ Check = Callable[[str, Any], Any]
 returns the parsed value, or raises `OptionError`."""
 
 
-def whole(value: Any) -> int:
+def parse_whole(value: Any) -> int:
     """A whole number, given as text, as an integer or as a float such as 2e9 or 256.0. Nothing is
     rounded. Raises `TypeError` or `ValueError` for anything else.
     """
@@ -28,7 +28,7 @@ def whole_number(least: int, most: int | None = None) -> Check:
 
     def check(name: str, value: Any) -> int:
         try:
-            number = whole(value)
+            number = parse_whole(value)
         except (TypeError, ValueError):
             number = least - 1
         if number < least:
@@ -85,7 +85,7 @@ def rectangle(name: str, value: Any) -> tuple[int, int, int, int]:
     """A check for a rectangle, as "X,Y,WIDTH,HEIGHT" or as four integers."""
     try:
         x, y, width, height = (
-            whole(part) for part in (value.split(",") if isinstance(value, str) else value)
+            parse_whole(part) for part in (value.split(",") if isinstance(value, str) else value)
         )
     except (TypeError, ValueError):
         x = y = width = height = -1
@@ -101,7 +101,7 @@ def tile_side(name: str, value: Any) -> int | None:
     if value == "auto":
         return None
     try:
-        side = whole(value)
+        side = parse_whole(value)
     except (TypeError, ValueError):
         side = 0
     if side < 1:
@@ -116,7 +116,7 @@ def memory_size(name: str, value: Any) -> int:
     if isinstance(value, str):
         return parse_size(value, name)
     try:
-        return whole(value)
+        return parse_whole(value)
     except (TypeError, ValueError):
         raise OptionError(f"{name} must be a size like 1.5GB or 600MB, got {value!r}") from None
 
