@@ -102,6 +102,15 @@ def _first(error: Exception) -> str:
     return (telling or lines or ["no reason given"])[0]
 
 
+def check_finite(name: str, enlarged: Picture) -> None:
+    """Raise `WeightsError` if a network's result for a picture in [0, 1] holds NaN or infinity."""
+    if not np.isfinite(enlarged).all():
+        raise WeightsError(
+            f"{name}: returns NaN or infinity for a normal picture, so its weights are damaged; "
+            "download it again, or take an earlier checkpoint of the run"
+        )
+
+
 def natural_picture(side: int, seed: int = 0) -> Picture:
     """A generated picture, (1, 3, side, side), with edges at every scale like a photograph's.
 

@@ -22,7 +22,7 @@ from torch.onnx import OnnxExporterError
 from enlarge.card import KEY, Card
 from enlarge.engines.protocol import FOREIGN_ERRORS
 from enlarge.errors import WeightsError
-from enlarge.weights.measuring import Runner, natural_picture
+from enlarge.weights.measuring import Runner, check_finite, natural_picture
 from enlarge.weights.network_file import replacing
 
 _OPSET = 18
@@ -250,6 +250,7 @@ def _verify(network: nn.Module, run: Runner, name: str, examples: Iterable[Tenso
     for example in examples:
         with torch.inference_mode():
             wanted = network(example).numpy()
+        check_finite(name, wanted)
         got = run(example.numpy())
         worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else np.inf
         if not worst <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
