@@ -116,9 +116,8 @@ class Settings:
     page: int | str | None = field(
         default=None,
         metadata=about(
-            "Which picture of a file that holds several (an animation, a TIFF of several pages, "
-            "...) to enlarge, counted from 1, or all of them, each into a file of its own "
-            "(default: the main one, mostly the first).",
+            "Which page or frame of a file to enlarge, counted from 1, or all, each into a file of "
+            "its own (default: the main one, usually the first).",
             group="Inputs",
             metavar="N|all",
             check=page_number,
@@ -163,8 +162,8 @@ class Settings:
     metadata: Keep = field(
         default="keep",
         metadata=about(
-            "Keep EXIF, XMP, IPTC and texts, drop only positions and names of places, or drop all "
-            "metadata of the input (default: keep). The colour profile is always kept.",
+            "Keep EXIF, XMP, IPTC and texts, remove only coordinates and names of places, or "
+            "remove all metadata (default: keep). The colour profile is always kept.",
             group="Output",
             check=one_of(Keep),
         ),
@@ -179,8 +178,7 @@ class Settings:
     salvage: bool = field(
         default=False,
         metadata=about(
-            "Enlarge what there is of a damaged picture, such as one that was cut off; the rest is "
-            "gray. Otherwise damaged pictures are refused.",
+            "Enlarge what is left of damaged pictures, the rest gray, instead of refusing them.",
             group="Inputs",
             recorded=False,
         ),
@@ -254,8 +252,7 @@ class Settings:
     device: str = field(
         default="auto",
         metadata=about(
-            "cpu, cuda:0, mps, ... (default: a GPU for which an engine is installed, else the "
-            "CPU).",
+            "cpu, cuda:0, mps, ... (default: a GPU that an installed engine supports, else cpu).",
             group="Machine",
             metavar="NAME",
             recorded=False,
@@ -345,13 +342,9 @@ class Settings:
 
     @property
     def single_page(self) -> int | None:
-        """The page that is enlarged, None for the file's main picture. Raises `OptionError` where
-        all are.
-        """
+        """The page to enlarge; None: the main picture. Raises `OptionError` for all pages."""
         if isinstance(self.page, str):
-            raise OptionError(
-                "--page all makes several pictures, and this makes one; give the number of a page"
-            )
+            raise OptionError("--page all gives several pictures, expected one; give a number")
         return self.page
 
     @property

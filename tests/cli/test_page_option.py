@@ -234,9 +234,9 @@ def test_inspect(here: Path, capsys: Said) -> None:
 
 def test_python_says_where_pages_are_not(here: Path) -> None:
     frames("anim.png")
-    with pytest.raises(OptionError, match="makes several pictures, and this makes one"):
+    with pytest.raises(OptionError, match="gives several pictures, expected one"):
         enlarge.upscale("anim.png", page="all")
-    with pytest.raises(OptionError, match="makes several pictures, and this makes one"):
+    with pytest.raises(OptionError, match="gives several pictures, expected one"):
         enlarge.upscale("anim.png", page="all", output="x.png")
     with pytest.raises(OptionError, match=r"for a picture file, got ndarray.*seek"):
         enlarge.upscale(np.zeros((4, 4, 3), np.uint8), page=1)

@@ -25,7 +25,7 @@ def inspect(
     page: Annotated[
         int | None,
         option(
-            "Which picture of a file that holds several, counted from 1.",
+            "Which page or frame of a file to describe, counted from 1.",
             metavar="N",
             converter=whole(1),
         ),

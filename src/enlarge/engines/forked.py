@@ -27,7 +27,7 @@ from enlarge.engines.protocol import Engine, TileSpec
 from enlarge.errors import EngineError, EnlargeError
 from enlarge.forks import REMEDY
 
-_SERVE = "import sys; from enlarge.engines.forked import serve; serve(*map(int, sys.argv[1:]))"
+_SERVE = "import sys; from enlarge.engines.forked import respond; respond(*map(int, sys.argv[1:]))"
 
 
 class ForkedEngine:
@@ -102,7 +102,7 @@ def _send(stream: BinaryIO, content: Any) -> None:
     stream.flush()
 
 
-def serve(source: int, target: int) -> None:
+def respond(source: int, target: int) -> None:
     """The other process: make the engine, then answer until the pipe is closed."""
     from enlarge.engines.pick import pick_engine
 

@@ -1,6 +1,6 @@
 """What a file is that was given as a model, by its content: the name's suffix decides nothing.
 
-    look(path)         → Content: what it is, and what to do where it is no model for enlarge
+    look(path)         → FileContent: what it is, and what to do where it is no model for enlarge
     model_kind(path)   → onnx, safetensors or checkpoint; else a WeightsError that says what it is
 
 Only the file's beginning and an archive's list of files are read. Nothing is unpickled, and neither
@@ -29,7 +29,7 @@ from enlarge.weights.sample import (
     IN_ONNX,
     PUBLISHED,
     UNPACK,
-    Content,
+    FileContent,
     Kind,
     Sample,
     cut_off,
@@ -53,15 +53,15 @@ class Signature(NamedTuple):
 
     at: int
     magic: bytes
-    content: Content
+    content: FileContent
 
 
-def _picture(name: str) -> Content:
-    return Content("other", f"is a picture ({name})", GIVE)
+def _picture(name: str) -> FileContent:
+    return FileContent("other", f"is a picture ({name})", GIVE)
 
 
-def _packed(name: str) -> Content:
-    return Content("other", f"is {name}", UNPACK)
+def _packed(name: str) -> FileContent:
+    return FileContent("other", f"is {name}", UNPACK)
 
 
 _KERAS = foreign("a Keras or HDF5 file", "convert it to ONNX with tf2onnx")
@@ -100,11 +100,11 @@ SIGNATURES = (
     Signature(0, b"II*\0", _picture("TIFF")),
     Signature(0, b"MM\0*", _picture("TIFF")),
     Signature(0, b"BM", _picture("BMP")),
-    Signature(4, b"ftyp", Content("other", "is a picture or a video", "give a model's file")),
-    Signature(0, b"%PDF", Content("other", "is a PDF document", DOWNLOAD)),
-    Signature(0, b"\x7fELF", Content("other", "is a program or a library", DOWNLOAD)),
-    Signature(0, b"MZ", Content("other", "is a program or a library", DOWNLOAD)),
-    Signature(0, b"SQLite format 3", Content("other", "is a database", DOWNLOAD)),
+    Signature(4, b"ftyp", FileContent("other", "is a picture or a video", "give a model's file")),
+    Signature(0, b"%PDF", FileContent("other", "is a PDF document", DOWNLOAD)),
+    Signature(0, b"\x7fELF", FileContent("other", "is a program or a library", DOWNLOAD)),
+    Signature(0, b"MZ", FileContent("other", "is a program or a library", DOWNLOAD)),
+    Signature(0, b"SQLite format 3", FileContent("other", "is a database", DOWNLOAD)),
 )
 
 
@@ -121,17 +121,17 @@ def model_kind(path: Path) -> Kind:
     return content.kind
 
 
-def look(path: Path) -> Content:
+def look(path: Path) -> FileContent:
     """What a file or folder is. Raises `WeightsError` if there is none, or it cannot be read."""
     if path.is_dir():
         return _folder(path)
     if not path.exists():
         if path.is_symlink():
             what = "is a link to a file that is missing"
-            return Content("foreign", what, f"{DOWNLOAD} (git-annex: git annex get)")
+            return FileContent("foreign", what, f"{DOWNLOAD} (git-annex: git annex get)")
         raise WeightsError(f"{path}: no such file")
     if not path.is_file():
-        return Content("other", "is not a regular file", GIVE)
+        return FileContent("other", "is not a regular file", GIVE)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -145,10 +145,10 @@ def look(path: Path) -> Content:
     for detect in DETECTORS:
         if (found := detect(sample)) is not None:
             return found
-    return Content("other", "is not a model that enlarge knows", f"expected {EXPECTED}")
+    return FileContent("other", "is not a model that enlarge knows", f"expected {EXPECTED}")
 
 
-def _folder(path: Path) -> Content:
+def _folder(path: Path) -> FileContent:
     try:
         names = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
@@ -161,22 +161,22 @@ def _folder(path: Path) -> Content:
         return foreign("a checkpoint that was unpacked", "give the file as it was published")
     models = [name for name in names if Path(name).suffix.lower() in KINDS]
     advice = f"give one of its files: {listed(models)}" if models else GIVE
-    return Content("other", "is a folder, not a model", advice)
+    return FileContent("other", "is a folder, not a model", advice)
 
 
-def _empty(sample: Sample) -> Content | None:
+def _empty(sample: Sample) -> FileContent | None:
     if not sample.size:
-        return Content("other", "is empty (0 bytes)", AGAIN)
+        return FileContent("other", "is empty (0 bytes)", AGAIN)
     if sample.head.strip(b"\0") or sample.size < 16:
         return None
     with sample.path.open("rb") as file:
         while part := file.read(1 << 20):
             if part.strip(b"\0"):
                 return None
-    return Content("other", "holds nothing but zeros, as an interrupted download does", AGAIN)
+    return FileContent("other", "holds nothing but zeros, as an interrupted download does", AGAIN)
 
 
-def _safetensors(sample: Sample) -> Content | None:
+def _safetensors(sample: Sample) -> FileContent | None:
     head = sample.head
     length = int.from_bytes(head[:8], "little")
     begins = head[8:9] == b"{" and (length <= sample.size or length < _LARGEST_HEADER)
@@ -191,13 +191,13 @@ def _safetensors(sample: Sample) -> Content | None:
         tensors = [entry for key, entry in header.items() if key != "__metadata__"]
         whole = 8 + length + max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
-        return Content("foreign", "is a damaged safetensors file", AGAIN)
+        return FileContent("foreign", "is a damaged safetensors file", AGAIN)
     if whole > sample.size:
         return cut_off("a safetensors file", f"{sample.size} of {whole} bytes are there")
-    return Content("safetensors", "is a safetensors file")
+    return FileContent("safetensors", "is a safetensors file")
 
 
-def _zip(sample: Sample) -> Content | None:
+def _zip(sample: Sample) -> FileContent | None:
     if not sample.head.startswith(b"PK\x03\x04"):
         return None
     try:
@@ -216,7 +216,7 @@ def _zip(sample: Sample) -> Content | None:
             "give the checkpoint it was made from, or export it as ONNX with torch.onnx.export",
         )
     if "data.pkl" in inner:
-        return Content("checkpoint", "is a checkpoint of torch")
+        return FileContent("checkpoint", "is a checkpoint of torch")
     if any(name.endswith("exported_program.json") for name in names) or "archive_format" in inner:
         return foreign("a program of torch.export", "export it as ONNX with torch.onnx.export")
     if names and all(name.endswith(".npy") for name in names):
@@ -227,17 +227,17 @@ def _zip(sample: Sample) -> Content | None:
         return foreign("a Core ML model", IN_ONNX)
     held = [name for name in names if Path(name).suffix.lower() in KINDS]
     if held:
-        return Content("other", f"is a zip archive of {listed(held)}", UNPACK)
-    return Content("other", "is a zip archive without a model", f"expected {EXPECTED}")
+        return FileContent("other", f"is a zip archive of {listed(held)}", UNPACK)
+    return FileContent("other", "is a zip archive without a model", f"expected {EXPECTED}")
 
 
-def _pickle(sample: Sample) -> Content | None:
+def _pickle(sample: Sample) -> FileContent | None:
     old = re.match(rb"[(}\]](dp|lp|p|q|\.|\(|X)|c[a-z_.]+\n\w+\n", sample.head[:200])  # 0 and 1
     if not sample.head.startswith(_PICKLE_HEADS) and not (old and _is_pickle(sample.head)):
         return None
     if _LEGACY in sample.head[:32]:
-        return Content("checkpoint", "is a checkpoint of torch before 1.6")
-    return Content("checkpoint", "is a pickle")
+        return FileContent("checkpoint", "is a checkpoint of torch before 1.6")
+    return FileContent("checkpoint", "is a pickle")
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -252,7 +252,7 @@ def _is_pickle(head: bytes) -> bool:
     return count > 1
 
 
-def _protobuf(sample: Sample) -> Content | None:
+def _protobuf(sample: Sample) -> FileContent | None:
     """ONNX, and what other programs keep as protobuf messages."""
     with sample.path.open("rb") as file:
         found, whole = fields_of(file, sample.size)
@@ -260,7 +260,7 @@ def _protobuf(sample: Sample) -> Content | None:
     if (7, 2) in found and numbers <= _ONNX_FIELDS:
         if not whole:
             return cut_off("an ONNX file", f"{sample.size} bytes are there")
-        return Content("onnx", "is an ONNX file")
+        return FileContent("onnx", "is an ONNX file")
     is_model = sample.head[:1] == b"\x08" and (b"onnx" in sample.head or b"torch" in sample.head)
     if not whole:
         return cut_off("an ONNX file", "its graph is missing") if is_model else None
@@ -273,13 +273,13 @@ def _protobuf(sample: Sample) -> Content | None:
     if numbers == {1, 2} and (1, 0) in found:
         if b"Placeholder" in sample.head or b"tensorflow" in sample.head.lower():
             return foreign("a TensorFlow model (SavedModel)", "convert it to ONNX with tf2onnx")
-        return Content("foreign", "is an ONNX file without a graph", "export it again")
+        return FileContent("foreign", "is an ONNX file without a graph", "export it again")
     if numbers & {2, 100} and (1, 2) in found and numbers <= {1, 2, 3, 4, 5, 6, 7, 8, 100}:
         return foreign("a model of Caffe or another program", IN_ONNX)
     return None
 
 
-def _mnn(sample: Sample) -> Content | None:
+def _mnn(sample: Sample) -> FileContent | None:
     root = int.from_bytes(sample.head[:4], "little")
     if not 4 <= root < HEAD or root % 4:
         return None
@@ -289,7 +289,7 @@ def _mnn(sample: Sample) -> Content | None:
     return foreign("a model of MNN", PUBLISHED) if b"MNN" in sample.head + tail else None
 
 
-def _ncnn_weights(sample: Sample) -> Content | None:
+def _ncnn_weights(sample: Sample) -> FileContent | None:
     """Weights of ncnn in f32: a flag of zero, then plausible floats, or a .param beside it."""
     if (path := sample.path.with_suffix(".param")) != sample.path and path.is_file():
         return _NCNN
@@ -300,7 +300,7 @@ def _ncnn_weights(sample: Sample) -> Content | None:
     return _NCNN if plausible else None
 
 
-DETECTORS: tuple[Callable[[Sample], Content | None], ...] = (
+DETECTORS: tuple[Callable[[Sample], FileContent | None], ...] = (
     _empty, detect_pointer, _safetensors, _zip, _pickle, detect_text, _mnn, _protobuf,
     _ncnn_weights,
 )  # fmt: skip

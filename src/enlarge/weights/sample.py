@@ -21,7 +21,7 @@ UNPACK = "unpack it and give the model file that is in it"
 
 
 @dataclass(frozen=True)
-class Content:
+class FileContent:
     """What a file is (`what`, a clause: "is a zip archive"), and what to do about it."""
 
     kind: Kind
@@ -37,14 +37,14 @@ class Sample(NamedTuple):
     head: bytes
 
 
-def foreign(name: str, advice: str) -> Content:
+def foreign(name: str, advice: str) -> FileContent:
     """A model of another program, by its name with the article."""
-    return Content("foreign", f"is {name}", advice)
+    return FileContent("foreign", f"is {name}", advice)
 
 
-def cut_off(name: str, how: str) -> Content:
+def cut_off(name: str, how: str) -> FileContent:
     """A file that lacks its end; `how` says by how much."""
-    return Content("foreign", f"is {name} that is cut off: {how}", AGAIN)
+    return FileContent("foreign", f"is {name} that is cut off: {how}", AGAIN)
 
 
 def listed(names: list[str], most: int = 4) -> str:

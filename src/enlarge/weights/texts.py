@@ -11,30 +11,30 @@ from enlarge.weights.sample import (
     EXPECTED,
     HEAD,
     IN_ONNX,
-    Content,
+    FileContent,
     Sample,
     foreign,
     listed,
 )
 
 
-def detect_pointer(sample: Sample) -> Content | None:
+def detect_pointer(sample: Sample) -> FileContent | None:
     """Pointers of git-LFS, Xet and git-annex, which stand for a file that is kept elsewhere."""
     text = sample.head.decode("utf-8", "replace").lstrip("\ufeff \r\n")
     if text.startswith("version https://git-lfs.github.com/spec"):
         size = re.search(r"^size (\d{1,15})\s*$", text, re.MULTILINE)
         of = f" of {format_size(int(size[1]))}" if size else ""
         what = f"is a git-LFS pointer, which stands for a file{of}, and not the file itself"
-        return Content("foreign", what, "run git lfs pull in its folder, or download the file")
+        return FileContent("foreign", what, "run git lfs pull in its folder, or download the file")
     if text.startswith("# xet version"):
-        return Content("foreign", "is a Xet pointer, and not the file itself", DOWNLOAD)
+        return FileContent("foreign", "is a Xet pointer, and not the file itself", DOWNLOAD)
     if text.startswith("/annex/objects/") or re.match(r"\S*\.git/annex/objects/", text):
         advice = "run git annex get on it, or download the file"
-        return Content("foreign", "is a git-annex pointer, and not the file itself", advice)
+        return FileContent("foreign", "is a git-annex pointer, and not the file itself", advice)
     return None
 
 
-def detect_text(sample: Sample) -> Content | None:
+def detect_text(sample: Sample) -> FileContent | None:
     """Web pages, messages of servers, descriptions of models, and other texts."""
     if b"\0" in sample.head[:512] and not sample.head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
@@ -51,20 +51,20 @@ def detect_text(sample: Sample) -> Content | None:
         title = re.search(r"<title[^>]*>\s*(.{1,80}?)\s*</title>", text, re.DOTALL | re.IGNORECASE)
         called = f" ({' '.join(title[1].split())})" if title else ""
         what = f"is a web page{called}, saved in place of the model"
-        return Content("other", what, f"{DOWNLOAD}, not the page about it")
+        return FileContent("other", what, f"{DOWNLOAD}, not the page about it")
     if lower.startswith(("<?xml", "<net ", "<error")):
         if "<net " in lower and "<layer" in lower:
             return foreign("a model of OpenVINO (.xml with .bin)", "give its .onnx file")
-        return Content("other", "is an XML text, perhaps a server's error message", DOWNLOAD)
+        return FileContent("other", "is an XML text, perhaps a server's error message", DOWNLOAD)
     if text.startswith(("{", "[")):
         return _json(sample)
     if re.match(r"<?ir_version\s*:", lower):
         return foreign("an ONNX model as text", "save it as binary with onnx.save")
     first = " ".join(text.split())[:60]
-    return Content("other", f"is a text, not a model: {first!r}", f"expected {EXPECTED}")
+    return FileContent("other", f"is a text, not a model: {first!r}", f"expected {EXPECTED}")
 
 
-def _json(sample: Sample) -> Content:
+def _json(sample: Sample) -> FileContent:
     try:
         found = json.loads(sample.path.read_bytes()[: 1 << 26])
     except (ValueError, RecursionError):
@@ -82,5 +82,5 @@ def _json(sample: Sample) -> Content:
             if key in found:
                 said = " ".join(str(found[key]).split())[:80]
                 what = f"is a server's message in place of the model: {said!r}"
-                return Content("other", what, DOWNLOAD)
-    return Content("other", "is a JSON text, not a model", f"expected {EXPECTED}")
+                return FileContent("other", what, DOWNLOAD)
+    return FileContent("other", "is a JSON text, not a model", f"expected {EXPECTED}")
