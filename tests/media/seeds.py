@@ -10,7 +10,7 @@ import numpy as np
 import pyvips
 from PIL import Image, ImageCms, features
 
-from enlarge.media.formats.png import png_chunk
+from enlarge.media.formats.png_chunks import png_chunk
 
 _WIDTH, _HEIGHT = 61, 47
 _XMP = (

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from enlarge.errors import InputError
-from enlarge.media.formats.png import png_chunk
+from enlarge.media.formats.png_chunks import png_chunk
 from enlarge.media.reading import open_picture
 
 IMAGE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (60, 50, 3), dtype=np.uint8))

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from enlarge.errors import InputError
 from enlarge.media.change import Change
 from enlarge.media.exif import adapt_exif, has_gps, orientation_of
-from enlarge.media.formats.png import png_chunk
+from enlarge.media.formats.png_chunks import png_chunk
 from enlarge.media.metadata import Keep, Metadata
 from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture

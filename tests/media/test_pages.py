@@ -19,7 +19,7 @@ from PIL import Image, features
 
 from enlarge.errors import InputError, OptionError
 from enlarge.media.formats.heif_sequence import sequence_length
-from enlarge.media.formats.png import SIGNATURE, png_chunk
+from enlarge.media.formats.png_chunks import SIGNATURE, png_chunk
 from enlarge.media.reading import describe_picture, open_picture
 
 FORMATS = 'pip install "enlarge[formats]"'

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from enlarge.media.formats.png import png_chunk
+from enlarge.media.formats.png_chunks import png_chunk
 from enlarge.media.reading import describe_picture, open_picture
 from tests.media.exiftool import embedded_pictures, exiftool, positions, tags_of
 from tests.media.test_previews import doubled, small_jpeg

@@ -1,9 +1,21 @@
-"""Reading pieces of a file whose length the file itself claims."""
+"""Looking into a file: pieces whose length the file itself claims, and its position kept."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def position_kept(file: BinaryIO) -> Iterator[None]:
+    """Put the file back to the position that it has now."""
+    before = file.tell()
+    try:
+        yield
+    finally:
+        file.seek(before)
 
 
 def read_at_most(file: BinaryIO, size: int) -> bytes:

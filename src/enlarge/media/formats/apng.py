@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -18,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
+from enlarge.media.bounded import position_kept
+from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
 from enlarge.media.rows import ArrayRows, Rows
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT, _CLEARED, _RESTORED = 0, 1, 2
 _OVER = 1
 
@@ -69,12 +68,14 @@ class Animation:
 
 def read_animation(file: BinaryIO) -> Animation:
     """The frames of a PNG; none if it is not animated. The file's position stays."""
-    before = file.tell()
     control, header, shared = 0, b"", b""
     frames: list[tuple[bytes, list[tuple[int, int]]]] = []
     has_still = False
-    try:
-        for kind, at, length in _chunks(file):
+    with position_kept(file):
+        end = file.seek(0, os.SEEK_END)
+        for kind, at, length in chunks_of(file):
+            if at + length > end:
+                break
             if kind == b"IHDR":
                 header = file.read(length)
             elif kind in (b"PLTE", b"tRNS"):
@@ -91,24 +92,10 @@ def read_animation(file: BinaryIO) -> Animation:
                 has_still = not frames
             elif kind == b"fdAT" and frames and length > 4:
                 frames[-1][1].append((at + 4, length - 4))
-    finally:
-        file.seek(before)
     complete = [_frame(body, pieces) for body, pieces in frames[:control] if pieces]
     if not complete:
         return Animation((), False, header, shared, control)
     return Animation(tuple(complete), has_still, header, shared, control)
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, place and length of the body of every chunk. The file is at the body."""
-    at, end = len(_SIGNATURE), file.seek(0, os.SEEK_END)
-    while at + 12 <= end:
-        file.seek(at)
-        length, kind = struct.unpack(">I4s", file.read(8))
-        if kind == b"IEND" or at + 8 + length > end:
-            return
-        yield kind, at + 8, length
-        at += 12 + length
 
 
 def _frame(body: bytes, pieces: list[tuple[int, int]]) -> Frame:
@@ -180,8 +167,8 @@ class FrameRows:
         animation = self._animation
         header = struct.pack(">II", frame.width, frame.height) + animation.header[8:]
         data = b"".join(self._piece(*piece) for piece in frame.pieces)
-        png = _SIGNATURE + _chunk(b"IHDR", header) + animation.shared
-        png += _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+        png = SIGNATURE + png_chunk(b"IHDR", header) + animation.shared
+        png += png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
         try:
             image = pyvips.Image.pngload_buffer(png, fail_on="error")
             pixels = np.frombuffer(image.write_to_memory(), self.dtype)
@@ -217,7 +204,3 @@ def _over(front: NDArray[Any], back: NDArray[Any]) -> NDArray[Any]:
     mixed = front[..., :-1] * a + back[..., :-1] * ((1 - a) * b)
     colours = np.divide(mixed, alpha, out=np.zeros_like(mixed), where=alpha > 0)
     return np.rint(np.concatenate([colours, alpha * top], axis=2)).astype(front.dtype)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -7,7 +7,7 @@ numbers, drops what it does not know and moves maker notes.
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.errors import InputError
-from enlarge.media.bounded import read_at_most
+from enlarge.media.bounded import position_kept, read_at_most
 from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
+from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
 from enlarge.media.formats.png_colour import colour_chunks, read_colour
 from enlarge.media.formats.raw_profiles import raw_profile, with_raw_profiles
 from enlarge.media.metadata import Metadata
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import PictureFile, StoredPicture
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_END = 33
 """Bytes of the signature and of IHDR, which has to be the first chunk."""
 _PIXELS_PER_BYTE = 1040 * 8
 """Deflate gives at most 1032 bytes for one, and a byte is up to 8 pixels."""
-_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
 _RESOLUTION = b"pHYs"
 _XMP_KEY = b"XML:com.adobe.xmp"
 _MAX_TEXT_KEPT = 1 << 22
@@ -98,20 +98,14 @@ def _resolution(file: BinaryIO) -> Metadata:
     """The density that a PNG tells (11.3.4.3), or the ratio of its two values; nothing but those.
     The file's position stays.
     """
-    before, at = file.tell(), len(SIGNATURE)
-    try:
-        while True:
-            file.seek(at)
-            head = file.read(8)
-            length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
-            if len(head) < 8 or kind in (b"IDAT", b"IEND"):
-                return Metadata()
+    across = down = unit = 0
+    with position_kept(file):
+        for kind, _, length in chunks_of(file):
+            if kind == b"IDAT":
+                break
             if kind == _RESOLUTION and length == 9:
                 across, down, unit = struct.unpack(">IIB", file.read(9).ljust(9, b"\0"))
                 break
-            at += 12 + length
-    finally:
-        file.seek(before)
     if not across or not down or (unit != 1 and across == down):
         return Metadata()
     if unit == 1:
@@ -149,7 +143,7 @@ def read_texts(file: BinaryIO) -> FoundTexts:
     xmp: bytes | None = None
     exif: bytes | None = None
     total, left = 0, _MAX_TEXT_KEPT
-    for kind, data in _chunks(file, _TEXT_CHUNKS | {b"eXIf"}):
+    for kind, data in _text_chunks(file):
         if kind == b"eXIf":
             exif = exif or without_prefix(data)
             continue
@@ -174,21 +168,12 @@ def read_texts(file: BinaryIO) -> FoundTexts:
     return FoundTexts(tuple(found), left >= 0, xmp, exif)
 
 
-def _chunks(file: BinaryIO, wanted: frozenset[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and contents of every wanted chunk. The file's position stays."""
-    before = file.tell()
-    file.seek(len(SIGNATURE))
-    try:
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"IEND":
-                break
-            if kind in wanted:
+def _text_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and contents of every chunk with a text or EXIF. The file's position stays."""
+    with position_kept(file):
+        for kind, _, length in chunks_of(file):
+            if kind in _TEXT_CHUNKS:
                 yield kind, read_at_most(file, length)
-                length = 0
-            file.seek(length + 4, os.SEEK_CUR)
-    finally:
-        file.seek(before)
 
 
 def _decompressed(kind: bytes, rest: bytes) -> Iterator[bytes]:
@@ -231,14 +216,12 @@ def encode_png(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
 
 def _without_resolution(head: bytes) -> bytes:
     """A file's first bytes without libvips' own pHYs; none while the pixels have not begun."""
-    at, out = len(SIGNATURE), head[: len(SIGNATURE)]
-    while len(head) >= at + 8:
-        length, kind = struct.unpack_from(">I4s", head, at)
+    out = head[: len(SIGNATURE)]
+    for kind, at, length in chunks_of(io.BytesIO(head)):
         if kind == b"IDAT":
-            return out + head[at:]
-        end = at + 12 + length
-        out += b"" if kind == _RESOLUTION else head[at:end]
-        at = end
+            return out + head[at - 8 :]
+        if kind != _RESOLUTION:
+            out += head[at - 8 : at + length + 4]
     return b""
 
 
@@ -263,11 +246,6 @@ def metadata_chunks(metadata: Metadata) -> bytes:
         keyword, profile = raw_profile("iptc", metadata.iptc)
         out += png_chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(profile))
     return out
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk: length, kind, data, checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 PNG = Format(

@@ -4,15 +4,15 @@ mDCV and cLLI (11.3.2, 11.3.3). iCCP is left to libvips.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from enlarge.media.bounded import position_kept
 from enlarge.media.colour import Cicp, Colour, MasteringDisplay
+from enlarge.media.formats.png_chunks import chunks_of
 
-_START = 8
 _NAMES = {
     b"cICP": "cICP", b"sRGB": "sRGB", b"gAMA": "gAMA", b"cHRM": "cHRM",
     b"mDCV": "mDCV", b"mDCv": "mDCV", b"cLLI": "cLLI", b"cLLi": "cLLI",
@@ -39,21 +39,14 @@ def read_colour(file: BinaryIO) -> tuple[Colour | None, list[str]]:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    before = file.tell()
-    file.seek(_START)
-    try:
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind in (b"IDAT", b"IEND"):
+    with position_kept(file):
+        for kind, _, length in chunks_of(file):
+            if kind == b"IDAT":
                 break
             if kind in _NAMES and length <= 32:
                 data, check = file.read(length), file.read(4)
                 intact = check == struct.pack(">I", zlib.crc32(kind + data))
                 yield _NAMES[kind], data if intact else b""
-            else:
-                file.seek(length + 4, os.SEEK_CUR)
-    finally:
-        file.seek(before)
 
 
 def _cicp(data: bytes) -> dict[str, Any]:

@@ -36,11 +36,7 @@ class GifRepair:
 
     def complete(self, source: PictureFile) -> BinaryIO | None:
         """The file with its blocks ended, if its first frame has all pixels."""
-        repaired = self.salvage(source)
-        if repaired.is_complete:
-            return repaired.file
-        repaired.file.close()
-        return None
+        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file with its blocks ended. Raises `InputError` if it ends before its first frame."""

@@ -39,11 +39,7 @@ class Jpeg2000Repair:
 
     def complete(self, source: PictureFile) -> BinaryIO | None:
         """The file with its end marker, if all tile parts reach their end."""
-        repaired = self.salvage(source)
-        if repaired.is_complete:
-            return repaired.file
-        repaired.file.close()
-        return None
+        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file with every tile, and its end marker. Raises `InputError`."""

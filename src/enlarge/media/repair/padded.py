@@ -124,10 +124,6 @@ def _padded(
 
 def _complete(repair: WebpRepair | HeicRepair, source: PictureFile) -> BinaryIO | None:
     try:
-        repaired = repair.salvage(source)
+        return repair.salvage(source).completed()
     except InputError:
         return None
-    if repaired.is_complete:
-        return repaired.file
-    repaired.file.close()
-    return None

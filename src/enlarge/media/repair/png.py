@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.bounded import read_at_most
-from enlarge.media.formats.png import SIGNATURE, png_chunk
+from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
 from enlarge.media.repair.repair import Box, Repaired
 from enlarge.media.stored import PictureFile
 
@@ -49,23 +49,16 @@ class PngRepair:
             file.seek(-len(_END), os.SEEK_END)
             if file.read() == _END:
                 return True
-            file.seek(len(SIGNATURE))
-            while len(head := file.read(8)) == 8:
-                length, kind = struct.unpack(">I4s", head)
-                if kind == b"IEND":
-                    return head + file.read(4) == _END
-                file.seek(length + 4, os.SEEK_CUR)
-            return False
+            return any(
+                kind == b"IEND" and length == 0 and file.read(4) == _END[8:]
+                for kind, _, length in chunks_of(file)
+            )
         finally:
             file.seek(0)
 
     def complete(self, source: PictureFile) -> BinaryIO | None:
         """The file, written anew, if all rows can be inflated."""
-        repaired = self.salvage(source)
-        if repaired.is_complete:
-            return repaired.file
-        repaired.file.close()
-        return None
+        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file, written anew, as far as it can be inflated; the rest is filled with zeros."""

@@ -37,6 +37,13 @@ class Repaired:
     fill: Callable[[NDArray[Any]], None] | None = None
     is_complete: bool = False
 
+    def completed(self) -> BinaryIO | None:
+        """The file if it has all pixels; if not, it is closed."""
+        if self.is_complete:
+            return self.file
+        self.file.close()
+        return None
+
 
 class Repair(Protocol):
     """How the damaged files of one format are read.
