@@ -41,6 +41,8 @@ def _segments(file: BinaryIO) -> list[tuple[int, bytes]]:
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != _SCAN:
         length = struct.unpack_from(">H", head, 2)[0] - 2
+        if length < 0:
+            break
         at = file.tell()
         if 0xE1 <= head[1] <= 0xE2:
             found.append((at, file.read(length)))
