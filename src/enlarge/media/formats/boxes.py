@@ -1,5 +1,5 @@
-"""Metadata in the boxes of JPEG XL (ISO/IEC 18181-2) and JPEG 2000 (ISO/IEC 15444-1, annex I), as
-Pillow and its plugins do not hand it over.
+"""The boxes of ISO base media files (ISO/IEC 14496-12, 4.2), of which HEIF, JPEG 2000 and JPEG XL
+consist as well.
 """
 
 from __future__ import annotations
@@ -8,108 +8,45 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
-from enlarge.media.exif import without_prefix
-from enlarge.media.geotiff import GeoTags, geo_tags
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import resources_of
-from enlarge.media.tiff_tags import read_directory, read_tiff_header
 
-_MOST = 1 << 26
-_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
-_RESOURCES = bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb")
-_GEO = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
-"""The names of boxes with XMP, IPTC, Photoshop's resources, and GeoTIFF's tags; and with EXIF."""
-_EXIF = b"JpgTiffExif->JP2"
-_COMPRESSED = {b"xml ": "XMP", b"Exif": "EXIF"}
-
-
-def with_boxes(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """The metadata with what the boxes of a file hold of XMP, EXIF, IPTC, GeoTIFF's tags and the
-    resolution, where it has none; and a line for each thing that cannot be read. The file's
-    position stays.
+def boxes_of(
+    file: BinaryIO, start: int = 0, end: int | None = None
+) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and claimed end of the contents of every box between two places (None: the end of
+    the file), up to one that is shorter than its own header. The last one may claim to end behind
+    them. When a box is given, the file is at its contents.
     """
-    notes: list[str] = []
-    xmp, exif, iptc = metadata.xmp, metadata.exif, metadata.iptc
-    density, geo = metadata.density, metadata.geo
-    for kind, data in _boxes(file):
-        if kind == b"xml ":
-            xmp = xmp or data
-        elif kind == b"brob" and (name := _COMPRESSED.get(data[:4])):
-            known = xmp if name == "XMP" else exif
-            if not known:
-                notes.append(f"{name} data that is compressed by Brotli is left out")
-        elif kind == b"uuid" and data.startswith(_XMP):
-            xmp = xmp or data[16:]
-        elif kind == b"uuid" and data.startswith(_EXIF):
-            exif = exif or without_prefix(data[16:])
-        elif kind == b"uuid" and data.startswith((_IPTC, _RESOURCES)):
-            iptc = iptc or resources_of(data[16:])
-        elif kind == b"uuid" and data.startswith(_GEO):
-            geo = geo or _geo_tags(data[16:])
-        elif kind == b"jp2h":
-            density = density or _density(data)
-    found = replace(metadata, xmp=xmp or None, exif=exif or None, iptc=iptc or None)
-    return replace(found, density=density, geo=geo), notes
-
-
-def _geo_tags(block: bytes) -> GeoTags | None:
-    """GeoTIFF's tags, which GeoJP2 puts into a small TIFF."""
-    file = io.BytesIO(block)
-    try:
-        return geo_tags(read_directory(file, read_tiff_header(file)))
-    except ValueError:
-        return None
-
-
-def _density(header: bytes) -> tuple[float, float] | None:
-    """The resolution for display, else that of the capture (I.5.3.7), in pixels per millimetre."""
-    for resolution in (data for kind, data in _inner_boxes(header) if kind == b"res "):
-        found = dict(_inner_boxes(resolution))
-        for data in (found.get(b"resd", b""), found.get(b"resc", b"")):
-            if len(data) < 10:
-                continue
-            values = struct.unpack_from(">4H2b", data)
-            above, below, powers = values[0:4:2], values[1:4:2], values[4:]
-            if all(above) and all(below):
-                down, across = (
-                    top / bottom * 10.0**power / 1000
-                    for top, bottom, power in zip(above, below, powers, strict=True)
-                )
-                return across, down
-    return None
-
-
-def _inner_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and contents of the boxes in a box, up to where it is damaged."""
-    at = 0
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at : at + 4]) or len(data) - at
-        if length < 8:
+    stop = file.seek(0, os.SEEK_END) if end is None else end
+    at = start
+    while at + 8 <= stop:
+        file.seek(at)
+        head = file.read(16)
+        size, kind, inside = int.from_bytes(head[:4]), head[4:8], at + 8
+        if size == 1:
+            size, inside = int.from_bytes(head[8:]), at + 16
+        after = at + size if size else stop
+        if after < inside:
             return
-        yield data[at + 4 : at + 8], data[at + 8 : at + length]
-        at += length
+        file.seek(inside)
+        yield kind, inside, after
+        at = after
 
 
-def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and contents of the outermost boxes that may hold metadata."""
-    before = file.tell()
-    try:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        while len(head := file.read(8)) == 8:
-            size, kind, inside = int.from_bytes(head[:4]), head[4:], 8
-            if size == 1:
-                size, inside = int.from_bytes(file.read(8)), 16
-            start = file.tell()
-            length = size - inside if size else end - start
-            if length < 0:
-                return
-            if kind in (b"xml ", b"brob", b"uuid", b"jp2h") and length <= _MOST:
-                yield kind, file.read(length)
-            file.seek(start + length)
-    finally:
-        file.seek(before)
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and contents of every box, up to where they are damaged."""
+    for kind, start, end in boxes_of(io.BytesIO(data)):
+        yield kind, data[start:end]
+
+
+def contents(data: bytes, *path: bytes) -> bytes:
+    """What a box inside boxes holds, empty if there is none."""
+    for wanted in path:
+        data = next((inner for kind, inner in boxes_in(data) if kind == wanted), b"")
+    return data
+
+
+def box_bytes(kind: bytes, data: bytes) -> bytes:
+    """A box: its length, its kind and its contents."""
+    return struct.pack(">I4s", len(data) + 8, kind) + data

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from enlarge.media.exif import orientation_of
-from enlarge.media.formats.boxes import with_boxes
+from enlarge.media.formats.box_metadata import with_boxes
 from enlarge.media.formats.format import Format, begins_with
 
 if TYPE_CHECKING:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from enlarge.errors import InputError
-from enlarge.media.formats.boxes import with_boxes
+from enlarge.media.bounded import position_kept
+from enlarge.media.formats.box_metadata import with_boxes
+from enlarge.media.formats.boxes import boxes_of
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.formats.heif_boxes import box_types
 from enlarge.media.gain_map import NOTE
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ def read_jpeg_xl(source: PictureFile) -> StoredPicture:
     found = stored(image, source, "JPEG XL", bits=header.bits, upright=upright)
     metadata, notes = with_boxes(source.file, found.metadata)
     found = replace(found, metadata=metadata, notes=(*found.notes, *notes))
-    if _GAIN_MAP in box_types(source.file):
-        found = replace(found, notes=(*found.notes, NOTE))
+    with position_kept(source.file):
+        if any(kind == _GAIN_MAP for kind, _, _ in boxes_of(source.file)):
+            found = replace(found, notes=(*found.notes, NOTE))
     if not header.is_animated:
         return found
     convert = f"djxl {Path(source.name).name} frames.apng makes a file of which all can be used"
@@ -103,14 +106,9 @@ def jpeg_xl_header(start: bytes) -> JpegXlHeader:
 
 def _codestream(start: bytes) -> bytes:
     """A file's first bytes from the codestream's beginning on, which is bare or in boxes."""
-    at = 0 if start[4:8] == b"JXL " else len(start)
-    while at + 8 <= len(start):
-        size, kind = int.from_bytes(start[at : at + 4]), start[at + 4 : at + 8]
-        inside = 16 if size == 1 else 8
+    for kind, inside, _ in boxes_of(io.BytesIO(start)) if start[4:8] == b"JXL " else ():
         if kind in (b"jxlc", b"jxlp"):
-            return start[at + inside + 4 * (kind == b"jxlp") :]
-        size = int.from_bytes(start[at + 8 : at + 16]) if size == 1 else size
-        at += max(size, 8) if size else len(start)
+            return start[inside + 4 * (kind == b"jxlp") :]
     return start
 
 

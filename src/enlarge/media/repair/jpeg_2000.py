@@ -10,7 +10,7 @@ import struct
 from typing import BinaryIO
 
 from enlarge.errors import InputError
-from enlarge.media.repair.boxes import top_boxes
+from enlarge.media.formats.boxes import boxes_of
 from enlarge.media.repair.repair import Box, Repaired, most_lacking, temporary_copy
 from enlarge.media.stored import PictureFile
 
@@ -69,7 +69,7 @@ def _codestream(source: PictureFile) -> tuple[int, int]:
     """Start and end of the codestream, as claimed. Raises `InputError`."""
     if source.head[:4] == b"\xff\x4f\xff\x51":
         return 0, source.size
-    for kind, start, end in top_boxes(source):
+    for kind, start, end in boxes_of(source.file):
         if kind == b"jp2c":
             source.file.seek(0)
             return start, end
