@@ -130,3 +130,12 @@ def test_python(folder: Path) -> None:
     )
     assert sound.missing is None
     assert sound.notes == ()
+
+
+def test_provenance_of_a_picture_that_is_coarse_and_whole(tmp_path: Path) -> None:
+    """The first scan of a progressive JPEG has all of the picture, without its details."""
+    data = saved("JPEG", quality=90, progressive=True)
+    (tmp_path / "a.jpg").write_bytes(data[: int(len(data) * 0.6)])
+    assert run([str(tmp_path / "a.jpg"), "-o", str(tmp_path / "b.png"), "--salvage"]) == 0
+    provenance = describe_picture(tmp_path / "b.png")["provenance"]
+    assert provenance["salvaged"] == "all decoded, parts may be wrong"

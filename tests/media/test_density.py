@@ -132,6 +132,19 @@ def test_exif_tells_the_resolution_of_a_jpeg(tmp_path: Path) -> None:
         assert image.info["dpi"] == pytest.approx((240, 240), rel=1e-3)
 
 
+@pytest.mark.parametrize("form", ["WEBP", "PNG", "AVIF", "JPEG"])
+@pytest.mark.parametrize(("unit", "value"), [(2, 300.0), (3, 118.11)])
+def test_exif_tells_the_resolution_of_others(
+    tmp_path: Path, form: str, unit: int, value: float
+) -> None:
+    """EXIF's first directory is that of a TIFF, which has no other resolution."""
+    exif = Image.Exif()
+    exif[282], exif[283], exif[296] = value, value, unit
+    assert convert(saved(form, exif=exif), tmp_path / "a.tif", "tiff") == []
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
+
+
 def test_a_large_profile_before_the_resolution(tmp_path: Path) -> None:
     """The chunk of the resolution comes behind that of the profile, and behind what is buffered."""
     noise = np.random.default_rng(1).integers(0, 256, 300_000, dtype=np.uint8).tobytes()

@@ -141,3 +141,12 @@ def test_iptc_is_written_into_png_for_exiftool(tmp_path: Path) -> None:
     assert tags_of(tmp_path / "b.png")["IPTC:Headline"] == "Café"
     assert doubled(tmp_path / "b.png", tmp_path / "c.jpg", "jpeg") == []
     assert tags_of(tmp_path / "c.jpg")["IPTC:Headline"] == "Café"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_iptc_that_exiftool_wrote_into_a_png(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "a.png").write_bytes(png_with())
+    exiftool("-q", "-overwrite_original", "-IPTC:Headline=Café", tmp_path / "a.png")
+    form = {"png": "png", "jpg": "jpeg", "tif": "tiff"}[suffix]
+    assert doubled(tmp_path / "a.png", tmp_path / f"b.{suffix}", form) == []
+    assert tags_of(tmp_path / f"b.{suffix}")["IPTC:Headline"] == "Café"

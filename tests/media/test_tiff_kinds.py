@@ -219,6 +219,21 @@ def test_compressions_that_cannot_be_decoded_are_named() -> None:
     assert "(31337)" in refused(tiff(4, 1, [bytes(64)], t258=8, t262=1, t277=1, t259=31337))
 
 
+def test_a_file_that_ends_within_the_depths_of_its_channels_is_refused() -> None:
+    """The depths are known to be 8, 8 and 8 bits only if all of them are there."""
+    data = tiff(4, 1, [bytes(12)], t258=[8] * 3, t262=2, t277=3)
+    assert read(data).shape == (1, 4, 3)
+    with pytest.raises(InputError, match="ends within the description of its pixels"):
+        read(data[:-1])
+
+
+def test_separate_planes_in_tiles_are_named(tmp_path: Path) -> None:
+    planes = np.zeros((3, 32, 32), np.uint8)
+    options: Any = {"photometric": "rgb", "planarconfig": "separate", "tile": (16, 16)}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **options)
+    assert "tiles of their own" in refused(tmp_path / "a.tif")
+
+
 def test_other_kinds_are_named() -> None:
     for tags, words in (
         ({"t262": 32803, "t277": 1, "t258": 8}, "raw data"),

@@ -238,7 +238,11 @@ class _Session:
         if done.missing is None:
             facts["settings"] = wanted.sound or wanted.settings
         else:
-            facts["problem"] = f"{done.missing:.1%} of the input is missing"
+            facts["problem"] = (
+                f"{done.missing:.1%} of the input is missing"
+                if done.missing
+                else "the input is damaged; all of it could be decoded"
+            )
         ledger.finish(job.name, digests[-1], facts)  # a lost machine may have sealed one before
         return done
 

@@ -50,6 +50,9 @@ _MOST_BEFORE, _MOST_PLACED = 48 << 10, 1 << 17
 """Bytes up to a maker note's end in a block (JPEG holds 64 KB of EXIF) and in a file, where it is
 worth the room before it that it stays in its place."""
 _HEADER = 8
+INCH = 2
+MILLIMETRES = {INCH: 25.4, 3: 10.0}
+"""Of the units of a resolution."""
 
 
 def exif_of_tiff(directory: Directory) -> bytes | None:
@@ -113,11 +116,13 @@ def exif_entries(exif: bytes) -> Directory:
     return Directory(directory.order, entries)
 
 
-def has_resolution(exif: bytes) -> bool:
-    """Whether an EXIF block tells a resolution."""
+def resolution_of(exif: bytes) -> tuple[float, float] | None:
+    """The resolution that an EXIF block tells, in pixels per millimetre; None if it tells none."""
     file = io.BytesIO(exif)
     try:
         directory = read_directory(file, read_tiff_header(file))
     except ValueError:
-        return False
-    return min(directory.ratio(282), directory.ratio(283)) > 0 and directory.integer(296, 2) != 1
+        return None
+    across, down = directory.ratio(282), directory.ratio(283)
+    unit = MILLIMETRES.get(directory.integer(296, INCH))
+    return (across / unit, down / unit) if unit and min(across, down) > 0 else None

@@ -91,6 +91,15 @@ def refusal(directory: Directory) -> str | None:
         return (
             f"its samples are integers of {bits[0]} bits, whose white is not known; {_SAVE_DEPTH}"
         )
+    if (
+        channels > 1
+        and directory.integer(PLANES, 1) == _SEPARATE
+        and TILE_WIDTH in (directory.entries)
+    ):
+        return (
+            "its channels are stored in tiles of their own, which are not read; save it with the "
+            "channels of each pixel together (PlanarConfiguration 1)"
+        )
     if photometric not in (_CMYK, _ITU_LAB) and channels > 4:
         return (
             f"it has {channels} channels; expected gray or RGB, with or without alpha; save those "

@@ -282,7 +282,7 @@ def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
 def _salvaged(picture: Picture) -> dict[str, str]:
     """What the result's file says of damage."""
     salvage = picture.salvage
-    return {} if salvage is None else {"salvaged": f"{salvage.percent} missing"}
+    return {} if salvage is None else {"salvaged": salvage.mark}
 
 
 def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, Any]:

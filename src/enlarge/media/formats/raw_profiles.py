@@ -13,7 +13,8 @@ from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import HEADER, resources_of
 
 _KEY = re.compile(r"Raw profile type (\w+)", re.IGNORECASE)
-_TEXT = re.compile(r"\s*(\S+)\s+(\d+)\s+([0-9a-fA-F\s]*)")
+_TEXT = re.compile(r"\s*(\S[^\n]*?)\s+(\d+)\s+([0-9a-fA-F\s]*)")
+"""ExifTool's names have two words: "IPTC profile"."""
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 

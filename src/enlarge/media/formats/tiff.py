@@ -34,6 +34,8 @@ of the memory plan."""
 _CLASSIC_TIFF = 4_000_000_000
 """Above this many bytes of pixels a TIFF is a BigTIFF: offsets of 32 bits end at 4.29e9."""
 _TILE = 256
+_MEANING = {258, 338, 339}
+"""Bits of a sample, kinds of the further channels, and of the numbers."""
 _LAYERS = 37724
 """Photoshop's layers, patterns and annotations."""
 _PHOTOMETRIC, _STRIP_ROWS, _PLANES, _TILE_HEIGHT = 262, 278, 284, 323
@@ -82,11 +84,14 @@ def _directory(source: PictureFile, header: TiffHeader, number: int) -> Director
     from enlarge.media.tiff_tags import position_of, read_directory
 
     try:
-        return read_directory(source.file, header, position_of(source.file, header, number))
+        directory = read_directory(source.file, header, position_of(source.file, header, number))
+        if _MEANING & directory.left_out:
+            raise ValueError("it ends within the description of its pixels")
     except ValueError as error:
         raise InputError(f"this TIFF cannot be read ({error}); {source.advice}") from error
     finally:
         source.file.seek(0)
+    return directory
 
 
 def _read(

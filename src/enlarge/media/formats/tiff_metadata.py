@@ -12,8 +12,11 @@ from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import iim_of, resources_of, without_iim
 from enlarge.media.tiff_exif import (
     DESCRIPTION,
+    INCH,
+    MILLIMETRES,
     exif_entries,
     exif_of_tiff,
+    resolution_of,
     with_note_in_place,
 )
 from enlarge.media.tiff_tags import (
@@ -37,19 +40,18 @@ _STRIPS = 273
 _ACROSS, _DOWN, _UNIT = 282, 283, 296
 """The resolution."""
 _IPTC, _PHOTOSHOP = 33723, 34377
-_NO_UNIT, _INCH = 1, 2
+_NO_UNIT = 1
 _DENSEST = 10_000.0
 """Pixels per millimetre; rationals of 32 bits hold no more with their denominators."""
-_MILLIMETRES = {_INCH: 25.4, 3: 10.0}
 
 
 def read_metadata(found: Metadata, directory: Directory) -> Metadata:
     """The metadata that libvips found, with what it does not find."""
-    unit = directory.integer(_UNIT, _INCH)
+    unit = directory.integer(_UNIT, INCH)
     across, down = directory.ratio(_ACROSS), directory.ratio(_DOWN)
     density, aspect = None, None
-    if unit in _MILLIMETRES and min(across, down) > 0:
-        density = (across / _MILLIMETRES[unit], down / _MILLIMETRES[unit])
+    if unit in MILLIMETRES and min(across, down) > 0:
+        density = (across / MILLIMETRES[unit], down / MILLIMETRES[unit])
     elif min(across, down) > 0 and across != down:
         aspect = (round(across), round(down))
     return replace(
@@ -123,15 +125,17 @@ def add_metadata(
 
 
 def _resolution(metadata: Metadata, order: str) -> dict[int, Value]:
-    """The tags of the resolution, or of the ratio of its two values. Where there is neither, they
-    say so: readers assume 1 or 72 dpi where they are missing.
+    """The tags of the resolution (EXIF's where only EXIF tells one), or of the ratio of its two
+    values. Where there is neither, they say so: readers assume 1 or 72 dpi where they are missing.
     """
-    if metadata.density is not None and max(metadata.density) < _DENSEST:
+    density = metadata.density
+    if density is None and metadata.aspect is None and metadata.exif is not None:
+        density = resolution_of(metadata.exif)
+    if density is not None and max(density) < _DENSEST:
         across, down = (
-            Fraction(value * _MILLIMETRES[_INCH]).limit_denominator(10_000)
-            for value in metadata.density
+            Fraction(value * MILLIMETRES[INCH]).limit_denominator(10_000) for value in density
         )
-        unit = _INCH
+        unit = INCH
     else:
         across, down = map(Fraction, metadata.aspect or (1, 1))
         unit = _NO_UNIT

@@ -78,6 +78,11 @@ class Salvage:
         """The missing share in words."""
         return f"{max(self.missing, 0.001):.1%}"
 
+    @property
+    def mark(self) -> str:
+        """What the result's file says."""
+        return f"{self.percent} missing" if self.missing else "all decoded, parts may be wrong"
+
 
 @dataclass(frozen=True)
 class Opened:
