@@ -61,7 +61,7 @@ def test_results_beside_their_inputs_are_left_out_and_counted(here: Path, capsys
     document = json.loads(capsys.readouterr().out)
     assert len(document["kept"]) == 4
     assert document["skipped"] == [
-        {"input": f"in/{name}", "reason": "it says that enlarge made it"}
+        {"input": f"in/{name}", "reason": "its metadata says that enlarge made it"}
         for name in ("hero_x2_x4.png", "hero_x4.png")
     ]
     assert run(["in", "-o", "out/", "--dry-run", "--json"]) == 0
@@ -72,7 +72,7 @@ def test_results_beside_their_inputs_are_left_out_and_counted(here: Path, capsys
     # A new name does not make a result a new picture.
     (here / "in/hero_x4.png").rename(here / "in/great.png")
     assert run(["in", "-o", "out/", "-v"]) == 0
-    assert "  in/great.png: it says that enlarge made it\n" in capsys.readouterr().err
+    assert "  in/great.png: its metadata says that enlarge made it\n" in capsys.readouterr().err
     assert len(contents(here / "out")) == 4
 
 

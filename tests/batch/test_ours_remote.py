@@ -40,13 +40,13 @@ def test_provenance_tells(store: Any, tmp_path: Path, capsys: Said) -> None:
     document = json.loads(capsys.readouterr().out)
     (entry,) = document["skipped"]
     assert entry["input"].endswith("given/great.png")
-    assert entry["reason"] == "it says that enlarge made it"
+    assert entry["reason"] == "its metadata says that enlarge made it"
     assert sorted(contents(tmp_path / "out")) == [
         "hero.png", "hero_640x480.png", "hero_x2.png",
     ]  # fmt: skip
     assert run(["memory://given/", "-o", "out/"]) == 0
     said = capsys.readouterr()
-    assert "given/great.png: skipped, because it says that enlarge made it" in said.err
+    assert "given/great.png: skipped, because its metadata says that enlarge made it" in said.err
     assert "3 of 3 were already done" in said.err
     with Ledger(tmp_path / "out") as ledger:
         assert sorted(name for name, row in ledger.rows().items() if row.is_made) == sorted(

@@ -81,7 +81,7 @@ def test_a_strength_is_told(picture: Make, capsys: Said) -> None:
         (["inspect", "."], 1, [".", "folder"]),
         (["inspect", "text.png"], 1, ["text.png", "not a picture"]),
         (["inspect", "text.onnx"], 1, ["text.onnx"]),
-        (["inspect", "text.pth"], 1, ["text.pth", "is a text, not a model: 'some text'"]),
+        (["inspect", "text.pth"], 1, ["text.pth", "is a text file, not a model: 'some text'"]),
         (["inspect"], 2, ["FILE", "argument"]),
         (["inspect", "a", "b"], 2, ["unexpected 'b'"]),
         (["models", "a"], 2, ["unexpected 'a'"]),

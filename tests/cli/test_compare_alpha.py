@@ -63,7 +63,7 @@ def test_an_opaque_and_a_transparent_picture(here: Path, capsys: Said) -> None:
     said = capsys.readouterr().out
     assert "∞" not in said
     assert "no difference" not in said
-    assert "as they look on white" in said
+    assert "transparent parts are compared over white" in said
     assert f"A and B   {expected:7.2f}  differs by {apart.mean():.2f} levels on average" in said
 
 

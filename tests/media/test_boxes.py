@@ -48,5 +48,5 @@ def test_what_is_compressed_is_said(tmp_path: Path) -> None:
     packed = struct.pack(">I4s4s", 13, b"brob", b"xml ") + b"\x06"  # the empty stream
     source.write_bytes(data[:at] + packed + data[at + size :])
     with open_picture(source) as picture:
-        assert picture.facts.notes == ("XMP data that is compressed by Brotli is left out",)
+        assert picture.facts.notes == ("XMP data compressed with Brotli is left out",)
         assert picture.rows().read(1).shape == (1, 48, 3)

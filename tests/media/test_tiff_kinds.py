@@ -297,7 +297,9 @@ def test_a_channel_that_is_not_marked_as_transparency_is_reported(
     tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, extrasamples=[mark])
     with open_picture(tmp_path / "a.tif") as picture:
         notes = picture.facts.notes
-    assert notes == (("its last channel is not marked as transparency, but taken for it",) * noted)
+    assert notes == (
+        ("its last channel is used as transparency, although it is not marked as such",) * noted
+    )
 
 
 @pytest.mark.parametrize("length", [64, (64 << 20) + 2])

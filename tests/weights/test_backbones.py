@@ -58,7 +58,7 @@ def test_what_is_no_such_file(
     with pytest.raises(WeightsError, match=r"x\.pth cannot be read: No such file"):
         load_backbone(path, "alexnet")
     path.write_text("some text")
-    with pytest.raises(WeightsError, match="is a text, not a model: 'some text'"):
+    with pytest.raises(WeightsError, match="is a text file, not a model: 'some text'"):
         load_backbone(path, "alexnet")
     torch.save({"features.0.weight": Code()}, path)
     with pytest.raises(WeightsError, match="would run code"):

@@ -105,7 +105,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "page with a comment": (lambda: b"\xef\xbb\xbf<!-- x --><HTML><body>no", "is a web page"),
     "json error": (lambda: b'{"error": "Repository not found"}', "message.*'Repository not found'"),
     "xml error": (lambda: b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
-    "text error": (lambda: b"Entry not found", "is a text, not a model: 'Entry not found'"),
+    "text error": (lambda: b"Entry not found", "is a text file, not a model: 'Entry not found'"),
     "empty": (lambda: b"", r"is empty \(0 bytes\); download or copy it again"),
     "zeros": (lambda: bytes(50_000), "nothing but zeros"),
     "index": (lambda: json.dumps(INDEX).encode(), "in 2 parts: model-1-of-2.bin, model-2-of-2.bin"),

@@ -254,7 +254,9 @@ def test_files_that_cannot_be_read(tmp_path: Path, file: str) -> None:
 
 def test_other_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.txt").write_text("a model of mine", encoding="utf-8")
-    with pytest.raises(WeightsError, match=r"is a text, not a model: 'a model of mine'; expected"):
+    with pytest.raises(
+        WeightsError, match=r"is a text file, not a model: 'a model of mine'; expected"
+    ):
         read_checkpoint(tmp_path / "model.txt")
 
 

@@ -146,7 +146,7 @@ def test_an_unknown_file_says_its_keys_and_what_was_tried(cache: Path, tmp_path:
     ("file", "content", "message"),
     [
         ("gone.pth", None, "no such file"),
-        ("model.txt", b"x", r"is a text, not a model: 'x'; expected \.onnx, "),
+        ("model.txt", b"x", r"is a text file, not a model: 'x'; expected \.onnx, "),
         ("noise.pth", b"\xff" * 100, r"noise\.pth: is not a model that enlarge knows"),
         ("noise.safetensors", b"\xff" * 100, r"noise\.safetensors: is not a model that"),
     ],

@@ -12,7 +12,7 @@ from enlarge.picture.run import Done
 Status = Literal["done", "kept", "failed", "skipped", "archived"]
 
 
-MADE = "it says that enlarge made it"
+MADE = "its metadata says that enlarge made it"
 """Why an input is skipped that has our provenance."""
 
 

@@ -143,7 +143,7 @@ def _notes(
         if alike:
             yield (
                 f"{' and '.join(alike[0])} differ only in upper and lower case, or in how accents "
-                "are stored: where a system ignores that, unpacking keeps one of them"
+                "are stored: on Windows and macOS, unpacking keeps only one of them"
             )
 
 

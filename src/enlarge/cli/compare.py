@@ -215,7 +215,7 @@ def _print(found: _Comparison, targets: Sequence[Path], *, verbose: bool) -> Non
         line = f"{name.ljust(8)}  {psnr:>7}  {alike.ssim:.4f}  {multiscale:>7}"
         say("  ".join([line, *values]))
     if found.alphas:
-        say("transparent parts are compared as they look on white; alpha itself, from 0 to 255:")
+        say("transparent parts are compared over white; alpha itself, from 0 to 255:")
     for name, alpha in found.alphas.items():
         levels = f"{alpha.mean:.2f} levels on average, {alpha.largest:.0f} at most"
         say(f"{name.ljust(8)}  {format_psnr(alpha.psnr):>7}  differs by {levels}")

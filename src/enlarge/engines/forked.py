@@ -46,7 +46,7 @@ class ForkedEngine:
             )
         except OSError as error:
             raise EngineError(
-                f"a process to compute in cannot be started ({error}); {REMEDY}"
+                f"cannot start a process to compute in ({error}); {REMEDY}"
             ) from error
         finally:
             os.close(theirs)

@@ -54,7 +54,7 @@ def _fitted(
     icc = metadata.icc if _says(metadata.icc, cicp) else profile_of(colour, channels)
     if icc is None:
         return replace(kept, icc=None), [
-            f"the colour ({colour}) has no profile that {name} could hold, and is left out; "
+            f"{name} cannot hold the description of the colour ({colour}), which is left out; "
             "choose png to keep it"
         ]
     return replace(kept, icc=icc), [_hdr_note(cicp, name)] if cicp and cicp.hdr else []

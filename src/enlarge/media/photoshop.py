@@ -121,7 +121,7 @@ def _resources(block: bytes, notes: list[str] | None = None) -> Iterator[Resourc
         at = start + size
         at += size % 2 and block[at : at + 4] not in _SIGNATURES  # some leave the padding out
     if notes is not None and block[at:].strip(b"\0"):
-        notes.append("the Photoshop data is damaged; what comes behind the damage is left out")
+        notes.append("the Photoshop data is damaged; everything after the damage is left out")
 
 
 def _kept_datasets(iim: bytes, notes: list[str], *, positions: bool) -> Iterator[bytes]:
@@ -139,7 +139,7 @@ def _kept_datasets(iim: bytes, notes: list[str], *, positions: bool) -> Iterator
             yield dataset.encoded
         at = end
     if iim[at:].strip(b"\0"):
-        notes.append("the IPTC data is damaged; what comes behind the damage is left out")
+        notes.append("the IPTC data is damaged; everything after the damage is left out")
 
 
 def _stays(dataset: Dataset, *, positions: bool) -> bool:

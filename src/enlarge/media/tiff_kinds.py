@@ -77,14 +77,14 @@ def refusal(directory: Directory) -> str | None:
     if photometric == 4:
         return "holds a transparency mask, not a picture; save it as gray of 8 bits"
     if photometric in (32844, 32845) or codec in (34676, 34677):
-        return "holds light as LogLuv, without a white; tone-map it and " + _SAVE_DEPTH
+        return "holds HDR light (LogLuv) without a level for white; tone-map it and " + _SAVE_DEPTH
     if len(set(bits)) > 1:
         listed = ", ".join(map(str, bits))
         return f"its channels have different depths ({listed} bits); {_SAVE_DEPTH}"
     if kind in (5, 6):
         return "holds complex numbers, which are no picture; save their magnitude as float"
     if kind == _SIGNED:
-        return f"its samples are signed integers of {bits[0]} bits, not from black to white; " + (
+        return f"its samples are signed integers of {bits[0]} bits, whose black is not known; " + (
             _SAVE_DEPTH + ", unsigned"
         )
     if kind != _FLOAT and bits[0] > 16:
@@ -102,8 +102,8 @@ def refusal(directory: Directory) -> str | None:
         )
     if photometric not in (_CMYK, _ITU_LAB) and channels > 4:
         return (
-            f"it has {channels} channels; expected gray or RGB, with or without alpha; save those "
-            "that are to be enlarged as a picture of their own"
+            f"it has {channels} channels; expected gray or RGB, with or without alpha; save the "
+            "channels to be enlarged as a separate picture"
         )
     return None
 

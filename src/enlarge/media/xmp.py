@@ -92,8 +92,8 @@ _AREAS = {"x": 0, "w": 0, "d": 0, "rbX": 0, "rbW": 0, "rbRx": 0, "y": 1, "h": 1,
 """Parts of a region's area: 0 along the width, 1 along the height."""
 _PIXELS = "pixel"
 _LINES = {
-    "panorama": "the panorama's position is left out: it was that of the whole picture",
-    "regions": "regions (faces and the like) are left out: they were those of the whole picture",
+    "panorama": "the panorama's position is left out: it describes the whole picture",
+    "regions": "regions (faces and the like) are left out: they describe the whole picture",
     "motion": "the video of the motion photo is left out",
     "depth": "the depth map is left out",
 }

@@ -38,8 +38,8 @@ def enlarge_image(image: Any, settings: Settings, model: OpenModel, hooks: Hooks
         return _enlarge_path(Path(image), settings, model, hooks)
     if settings.page is not None:
         raise OptionError(
-            f"--page is for a picture file, got {type(image).__name__}; of a Pillow image, seek() "
-            "chooses the frame"
+            f"--page needs a picture file, got {type(image).__name__}; choose the frame of a "
+            "Pillow image with its seek()"
         )
     if isinstance(image, np.ndarray):
         return _enlarge_array(image, settings, model, hooks)

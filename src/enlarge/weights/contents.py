@@ -193,7 +193,7 @@ def _safetensors(sample: Sample) -> FileContent | None:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
         return FileContent("foreign", "is a damaged safetensors file", AGAIN)
     if whole > sample.size:
-        return cut_off("a safetensors file", f"{sample.size} of {whole} bytes are there")
+        return cut_off("a safetensors file", f"only {sample.size} of {whole} bytes are there")
     return FileContent("safetensors", "is a safetensors file")
 
 
@@ -259,7 +259,7 @@ def _protobuf(sample: Sample) -> FileContent | None:
     numbers = {number for number, _ in found}
     if (7, 2) in found and numbers <= _ONNX_FIELDS:
         if not whole:
-            return cut_off("an ONNX file", f"{sample.size} bytes are there")
+            return cut_off("an ONNX file", f"only {sample.size} bytes are there")
         return FileContent("onnx", "is an ONNX file")
     is_model = sample.head[:1] == b"\x08" and (b"onnx" in sample.head or b"torch" in sample.head)
     if not whole:

@@ -138,7 +138,7 @@ def check_weights(checkpoint: Mapping[str, Any]) -> None:
             raise WeightsError(NonFinite(key, nan, infinite, values.numel()).message())
     if state and not any(value.is_floating_point() for value in state.values()):
         raise WeightsError(
-            "it holds integers only, as a quantised checkpoint; give the original, in f32 or f16"
+            "it holds integers only, like a quantised checkpoint; give the original, in f32 or f16"
         )
 
 

@@ -48,7 +48,7 @@ def foreign_keys(keys: Iterable[str]) -> str:
     for pattern, share, what in PATTERNS:
         hits = sum(re.match(pattern, key) is not None for key in named)
         if named and hits > share * len(named):
-            return f"{what}; expected a network that enlarges pictures, as ESRGAN or SwinIR"
+            return f"{what}; expected a network that enlarges pictures, such as ESRGAN or SwinIR"
     if any(_QUANTISED.search(key) for key in every):
         return "a quantised checkpoint; give the original, in f32 or f16"
     return ""

@@ -100,8 +100,8 @@ def _check_safetensors(path: Path, content: Bytes) -> None:
         raise WeightsError(f"{path}: is {what}")
     if header and all(entry["dtype"][0] not in "FB" for entry in header.values()):
         raise WeightsError(
-            f"{path}: holds integers only, as a quantised checkpoint; give the original, in f32 or "
-            "f16"
+            f"{path}: holds integers only, like a quantised checkpoint; give the original, in f32 "
+            "or f16"
         )
     for name, entry in header.items():
         begin, end = (8 + length + int(offset) for offset in entry["data_offsets"])

@@ -55,13 +55,13 @@ def detect_text(sample: Sample) -> FileContent | None:
     if lower.startswith(("<?xml", "<net ", "<error")):
         if "<net " in lower and "<layer" in lower:
             return foreign("a model of OpenVINO (.xml with .bin)", "give its .onnx file")
-        return FileContent("other", "is an XML text, perhaps a server's error message", DOWNLOAD)
+        return FileContent("other", "is an XML file, perhaps a server's error message", DOWNLOAD)
     if text.startswith(("{", "[")):
         return _json(sample)
     if re.match(r"<?ir_version\s*:", lower):
         return foreign("an ONNX model as text", "save it as binary with onnx.save")
     first = " ".join(text.split())[:60]
-    return FileContent("other", f"is a text, not a model: {first!r}", f"expected {EXPECTED}")
+    return FileContent("other", f"is a text file, not a model: {first!r}", f"expected {EXPECTED}")
 
 
 def _json(sample: Sample) -> FileContent:
@@ -83,4 +83,4 @@ def _json(sample: Sample) -> FileContent:
                 said = " ".join(str(found[key]).split())[:80]
                 what = f"is a server's message in place of the model: {said!r}"
                 return FileContent("other", what, DOWNLOAD)
-    return FileContent("other", "is a JSON text, not a model", f"expected {EXPECTED}")
+    return FileContent("other", "is a JSON file, not a model", f"expected {EXPECTED}")

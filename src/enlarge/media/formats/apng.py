@@ -58,7 +58,7 @@ class Animation:
         count = len(self.frames)
         if self.claimed <= count:
             return []
-        return [f"says that it has {self.claimed:,} frames, of which {count:,} are there"]
+        return [f"claims to have {self.claimed:,} frames, but holds {count:,}"]
 
     @property
     def pages(self) -> int:

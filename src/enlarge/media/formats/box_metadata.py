@@ -43,7 +43,7 @@ def with_boxes(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[str]]
         elif kind == b"brob" and (name := _COMPRESSED.get(data[:4])):
             known = xmp if name == "XMP" else exif
             if not known:
-                notes.append(f"{name} data that is compressed by Brotli is left out")
+                notes.append(f"{name} data compressed with Brotli is left out")
         elif kind == b"uuid" and data.startswith(_XMP):
             xmp = xmp or data[16:]
         elif kind == b"uuid" and data.startswith(_EXIF):

@@ -39,7 +39,7 @@ def read_jpeg_xl(source: PictureFile) -> StoredPicture:
             found = replace(found, notes=(*found.notes, NOTE))
     if not header.is_animated:
         return found
-    convert = f"djxl {Path(source.name).name} frames.apng makes a file of which all can be used"
+    convert = f"djxl {Path(source.name).name} frames.apng makes a file whose frames can all be used"
     if source.page is not None:
         raise InputError(f"this JPEG XL is an animation, whose frames cannot be chosen; {convert}")
     # The plug-in decodes all frames, and gives what is there at the end.

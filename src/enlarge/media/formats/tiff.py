@@ -73,8 +73,8 @@ def read_tiff(source: PictureFile) -> StoredPicture:
         metadata = replace(metadata, geo=metadata.geo.without_place())
         notes = (
             *notes,
-            "the position on the map (GeoTIFF) is left out: the picture is stored turned, and its "
-            "pixels are counted in another order",
+            "the position on the map (GeoTIFF) is left out: it describes the picture before it is "
+            "turned upright",
         )
     return replace(stored, metadata=metadata, notes=notes)
 
@@ -140,7 +140,7 @@ def _read(
     if _LAYERS in directory.entries.keys() | directory.left_out:
         notes.append("Photoshop's own data, such as layers, is left out; the picture is used")
     if has_unmarked_alpha(directory):
-        notes.append("its last channel is not marked as transparency, but taken for it")
+        notes.append("its last channel is used as transparency, although it is not marked as such")
     stored = loaded.stored(
         streams=rows <= 256 or decoded <= _MAX_STREAMED,
         decoder_bytes=decoded,

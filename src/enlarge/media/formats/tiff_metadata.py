@@ -88,8 +88,8 @@ def exif_to_write(
     placed, note = with_note_in_place(directory)
     if note is not None and (encoding.pyramid or note.at < head):
         notes.append(
-            "the camera maker's note is kept, but at another place, so that programs may not find "
-            "all that it points to"
+            "the camera maker's note is kept but moved, so programs may not find everything that "
+            "it points to"
         )
         return directory, None
     return placed, note

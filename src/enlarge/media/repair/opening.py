@@ -122,7 +122,7 @@ def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
         if form.name not in _CERTAIN:
             return Opened(form.read(source))
         error = InputError(
-            f"this {form.label} is truncated: parts of its pixels lie behind its end; {ADVICE}"
+            f"this {form.label} is truncated: some of its pixels are missing; {ADVICE}"
         )
     elif ADVICE not in str(error):  # of a kind that is not read
         raise error
