@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.media.gain_map import NOTE
+from enlarge.media.formats.gain_map import NOTE
 from enlarge.media.reading import describe_picture
 from tests.media.colour_files import copied, exiftool_values, heic
 from tests.media.exiftool import CASES

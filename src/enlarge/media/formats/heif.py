@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
+from enlarge.media.formats.gain_map import NOTE
 from enlarge.media.formats.heif_boxes import BoxFacts, read_boxes
 from enlarge.media.formats.heif_writing import with_colour, with_exif
-from enlarge.media.gain_map import NOTE
 
 if TYPE_CHECKING:
     import pyvips

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
-from enlarge.media.formats.jpeg_segments import metadata_segments, read_segments
-from enlarge.media.gain_map import NOTE, jpeg_has_gain_map
+from enlarge.media.formats.gain_map import NOTE, jpeg_has_gain_map
+from enlarge.media.formats.jpeg_metadata import metadata_segments, read_segments
+from enlarge.media.formats.jpeg_segments import segments_of
 from enlarge.media.metadata import Metadata
 from enlarge.media.tiff_exif import resolution_of
 
@@ -31,8 +32,7 @@ _PIXELS_PER_BYTE = 1024
 _LUMA = 3688
 """The sum of the standard's example table for luminance (T.81, table K.1), which the Independent
 JPEG Group's library scales by its quality."""
-_TABLES, _SCAN, _END = 0xDB, 0xDA, 0xD9
-_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_TABLES = 0xDB
 
 
 def read_jpeg(source: PictureFile) -> StoredPicture:
@@ -117,24 +117,12 @@ def quality_of(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            if file.read(2) != b"\xff\xd8":
-                return None
-            while marker := _next_marker(file.read(2)):
-                if marker in (_SCAN, _END):
-                    return None
-                if marker in _WITHOUT_LENGTH:
-                    continue
-                (length,) = struct.unpack(">H", file.read(2))
-                body = file.read(length - 2)
-                if marker == _TABLES and body[0] & 15 == 0:
+            for marker, _, length in segments_of(file):
+                if marker == _TABLES and (body := file.read(length))[0] & 15 == 0:
                     return _quality(body)
     except (OSError, struct.error, IndexError, ValueError):
         return None
     return None
-
-
-def _next_marker(pair: bytes) -> int:
-    return pair[1] if len(pair) == 2 and pair[0] == 0xFF else 0
 
 
 def _quality(table: bytes) -> int | None:

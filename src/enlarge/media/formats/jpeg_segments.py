@@ -1,135 +1,43 @@
-"""The segments of a JPEG that hold metadata, read and written (T.81, T.871; EXIF: CIPA DC-008; XMP:
-ISO 16684-1 and Adobe's XMP Specification, part 3; Photoshop's image resources).
-"""
+"""The segments of a JPEG before its pixels (T.81, annex B)."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
-
-from enlarge.media.extended_xmp import EXTENSION, joined_xmp, split_xmp
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import HEADER as PHOTOSHOP
 
 MAX_SEGMENT = 65_533
 """Bytes that a segment holds behind its marker and its length."""
-_EXIF = b"Exif\0\0"
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_APP1, _APP13, _COMMENT, _SCAN, _END = 0xE1, 0xED, 0xFE, 0xDA, 0xD9
+APP1, APP2, APP13, COMMENT_MARKER = 0xE1, 0xE2, 0xED, 0xFE
+_BEGINNING, _SCAN, _END, _FILL = b"\xff\xd8", 0xDA, 0xD9, 0xFF
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
-COMMENT = "Comment"
-"""The keyword of a text that stands in a comment without one."""
-_MAX_COMMENTS = 1 << 22
+_MOST_STEPS = 1 << 16
 
 
-def segments_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Markers and contents of the segments with metadata before the first scan. The file's position
-    stays.
+def segments_of(
+    file: BinaryIO, start: int = 0, most: int = _MOST_STEPS
+) -> Iterator[tuple[int, int, int]]:
+    """Marker, place and length of the contents of the segments before the first scan of the JPEG at
+    `start`, after at most so many steps (segments, and fill bytes between them). When a segment is
+    given, the file is at its contents.
     """
-    before = file.tell()
-    try:
-        file.seek(2)
-        while len(pair := file.read(2)) == 2 and pair[0] == 0xFF:
-            marker = pair[1]
-            if marker == 0xFF:  # fill bytes may stand before a marker
-                file.seek(-1, 1)
-                continue
-            if marker in (_SCAN, _END):
-                return
-            if marker in _WITHOUT_LENGTH:
-                continue
-            length = int.from_bytes(file.read(2)) - 2
-            if length < 0:
-                return
-            if marker in (_APP1, _APP13, _COMMENT):
-                yield marker, file.read(length)
-            else:
-                file.seek(length, 1)
-    finally:
-        file.seek(before)
-
-
-def read_segments(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """The metadata (of which libvips found some) with what the segments hold, and a line for each
-    thing that is left out.
-    """
-    exif, packet, resources = b"", b"", b""
-    extensions: list[bytes] = []
-    comments: list[tuple[str, str]] = []
-    for marker, data in segments_of(file):
-        if marker == _APP1 and data.startswith(_EXIF):
-            part = data.removeprefix(_EXIF)
-            if not exif or part[:4] not in (b"II*\0", b"MM\0*"):  # a long block goes on
-                exif += part
-        elif marker == _APP1 and data.startswith(_XMP):
-            packet = packet or data.removeprefix(_XMP)
-        elif marker == _APP1 and data.startswith(EXTENSION):
-            extensions.append(data.removeprefix(EXTENSION))
-        elif marker == _APP13 and data.startswith(PHOTOSHOP):
-            resources += data.removeprefix(PHOTOSHOP)
-        elif marker == _COMMENT and sum(len(text) for _, text in comments) < _MAX_COMMENTS:
-            comments.append((COMMENT, _text(data)))
-    notes: list[str] = []
-    if packet:
-        packet, complete = joined_xmp(packet, extensions)
-        if not complete:
-            notes.append("the XMP's extension is incomplete and is left out")
-    found = replace(
-        metadata,
-        exif=exif or None,
-        xmp=packet or None,
-        iptc=resources or None,
-        text=tuple(pair for pair in comments if pair[1]),
-    )
-    return found, notes
-
-
-def _text(data: bytes) -> str:
-    data = data.rstrip(b"\0")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
-    """The segments that a file begins with: JFIF (libvips leaves it and the density out), EXIF,
-    XMP, IPTC, comments. And a line for each that is too long.
-    """
-    unit, across, down = 0, *(metadata.aspect or (1, 1))
-    if max(across, down) > 65_535:
-        across, down = 1, 1
-    if metadata.density and max(metadata.density) * 25.4 <= 65_535:
-        unit, across, down = 1, *(max(1, round(value * 25.4)) for value in metadata.density)
-    out = segment(0xE0, struct.pack(">5sHBHHBB", b"JFIF\0", 0x0101, unit, across, down, 0, 0))
-    notes: list[str] = []
-
-    def put(name: str, marker: int, data: bytes) -> None:
-        nonlocal out
-        if len(data) > MAX_SEGMENT:
-            notes.append(
-                f"{name} ({len(data):,} bytes) is left out: JPEG holds at most 64 KB of it"
-            )
+    file.seek(start)
+    if file.read(2) != _BEGINNING:
+        return
+    at = start + 2
+    for _ in range(most):
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (_SCAN, _END):
+            return
+        marker, length = head[1], int.from_bytes(head[2:]) - 2
+        if marker == _FILL or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == _FILL else 2
+        elif length < 0:
+            return
         else:
-            out += segment(marker, data)
-
-    if metadata.exif:
-        put("the EXIF data", _APP1, _EXIF + metadata.exif)
-    if metadata.xmp:
-        packet, extensions = split_xmp(metadata.xmp, MAX_SEGMENT - len(_XMP), MAX_SEGMENT)
-        put("the XMP data", _APP1, _XMP + packet)
-        if len(packet) <= MAX_SEGMENT - len(_XMP):
-            out += b"".join(segment(_APP1, part) for part in extensions)
-    resources = metadata.iptc or b""
-    most = MAX_SEGMENT - len(PHOTOSHOP)
-    for at in range(0, len(resources), most):
-        out += segment(_APP13, PHOTOSHOP + resources[at : at + most])
-    for key, value in metadata.text:
-        plain = value if key == COMMENT else f"{key}: {value}"
-        put(f"the text {key!r}", _COMMENT, plain.encode())
-    return out, notes
+            yield marker, at + 4, length
+            at += 4 + length
 
 
 def segment(marker: int, data: bytes) -> bytes:

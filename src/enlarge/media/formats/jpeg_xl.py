@@ -12,7 +12,7 @@ from enlarge.media.bounded import position_kept
 from enlarge.media.formats.box_metadata import with_boxes
 from enlarge.media.formats.boxes import boxes_of
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.gain_map import NOTE
+from enlarge.media.formats.gain_map import NOTE
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
