@@ -119,7 +119,7 @@ def read_card(path: Path) -> Card | None:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
     except (ValueError, EOFError, AttributeError) as error:
         raise WeightsError(
-            f"{path}: is no readable safetensors or ONNX file ({error}); download it again"
+            f"{path}: is not a readable safetensors or ONNX file ({error}); download it again"
         ) from error
     return Card.from_json(metadata[KEY], str(path)) if KEY in metadata else None
 

@@ -108,7 +108,7 @@ def test_metadata_behind_the_pixels_of_a_webp_may_be_cut_off() -> None:
 def test_a_jpeg_that_lacks_pixels_is_refused(case: str, lacking: int) -> None:
     whole = CASES[case][0]
     with pytest.raises(
-        InputError, match="copy or download it again, or enlarge what there is of it with --salvage"
+        InputError, match="copy or download it again, or enlarge what is left of it with --salvage"
     ):
         open_picture(whole[: -2 - lacking])
 

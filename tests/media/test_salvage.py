@@ -92,7 +92,7 @@ def test_rows_before_the_cut_and_gray_after_it(case: str, share: float) -> None:
     data = CUT[case]
     expected = whole(data)
     cut = data[: int(len(data) * share)]
-    with pytest.raises(InputError, match="again, or enlarge what there is of it with --salvage"):
+    with pytest.raises(InputError, match="again, or enlarge what is left of it with --salvage"):
         whole(cut)
     got, missing, notes = salvaged(cut)
     assert got.shape == expected.shape

@@ -114,7 +114,7 @@ class XmlPacket:
             parser.Parse(self.data, True)
         except expat.ExpatError as error:
             if self._open or not self.elements:
-                raise ValueError(f"it is no well-formed XML ({error})") from error
+                raise ValueError(f"it is not well-formed XML ({error})") from error
             self.data = self.data[: self.elements[0].span.end]  # what follows is no XML
 
     @property

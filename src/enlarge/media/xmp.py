@@ -120,7 +120,7 @@ def adapt_xmp(packet: bytes, change: Change, *, gps: bool = True) -> tuple[bytes
 
     Orientation, format and sizes in pixels become those of the result; embedded previews go, and so
     do claims about other parts of the file. Without positions unless `gps`. Raises `ValueError` if
-    it is no well-formed XML.
+    it is not well-formed XML.
     """
     document = XmlPacket(packet)
     edits: dict[ByteRange, bytes] = {}

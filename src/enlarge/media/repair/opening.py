@@ -37,7 +37,7 @@ from enlarge.media.rows import ArrayRows, Rows
 from enlarge.media.stored import PictureFile, StoredPicture
 
 ADVICE = "copy or download it again"
-SALVAGE_ADVICE = f"{ADVICE}, or enlarge what there is of it with --salvage"
+SALVAGE_ADVICE = f"{ADVICE}, or enlarge what is left of it with --salvage"
 REPAIRS: dict[str, Repair] = {
     "png": PngRepair(),
     "jpeg": JpegRepair(),
