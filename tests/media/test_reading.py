@@ -301,7 +301,7 @@ def test_how_many_rows_of_a_tiff_come_at_a_time(order: str, big: bool) -> None:
         header = read_tiff_header(file)
         file.seek(0)
         (directory,) = read_directories(file, header)
-        assert rows_at_once(directory, 3000) == rows
+        assert rows_at_once(directory.tags, 3000) == rows
         assert file.tell() == 0
     cut_off = io.BytesIO(b"II*\0" + struct.pack("<I", 8) + b"\1")
     assert read_directories(cut_off, read_tiff_header(cut_off)) == []

@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
 UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
@@ -23,7 +23,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _SIZES |= {16: 8, 17: 8, 18: 8}
 _SWAPPED = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 5: 4, 10: 4}
 """Bytes that change places with the byte order, where that is not the whole value."""
-_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+INTEGER_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""The types of integers without a sign, with their codes for `struct`."""
 _MOST_ENTRIES, _MOST_DIRECTORIES = 4096, 16
 _MOST_BYTES = 64 << 20
 _LARGEST = 2**63 - 1
@@ -63,9 +64,9 @@ class Directory:
     def integers(self, tag: int) -> tuple[int, ...]:
         """The integers of a tag; none if it has none."""
         found = self.value(tag)
-        if found is None or found.type not in _INTEGERS:
+        if found is None or found.type not in INTEGER_CODES:
             return ()
-        return struct.unpack(f"{self.order}{found.count}{_INTEGERS[found.type]}", found.data)
+        return struct.unpack(f"{self.order}{found.count}{INTEGER_CODES[found.type]}", found.data)
 
     def integer(self, tag: int, default: int = 0) -> int:
         """The first integer of a tag."""
@@ -74,10 +75,10 @@ class Directory:
     def shifted(self, tag: int, distance: int) -> Value | None:
         """A tag's offsets, so many bytes further; None if it has none. Raises `ValueError`."""
         found = self.value(tag)
-        if found is None or found.type not in _INTEGERS:
+        if found is None or found.type not in INTEGER_CODES:
             return None
         numbers = [number + distance for number in self.integers(tag)]
-        code = f"{self.order}{found.count}{_INTEGERS[found.type]}"
+        code = f"{self.order}{found.count}{INTEGER_CODES[found.type]}"
         try:
             return Value(found.type, found.count, struct.pack(code, *numbers))
         except struct.error as error:
@@ -149,15 +150,45 @@ def read_tiff_header(file: BinaryIO) -> TiffHeader:
     return TiffHeader(order, big, first)
 
 
-def position_of(file: BinaryIO, header: TiffHeader, number: int) -> int:
-    """Where a directory of the file's chain is, counted from 0. Raises `ValueError`."""
-    place = header.first
-    for _ in range(number):
-        count, size = header.count_code, header.entry_bytes
-        (entries,) = _unpacked(file, count, place)
-        end = place + struct.calcsize(count) + size * entries
-        (place,) = _unpacked(file, header.offset_code, end)
-    return place
+class TagEntry(NamedTuple):
+    """An entry of a directory: the tag, the type and the number of its values, and the field that
+    holds them or their position, as bytes and by its own position.
+    """
+
+    tag: int
+    type: int
+    values: int
+    field: bytes
+    at: int
+
+    def place(self, header: TiffHeader) -> int:
+        """The position of the values."""
+        if _SIZES.get(self.type, 0) * self.values <= header.field_bytes:
+            return self.at
+        return int(struct.unpack(header.offset_code, self.field)[0])
+
+
+def read_entries(
+    file: BinaryIO, header: TiffHeader, at: int, most: int = _MOST_ENTRIES
+) -> tuple[list[TagEntry], int]:
+    """The entries of the directory at a position, and where the next directory is, or 0. Raises
+    `ValueError` if there is no directory, or one of more than `most` entries.
+    """
+    (count,) = _unpacked(file, header.count_code, at)
+    if count > most:
+        raise ValueError(f"a directory of {count} entries")
+    first, size, field = file.tell(), header.entry_bytes, header.field_bytes
+    block = file.read(size * count)
+    code = f"{header.order}HH{header.offset_code[1]}{field}s"
+    entries = [
+        TagEntry._make((*struct.unpack_from(code, block, start), first + start + size - field))
+        for start in range(0, len(block) - size + 1, size)
+    ]
+    try:
+        (following,) = _unpacked(file, header.offset_code, first + size * count)
+    except ValueError:  # some writers leave it out
+        following = 0
+    return entries, following
 
 
 def _unpacked(file: BinaryIO, code: str, at: int) -> tuple[int, ...]:
@@ -190,47 +221,36 @@ class _Reader:
         if at in self._seen or len(self._seen) >= _MOST_DIRECTORIES:
             raise ValueError("directories point to each other")
         self._seen.add(at)
-        header = self._header
-        (count,) = _unpacked(self._file, header.count_code, at)
-        if count > _MOST_ENTRIES:
-            raise ValueError(f"a directory of {count} entries")
-        block = self._file.read(header.entry_bytes * count)
+        listed, following = read_entries(self._file, self._header, at)
         entries: dict[int, Value | Directory] = {}
         left_out = set[int]()
-        for start in range(0, len(block) - header.entry_bytes + 1, header.entry_bytes):
-            entry = block[start : start + header.entry_bytes]
-            (tag,) = struct.unpack_from(f"{header.order}H", entry)
-            found = self._entry(tag, entry)
+        for entry in listed:
+            found = self._entry(entry)
             if found is None:
-                left_out.add(tag)
+                left_out.add(entry.tag)
             else:
-                entries.setdefault(tag, found)
-        end = at + struct.calcsize(header.count_code) + header.entry_bytes * count
-        try:
-            (following,) = _unpacked(self._file, header.offset_code, end)
-        except ValueError:  # some writers leave it out
-            following = 0
-        return Directory(header.order, entries, following, frozenset(left_out))
+                entries.setdefault(entry.tag, found)
+        return Directory(self._header.order, entries, following, frozenset(left_out))
 
-    def _entry(self, tag: int, entry: bytes) -> Value | Directory | None:
+    def _entry(self, entry: TagEntry) -> Value | Directory | None:
         """What an entry says; None if it cannot be read."""
-        header = self._header
-        kind, count = struct.unpack_from(f"{header.order}H{header.offset_code[1]}", entry, 2)
-        length = _SIZES.get(kind, 0) * count
-        data = entry[-header.field_bytes :]
-        wide = header.big and kind >= LONG8
-        if tag in _POINTERS:
+        header, data = self._header, entry.field
+        length = _SIZES.get(entry.type, 0) * entry.values
+        if entry.tag in _POINTERS:
+            wide = header.big and entry.type >= LONG8
             (place,) = struct.unpack_from(f"{header.order}{'Q' if wide else 'I'}", data)
             with contextlib.suppress(ValueError):
                 return self.read(place)
             return None
         place = 0
         if header.field_bytes < length <= self._left:
-            (place,) = struct.unpack(header.offset_code, data)
+            place = entry.place(header)
             self._file.seek(min(place, _LARGEST))
             data = self._file.read(length)
             self._left -= length
-        return Value(kind, count, data[:length], place) if 0 < length <= len(data) else None
+        if not 0 < length <= len(data):
+            return None
+        return Value(entry.type, entry.values, data[:length], place)
 
 
 def reordered(value: Value, order: str, other: str) -> Value:

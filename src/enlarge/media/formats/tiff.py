@@ -63,8 +63,8 @@ def read_tiff(source: PictureFile) -> StoredPicture:
         numbers = full_size_pages(directories)
         pages = choose_page(source.page, len(numbers))
         number = numbers[pages.number - 1]
-        directory = _directory(source, header, number)
-        tags = directories[number] if number < len(directories) else {}
+        at, tags = directories[number] if directories else (header.first, {})
+        directory = _directory(source, header, at)
         stored = _read(source, header, directory, tags, pages=pages, number=number)
     metadata, notes = read_metadata(stored.metadata, directory), stored.notes
     if metadata.icc is None:
@@ -79,12 +79,12 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     return replace(stored, metadata=metadata, notes=notes)
 
 
-def _directory(source: PictureFile, header: TiffHeader, number: int) -> Directory:
-    """The directory of a page, counted from 0. Raises `InputError`."""
-    from enlarge.media.tiff_tags import position_of, read_directory
+def _directory(source: PictureFile, header: TiffHeader, at: int) -> Directory:
+    """The directory of a page at a position. Raises `InputError`."""
+    from enlarge.media.tiff_tags import read_directory
 
     try:
-        directory = read_directory(source.file, header, position_of(source.file, header, number))
+        directory = read_directory(source.file, header, at)
         if _MEANING & directory.left_out:
             raise ValueError("it ends within the description of its pixels")
     except ValueError as error:

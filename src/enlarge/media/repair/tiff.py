@@ -32,8 +32,8 @@ from enlarge.media.repair.repair import (
     zeros,
 )
 from enlarge.media.stored import PictureFile, StoredPicture
+from enlarge.media.tiff_tags import INTEGER_CODES, read_entries, read_tiff_header
 
-_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _COMPRESSION = 256, 257, 259
 _STRIPS, _STRIP_BYTES, _STRIP_ROWS = 273, 279, 278
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
@@ -323,25 +323,13 @@ def _layout(source: PictureFile) -> _Layout | None:
 
 
 def _read_layout(file: BinaryIO) -> _Layout | None:
-    file.seek(0)
-    head = file.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = struct.unpack_from(order + "H", head, 2)[0] == 43
-    (start,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-    entry, field = (20, 8) if big else (12, 4)
-    file.seek(start)
-    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-    first = file.tell()
-    block = file.read(entry * min(count, 4096))
-    places = {}
-    for at in range(0, len(block) - entry + 1, entry):
-        tag, kind, number = struct.unpack_from(order + "HH" + ("Q" if big else "I"), block, at)
-        if kind not in _CODES:
-            continue
-        place = first + at + 4 + field
-        if number * struct.calcsize(_CODES[kind]) > field:
-            (place,) = struct.unpack_from(order + ("Q" if big else "I"), block, at + 4 + field)
-        places[tag] = (place, _CODES[kind], number)
+    header = read_tiff_header(file)
+    order = header.order
+    places = {
+        entry.tag: (entry.place(header), code, entry.values)
+        for entry in read_entries(file, header, header.first)[0]
+        if (code := INTEGER_CODES.get(entry.type))
+    }
 
     def values(tag: int) -> tuple[int, ...]:
         place, code, number = places[tag]
