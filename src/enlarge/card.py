@@ -104,7 +104,7 @@ class Card:
 
 
 def read_card(path: Path) -> Card | None:
-    """The card of a safetensors or ONNX file, whatever its suffix, or None if it has none.
+    """The card of a safetensors or ONNX file, with any suffix, or None if it has none.
 
     Raises `WeightsError` if the file is missing, or is neither.
     """

@@ -226,7 +226,7 @@ def _pages(item: Found, *, salvage: bool) -> Iterator[Found]:
     try:
         with _opened(item.source) as source, open_picture(source, salvage=salvage) as picture:
             count = picture.facts.pages
-    except InputError:  # told when its header is read
+    except InputError:  # reported when its header is read
         count = 1
     if count == 1:
         yield item
@@ -238,7 +238,7 @@ def _pages(item: Found, *, salvage: bool) -> Iterator[Found]:
 def _read_headers(
     found: Sequence[Found], request: Request, model: OpenModel, rows: Mapping[str, Row]
 ) -> BatchPlan:
-    """The batch as far as each input's header tells. `rows`: the ledger's."""
+    """The batch as far as it is known from each input's header. `rows`: the ledger's."""
     wishes: list[tuple[Wish, Outlook | None]] = []
     refused: list[Outcome] = []
     left_out: list[Outcome] = []

@@ -72,7 +72,7 @@ class Row:
 
     @property
     def is_made(self) -> bool:
-        """Whether there is an output, perhaps of an earlier time."""
+        """Whether there is an output, perhaps an earlier one."""
         return bool(self.digest or self.sealed)
 
     def matches(self, wanted: Fingerprint) -> bool:

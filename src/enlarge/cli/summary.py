@@ -223,7 +223,7 @@ class Summary:
 
 
 def print_before(batch: BatchPlan, *, verbose: bool) -> None:
-    """Print which pictures are left out, and what there is to know about the names of results."""
+    """Print which pictures are skipped, and notes about the names of results."""
     names = [outcome.source for outcome in batch.skipped]
     if names:
         count, more = len(names), len(names) - _NAMED

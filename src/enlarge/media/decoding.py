@@ -71,7 +71,7 @@ def load_mapped(source: PictureFile, what: str, loader: str, word: str) -> Loade
 
 
 def options_of(source: PictureFile) -> dict[str, Any]:
-    """What every loader is told. Errors that libvips has collected so far are forgotten."""
+    """The options of every loader. Errors that libvips has collected so far are forgotten."""
     clear_errors()
     return {"access": "sequential", "fail_on": source.fail_on}
 

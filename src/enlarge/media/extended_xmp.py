@@ -23,7 +23,7 @@ def joined_xmp(packet: bytes, parts: Sequence[bytes]) -> tuple[bytes, bool]:
     """The packet with the descriptions of its extension, and whether that was complete.
 
     `parts`: the segments' contents behind `EXTENSION`, in any order, and of any extension; those
-    that the packet does not name are no part of it. A packet that is no XML stays as it is.
+    that the packet does not name are no part of it. A packet that is not XML stays as it is.
     """
     try:
         document = XmlPacket(packet)
@@ -124,7 +124,7 @@ def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes
 
 
 def _properties(document: XmlPacket) -> Iterator[tuple[ByteRange, bytes]]:
-    """Where each top-level property stands, and a description that holds nothing else."""
+    """The place of each top-level property, and a description that holds nothing else."""
     for description in _descriptions(document):
         name = description.name.encode()
         head = _head(document, description) + _declarations(description)

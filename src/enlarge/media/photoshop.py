@@ -82,7 +82,7 @@ def without_iim(resources: bytes) -> bytes:
 def adapt_resources(
     resources: bytes, *, moved: bool, positions: bool
 ) -> tuple[bytes | None, list[str]]:
-    """The resources that are true for a changed picture, None if there are none, and a line if some
+    """The resources adapted to a changed picture, None if there are none, and a line if some
     were damaged. Without previews; without paths if the picture was `moved` (cropped or turned);
     without coordinates and names of places unless `positions`.
     """

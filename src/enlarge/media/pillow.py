@@ -55,7 +55,7 @@ def open_image(source: PictureFile, what: str) -> Any:
 def decoder_reason(error: Exception) -> str:
     """What a decoder says, in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    # libjxl's binding tells of nothing but how to build libjxl; Pillow of nothing but its object.
+    # The messages of libjxl's binding and Pillow do not say what is wrong with the file.
     says_nothing = "libjxl" in lines[0] or lines[0].startswith("cannot identify image file")
     return "it is truncated or damaged" if says_nothing else lines[0].strip()
 

@@ -210,7 +210,7 @@ def open_picture(
     `stored_at` names the file that holds it). `page`: which of several pictures in the file, from 1
     (None: the main one). `memory`: the bytes that a picture may take which
     cannot be read in order (None: no limit). `scratch`: the folder for temporary files (None: the
-    system's). `salvage`: take what there is of a damaged picture, with gray in place of the rest
+    system's). `salvage`: take what is left of a damaged picture, with gray in place of the rest
     (`Picture.salvage`). Raises `InputError`: "PATH: what was found; what to do", or `OptionError`
     where there is no such page.
     """

@@ -18,7 +18,7 @@ _GRAY_OR_RGB = frozenset({1, 2, 3, 6})
 _SHORT, _RATIONAL = 3, 5
 _D65 = (0.3127, 0.3290)
 _TOLERANCE = 0.01
-"""Share of white by which a table may differ from the curve that stands for it."""
+"""Share of white by which a table may differ from the curve that replaces it."""
 _SRGB = 13
 
 

@@ -117,7 +117,7 @@ def exif_entries(exif: bytes) -> Directory:
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
-    """The resolution that an EXIF block tells, in pixels per millimetre; None if it tells none."""
+    """The resolution in an EXIF block, in pixels per millimetre; None if there is none."""
     file = io.BytesIO(exif)
     try:
         directory = read_directory(file, read_tiff_header(file))

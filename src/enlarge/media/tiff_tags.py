@@ -129,7 +129,7 @@ class TiffHeader:
         return self.order + ("Q" if self.big else "H")
 
     def bytes(self) -> bytes:
-        """As it stands at the beginning of the file."""
+        """Its bytes at the beginning of the file."""
         mark = b"II" if self.order == "<" else b"MM"
         if self.big:
             return mark + struct.pack(f"{self.order}HHHQ", 43, 8, 0, self.first)
@@ -268,7 +268,7 @@ def directory_bytes(directory: Directory, header: TiffHeader, at: int) -> tuple[
     """A directory, with all that it points to, as bytes that stand at `at` (even) in a file, and
     the position of the directory itself. The values get the file's byte order and sizes.
 
-    Raises `ValueError` if an offset does not fit into a file that is no BigTIFF.
+    Raises `ValueError` if an offset does not fit into a file that is not a BigTIFF.
     """
     order, big, field = header.order, header.big, header.field_bytes
     offset = header.offset_code
@@ -303,7 +303,7 @@ def directory_bytes(directory: Directory, header: TiffHeader, at: int) -> tuple[
 
 def _check_offset(offset: int, *, big: bool) -> None:
     if not big and offset >= 1 << 32:
-        raise ValueError("the file is longer than 4 GiB, and no BigTIFF")
+        raise ValueError("the file is longer than 4 GiB, and not a BigTIFF")
 
 
 def _narrowed(value: Value, order: str) -> Value:
@@ -320,7 +320,7 @@ def _narrowed(value: Value, order: str) -> Value:
 
 
 class GapFile(io.RawIOBase):
-    """A file that is written and read with a gap of so many bytes behind its first `head` bytes;
+    """A file that is written and read with a gap of so many bytes after its first `head` bytes;
     positions do not count the gap.
     """
 

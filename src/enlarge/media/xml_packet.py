@@ -44,7 +44,7 @@ class ByteRange:
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute: its name as written, its value, where it stands (with the space before it) and
+    """An attribute: its name as written, its value, its span (with the space before it) and
     where its value does (without the quotes).
     """
 
@@ -115,7 +115,7 @@ class XmlPacket:
         except expat.ExpatError as error:
             if self._open or not self.elements:
                 raise ValueError(f"it is not well-formed XML ({error})") from error
-            self.data = self.data[: self.elements[0].span.end]  # what follows is no XML
+            self.data = self.data[: self.elements[0].span.end]  # what follows is not XML
 
     @property
     def root(self) -> Element:

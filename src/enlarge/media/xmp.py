@@ -165,7 +165,7 @@ def _emptied(document: XmlPacket, edits: dict[ByteRange, bytes]) -> dict[ByteRan
 
 
 def property_of(element: Element, name: str, text: str) -> Property:
-    """A property by the name that stands in the document."""
+    """A property by its name in the document."""
     prefix, _, local = name.rpartition(":")
     uri = element.uri_of(prefix)
     if uri is None:

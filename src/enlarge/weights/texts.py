@@ -1,4 +1,4 @@
-"""Texts that stand in place of a model, told from their first words (see `contents`)."""
+"""Texts in place of a model, recognized by their first words (see `contents`)."""
 
 from __future__ import annotations
 

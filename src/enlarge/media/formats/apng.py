@@ -62,7 +62,7 @@ class Animation:
 
     @property
     def pages(self) -> int:
-        """The pictures in the file: a picture that is no frame comes first."""
+        """The pictures in the file: a picture that is not a frame comes first."""
         return max(1, len(self.frames) + self.has_still)
 
 

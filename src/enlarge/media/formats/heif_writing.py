@@ -24,7 +24,7 @@ _EXIF = b"Exif"
 
 
 def with_exif(data: bytes, exif: bytes) -> bytes:
-    """A HEIF file of one picture, as libheif writes it, with an EXIF block behind its pixels."""
+    """A HEIF file of one picture, as libheif writes it, with an EXIF block after its pixels."""
     before, meta, rest = _around_meta(data)
     parts = dict(boxes_in(meta[4:]))
     item = 1 + max(number for number, _, _ in items_of(meta[4:]))

@@ -65,7 +65,7 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
 
 
 def _with_resolution(metadata: Metadata, head: bytes) -> Metadata:
-    """The metadata with the file's density; libvips says 72 dpi where it tells none."""
+    """The metadata with the file's density; libvips says 72 dpi where there is none."""
     unit, across, down = 0, 0, 0
     if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":  # (T.871, 10.1)
         unit, across, down = struct.unpack_from(">BHH", head, 13)

@@ -25,7 +25,7 @@ from enlarge.media.photoshop import HEADER as PHOTOSHOP
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 COMMENT = "Comment"
-"""The keyword of a text that stands in a comment without one."""
+"""The keyword of a text from a comment, which has none."""
 _MAX_COMMENTS = 1 << 22
 
 

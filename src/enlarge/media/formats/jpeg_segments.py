@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 MAX_SEGMENT = 65_533
-"""Bytes that a segment holds behind its marker and its length."""
+"""Bytes that a segment holds after its marker and its length."""
 APP1, APP2, APP13, COMMENT_MARKER = 0xE1, 0xE2, 0xED, 0xFE
 _BEGINNING, _SCAN, _END, _FILL = b"\xff\xd8", 0xDA, 0xD9, 0xFF
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}

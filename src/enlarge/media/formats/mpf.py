@@ -27,7 +27,7 @@ _AUXILIARY = (
     b"http://ns.google.com/photos/1.0/depthmap/",
     b"urn:iso:std:iso:ts:21496",
 )
-"""What stands in the segments of gain maps and depth maps."""
+"""What the segments of gain maps and depth maps contain."""
 
 
 class Place(NamedTuple):

@@ -95,7 +95,7 @@ def read_png(source: PictureFile) -> StoredPicture:
 
 
 def _resolution(file: BinaryIO) -> Metadata:
-    """The density that a PNG tells (11.3.4.3), or the ratio of its two values; nothing but those.
+    """The density in a PNG (11.3.4.3), or the ratio of its two values; nothing but those.
     The file's position stays.
     """
     across = down = unit = 0

@@ -65,7 +65,7 @@ def read_metadata(found: Metadata, directory: Directory) -> Metadata:
 
 
 def _resources(directory: Directory) -> bytes | None:
-    """Photoshop's image resources, in which the IPTC data is one; None if there are none."""
+    """Photoshop's image resources, of which IPTC data is one; None if there are none."""
     own, iptc = directory.value(_PHOTOSHOP), directory.value(_IPTC)
     found = resources_of(own.data) if own is not None else b""
     if iptc is not None and not iim_of(found):
@@ -98,7 +98,7 @@ def exif_to_write(
 def add_metadata(
     file: BinaryIO, seen: BinaryIO, metadata: Metadata, described: Directory, gap: int
 ) -> None:
-    """Give a TIFF that libvips wrote its metadata: a new first directory behind its end. `seen`:
+    """Give a TIFF that libvips wrote its metadata: a new first directory after its end. `seen`:
     the file as libvips saw it, without the gap near its beginning.
     """
     header = read_tiff_header(seen)

@@ -1,1 +1,1 @@
-"""Damaged pictures: what lacks only its end, and what can be had of others."""
+"""Damaged pictures: those that lack only their end, and what is left of others."""

@@ -1,4 +1,4 @@
-"""GIFs that are cut off: their last block is shortened to what there is, and ended."""
+"""GIFs that are cut off: their last block is shortened to the data that is left, and ended."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Opening pictures that may be damaged.
 
-What lacks only its end is completed, and taken. Of others, what there is can be taken: the rest is
-gray.
+Files that lack only their end are completed and opened. With `--salvage`, what is left of others is
+opened, and the rest is gray.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ REPAIRS: dict[str, Repair] = {
 """How the damaged files of each format are read, by the format's name."""
 _HOPELESS = frozenset({"avif", "jxl"})
 _HOPELESS_SHARE = 0.999
-"""The missing share from which on there is nothing left to speak of."""
+"""From this missing share on, a picture is refused."""
 _CERTAIN = frozenset({"tiff"})
-"""Formats whose decoders can pass over data that the file does not have."""
+"""Formats whose decoders may ignore that data is missing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Salvage:
 
     @property
     def note(self) -> str:
-        """A line for people."""
+        """A line for the user."""
         if not self.missing:
             return "is damaged; all of it could be decoded, but parts of it may be wrong or coarse"
         return f"is damaged; {self.percent} of it is missing, and gray in the result"
@@ -197,7 +197,7 @@ def _completed(
 
 
 def _salvaged(form: Format, source: PictureFile, error: InputError) -> Opened:
-    """What there is of a damaged picture; `error` says what is wrong with it. Closes its file.
+    """What is left of a damaged picture; `error` says what is wrong with it. Closes its file.
 
     Raises `InputError`.
     """
