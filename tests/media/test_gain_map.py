@@ -113,9 +113,18 @@ def test_a_damaged_index_is_passed_over(tmp_path: Path, damage: bytes) -> None:
     assert NOTE not in copied(tmp_path / "a.jpg", tmp_path / "b.png")
 
 
-@pytest.mark.parametrize("urn", [b"urn:com:apple:photo:2020:aux:hdrgainmap", b""])
-def test_a_heic_with_a_gain_map(tmp_path: Path, urn: bytes) -> None:
-    """Apple's auxiliary picture: its URN stands in a property of the file."""
+@pytest.mark.parametrize(
+    ("urn", "note"),
+    [
+        (b"urn:com:apple:photo:2020:aux:hdrgainmap", NOTE),
+        (b"urn:iso:std:iso:ts:21496:-1", NOTE),
+        (b"urn:mpeg:hevc:2015:auxid:2", "the depth map is left out"),
+        (b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth", "the depth map is left out"),
+        (b"", None),
+    ],
+)
+def test_a_heic_with_an_auxiliary_picture(tmp_path: Path, urn: bytes, note: str | None) -> None:
+    """Its URN stands in a property of the file."""
     source = heic(tmp_path / "a.heic", PICTURE, 1, 13)
     data = source.read_bytes()
     box = struct.pack(">I4sI", 12 + len(urn) + 1, b"auxC", 0) + urn + b"\0"
@@ -130,7 +139,7 @@ def test_a_heic_with_a_gain_map(tmp_path: Path, urn: bytes) -> None:
     offset = grown.index(struct.pack(">I", data.index(b"mdat") + 4), place)
     struct.pack_into(">I", grown, offset, data.index(b"mdat") + 4 + len(box))
     source.write_bytes(bytes(grown))
-    assert (NOTE in copied(source, tmp_path / "b.png")) == bool(urn)
+    assert copied(source, tmp_path / "b.png") == ([note] if note else [])
 
 
 def test_a_jpeg_xl_with_a_gain_map(tmp_path: Path) -> None:

@@ -171,6 +171,11 @@ def test_places_in_maker_notes_that_can_be_read() -> None:
         "+37.5500+126.9800/", "37 deg 33' 1.20\" N, 126 deg 59' 0.00\" E", "long=126.98",
         "37°33'1.2\"N 126°59'0\"E", "N 37° 33.5 E 126° 3", "37.12345, 126.98765",
         "https://www.google.com/maps/@37.55,126.981,15z", "GPSPosition 37.5 126.9",
+        "POINT (126.98 37.55)", "POINT Z(126.98 37.55 38)", "8Q98HX2H+XR", "37.55N 126.98E",
+        "N37 33.020 E126 58.830", "37 33 01 N 126 58 49 E", "Lat 37.55 Lon 126.98",
+        '{"type":"Point","coordinates":[126.98,37.55]}', "37,5512; 126,9876",
+        "$GPGGA,123519,3733.012,N,12658.8,E,1,08,0.9,38,M,,M,,*47", "37.551°, 126.987°",
+        "UTM 52S 321980 4157500", "https://maps.app.goo.gl/a1b2", "https://w3w.co/a.b.c",
     ],
 )  # fmt: skip
 def test_coordinates_are_known_in_texts(text: str) -> None:
@@ -182,7 +187,9 @@ def test_coordinates_are_known_in_texts(text: str) -> None:
     [
         "GPS:1", "f/2.8 1/200 s", "50 deg angle, shot with Nikon", "20 °C in November",
         "Color balance 1.0000, 0.9876, 1.1", "flat: 2", "platform: 3", "2.5 sec long: 3 takes",
-        "0.12345 0.56789", "a 90° East turn", "Sony 28-200mm F2.8-5.6 OSS", "2026:12:01 10:11:12",
+        "0.12345 0.56789", "1.2345, 2.3456", "12:34:56 N 5 E", "N 24 E 3", "POINT of view (2 1)",
+        "rotated by 1.5°, 2.5°", "12345678+AB", "a 90° East turn",
+        "Sony 28-200mm F2.8-5.6 OSS", "2026:12:01 10:11:12",
     ],
 )  # fmt: skip
 def test_other_numbers_are_no_coordinates(text: str) -> None:

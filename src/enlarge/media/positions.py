@@ -25,9 +25,12 @@ _PLACES = frozenset({
     "verbatimlocality", "waterbody", "worldregion",
 })  # fmt: skip
 _PLACE_PREFIXES = {"photoshop": {"state"}, "exif": {"state"}, "iptc": {"state", "caption-location"}}
-_DIGIT, _MOST = re.compile(r"\d"), 1 << 16
+_TELLING, _MOST = re.compile(r"\d|https?:"), 1 << 16
 _NUMBER = r"[-+]?\d{1,3}(?:[.,]\d+)?"
 _DEGREES = rf"{_NUMBER}\s*(?:[°º˚]|deg\b)[^\n]{{0,24}}?"
+_PARTS = r"\d{1,3}(?:[.,]\d+|(?:[\s°º˚'′:]{1,3}\d{1,2}(?:[.,]\d+)?){1,2})[°º˚'′\"″\s]{0,3}"
+"""A number of degrees with a fraction, minutes or seconds."""
+_PLUS = "[23456789CFGHJMPQRVWX]"
 _COORDINATES = re.compile(
     rf"\bgeo:\s*{_NUMBER}\s*,\s*{_NUMBER}"  # RFC 5870
     rf"|\b(?:geo:)?(?:lat|lon|lng)\W{{0,3}}[=:]\W{{0,3}}{_NUMBER}"
@@ -39,6 +42,17 @@ _COORDINATES = re.compile(
     rf"|\b(?-i:[NS])\s*{_DEGREES}\b(?-i:[EW])\s*{_NUMBER}"
     r"|(?<![\d.])[-+]?\d{2}\.\d{4,}\s*[,;]\s*[-+]?\d{1,3}\.\d{4,}"
     r"|(?<![\d.])[-+]?\d\.\d{4,}\s*[,;]\s*[-+]?\d{2,3}\.\d{4,}"
+    r"|(?<![\d,])[-+]?\d{1,2},\d{4,}\s*;\s*[-+]?\d{1,3},\d{4,}"
+    r"|(?<![\d.])[-+]?\d{1,2}\.\d{3,}\s*[°º˚]\s*[,;/]\s*[-+]?\d{1,3}\.\d{3,}\s*[°º˚]"
+    rf"|(?<![\d.,])(?-i:{_PARTS}[NS])\b\W{{0,6}}(?-i:{_PARTS}[EW])\b"
+    rf"|\b(?-i:[NS])\s?{_PARTS}\W{{0,6}}(?-i:[EW])\s?{_PARTS}"
+    rf"|\blat\.?\s*{_NUMBER}\W{{1,6}}(?:lon|lng|long)\.?\s*{_NUMBER}"
+    rf"|\bPOINT\s*(?:[ZM]{{1,2}}\s*)?\(\s*{_NUMBER}\s+{_NUMBER}"  # WKT
+    r"|\"coordinates\"\s*:\s*\[\s*[-+]?\d"  # GeoJSON
+    r"|\$G[A-Z](?:GGA|RMC|GLL),\d"  # NMEA 0183
+    r"|\bUTM\b\W{0,3}\d{1,2}\s?[A-Z]?\W{1,3}\d{6}"
+    rf"|(?-i:\b{_PLUS}{{8}}\+{_PLUS}{{2,3}}\b)"  # Open Location Code
+    r"|https?://(?:www\.)?(?:goo\.gl/maps|maps\.app\.goo\.gl|what3words\.com|w3w\.co)/\S"
     r"|https?://\S{0,99}(?:\bmaps?\b|openstreetmap)\S{0,300}?\d\.\d{3,}",
     re.IGNORECASE,
 )
@@ -56,6 +70,6 @@ def names_position(name: str, prefix: str = "") -> bool:
 
 def holds_coordinates(text: str) -> bool:
     """Whether a text gives coordinates: a geo URI, `lat=…`, ISO 6709, degrees with N, S, E or W,
-    two decimal numbers of a degree, or a link to a map.
+    two decimal numbers of a degree, WKT, GeoJSON, NMEA, UTM, a plus code, or a link to a map.
     """
-    return _DIGIT.search(text) is not None and _COORDINATES.search(text[:_MOST]) is not None
+    return _TELLING.search(text) is not None and _COORDINATES.search(text[:_MOST]) is not None

@@ -123,9 +123,11 @@ def read_heic(source: PictureFile) -> StoredPicture:
 
 def _with_boxes(picture: StoredPicture, facts: BoxFacts) -> StoredPicture:
     """The picture, with what the decoder does not say of it."""
-    notes = (*picture.notes, NOTE) if facts.has_gain_map else picture.notes
+    notes = [*picture.notes]
+    notes += [NOTE] if facts.has_gain_map else []
+    notes += ["the depth map is left out"] if facts.has_depth_map else []
     metadata = replace(picture.metadata, colour=facts.colour)
-    return replace(picture, metadata=metadata, notes=notes)
+    return replace(picture, metadata=metadata, notes=tuple(notes))
 
 
 def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None:

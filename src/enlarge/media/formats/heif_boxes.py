@@ -20,16 +20,20 @@ _MOST = 1 << 24
 """Bytes of the box that describes pictures: millions of them would fit."""
 NCLX, _PROFILES = b"nclx", (b"prof", b"rICC")
 LIGHT_UNIT = 10_000
+_GAIN_MAPS = (b"hdrgainmap", b"urn:iso:std:iso:ts:21496")
+_DEPTH_MAPS = (b"aux:depth", b"auxiliary:depth", b"auxid:2\0")
+"""What stands in the types of auxiliary pictures."""
 
 
 @dataclass(frozen=True)
 class BoxFacts:
     """`colour`: of the main picture, None if the file does not say. `has_gain_map`: whether the
-    file holds what turns it into HDR.
+    file holds what turns it into HDR; `has_depth_map`: whether it holds distances.
     """
 
     colour: Colour | None
-    has_gain_map: bool
+    has_gain_map: bool = False
+    has_depth_map: bool = False
 
 
 def read_boxes(file: BinaryIO, number: int = 1, count: int = 1) -> BoxFacts:
@@ -45,11 +49,12 @@ def read_boxes(file: BinaryIO, number: int = 1, count: int = 1) -> BoxFacts:
         auxiliary = [
             data for kind, data in boxes_in(contents(meta, b"iprp", b"ipco")) if kind == b"auxC"
         ]
-        is_marked = any(b"hdrgainmap" in data for data in auxiliary)
+        is_marked = any(mark in data for data in auxiliary for mark in _GAIN_MAPS)
         is_marked = is_marked or any(kind == b"tmap" for _, kind, _ in items_of(meta))
-        return BoxFacts(_colour(properties), is_marked)
+        has_depth = any(mark in data for data in auxiliary for mark in _DEPTH_MAPS)
+        return BoxFacts(_colour(properties), is_marked, has_depth)
     except (OSError, struct.error, IndexError, ValueError):
-        return BoxFacts(None, False)
+        return BoxFacts(None)
     finally:
         file.seek(0, os.SEEK_END)  # empties Python's buffer: libvips moves the descriptor itself
         file.seek(before)
