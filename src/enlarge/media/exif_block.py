@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-SHORT, LONG = 3, 4
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+from enlarge.media.tiff_tags import LONG, SHORT, SIZES
+
 _MOST_ENTRIES = 4096
 _JPEG = re.compile(rb"[\s\S]\xd8\xff[\xc0\xc2\xc4\xdb\xe0-\xef\xfe]")
 """The beginning of a JPEG; Minolta writes another first byte."""
@@ -31,7 +31,7 @@ class ExifEntry(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of its values; those beyond 4 are elsewhere."""
-        return _SIZES.get(self.type, 1) * self.values
+        return SIZES.get(self.type, 1) * self.values
 
 
 class ExifBlock:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enlarge.media.colour import ADOBE_RGB, Colour
-from enlarge.media.exif_block import ExifBlock
+from enlarge.media.tiff_tags import EXIF, INTEROPERABILITY, directory_of
 
-_EXIF, _INTEROPERABILITY, _INDEX, _COLOUR_SPACE = 0x8769, 0xA005, 0x0001, 0xA001
+_INDEX, _COLOUR_SPACE = 0x0001, 0xA001
 _OPTION_FILE = b"R03"
 """A DCF option file, whose colour space is Adobe RGB (CIPA DC-009)."""
 _ADOBE_RGB = 2
@@ -17,27 +17,16 @@ _GAMMA = 45_470
 def colour_of_exif(block: bytes) -> Colour | None:
     """Adobe RGB if the block says so; None if it says anything else, or cannot be read."""
     try:
-        exif = ExifBlock(bytearray(block))
-        directory = _directory(exif, exif.get("I", 4), _EXIF)
-        if directory is None:
-            return None
-        index, space = b"", 0
-        for entry in exif.entries(directory):
-            if entry.tag == _COLOUR_SPACE:
-                space = exif.value(entry)
-        inner = _directory(exif, directory, _INTEROPERABILITY)
-        for entry in exif.entries(inner) if inner is not None else []:
-            if entry.tag == _INDEX:
-                index = exif.text(entry)[:3]
+        exif = directory_of(block).inner(EXIF)
     except ValueError:
         return None
+    if exif is None:
+        return None
+    space, interoperability = exif.integer(_COLOUR_SPACE), exif.inner(INTEROPERABILITY)
+    found = interoperability.value(_INDEX) if interoperability is not None else None
+    index = found.data[:3] if found is not None else b""
     if space != _ADOBE_RGB and (space == 1 or index != _OPTION_FILE):
         return None
     red, green, blue, white = ADOBE_RGB
     values = tuple(round(value * 1e5) for point in (white, red, green, blue) for value in point)
     return Colour(gamma=_GAMMA, chromaticities=values)
-
-
-def _directory(exif: ExifBlock, ifd: int, tag: int) -> int | None:
-    """The directory that an entry of another one points to."""
-    return next((exif.value(entry) for entry in exif.entries(ifd) if entry.tag == tag), None)

@@ -11,11 +11,10 @@ import numpy as np
 from enlarge.media.colour import Colour
 from enlarge.media.curves import to_light
 from enlarge.media.profile_making import chromaticities_are_valid
-from enlarge.media.tiff_tags import Directory
+from enlarge.media.tiff_tags import SHORT, Directory
 
 _PHOTOMETRIC, _TRANSFER, _WHITE, _PRIMARIES = 262, 301, 318, 319
 _GRAY_OR_RGB = frozenset({1, 2, 3, 6})
-_SHORT, _RATIONAL = 3, 5
 _D65 = (0.3127, 0.3290)
 _TOLERANCE = 0.01
 """Share of white by which a table may differ from the curve that replaces it."""
@@ -34,8 +33,7 @@ def colour_of_tiff(directory: Directory) -> Colour | None:
 
 def _chromaticities(directory: Directory) -> tuple[int, ...] | None:
     """White, red, green and blue in 1/100,000."""
-    primaries = _ratios(directory, _PRIMARIES)
-    white = _ratios(directory, _WHITE) or _D65
+    primaries, white = directory.ratios(_PRIMARIES), directory.ratios(_WHITE) or _D65
     if len(primaries) != 6 or len(white) != 2:
         return None
     values = tuple(round(value * 1e5) for value in (*white, *primaries))
@@ -49,7 +47,7 @@ def _gamma(directory: Directory) -> int | None:
     """The exponent of the first table, in 1/100,000; None if it is sRGB's or no power."""
     found = directory.value(_TRANSFER)
     bits = directory.integer(258, 1)
-    if found is None or found.type != _SHORT or not 2 <= bits <= 16 or found.count < 1 << bits:
+    if found is None or found.type != SHORT or not 2 <= bits <= 16 or found.count < 1 << bits:
         return None
     table = np.array(struct.unpack_from(f"{directory.order}{1 << bits}H", found.data)) / 65_535
     numbers = np.linspace(0, 1, len(table))
@@ -61,12 +59,3 @@ def _gamma(directory: Directory) -> int | None:
     from_srgb = np.abs(table - to_light(_SRGB, numbers)).max()
     is_power = 0.1 < gamma < 10 and from_power < min(_TOLERANCE, from_srgb)
     return round(1e5 / gamma) if is_power else None
-
-
-def _ratios(directory: Directory, tag: int) -> tuple[float, ...]:
-    found = directory.value(tag)
-    if found is None or found.type != _RATIONAL:
-        return ()
-    numbers = struct.unpack(f"{directory.order}{2 * found.count}I", found.data)
-    pairs = zip(numbers[::2], numbers[1::2], strict=True)
-    return tuple(above / below if below else 0.0 for above, below in pairs)

@@ -6,7 +6,6 @@ everything else is copied value by value, with its bytes.
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 from enlarge.media.tiff_tags import (
@@ -16,8 +15,7 @@ from enlarge.media.tiff_tags import (
     TiffHeader,
     Value,
     directory_bytes,
-    read_directory,
-    read_tiff_header,
+    directory_of,
 )
 
 DESCRIPTION = 270
@@ -88,9 +86,9 @@ def with_note_in_place(
 
     Most makers count the offsets in their notes from the beginning of the block, or of the file.
     """
-    inner = block.entries.get(EXIF)
-    note = inner.value(MAKER_NOTE) if isinstance(inner, Directory) else None
-    if not isinstance(inner, Directory) or note is None:
+    inner = block.inner(EXIF)
+    note = inner.value(MAKER_NOTE) if inner is not None else None
+    if inner is None or note is None:
         return block, None
     if note.at < _HEADER or note.at + len(note.data) > most:
         return block, None
@@ -108,8 +106,7 @@ def exif_entries(exif: bytes) -> Directory:
     """The directory of an EXIF block, without what describes the pixels of the file that it was in.
     Raises `ValueError`.
     """
-    file = io.BytesIO(exif)
-    directory = read_directory(file, read_tiff_header(file))
+    directory = directory_of(exif)
     entries = {
         tag: found for tag, found in directory.entries.items() if tag not in _PIXELS | _PARTS
     }
@@ -118,9 +115,8 @@ def exif_entries(exif: bytes) -> Directory:
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
     """The resolution in an EXIF block, in pixels per millimetre; None if there is none."""
-    file = io.BytesIO(exif)
     try:
-        directory = read_directory(file, read_tiff_header(file))
+        directory = directory_of(exif)
     except ValueError:
         return None
     across, down = directory.ratio(282), directory.ratio(283)

@@ -19,8 +19,8 @@ BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
 UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _POINTERS = {EXIF, GPS, INTEROPERABILITY}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_SIZES |= {16: 8, 17: 8, 18: 8}
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+SIZES |= {16: 8, 17: 8, 18: 8}
 _SWAPPED = {1: 1, 2: 1, 6: 1, 7: 1, 3: 2, 8: 2, 5: 4, 10: 4}
 """Bytes that change places with the byte order, where that is not the whole value."""
 INTEGER_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -91,13 +91,22 @@ class Directory:
             return ()
         return struct.unpack(f"{self.order}{found.count}d", found.data)
 
-    def ratio(self, tag: int) -> float:
-        """The first of a tag's RATIONALs; 0 if it has none, or if its denominator is 0."""
+    def ratios(self, tag: int) -> tuple[float, ...]:
+        """A tag's RATIONALs, 0 for a denominator of 0; none if it has none."""
         found = self.value(tag)
-        if found is None or found.type != RATIONAL or not found.count:
-            return 0.0
-        above, below = struct.unpack_from(f"{self.order}II", found.data)
-        return above / below if below else 0.0
+        if found is None or found.type != RATIONAL:
+            return ()
+        pairs = struct.iter_unpack(f"{self.order}II", found.data)
+        return tuple(above / below if below else 0.0 for above, below in pairs)
+
+    def ratio(self, tag: int) -> float:
+        """The first of a tag's RATIONALs; 0 if it has none."""
+        return (*self.ratios(tag), 0.0)[0]
+
+    def inner(self, tag: int) -> Directory | None:
+        """The directory that a tag points to; None if there is none."""
+        found = self.entries.get(tag)
+        return found if isinstance(found, Directory) else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,7 @@ class TagEntry(NamedTuple):
 
     def place(self, header: TiffHeader) -> int:
         """The position of the values."""
-        if _SIZES.get(self.type, 0) * self.values <= header.field_bytes:
+        if SIZES.get(self.type, 0) * self.values <= header.field_bytes:
             return self.at
         return int(struct.unpack(header.offset_code, self.field)[0])
 
@@ -208,6 +217,12 @@ def read_directory(file: BinaryIO, header: TiffHeader, at: int | None = None) ->
     return _Reader(file, header).read(header.first if at is None else at)
 
 
+def directory_of(block: bytes) -> Directory:
+    """The first directory of a TIFF, or of an EXIF block, in memory. Raises `ValueError`."""
+    file = io.BytesIO(block)
+    return read_directory(file, read_tiff_header(file))
+
+
 class _Reader:
     """Reads directories, each once."""
 
@@ -235,7 +250,7 @@ class _Reader:
     def _entry(self, entry: TagEntry) -> Value | Directory | None:
         """What an entry says; None if it cannot be read."""
         header, data = self._header, entry.field
-        length = _SIZES.get(entry.type, 0) * entry.values
+        length = SIZES.get(entry.type, 0) * entry.values
         if entry.tag in _POINTERS:
             wide = header.big and entry.type >= LONG8
             (place,) = struct.unpack_from(f"{header.order}{'Q' if wide else 'I'}", data)
@@ -255,7 +270,7 @@ class _Reader:
 
 def reordered(value: Value, order: str, other: str) -> Value:
     """A value in another byte order."""
-    size = _SWAPPED.get(value.type, _SIZES[value.type])
+    size = _SWAPPED.get(value.type, SIZES[value.type])
     if order == other or size == 1:
         return value
     data = bytearray(len(value.data))

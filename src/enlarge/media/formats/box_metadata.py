@@ -4,7 +4,6 @@ Pillow and its plugins do not hand it over.
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,7 @@ from enlarge.media.formats.boxes import boxes_in, boxes_of
 from enlarge.media.geotiff import GeoTags, geo_tags
 from enlarge.media.metadata import Metadata
 from enlarge.media.photoshop import resources_of
-from enlarge.media.tiff_tags import read_directory, read_tiff_header
+from enlarge.media.tiff_tags import directory_of
 
 _MOST = 1 << 26
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -60,9 +59,8 @@ def with_boxes(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[str]]
 
 def _geo_tags(block: bytes) -> GeoTags | None:
     """GeoTIFF's tags, which GeoJP2 puts into a small TIFF."""
-    file = io.BytesIO(block)
     try:
-        return geo_tags(read_directory(file, read_tiff_header(file)))
+        return geo_tags(directory_of(block))
     except ValueError:
         return None
 
