@@ -1,6 +1,6 @@
 """Prepare a checkpoint, at low priority: the process that `background` starts.
 
-python -m enlarge.picture.preparing    reads the pickled arguments of `prepare` from its input
+python -m enlarge.picture.preparing    reads the pickled arguments of `prepare_model` from its input
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NICE = 10
 """About a tenth of the time of a core that other work wants."""
 
 
-def prepare(
+def prepare_model(
     path: Path, options: dict[str, Any], settings: Settings, shape: tuple[int, ...], dtype: str
 ) -> None:
     """Prepare the checkpoint, and compile it for a picture, (height, width, channels), of that
@@ -44,4 +44,4 @@ def prepare(
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    prepare(*pickle.load(sys.stdin.buffer))
+    prepare_model(*pickle.load(sys.stdin.buffer))

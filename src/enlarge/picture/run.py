@@ -111,9 +111,7 @@ def enlarge_picture(
             settings.pyramid,
             settings.colour,
         )
-        provenance = None
-        if settings.provenance:
-            provenance = _provenance(outlook, rows, plans[-1]) | _salvaged(picture)
+        provenance = _provenance(picture, outlook, rows, plans[-1])
         with (
             resumable(large, transfer, facts) as bands,
             create_picture(
@@ -250,9 +248,13 @@ def _change(facts: Facts, outlook: Outlook) -> Change:
     )
 
 
-def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
-    """What the result's file says of how it was made."""
+def _provenance(
+    picture: Picture, outlook: Outlook, rows: Rows, tiles: Plan
+) -> dict[str, str] | None:
+    """What the result's file says of how it was made; None if it is to say nothing."""
     settings, model = outlook.settings, outlook.model
+    if not settings.provenance:
+        return None
     engine = model.engine(outlook.dtype)
     across, down = _ratio(rows.width, outlook.width), _ratio(rows.height, outlook.height)
     facts = {
@@ -273,16 +275,13 @@ def _provenance(outlook: Outlook, rows: Rows, tiles: Plan) -> dict[str, str]:
     if model.card.strength is not None:
         facts["strength"] = str(model.card.strength)
     words = {True: "yes", False: "no"}
-    return facts | {
+    facts |= {
         name: words[value] if isinstance(value, bool) else str(value)
         for name, value in settings.newer().items()
     }
-
-
-def _salvaged(picture: Picture) -> dict[str, str]:
-    """What the result's file says of damage."""
-    salvage = picture.salvage
-    return {} if salvage is None else {"salvaged": salvage.mark}
+    if picture.salvage is not None:
+        facts["salvaged"] = picture.salvage.mark
+    return facts
 
 
 def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, Any]:
