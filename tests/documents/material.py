@@ -97,7 +97,7 @@ MATERIAL: dict[str, Make] = {
     "pages.tif": pages,
     **dict.fromkeys(["photo.jpg", "old.jpg", "scan.tif", "large/photo.png"], picture),
     **dict.fromkeys(["a.png", "b.png"], picture),
-    "original.png": picture,
+    **dict.fromkeys(["original.png", "hdr.png"], picture),
     **dict.fromkeys(["holidays/", "in/", "photos/", "inbox/", "frames/"], folder),
     "in/**/*.jpg": lambda path: folder(path.parents[1]),
     "test.csv": listing,

@@ -153,7 +153,7 @@ def make_picture(
 
 
 def _check_not_made(path: Path) -> None:
-    """Raise `MadeByEnlargeError` for a stream whose record says so; the plan has checked files."""
+    """Raise `MadeByEnlargeError` for a picture whose record says so; files were checked before."""
     with open_picture(path) as picture:
         if provenance_of(picture.metadata) is not None:
             raise MadeByEnlargeError(MADE)
