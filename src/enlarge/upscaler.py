@@ -41,10 +41,11 @@ class Upscaler(OpenModel):
         uint16 or float32 in [0, 1]; an array of the same dtype and channels comes back. A Pillow
         image gives a Pillow image of the same mode where it is L, LA, RGB, RGBA or I;16 (others
         come back as RGB or RGBA; CMYK goes through its profile). A transparent colour becomes
-        alpha; in I;16, for which Pillow has none, it stays one. A path gives an array.
+        alpha, but stays a transparent colour in I;16, which has no alpha. A path gives an array.
 
         The options: `scale`, `width`, `height`, `crop`, `tile`, `memory`, `exact`, `ensemble`; and
-        for a path `page`, which of several pictures in the file, from 1.
+        for a path `page` (one of several pictures in the file, from 1) and `salvage` (take what is
+        left of a damaged picture).
         `progress` is called after each tile with a `Progress`; `cancel`, when set, ends the work
         with `Cancelled`. Raises `EnlargeError`s.
         """
