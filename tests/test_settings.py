@@ -12,7 +12,7 @@ import pytest
 
 from enlarge.engines import protocol
 from enlarge.errors import OptionError
-from enlarge.media import metadata
+from enlarge.media.metadata import metadata
 from enlarge.settings import AllOptions, EngineName, Keep, Precision, Settings, about
 
 NAMES = {entry.name for entry in fields(Settings)}

@@ -19,7 +19,7 @@ from enlarge.errors import (
     OutputError,
     WeightsError,
 )
-from enlarge.media.provenance import provenance_of
+from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.memory import resident
 from enlarge.picture.outlook import target_size

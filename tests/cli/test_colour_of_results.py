@@ -15,10 +15,10 @@ from PIL import Image
 
 from enlarge.cli import run
 from enlarge.errors import Cancelled
-from enlarge.media.colour import Cicp, Colour
+from enlarge.media.colour.colour import Cicp, Colour
+from enlarge.media.colour.profile_making import profile_of
 from enlarge.media.formats.gain_map import NOTE
 from enlarge.media.parts import count_parts
-from enlarge.media.profile_making import profile_of
 from enlarge.picture import outlook
 from enlarge.settings import FileOptions
 from enlarge.upscaler import open_model

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from enlarge.media.colour import Cicp, Colour
-from enlarge.media.curves import to_light
-from enlarge.media.profile_making import profile_of
+from enlarge.media.colour.colour import Cicp, Colour
+from enlarge.media.colour.curves import to_light
+from enlarge.media.colour.profile_making import profile_of
 from enlarge.media.reading import describe_picture, open_picture
 from tests.media.colour_files import (
     ADOBE_CHRM,

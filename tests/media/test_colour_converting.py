@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from enlarge.errors import OptionError
-from enlarge.media.colour import Cicp, Colour
-from enlarge.media.metadata import Metadata
-from enlarge.media.profile_making import profile_of
+from enlarge.media.colour.colour import Cicp, Colour
+from enlarge.media.colour.profile_making import profile_of
+from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from tests.media.colour_files import (

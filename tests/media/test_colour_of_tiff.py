@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from enlarge.media.colour import ADOBE_RGB, Cicp, Colour
-from enlarge.media.profile_making import profile_of
+from enlarge.media.colour.colour import ADOBE_RGB, Cicp, Colour
+from enlarge.media.colour.profile_making import profile_of
 from enlarge.media.reading import open_picture
 from tests.media.colour_files import copied, profile_in
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif
+from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from tests.media.exiftool import exiftool, tags_of
@@ -163,7 +163,7 @@ def test_geojp2_is_known(tmp_path: Path) -> None:
 
 
 def test_code_points_and_exif_together(tmp_path: Path) -> None:
-    from enlarge.media.colour import Cicp, Colour
+    from enlarge.media.colour.colour import Cicp, Colour
 
     colour = Colour(cicp=Cicp(9, 16))
     assert write(tmp_path / "a.avif", "avif", exif=exif_block(), colour=colour) == []

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from enlarge import upscale
-from enlarge.media.metadata import Keep
+from enlarge.media.metadata.metadata import Keep
 from enlarge.media.reading import open_picture
 
 NOISE = np.random.default_rng(5).integers(0, 256, (40, 56, 3), dtype=np.uint8)

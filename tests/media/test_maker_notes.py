@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif
 from tests.media.exiftool import embedded_pictures, positions, tags_of
 from tests.media.test_previews import doubled, exif_with, small_jpeg
 

@@ -16,14 +16,14 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from enlarge.errors import InputError
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif, has_gps, orientation_of
 from enlarge.media.formats.png_chunks import png_chunk
-from enlarge.media.metadata import Keep, Metadata
-from enlarge.media.provenance import provenance_of
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif, has_gps, orientation_of
+from enlarge.media.metadata.metadata import Keep, Metadata
+from enlarge.media.metadata.provenance import provenance_of
+from enlarge.media.metadata.xmp import adapt_xmp
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
-from enlarge.media.xmp import adapt_xmp
 
 RGB = np.full((24, 40, 3), (10, 90, 200), np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif
-from enlarge.media.positions import holds_coordinates, names_position
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif
+from enlarge.media.metadata.positions import holds_coordinates, names_position
+from enlarge.media.metadata.xmp import adapt_xmp
 from enlarge.media.reading import open_picture
-from enlarge.media.xmp import adapt_xmp
 from tests.media.exiftool import case, exiftool, positions, tags_of
 from tests.media.test_previews import FORMS, doubled, exif_with
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif
-from enlarge.media.exif_block import ExifBlock
-from enlarge.media.metadata import Keep
-from enlarge.media.photoshop import adapt_resources, iim_of
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif
+from enlarge.media.metadata.exif_block import ExifBlock
+from enlarge.media.metadata.metadata import Keep
+from enlarge.media.metadata.photoshop import adapt_resources, iim_of
 from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from tests.media.exiftool import case, embedded_pictures, tags_of

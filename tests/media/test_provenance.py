@@ -4,8 +4,8 @@ import xml.etree.ElementTree as Xml
 
 import pytest
 
-from enlarge.media.metadata import Metadata
-from enlarge.media.provenance import NAMESPACE, provenance_of, with_provenance
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.provenance import NAMESPACE, provenance_of, with_provenance
 
 FACTS = {"model": "fast <b>&\"'", "scale": "4", "tile": "64x48"}
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, ImageOps
 
 from enlarge.errors import InputError
 from enlarge.media import turning
+from enlarge.media.colour.profile import profile_name
 from enlarge.media.formats.tiff import rows_at_once
-from enlarge.media.profile import profile_name
+from enlarge.media.formats.tiff_pages import read_directories
+from enlarge.media.metadata.tiff_tags import read_tiff_header
 from enlarge.media.reading import Buffering, describe_picture, open_picture
-from enlarge.media.tiff_pages import read_directories
-from enlarge.media.tiff_tags import read_tiff_header
 from enlarge.media.turning import turned
 
 RANDOM = np.random.default_rng(7)

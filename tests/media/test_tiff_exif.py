@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from enlarge.errors import InputError
-from enlarge.media.metadata import Keep
-from enlarge.media.reading import open_picture
-from enlarge.media.tiff_exif import exif_of_tiff
-from enlarge.media.tiff_tags import (
+from enlarge.media.metadata.metadata import Keep
+from enlarge.media.metadata.tiff_exif import exif_of_tiff
+from enlarge.media.metadata.tiff_tags import (
     Directory,
     Value,
     directory_bytes,
     read_directory,
     read_tiff_header,
 )
+from enlarge.media.reading import open_picture
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 
 RGB = np.full((24, 40, 3), (10, 90, 200), np.uint8)

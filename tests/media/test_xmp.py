@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from enlarge.media.change import Change
-from enlarge.media.extended_xmp import EXTENSION, joined_xmp, split_xmp
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.extended_xmp import EXTENSION, joined_xmp, split_xmp
+from enlarge.media.metadata.xml_packet import XmlPacket
+from enlarge.media.metadata.xmp import adapt_xmp
 from enlarge.media.reading import open_picture
-from enlarge.media.xml_packet import XmlPacket
-from enlarge.media.xmp import adapt_xmp
 from tests.media.exiftool import case, exiftool, tags_of
 from tests.media.test_previews import FORMS, doubled, small_jpeg
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import estimate_bytes
 from enlarge.media.formats.deep_zoom import OVERLAP, TILE, describe_deep_zoom
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.media.writing import PictureSpec, Sink, WriteOptions, create_picture
 from tests.media.test_writing import COPY, peak

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 import enlarge
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.media.provenance import provenance_of
+from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import imresize
 from enlarge.metrics.fidelity import psnr

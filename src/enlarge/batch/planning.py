@@ -35,8 +35,8 @@ from enlarge.batch.twins import Wish, name_outputs
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
 from enlarge.media.formats import FORMATS
+from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.naming import page_mark
-from enlarge.media.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, check_disk, plan_picture

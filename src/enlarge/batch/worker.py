@@ -24,7 +24,7 @@ from enlarge.batch.outputs import existing_output
 from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.remote import Remote
 from enlarge.digests import stream_digest
-from enlarge.media.provenance import provenance_of
+from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.memory import resident
 from enlarge.picture.budget import USABLE

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Literal
 
 from enlarge.errors import OptionError
-from enlarge.media.colour import Cicp, Colour
+from enlarge.media.colour.colour import Cicp, Colour
+from enlarge.media.colour.profile import profile_code_points
+from enlarge.media.colour.profile_making import profile_of, rgb_profile_of_gray
 from enlarge.media.converting import check_profile
-from enlarge.media.exif_colour import colour_of_exif
 from enlarge.media.formats.format import Content
-from enlarge.media.metadata import Metadata
-from enlarge.media.profile import profile_code_points
-from enlarge.media.profile_making import profile_of, rgb_profile_of_gray
+from enlarge.media.metadata.exif_colour import colour_of_exif
+from enlarge.media.metadata.metadata import Metadata
 
 ColourChoice = Literal["keep", "srgb"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyvips
 
 from enlarge.errors import OptionError
-from enlarge.media.profile import profile_tag
-from enlarge.media.profile_making import rgb_profile_of_gray
+from enlarge.media.colour.profile import profile_tag
+from enlarge.media.colour.profile_making import rgb_profile_of_gray
 
 _LEVELS = 65_535
 

@@ -13,11 +13,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.floats import check_range
 from enlarge.media.libvips import FileSource, clear_errors, collected_errors, explain
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import resources_of
+from enlarge.media.metadata.exif import orientation_of, without_prefix
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import resources_of
 from enlarge.media.stored import Pages, PictureFile, StoredPicture, choose_page
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}

@@ -14,8 +14,8 @@ import numpy as np
 import pyvips
 
 from enlarge.media.libvips import FileCallbacks
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import iim_of
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import iim_of
 
 Insertion = Callable[[bytes], bytes | None]
 """A file's first bytes with something inserted; None if there are too few of them to insert it."""

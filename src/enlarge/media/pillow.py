@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.floats import check_range
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.exif import orientation_of, without_prefix
+from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.rows import ArrayRows
 from enlarge.media.stored import Pages, PictureFile, StoredPicture
 

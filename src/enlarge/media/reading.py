@@ -24,13 +24,13 @@ import numpy as np
 
 from enlarge.errors import EnlargeError, InputError, OptionError
 from enlarge.forks import check_can_use
+from enlarge.media.colour.profile import profile_name
 from enlarge.media.colour_fitting import with_named_colour
 from enlarge.media.formats import format_of_file, readable_formats
 from enlarge.media.libvips import disable_cache
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.provenance import KEY, provenance_of
 from enlarge.media.not_a_picture import unreadable_message
-from enlarge.media.profile import profile_name
-from enlarge.media.provenance import KEY, provenance_of
 from enlarge.media.repair.opening import Opened, Salvage, open_stored, reopen_stored
 from enlarge.media.rows import Rows
 from enlarge.media.stored import PictureFile, StoredPicture, choose_page

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from enlarge.errors import OptionError
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.rows import Rows
 
 _START = 1 << 16

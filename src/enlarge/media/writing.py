@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
 from enlarge.forks import check_can_use
-from enlarge.media.change import Change
 from enlarge.media.colour_fitting import ColourChoice, converted_colour, fit_colour
 from enlarge.media.converting import to_srgb
 from enlarge.media.feeding import Feed
 from enlarge.media.formats import FORMATS, WRITERS, check_output
 from enlarge.media.formats.format import Content, Writer
 from enlarge.media.libvips import disable_cache, explain
-from enlarge.media.metadata import Keep, Metadata, adapt_metadata
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.metadata import Keep, Metadata, adapt_metadata
+from enlarge.media.metadata.provenance import with_provenance
 from enlarge.media.output import Destination, Encoding, Output
 from enlarge.media.pixels import over_white, to_depth
-from enlarge.media.provenance import with_provenance
 from enlarge.media.temporary import TemporaryFile
 
 _DEPTHS = ("uint8", "uint16", "float32")

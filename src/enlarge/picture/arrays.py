@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, InputError, OptionError
-from enlarge.media.change import Change
-from enlarge.media.exif import adapt_exif, orientation_of, without_prefix
 from enlarge.media.floats import check_range
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif, orientation_of, without_prefix
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size

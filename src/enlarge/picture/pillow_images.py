@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.media.profile import profile_fits
+from enlarge.media.colour.profile import profile_fits
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EngineMemoryError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
-from enlarge.media.change import Change
 from enlarge.media.formats import format_of
+from enlarge.media.metadata.change import Change
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import CropRows, Rows, prefetched
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.metadata import Metadata
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def read_bmp(source: PictureFile) -> StoredPicture:
     """Open a BMP. Raises `InputError` (without its name)."""
-    from enlarge.media.bmp_decoder import BmpRows, read_header
+    from enlarge.media.formats.bmp_decoder import BmpRows, read_header
     from enlarge.media.stored import StoredPicture
 
     header = read_header(source.file)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from enlarge.media.bounded import position_kept, read_at_most
-from enlarge.media.exif import without_prefix
 from enlarge.media.formats.boxes import boxes_in, boxes_of
-from enlarge.media.geotiff import GeoTags, geo_tags
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import resources_of
-from enlarge.media.tiff_tags import directory_of
+from enlarge.media.metadata.exif import without_prefix
+from enlarge.media.metadata.geotiff import GeoTags, geo_tags
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import resources_of
+from enlarge.media.metadata.tiff_tags import directory_of
 
 _MOST = 1 << 26
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")

@@ -1,7 +1,7 @@
 """Gain maps: what turns a picture for ordinary displays into HDR (ISO 21496-1; Ultra HDR; Apple).
 
 They belong to the pixels as they were and lie outside the picture that is read, so they are left
-out; what XMP says of them goes as well (`media.xmp`).
+out; what XMP says of them goes as well (`media.metadata.xmp`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from enlarge.media.bounded import read_at_most
-from enlarge.media.colour import Cicp, Colour, MasteringDisplay
+from enlarge.media.colour.colour import Cicp, Colour, MasteringDisplay
 from enlarge.media.formats.boxes import boxes_in, boxes_of, contents
 
 _MOST = 1 << 24

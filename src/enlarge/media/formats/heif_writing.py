@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from enlarge.media.colour import Colour
+from enlarge.media.colour.colour import Colour
 from enlarge.media.formats.boxes import box_bytes, boxes_in, contents
 from enlarge.media.formats.heif_boxes import (
     LIGHT_UNIT,

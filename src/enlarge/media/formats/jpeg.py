@@ -15,8 +15,8 @@ from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.gain_map import NOTE, jpeg_has_gain_map
 from enlarge.media.formats.jpeg_metadata import metadata_segments, read_segments
 from enlarge.media.formats.jpeg_segments import segments_of
-from enlarge.media.metadata import Metadata
-from enlarge.media.tiff_exif import resolution_of
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.tiff_exif import resolution_of
 
 if TYPE_CHECKING:
     import pyvips

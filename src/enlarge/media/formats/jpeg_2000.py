@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from enlarge.media.exif import orientation_of
 from enlarge.media.formats.box_metadata import with_boxes
 from enlarge.media.formats.format import Format, begins_with
+from enlarge.media.metadata.exif import orientation_of
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from enlarge.media.bounded import position_kept
-from enlarge.media.extended_xmp import EXTENSION, joined_xmp, split_xmp
 from enlarge.media.formats.jpeg_segments import (
     APP1,
     APP13,
@@ -19,8 +18,9 @@ from enlarge.media.formats.jpeg_segments import (
     segment,
     segments_of,
 )
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import HEADER as PHOTOSHOP
+from enlarge.media.metadata.extended_xmp import EXTENSION, joined_xmp, split_xmp
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import HEADER as PHOTOSHOP
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"

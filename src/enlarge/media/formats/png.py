@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.errors import InputError
 from enlarge.media.bounded import position_kept, read_at_most
-from enlarge.media.exif import orientation_of, without_prefix
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
 from enlarge.media.formats.png_colour import colour_chunks, read_colour
 from enlarge.media.formats.raw_profiles import raw_profile, with_raw_profiles
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.exif import orientation_of, without_prefix
+from enlarge.media.metadata.metadata import Metadata
 
 if TYPE_CHECKING:
     import pyvips

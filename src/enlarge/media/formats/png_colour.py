@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from enlarge.media.bounded import position_kept
-from enlarge.media.colour import Cicp, Colour, MasteringDisplay
+from enlarge.media.colour.colour import Cicp, Colour, MasteringDisplay
 from enlarge.media.formats.png_chunks import chunks_of
 
 _NAMES = {
@@ -71,7 +71,7 @@ def _gama(data: bytes) -> dict[str, Any]:
 
 
 def _chrm(data: bytes) -> dict[str, Any]:
-    from enlarge.media.profile_making import chromaticities_are_valid
+    from enlarge.media.colour.profile_making import chromaticities_are_valid
 
     values = struct.unpack(">8I", data)
     if not chromaticities_are_valid(Colour(chromaticities=values).points):

@@ -9,8 +9,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import HEADER, resources_of
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import HEADER, resources_of
 
 _KEY = re.compile(r"Raw profile type (\w+)", re.IGNORECASE)
 _TEXT = re.compile(r"\s*(\S[^\n]*?)\s+(\d+)\s+([0-9a-fA-F\s]*)")

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import pyvips
 
     from enlarge.media.decoding import LoadedImage
+    from enlarge.media.formats.tiff_kinds import Packed
+    from enlarge.media.metadata.tiff_tags import Directory, TiffHeader
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import Pages, PictureFile, StoredPicture
-    from enlarge.media.tiff_kinds import Packed
-    from enlarge.media.tiff_tags import Directory, TiffHeader
 
 _RAW = frozenset({".nef", ".dng", ".cr2", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq"})
 """Suffixes of cameras' raw files that begin like a TIFF; the first picture is a thumbnail."""
@@ -45,10 +45,10 @@ _YCBCR, _SEPARATE = 6, 2
 def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors
+    from enlarge.media.formats.tiff_colour import colour_of_tiff
+    from enlarge.media.formats.tiff_pages import full_size_pages, read_directories
+    from enlarge.media.metadata.tiff_tags import read_tiff_header
     from enlarge.media.stored import choose_page
-    from enlarge.media.tiff_colour import colour_of_tiff
-    from enlarge.media.tiff_pages import full_size_pages, read_directories
-    from enlarge.media.tiff_tags import read_tiff_header
 
     if Path(source.name).suffix.lower() in _RAW:
         raise InputError("is a camera raw file; develop it into a 16-bit TIFF first")
@@ -81,7 +81,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
 
 def _directory(source: PictureFile, header: TiffHeader, at: int) -> Directory:
     """The directory of a page at a position. Raises `InputError`."""
-    from enlarge.media.tiff_tags import read_directory
+    from enlarge.media.metadata.tiff_tags import read_directory
 
     try:
         directory = read_directory(source.file, header, at)
@@ -106,7 +106,7 @@ def _read(
     """The page `number`, with the metadata that libvips found. Raises `InputError`,
     `pyvips.Error`.
     """
-    from enlarge.media.tiff_kinds import (
+    from enlarge.media.formats.tiff_kinds import (
         KINDS,
         as_bytes,
         as_rgb,
@@ -154,7 +154,7 @@ def _read(
 
 def _unpacked(stored: StoredPicture, layout: Packed, name: str) -> StoredPicture:
     """A picture that was read as bytes, as what it is."""
-    from enlarge.media.tiff_kinds import PackedRows
+    from enlarge.media.formats.tiff_kinds import PackedRows
 
     kind = "gray" if layout.samples <= 2 else "RGB"
     notes = stored.notes
@@ -169,7 +169,7 @@ def _loaded(
 ) -> LoadedImage:
     """What libvips reads of a page, in the file or in one whose first directory is `simpler`."""
     from enlarge.media.decoding import load
-    from enlarge.media.tiff_kinds import ChangedFile
+    from enlarge.media.formats.tiff_kinds import ChangedFile
 
     source.file.seek(0)
     if simpler is not None:
@@ -192,8 +192,8 @@ def rows_at_once(tags: Mapping[int, int], height: int) -> int:
 
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     """Encode a TIFF, or a pyramid of tiles."""
+    from enlarge.media.metadata.tiff_tags import GapFile, write_at
     from enlarge.media.output import with_fields
-    from enlarge.media.tiff_tags import GapFile, write_at
 
     image = with_fields(image, encoding.metadata)
     pixel = encoding.channels * encoding.dtype.itemsize

@@ -7,10 +7,10 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
 
-from enlarge.media.geotiff import geo_tags
-from enlarge.media.metadata import Metadata
-from enlarge.media.photoshop import iim_of, resources_of, without_iim
-from enlarge.media.tiff_exif import (
+from enlarge.media.metadata.geotiff import geo_tags
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.photoshop import iim_of, resources_of, without_iim
+from enlarge.media.metadata.tiff_exif import (
     DESCRIPTION,
     INCH,
     MILLIMETRES,
@@ -19,7 +19,7 @@ from enlarge.media.tiff_exif import (
     resolution_of,
     with_note_in_place,
 )
-from enlarge.media.tiff_tags import (
+from enlarge.media.metadata.tiff_tags import (
     ASCII,
     BYTE,
     RATIONAL,

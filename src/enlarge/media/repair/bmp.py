@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from enlarge.errors import InputError
-from enlarge.media.bmp_decoder import Header, read_header
+from enlarge.media.formats.bmp_decoder import Header, read_header
 from enlarge.media.repair.repair import Box, Repaired, temporary_copy
 from enlarge.media.stored import PictureFile
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.formats.tiff import read_tiff
 from enlarge.media.libvips import FileSource, clear_errors, collected_errors
+from enlarge.media.metadata.tiff_tags import INTEGER_CODES, read_entries, read_tiff_header
 from enlarge.media.repair.repair import (
     Box,
     Kept,
@@ -32,7 +33,6 @@ from enlarge.media.repair.repair import (
     zeros,
 )
 from enlarge.media.stored import PictureFile, StoredPicture
-from enlarge.media.tiff_tags import INTEGER_CODES, read_entries, read_tiff_header
 
 _WIDTH, _HEIGHT, _COMPRESSION = 256, 257, 259
 _STRIPS, _STRIP_BYTES, _STRIP_ROWS = 273, 279, 278

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from enlarge.media.tiff_tags import LONG, SHORT, SIZES
+from enlarge.media.metadata.tiff_tags import LONG, SHORT, SIZES
 
 _MOST_ENTRIES = 4096
 _JPEG = re.compile(rb"[\s\S]\xd8\xff[\xc0\xc2\xc4\xdb\xe0-\xef\xfe]")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from html import escape, unescape
 
-from enlarge.media.metadata import Metadata
+from enlarge.media.metadata.metadata import Metadata
 
 KEY = "enlarge"
 """The keyword of the PNG text, and the prefix in XMP."""

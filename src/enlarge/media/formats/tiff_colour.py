@@ -8,10 +8,10 @@ import struct
 
 import numpy as np
 
-from enlarge.media.colour import Colour
-from enlarge.media.curves import to_light
-from enlarge.media.profile_making import chromaticities_are_valid
-from enlarge.media.tiff_tags import SHORT, Directory
+from enlarge.media.colour.colour import Colour
+from enlarge.media.colour.curves import to_light
+from enlarge.media.colour.profile_making import chromaticities_are_valid
+from enlarge.media.metadata.tiff_tags import SHORT, Directory
 
 _PHOTOMETRIC, _TRANSFER, _WHITE, _PRIMARIES = 262, 301, 318, 319
 _GRAY_OR_RGB = frozenset({1, 2, 3, 6})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.media.colour import (
+from enlarge.media.colour.colour import (
     PRIMARIES,
     SRGB,
     UNSPECIFIED,
@@ -20,8 +20,8 @@ from enlarge.media.colour import (
     Point,
     points_name,
 )
-from enlarge.media.curves import PARAMETRIC, to_light
-from enlarge.media.profile import profile_name, profile_tag
+from enlarge.media.colour.curves import PARAMETRIC, to_light
+from enlarge.media.colour.profile import profile_name, profile_tag
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array(

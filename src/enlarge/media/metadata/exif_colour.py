@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from enlarge.media.colour import ADOBE_RGB, Colour
-from enlarge.media.tiff_tags import EXIF, INTEROPERABILITY, directory_of
+from enlarge.media.colour.colour import ADOBE_RGB, Colour
+from enlarge.media.metadata.tiff_tags import EXIF, INTEROPERABILITY, directory_of
 
 _INDEX, _COLOUR_SPACE = 0x0001, 0xA001
 _OPTION_FILE = b"R03"

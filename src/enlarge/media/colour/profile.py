@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from enlarge.media.colour import Cicp
+from enlarge.media.colour.colour import Cicp
 
 
 def profile_fits(icc: bytes, channels: int) -> bool:

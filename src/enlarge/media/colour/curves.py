@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.media.colour import HLG, PQ, UNSPECIFIED
+from enlarge.media.colour.colour import HLG, PQ, UNSPECIFIED
 
 SDR_WHITE = 203.0
 """cd/m² of diffuse white in HDR (ITU-R BT.2408): what a display without HDR shows as its white."""

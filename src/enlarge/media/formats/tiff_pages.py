@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from enlarge.media.bounded import position_kept
-from enlarge.media.tiff_tags import INTEGER_CODES, TiffHeader, read_entries
+from enlarge.media.metadata.tiff_tags import INTEGER_CODES, TiffHeader, read_entries
 
 _MOST_ENTRIES = 1 << 20
 """Of all directories together; a file that has more is malicious."""

@@ -8,8 +8,8 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 
-from enlarge.media.xml_packet import ByteRange, Element, XmlPacket, is_declaration
-from enlarge.media.xmp import own_attributes, property_of
+from enlarge.media.metadata.xml_packet import ByteRange, Element, XmlPacket, is_declaration
+from enlarge.media.metadata.xmp import own_attributes, property_of
 
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _HEAD = struct.Struct(">32sII")

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from enlarge.media.positions import holds_coordinates
+from enlarge.media.metadata.positions import holds_coordinates
 
 HEADER = b"Photoshop 3.0\0"
 """What the resources in a JPEG begin with."""

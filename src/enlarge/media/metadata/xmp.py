@@ -14,9 +14,15 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from enlarge.media.change import Change
-from enlarge.media.positions import holds_coordinates, names_position
-from enlarge.media.xml_packet import Attribute, ByteRange, Element, XmlPacket, is_declaration
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.positions import holds_coordinates, names_position
+from enlarge.media.metadata.xml_packet import (
+    Attribute,
+    ByteRange,
+    Element,
+    XmlPacket,
+    is_declaration,
+)
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns"
 _PREFIXES = {

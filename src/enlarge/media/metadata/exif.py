@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 
-from enlarge.media.change import Change
-from enlarge.media.exif_block import ExifBlock, ExifEntry
-from enlarge.media.maker_notes import adapt_maker_note
-from enlarge.media.positions import holds_coordinates
-from enlarge.media.tiff_tags import LONG, SHORT
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif_block import ExifBlock, ExifEntry
+from enlarge.media.metadata.maker_notes import adapt_maker_note
+from enlarge.media.metadata.positions import holds_coordinates
+from enlarge.media.metadata.tiff_tags import LONG, SHORT
 
 _MAKE, _ORIENTATION = 0x010F, 0x0112
 _EXIF, _GPS, _INTEROPERABILITY, _MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enlarge.media.change import Change
-from enlarge.media.tiff_tags import DOUBLE, Directory, Value, reordered
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.tiff_tags import DOUBLE, Directory, Value, reordered
 
 PIXEL_SCALE, TIE_POINTS, MATRIX = 33550, 33922, 34264
 KEYS, DOUBLES, TEXTS = 34735, 34736, 34737

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from enlarge.errors import OptionError
-from enlarge.media.change import Change
-from enlarge.media.colour import Colour
-from enlarge.media.exif import adapt_exif
-from enlarge.media.geotiff import GeoTags
-from enlarge.media.photoshop import adapt_resources
-from enlarge.media.positions import holds_coordinates, names_position
-from enlarge.media.profile import profile_fits
-from enlarge.media.xmp import adapt_xmp
+from enlarge.media.colour.colour import Colour
+from enlarge.media.colour.profile import profile_fits
+from enlarge.media.metadata.change import Change
+from enlarge.media.metadata.exif import adapt_exif
+from enlarge.media.metadata.geotiff import GeoTags
+from enlarge.media.metadata.photoshop import adapt_resources
+from enlarge.media.metadata.positions import holds_coordinates, names_position
+from enlarge.media.metadata.xmp import adapt_xmp
 
 Keep = Literal["keep", "no-gps", "none"]
 

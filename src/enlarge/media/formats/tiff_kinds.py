@@ -19,8 +19,15 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.floats import check_range
+from enlarge.media.metadata.tiff_tags import (
+    LONG,
+    SHORT,
+    Directory,
+    TiffHeader,
+    Value,
+    directory_bytes,
+)
 from enlarge.media.rows import Rows
-from enlarge.media.tiff_tags import LONG, SHORT, Directory, TiffHeader, Value, directory_bytes
 
 WIDTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 258, 259, 262, 277
 PLANES, PREDICTOR, TILE_WIDTH, EXTRA, FORMAT = 284, 317, 322, 338, 339

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from enlarge.media.exif_block import ExifBlock
+from enlarge.media.metadata.exif_block import ExifBlock
 
 
 class _Maker(NamedTuple):

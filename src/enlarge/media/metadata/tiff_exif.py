@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from enlarge.media.tiff_tags import (
+from enlarge.media.metadata.tiff_tags import (
     EXIF,
     GPS,
     Directory,

@@ -1,0 +1,1 @@
+"""What picture files say of their pixels beside colour: kept, and made true for the result."""
