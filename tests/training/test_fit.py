@@ -181,8 +181,18 @@ def test_a_run_goes_on_with_what_it_began_with(recipe: Path) -> None:
     Path("runs/tiny/last.ckpt").write_bytes(b"")
     with pytest.raises(WeightsError, match="cannot be read"):
         fit(load_config(recipe, ["train.steps=3"]), resume=True)
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"is empty \(0 bytes\)"):
         fit(load_config(recipe, ["name=other", "model.start=runs/tiny/last.ckpt"]))
+
+
+def test_a_start_that_is_no_checkpoint_is_named(recipe: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9000000\n"
+    Path("start.safetensors").write_text(pointer)
+    with pytest.raises(WeightsError, match="is a git-LFS pointer"):
+        fit(load_config(recipe, ["model.start=start.safetensors"]))
+    torch.save([1.0], "list.ckpt")
+    with pytest.raises(WeightsError, match=r"list\.ckpt cannot be read"):
+        fit(load_config(recipe, ["model.start=list.ckpt"]))
 
 
 def test_overwriting_begins_once_all_else_is_right(

@@ -14,9 +14,10 @@ from enlarge.errors import WeightsError
 from enlarge.training.callbacks import LAST
 from enlarge.training.learner import STATE
 from enlarge.weights.catalog import find_weights
+from enlarge.weights.contents import model_kind
 
-_UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError,
-               safetensors.SafetensorError)  # fmt: skip
+_UNREADABLE = (OSError, KeyError, TypeError, AttributeError, EOFError, RuntimeError,
+               pickle.UnpicklingError, safetensors.SafetensorError)  # fmt: skip
 """Raised by reading a file that is no checkpoint."""
 
 
@@ -57,8 +58,13 @@ def load_start(start: str) -> dict[str, Tensor]:
     path = start_file(start)
     if not path.is_file():
         raise WeightsError(f"model.start {path}: no such file; train that model first")
+    kind = model_kind(path)
+    if kind == "onnx":
+        raise WeightsError(
+            f"model.start {path} is an ONNX file; give the checkpoint it was made of"
+        )
     try:
-        if path.suffix == ".safetensors":
+        if kind == "safetensors":
             return safetensors.torch.load_file(path)
         return network_of(path, "network")
     except _UNREADABLE as error:
