@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from PIL import Image
 
 import enlarge
+from enlarge.media.formats.png_chunks import png_chunk
+from tests.media.colour_files import png16
 from tests.media.exiftool import CASES
 
 GRAY = np.random.default_rng(4).integers(1000, 60_000, (24, 32), np.uint16)
@@ -74,6 +78,35 @@ def test_a_transparent_colour_becomes_alpha(mode: str, key: object, result: str)
     assert np.array_equal(np.asarray(large.getchannel("A")), np.asarray(wanted))
     assert np.asarray(wanted)[48, 64] == 0
     assert np.asarray(wanted)[2, 2] == 255
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_gray_of_fewer_bits(tmp_path: Path, bits: int) -> None:
+    """As the path: Pillow scales the pixels to 8 bits, but not the transparent gray."""
+    path, top = tmp_path / "a.png", (1 << bits) - 1
+    row = b"\0" + bytes(2 * bits) + b"\xff" * (2 * bits)  # 16 pixels of black, 16 of white
+    header = struct.pack(">IIBBBBB", 32, 24, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", struct.pack(">H", top))]
+    chunks += [(b"IDAT", zlib.compress(row * 24)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
+    with Image.open(path) as image:
+        large = np.asarray(enlarge.upscale(image))
+    assert np.array_equal(large, enlarge.upscale(path))
+    assert large[48, 8].tolist() == [0, 255]
+    assert large[48, 120, 1] == 0
+
+
+@pytest.mark.parametrize("key", [(300, 301, 302), (44, 45, 46)])
+def test_a_transparent_colour_of_16_bits(tmp_path: Path, key: tuple[int, ...]) -> None:
+    """Pillow gives the upper 8 bits of the pixels, but all 16 of the colour."""
+    pixels = np.full((24, 32, 3), 40_000, np.uint16)
+    pixels[:, :16] = key
+    path = png16(tmp_path / "a.png", pixels, (b"tRNS", struct.pack(">3H", *key)))
+    with Image.open(path) as image:
+        large = np.asarray(enlarge.upscale(image))
+    assert np.array_equal(large[..., 3] > 127, enlarge.upscale(path)[..., 3] > 32_767)
+    assert large[48, 8, 3] == 0
+    assert large[48, 120].tolist() == [156, 156, 156, 255]
 
 
 @pytest.mark.parametrize(("mode", "result"), [("La", "LA"), ("RGBa", "RGBA")])

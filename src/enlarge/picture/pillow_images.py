@@ -20,6 +20,8 @@ _KEPT_INFO = ("icc_profile", "exif", "gamma", "srgb", "chromaticity", "nclx_prof
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 _WITH_ALPHA = {"L": "LA", "1": "LA"}
 _HALF = 1 << 15
+_SCALED = {"L;2": 85, "L;4": 17}
+"""Pillow's names for gray of fewer bits, and by how much it is scaled."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,31 @@ def from_pillow(image: Pillow.Image) -> ImagePixels:
         alpha = np.where(pixels == key, 0, 65_535).astype(np.uint16)
         gray = pixels.astype(np.uint16)  # in the machine's byte order
         return ImagePixels(np.stack([gray, alpha], axis=-1), info, key)
-    image = _in_kept_mode(image, info)
+    image = _in_kept_mode(_with_true_key(image), info)
     if not profile_fits(info.get("icc_profile", b""), len(image.getbands())):
         info.pop("icc_profile", None)
     return ImagePixels(np.asarray(image), info)
+
+
+def _with_true_key(image: Pillow.Image) -> Pillow.Image:
+    """The image whose transparent colour is in the range of its pixels: Pillow scales pixels of 2,
+    4 and 16 bits of a PNG to 8 bits, but not the colour.
+    """
+    key = image.info.get("transparency")
+    tiles = getattr(image, "tile", None) or [()]  # none once the pixels are decoded
+    coding = tiles[0][-1] if tiles[0] else None
+    factor = _SCALED.get(coding) if isinstance(coding, str) else None
+    if isinstance(key, int) and image.mode == "L" and factor is not None:
+        image = image.copy()
+        image.info["transparency"] = key * factor
+    elif (
+        isinstance(key, tuple)
+        and image.mode == "RGB"
+        and (coding == "RGB;16B" or any(value > 255 for value in key))
+    ):
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    return image
 
 
 def _in_kept_mode(image: Pillow.Image, info: dict[Any, Any]) -> Pillow.Image:

@@ -68,6 +68,8 @@ def read_png(source: PictureFile) -> StoredPicture:
     if not found.complete:
         notes.append("texts beyond 4 MB are left out")
     resolution = _resolution(source.file)
+    with position_kept(source.file):
+        has_profile = any(kind == b"iCCP" for kind, _, _ in chunks_of(source.file))
     with libvips_errors("PNG"):
         # libvips' limit on texts is checked above. It would take Latin-1 for damaged UTF-8.
         loaded = load(source, "PNG", "pngload_source", unlimited=True)
@@ -76,6 +78,10 @@ def read_png(source: PictureFile) -> StoredPicture:
             replace(metadata_fields(loaded.image), text=found.texts, xmp=found.xmp, exif=found.exif)
         )
         notes += lines
+        if has_profile and metadata.icc is None:
+            notes.append(
+                "the colour profile is damaged, or is not for this kind of picture, and is left out"
+            )
         decoded = loaded.width * loaded.height * loaded.pixel_bytes + (8 << 20)
         stored = loaded.stored(
             streams=not loaded.interlaced,
