@@ -21,6 +21,14 @@ def test_mutated_models_open_or_are_refused_in_one_line() -> None:
     assert result.said["WeightsError"] > 20, "hardly anything was damaged"
 
 
+def test_files_that_once_gave_a_fault_are_refused() -> None:
+    kept = {path.name: path.read_bytes() for path in sorted(fuzzing.BROKEN.iterdir())}
+    assert kept
+    result = fuzzing.open_all(kept)
+    assert result.faults == []
+    assert dict(result.said) == {"WeightsError": len(kept)}
+
+
 def test_what_is_mutated_was_whole() -> None:
     result = fuzzing.open_all(fuzzing.seeds())
     assert result.faults == []

@@ -26,6 +26,7 @@ from openvino import opset13 as op
 
 from enlarge.engines.compiled import CompiledGraphs
 from enlarge.engines.lru import LRUCache
+from enlarge.engines.openvino_errors import FAILURES, message_of, reason_of
 from enlarge.engines.protocol import LEVELS, TileSpec, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
@@ -105,7 +106,7 @@ class OpenVinoEngine:
             compiled = self._cache.get((spec, precision), lambda: self._compiled(spec, precision))
             try:
                 return compiled.create_infer_request()
-            except RuntimeError as error:
+            except FAILURES as error:
                 raise _wrapped(error, "prepare") from error
 
         return OpenVinoSession(request, self.precision)
@@ -122,19 +123,19 @@ class OpenVinoEngine:
                 return core().import_model(
                     io.BytesIO(content), "CPU", self._properties(_computed_in(precision))
                 )
-            except RuntimeError:
+            except FAILURES:
                 pass  # it is compiled again, and replaced
         # Only low precision overflows, so f32 needs no check for NaN and infinity.
         checked = precision in ("bf16", "f16")
         try:
             graph = self._graph(spec, checked=checked)
-        except RuntimeError as error:  # impossible shapes
+        except FAILURES as error:  # impossible shapes
             raise _wrapped(error, f"prepare, for tiles of {spec.width}×{spec.height},") from error
         compiled = self._compile(graph, _computed_in(precision))
         exported = io.BytesIO()
         try:
             compiled.export_model(exported)
-        except RuntimeError:
+        except FAILURES:
             return compiled  # an OpenVINO that cannot export it
         self._stored.save(key, exported.getvalue())
         return compiled
@@ -150,8 +151,10 @@ class OpenVinoEngine:
     def _read(self) -> ov.Model:
         try:
             return core().read_model(self._path)
-        except RuntimeError as error:
-            raise EngineError(f"{self._path}: OpenVINO cannot read it ({_first(error)})") from error
+        except FAILURES as error:
+            raise EngineError(
+                f"{self._path}: OpenVINO cannot read it ({reason_of(error)})"
+            ) from error
 
     def _graph(self, spec: TileSpec, *, checked: bool) -> ov.Model:
         """The network with pixels (height, width, channels) as its input and output. Where
@@ -199,7 +202,7 @@ class OpenVinoEngine:
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         try:
             return core().compile_model(graph, "CPU", self._properties(precision))
-        except RuntimeError as error:
+        except FAILURES as error:
             raise _wrapped(error, "compile") from error
 
 
@@ -227,7 +230,7 @@ class OpenVinoSession:
     def _infer(self, request: ov.InferRequest, tile: NDArray[Any]) -> None:
         try:
             request.infer([np.ascontiguousarray(tile)], share_inputs=True)
-        except RuntimeError as error:
+        except FAILURES as error:
             raise _wrapped(error, "run") from error
 
 
@@ -236,17 +239,8 @@ def _computed_in(precision: str) -> str:
     return "f32" if precision == "int8" else precision
 
 
-def _wrapped(error: RuntimeError, verb: str) -> EngineError:
-    text = str(error)
+def _wrapped(error: Exception, verb: str) -> EngineError:
+    text = message_of(error)
     if any(word in text for word in ("bad_alloc", "allocate", "out of memory")):
-        return EngineMemoryError(f"OpenVINO ran out of memory: {_first(error)}")
-    return EngineError(f"OpenVINO could not {verb} the network: {_first(error)}")
-
-
-def _first(error: Exception) -> str:
-    """The first line of an OpenVINO message that is not about its source code."""
-    lines = (line.strip() for line in str(error).splitlines())
-    boilerplate = ("Exception from", "Check ")
-    return next(
-        (line for line in lines if line and not line.startswith(boilerplate)), "no reason given"
-    )
+        return EngineMemoryError(f"OpenVINO ran out of memory: {reason_of(error)}")
+    return EngineError(f"OpenVINO could not {verb} the network: {reason_of(error)}")

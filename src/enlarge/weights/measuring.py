@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.card import Card
+from enlarge.engines.openvino_errors import FAILURES, reason_of
 from enlarge.errors import WeightsError
 from enlarge.forks import check_can_use
 from enlarge.memory import default_budget, format_size
@@ -69,8 +70,8 @@ class Runner:
         self._compiled: dict[tuple[int, ...], Any] = {}
         try:
             self.graph = self._core.read_model(model)
-        except RuntimeError as error:
-            raise WeightsError(f"{model}: OpenVINO cannot read it: {_first(error)}") from error
+        except FAILURES as error:
+            raise WeightsError(f"{model}: OpenVINO cannot read it: {reason_of(error)}") from error
 
     def __call__(self, image: Picture) -> Picture:
         """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped."""
@@ -91,15 +92,9 @@ class Runner:
             compiled = self._compiled[shape]
             kind = compiled.input(0).get_element_type().to_dtype()
             return np.array(compiled([image.astype(kind)])[0], np.float32)
-        except RuntimeError as error:
-            what = f"does not run at {shape[3]}×{shape[2]}: {_first(error)}"
+        except FAILURES as error:
+            what = f"does not run at {shape[3]}×{shape[2]}: {reason_of(error)}"
             raise WeightsError(f"{self._source}: {what}") from error
-
-
-def _first(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception from", "Check "))]
-    return (telling or lines or ["no reason given"])[0]
 
 
 def check_finite(name: str, enlarged: Picture) -> None:
