@@ -15,6 +15,10 @@ _OTHERS = (
     (b"P5", "a PGM picture"),
     (b"P6", "a PPM picture"),
     (b"FUJIFILM", "a camera's raw file"),
+    (
+        b"version https://git-lfs",
+        "a git-LFS pointer, which stands for one (run git lfs pull in its folder)",
+    ),
 )
 _VIDEO = "a video"
 _VIDEOS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1")
@@ -45,7 +49,8 @@ def kind_of_file(head: bytes) -> str:
     if not head.strip(b"\0"):
         return "a file of zeros"
     try:
-        text = head[:-4].decode()  # the end may cut a character in two
+        # The end of a long one may cut a character in two.
+        text = (head[:-4] if len(head) > 64 else head).decode()
     except UnicodeDecodeError:
         return "an unknown kind of file"
     return "a text file" if text.isprintable() or "\n" in text else "an unknown kind of file"
