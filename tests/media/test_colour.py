@@ -112,7 +112,7 @@ def in_srgb(icc: bytes, image: Image.Image) -> np.ndarray:
             lambda v: srgb_light(np.clip((v - 16) / 219 * 255, 0, 255)),
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Colour) else "",
 )  # fmt: skip
 def test_a_profile_means_what_the_standard_says(
     colour: Colour, matrix: list[list[float]], light: Callable[[np.ndarray], np.ndarray]
