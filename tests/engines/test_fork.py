@@ -110,11 +110,13 @@ thread = threading.Thread(target=busy)
 thread.start()
 def work(number):
     assert (model.upscale(image) == wanted).all()
-for _ in range(3):
-    time.sleep(0.05)
-    children(2, work, leave=sys.exit)
-done.set()
-thread.join()
+try:
+    for _ in range(3):
+        time.sleep(0.05)
+        children(2, work, leave=sys.exit)
+finally:
+    done.set()
+    thread.join()
 """
     assert outcome(code, model) == "[0, 0]\n" * 3
 

@@ -22,6 +22,7 @@ LINE = "the colour profile is damaged, or is not for this kind of picture, and i
         ("RGB", b"no deflate", [LINE]),
         ("L", zlib.compress(SRGB), [LINE]),
     ],
+    ids=["whole", "cut off", "not compressed", "of other channels"],
 )
 def test_a_profile_in_a_png(tmp_path: Path, mode: str, data: bytes, notes: list[str]) -> None:
     image = Image.new(mode, (32, 24))
