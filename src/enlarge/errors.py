@@ -16,6 +16,10 @@
 Every message says what was received, what was expected and what to do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class EnlargeError(Exception):
     """The base class of every exception that enlarge raises on purpose."""
@@ -60,7 +64,14 @@ class MachineError(EnlargeError):
 
 
 class DataError(EnlargeError):
-    """Training or evaluation data cannot be used."""
+    """Training or evaluation data cannot be used. `details`: a line for each file at fault."""
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__("".join([message, *(f"\n  {line}" for line in details)]))
+        self.message, self.details = message, tuple(details)
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.message, self.details)
 
 
 class Cancelled(EnlargeError):

@@ -119,7 +119,8 @@ def test_a_worker_is_killed_and_a_bad_file_is_named(
 ) -> None:
     photographs(here / "in")
     (here / "in" / "text.jpg").write_text("no picture")
-    (here / "in" / "cut.png").write_bytes((here / "in" / "p01.png").read_bytes()[:20_000])
+    whole = (here / "in" / "p01.png").read_bytes()
+    (here / "in" / "bad.png").write_bytes(whole[:20_000] + bytes(200) + whole[20_200:])
     assert run(["in", "-o", "local/", "--threads", "1", "--quiet"]) == 3
     capsys.readouterr()
     at_kill: list[int] = []
@@ -138,7 +139,7 @@ def test_a_worker_is_killed_and_a_bad_file_is_named(
     lines = [line.split("  ")[0] for line in captured.out.splitlines()]
     assert sorted(lines) == sorted(f"out/{name}" for name in contents(here / "local"))
     assert "text.jpg: is not a picture but" in captured.err
-    assert "cut.png: this PNG is truncated or damaged" in captured.err
+    assert "bad.png: this PNG is truncated or damaged" in captured.err
     assert sorted(states(here / "out")) == ["done"] * PICTURES + ["failed"]
     # The same command here finds nothing more to do, and nothing is left of what was killed but
     # what the next run on that host sweeps away.

@@ -238,7 +238,7 @@ def test_python_says_where_pages_are_not(here: Path) -> None:
         enlarge.upscale("anim.png", page="all")
     with pytest.raises(OptionError, match="gives several pictures, expected one"):
         enlarge.upscale("anim.png", page="all", output="x.png")
-    with pytest.raises(OptionError, match=r"for a picture file, got ndarray.*seek"):
+    with pytest.raises(OptionError, match=r"needs a picture file, got ndarray.*seek"):
         enlarge.upscale(np.zeros((4, 4, 3), np.uint8), page=1)
     with pytest.raises((InputError, OptionError), match="got 0"):
         enlarge.upscale("anim.png", page=0)

@@ -173,13 +173,14 @@ def test_what_was_compiled_is_kept(
 ) -> None:
     engine = ENGINES[name](overflowing(tmp_path), "f32")
     compiled: list[int] = []
-    whole = engine._compile  # type: ignore[attr-defined]
+    method = "_compiled" if name == "openvino" else "_compile"
+    whole = getattr(engine, method)
 
     def counting(*arguments: Any) -> Any:
         compiled.append(1)
         return whole(*arguments)
 
-    monkeypatch.setattr(engine, "_compile", counting)
+    monkeypatch.setattr(engine, method, counting)
     tile = np.zeros((6, 5, 3), np.uint8)
     for _ in range(3):
         run(engine, tile, "uint8")
@@ -236,13 +237,13 @@ def test_two_threads_share_an_upscaler(name: str) -> None:
 
 def test_pictures_of_one_size_are_compiled_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[int] = []
-    whole = OpenVinoEngine._compile
+    whole = OpenVinoEngine._compiled
 
     def counting(engine: OpenVinoEngine, *arguments: Any) -> Any:
         compiled.append(1)
         return whole(engine, *arguments)
 
-    monkeypatch.setattr(OpenVinoEngine, "_compile", counting)
+    monkeypatch.setattr(OpenVinoEngine, "_compiled", counting)
     upscaler = Upscaler(find_weights("fast"), device="cpu")
     pixels = np.random.default_rng(6).integers(0, 256, (24, 20, 4), np.uint8)
     wanted = upscaler.upscale(pixels)

@@ -52,7 +52,7 @@ def with_gpus(patch: Patch, torch: bool = True, onnxruntime: bool = True) -> Non
     )
     for module, name in ((torch_engine, "TorchEngine"), (ort_engine, "OnnxRuntimeEngine")):
 
-        def made(model: Path, device: str, precision: str, threads: int, name: str = name) -> Any:
+        def made(model: Path, device: str, precision: str, *rest: object, name: str = name) -> Any:
             return SimpleNamespace(name=name, device=device, precision=precision)
 
         patch.setattr(module, name, made)

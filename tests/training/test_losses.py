@@ -100,7 +100,7 @@ def test_a_file_that_is_no_vgg19_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"has no features\.0\.weight"):
         load_features(str(tmp_path / "x.pth"))
     (tmp_path / "y.pth").write_text("some text")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="is a text file, not a model"):
         load_features(str(tmp_path / "y.pth"))
 
 

@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     from enlarge.cli.commands import app, help_text, version_text
-    from enlarge.errors import EnlargeError, OptionError
+    from enlarge.errors import DataError, EnlargeError, OptionError
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--help" in options or "-h" in options:
@@ -78,6 +78,10 @@ def run(arguments: Sequence[str]) -> int:
     except OptionError as error:
         say(f"enlarge: {one_line(quote_hyphens(str(error)))}", sys.stderr)
         return USAGE
+    except DataError as error:
+        lines = [f"enlarge: {error.message}", *(f"  {line}" for line in error.details)]
+        say("\n".join(one_line(quote_hyphens(line)) for line in lines), sys.stderr)
+        return FAILED
     except EnlargeError as error:
         say(f"enlarge: {one_line(quote_hyphens(str(error)))}", sys.stderr)
         return FAILED

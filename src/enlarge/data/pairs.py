@@ -250,9 +250,9 @@ def refuse(offenders: Iterable[Offender], total: int) -> None:
     """Raise `DataError` with one line for every offender, if there are any."""
     found = list(offenders)
     if found:
-        lines = "".join(f"\n  {offender}" for offender in found)
         raise DataError(
-            f"{len(found)} of {total} pairs cannot be used; repair them or leave them out:{lines}"
+            f"{len(found)} of {total} pairs cannot be used; repair them or leave them out:",
+            [str(offender) for offender in found],
         )
 
 

@@ -43,7 +43,13 @@ def open_network(path: Path) -> tuple[nn.Module, Card]:
     try:
         architecture, options, state = deduce(checkpoint)
     except WeightsError as error:
-        found = through_spandrel(checkpoint, path.stem)
+        try:
+            found = through_spandrel(checkpoint, path.stem)
+        except WeightsError as other:
+            raise WeightsError(f"{path}: {other}") from other
+        except FOREIGN_ERRORS as failure:
+            what = f"{error}; spandrel cannot build its network: {first_line(failure)}"
+            raise WeightsError(f"{path}: {what}") from failure
         if found is None:
             raise WeightsError(f"{path}: {error}{_hint()}") from error
         return found
@@ -110,8 +116,9 @@ class SpandrelNetwork(nn.Module):
 def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Module, Card] | None:
     """The checkpoint's network and card through spandrel.
 
-    None if spandrel is not installed, or does not know the network either. Raises `WeightsError` if
-    the network does not enlarge RGB pictures.
+    None if spandrel is not installed, or does not know the network either. Raises `WeightsError`
+    (without the file's name) if the network does not enlarge RGB pictures, and one of
+    `FOREIGN_ERRORS` if spandrel cannot build it.
     """
     try:
         spandrel = import_spandrel()
@@ -123,16 +130,12 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
             model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(checkpoint))
     except spandrel.UnsupportedModelError:
         return None
-    except FOREIGN_ERRORS as error:
-        raise WeightsError(
-            f"{name}: spandrel cannot build its network: {first_line(error)}"
-        ) from error
     kind = model.architecture.name
     if not isinstance(model, spandrel.ImageModelDescriptor):
-        raise WeightsError(f"{name}: is a {kind} network, which does not only enlarge pictures")
+        raise WeightsError(f"is a {kind} network, which does not only enlarge pictures")
     if (model.input_channels, model.output_channels) != (3, 3):
         raise WeightsError(
-            f"{name}: is a {kind} network of {model.input_channels} channels in and "
+            f"is a {kind} network of {model.input_channels} channels in and "
             f"{model.output_channels} out; expected RGB, 3 in and 3 out"
         )
     needs = model.size_requirements
@@ -145,7 +148,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         flops = _flops(network)
     except FOREIGN_ERRORS as error:
         raise WeightsError(
-            f"{name}: its {kind} network, as spandrel builds it, does not run on a picture; its "
+            f"its {kind} network, as spandrel builds it, does not run on a picture; its "
             f"width may not suit its heads or windows ({first_line(error)})"
         ) from error
     card = Card(
