@@ -5,7 +5,7 @@ from __future__ import annotations
 from enlarge.media.formats import READABLE, WRITERS
 from enlarge.media.formats.format import Format, Writer
 from enlarge.media.repair.boxes import BoxedRepair
-from enlarge.media.repair.opening import REPAIRS
+from enlarge.media.repair.opening import repair_of
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "formats.md"
@@ -34,7 +34,7 @@ def mark(is_so: bool) -> str:
 
 def read_row(name: str, entry: Format) -> list[str]:
     suffixes = " ".join(f"`{suffix}`" for suffix in entry.suffixes + entry.read_suffixes)
-    salvage = not isinstance(REPAIRS[name], BoxedRepair)
+    salvage = not isinstance(repair_of(name), BoxedRepair)
     return [entry.label, suffixes, "`[formats]`" if entry.needs_extra else "", mark(salvage)]
 
 

@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_no_part_behind(
     [
         lambda patch: patch.setattr(ov, "get_version", lambda: "2031.1.0"),
         lambda patch: patch.setenv("OV_CPU_MAX_ISA", "SSE41"),
-        lambda patch: patch.setattr("platform.processor", lambda: "another one"),
+        lambda patch: patch.setattr("platform.machine", lambda: "another one"),
         lambda patch: patch.setattr(compiled, "__version__", "99.0"),
     ],
     ids=["OpenVINO", "instruction set", "processor", "enlarge"],

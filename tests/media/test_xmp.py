@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from enlarge.media.metadata.change import Change
-from enlarge.media.metadata.extended_xmp import EXTENSION, joined_xmp, split_xmp
+from enlarge.media.metadata.extended_xmp import joined_xmp, split_xmp
+from enlarge.media.metadata.prefixes import XMP_EXTENSION
 from enlarge.media.metadata.xml_packet import XmlPacket
 from enlarge.media.metadata.xmp import adapt_xmp
 from enlarge.media.reading import open_picture
@@ -196,7 +197,7 @@ def test_extended_xmp_is_joined_and_divided_again(tmp_path: Path) -> None:
         "-overwrite_original", f"-XMP-dc:Description<={tmp_path / 'a.txt'}", "-XMP-xmp:Label=red",
         f"-XMP-photoshop:Instructions<={tmp_path / 'a.txt'}", "-XMP-tiff:ImageWidth=48", source,
     )  # fmt: skip
-    assert EXTENSION in source.read_bytes()
+    assert XMP_EXTENSION in source.read_bytes()
     assert doubled(source, tmp_path / "b.png", "png") == []
     assert doubled(tmp_path / "b.png", tmp_path / "c.jpg", "jpeg") == []
     assert b"HasExtendedXMP" not in (tmp_path / "b.png").read_bytes()
@@ -247,7 +248,7 @@ def test_an_incomplete_extension_is_said(tmp_path: Path) -> None:
     main = b"http://ns.adobe.com/xap/1.0/\0" + named
     segments = b"".join(
         b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
-        for data in (main, *(EXTENSION + part for part in parts[:-1]))
+        for data in (main, *(XMP_EXTENSION + part for part in parts[:-1]))
     )
     plain = small_jpeg()
     (tmp_path / "a.jpg").write_bytes(plain[:2] + segments + plain[2:])

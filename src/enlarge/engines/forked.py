@@ -13,7 +13,6 @@ import contextlib
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -34,6 +33,8 @@ class ForkedEngine:
     """An `Engine` in a process of its own. Raises what making the engine there raises."""
 
     def __init__(self, model: Path, card: Card, options: dict[str, Any]) -> None:
+        import subprocess
+
         self._lock = threading.Lock()
         theirs, to_it = os.pipe()
         from_it, back = os.pipe()

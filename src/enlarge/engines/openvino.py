@@ -74,7 +74,7 @@ def _machine() -> dict[str, Any]:
     features = [line for line in lines if line.startswith(("flags", "Features"))]
     return {
         "openvino": ov.get_version(),
-        "processor": [platform.machine(), platform.processor(), *processor, *features],
+        "processor": [platform.machine(), *processor, *features],
         "caps": [os.environ.get(name, "") for name in _CAPS],
     }
 

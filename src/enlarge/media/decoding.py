@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.floats import check_range
 from enlarge.media.libvips import FileSource, clear_errors, collected_errors, explain
-from enlarge.media.metadata.exif import orientation_of, without_prefix
 from enlarge.media.metadata.metadata import Metadata
-from enlarge.media.metadata.photoshop import resources_of
+from enlarge.media.metadata.prefixes import without_prefix
 from enlarge.media.stored import Pages, PictureFile, StoredPicture, choose_page
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
@@ -249,19 +248,27 @@ def exif_orientation(image: pyvips.Image) -> int:
     if found is not None:
         return found
     block = get_field(image, "exif-data")
-    return orientation_of(without_prefix(block)) if block else 1
+    if not block:
+        return 1
+    from enlarge.media.metadata.exif import orientation_of
+
+    return orientation_of(without_prefix(block))
 
 
 def metadata_fields(image: pyvips.Image) -> Metadata:
     """The metadata that libvips found, without texts."""
     block = get_field(image, "exif-data")
     resources = get_field(image, "iptc-data")
+    if resources:
+        from enlarge.media.metadata.photoshop import resources_of
+
+        resources = resources_of(resources)
     density = (image.xres, image.yres)
     return Metadata(
         icc=get_field(image, "icc-profile-data"),
         exif=without_prefix(block) if block else None,
         xmp=get_field(image, "xmp-data"),
-        iptc=resources_of(resources) if resources else None,
+        iptc=resources or None,
         # libvips says 1 pixel per millimetre if the file says nothing.
         density=density if density != (1.0, 1.0) and min(density) > 0 else None,
     )

@@ -15,7 +15,6 @@ import pyvips
 
 from enlarge.media.libvips import FileCallbacks
 from enlarge.media.metadata.metadata import Metadata
-from enlarge.media.metadata.photoshop import iim_of
 
 Insertion = Callable[[bytes], bytes | None]
 """A file's first bytes with something inserted; None if there are too few of them to insert it."""
@@ -176,10 +175,15 @@ def with_fields(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     """
     density = metadata.density or (72 / 25.4, 72 / 25.4)
     image = image.copy(xres=density[0], yres=density[1])
+    datasets = metadata.iptc
+    if datasets:
+        from enlarge.media.metadata.photoshop import iim_of
+
+        datasets = iim_of(datasets)
     for name, value in (
         ("icc-profile-data", metadata.icc),
         ("xmp-data", metadata.xmp),
-        ("iptc-data", metadata.iptc and iim_of(metadata.iptc)),
+        ("iptc-data", datasets),
     ):
         if value:
             image.set_type(pyvips.GValue.blob_type, name, value)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.floats import check_range
-from enlarge.media.metadata.exif import orientation_of, without_prefix
+from enlarge.media.metadata.exif import orientation_of
 from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.prefixes import without_prefix
 from enlarge.media.rows import ArrayRows
 from enlarge.media.stored import Pages, PictureFile, StoredPicture
 

@@ -24,8 +24,6 @@ import numpy as np
 
 from enlarge.errors import EnlargeError, InputError, OptionError
 from enlarge.forks import check_can_use
-from enlarge.media.colour.profile import profile_name
-from enlarge.media.colour_fitting import with_named_colour
 from enlarge.media.formats import format_of_file, readable_formats
 from enlarge.media.libvips import disable_cache
 from enlarge.media.metadata.metadata import Metadata
@@ -289,8 +287,11 @@ def _open(
     opened = open_stored(form, source, salvage=salvage)
     if opened.stored.pages.count == 1:  # formats of a single picture do not look at the page
         choose_page(page, 1)
-    stored = replace(opened.stored, metadata=with_named_colour(opened.stored.metadata))
-    opened = replace(opened, stored=stored)
+    if opened.stored.metadata.icc or opened.stored.metadata.exif:
+        from enlarge.media.colour_fitting import with_named_colour
+
+        stored = replace(opened.stored, metadata=with_named_colour(opened.stored.metadata))
+        opened = replace(opened, stored=stored)
     late = None
     if salvage and opened.salvage is None and opened.is_own:
         late = partial(reopen_stored, form, source)
@@ -344,6 +345,8 @@ def describe_picture(source: Path | bytes | BinaryIO, *, page: int | None = None
     """What `enlarge inspect` prints about a picture, as plain values. `page`: see `open_picture`,
     which also says what is raised.
     """
+    from enlarge.media.colour.profile import profile_name
+
     with _described(source, page) as picture:
         facts, metadata, notes = picture.facts, picture.metadata, picture.notes
     dpi = [round(value * 25.4, 2) for value in facts.density] if facts.density else None

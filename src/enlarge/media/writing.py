@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import pyvips
@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from enlarge.errors import EnlargeError, OptionError, OutputError
 from enlarge.forks import check_can_use
-from enlarge.media.colour_fitting import ColourChoice, converted_colour, fit_colour
-from enlarge.media.converting import to_srgb
 from enlarge.media.feeding import Feed
 from enlarge.media.formats import FORMATS, WRITERS, check_output
 from enlarge.media.formats.format import Content, Writer
@@ -31,6 +29,9 @@ from enlarge.media.metadata.provenance import with_provenance
 from enlarge.media.output import Destination, Encoding, Output
 from enlarge.media.pixels import over_white, to_depth
 from enlarge.media.temporary import TemporaryFile
+
+if TYPE_CHECKING:
+    from enlarge.media.colour_fitting import ColourChoice
 
 _DEPTHS = ("uint8", "uint16", "float32")
 _BITS = {"uint8": 8, "uint10": 10, "uint16": 16, "float32": 32}
@@ -209,7 +210,10 @@ class Sink:
         raised: BaseException | None = None
         try:
             image, profile = self._feed.image(), self._encoding.convert_from
-            image = image if profile is None else to_srgb(image, profile)
+            if profile is not None:
+                from enlarge.media.converting import to_srgb
+
+                image = to_srgb(image, profile)
             self._writer.encode(image, self._encoding, self._output)
             self._output.flush()
         except BaseException as error:
@@ -263,11 +267,15 @@ def create_picture(
     )
     label = FORMATS[options.format].label
     profile = None
-    if options.colour == "srgb":
-        kept, profile, lines = converted_colour(kept, channels)
+    if kept.icc is not None or kept.colour is not None:
+        from enlarge.media.colour_fitting import converted_colour, fit_colour
+
+        if options.colour == "srgb":
+            kept, profile, lines = converted_colour(kept, channels)
+            notes += lines
+        kept, lines = fit_colour(kept, content, channels, label)
         notes += lines
-    kept, lines = fit_colour(kept, content, channels, label)
-    notes += lines + _losses(label, content, spec, kept)
+    notes += _losses(label, content, spec, kept)
     encoding = Encoding(
         width=spec.width,
         height=spec.height,

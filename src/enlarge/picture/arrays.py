@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from enlarge.errors import BudgetError, InputError, OptionError
 from enlarge.media.floats import check_range
 from enlarge.media.metadata.change import Change
-from enlarge.media.metadata.exif import adapt_exif, orientation_of, without_prefix
+from enlarge.media.metadata.exif import adapt_exif, orientation_of
+from enlarge.media.metadata.prefixes import without_prefix
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enlarge.cache import cache_folder, is_temporary
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
+
+if TYPE_CHECKING:
+    import subprocess
 
 VARIABLE = "ENLARGE_PREPARE"
 _PROGRAM = "enlarge.picture.preparing"
@@ -32,6 +34,8 @@ def prepare_later(outlook: Outlook) -> None:
     model = outlook.model
     if not model.is_provisional or is_switched_off() or not model.claim_preparing():
         return
+    import subprocess
+
     first = outlook.passes[0]
     shape = (first.height, first.width, first.channels)
     path = model.path.absolute()

@@ -18,7 +18,6 @@ from enlarge.engines import Engine, pick_engine
 from enlarge.engines.forked import ForkedEngine
 from enlarge.forks import can_use, check_can_use, keep
 from enlarge.weights.files import Weights
-from enlarge.weights.preparing import find_prepared, has_failed
 
 _INTERVAL = 2.0
 """Seconds between two looks for what is prepared in the background."""
@@ -110,6 +109,8 @@ class OpenModel:
         """
         if not self.is_provisional:
             return self
+        from enlarge.weights.preparing import find_prepared
+
         digest = self.digest
         with self._lock:
             now = time.monotonic()
@@ -128,4 +129,6 @@ class OpenModel:
             if self._is_claimed:
                 return False
             self._is_claimed = True
+        from enlarge.weights.preparing import has_failed
+
         return not has_failed(self.path, digest)

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.contents import model_kind
 from enlarge.weights.files import Weights
-from enlarge.weights.tensors import check_tensors
 
 DEFAULT = "fast"
 _BUNDLED = Path(__file__).parent / "data"
@@ -64,6 +62,9 @@ def find_weights(
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
         return known[f"{name}-x2"]
     if name in known and known[name].path.parent != _BUNDLED:
+        from enlarge.weights.contents import model_kind
+        from enlarge.weights.tensors import check_tensors
+
         check_tensors(known[name].path, model_kind(known[name].path))
     if name not in known:
         raise WeightsError(
@@ -88,6 +89,9 @@ def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weight
 
 
 def _by_path(path: Path, *, quiet: bool) -> Weights:
+    from enlarge.weights.contents import model_kind
+    from enlarge.weights.tensors import check_tensors
+
     kind = model_kind(path)
     check_tensors(path, kind)
     card = None if kind == "checkpoint" else read_card(path)

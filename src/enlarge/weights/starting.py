@@ -15,11 +15,7 @@ from enlarge.card import Card, read_card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import WeightsError
 from enlarge.weights.catalog import find_weights, list_weights
-from enlarge.weights.contents import MODELS, look, model_kind
 from enlarge.weights.files import Weights, needing_torch
-from enlarge.weights.pickled import check_checkpoint
-from enlarge.weights.preparing import find_prepared
-from enlarge.weights.tensors import check_tensors
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SIDES = (64, 128, 192, 256, 384, 512)
@@ -46,8 +42,12 @@ def starting_weights(
     """
     path = Path(model)
     may_start = engine in ("auto", "torch") and _DEVICES.fullmatch(device) is not None
-    if strength is None and may_start and is_foreign(model) and model_kind(path) != "onnx":
-        return find_prepared(path) or _unprepared(path)
+    if strength is None and may_start and is_foreign(model):
+        from enlarge.weights.contents import model_kind
+        from enlarge.weights.preparing import find_prepared
+
+        if model_kind(path) != "onnx":
+            return find_prepared(path) or _unprepared(path)
     return find_weights(model, scale, strength=strength, quiet=quiet)
 
 
@@ -57,6 +57,8 @@ def is_foreign(model: str | Path) -> bool:
     try:
         if not path.is_file() or str(model) in {known.path.stem for known in list_weights()}:
             return False
+        from enlarge.weights.contents import MODELS, look
+
         kind = look(path).kind
         return kind == "checkpoint" or (kind in MODELS and read_card(path) is None)
     except WeightsError:
@@ -64,6 +66,10 @@ def is_foreign(model: str | Path) -> bool:
 
 
 def _unprepared(path: Path) -> Weights:
+    from enlarge.weights.contents import model_kind
+    from enlarge.weights.pickled import check_checkpoint
+    from enlarge.weights.tensors import check_tensors
+
     kind = model_kind(path)
     check_tensors(path, kind)
     check_checkpoint(path, kind)

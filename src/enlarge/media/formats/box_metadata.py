@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from enlarge.media.bounded import position_kept, read_at_most
 from enlarge.media.formats.boxes import boxes_in, boxes_of
-from enlarge.media.metadata.exif import without_prefix
 from enlarge.media.metadata.geotiff import GeoTags, geo_tags
 from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.metadata.photoshop import resources_of
+from enlarge.media.metadata.prefixes import without_prefix
 from enlarge.media.metadata.tiff_tags import directory_of
 
 _MOST = 1 << 26

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.formats.gif_metadata import read_metadata
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
@@ -18,6 +17,7 @@ _PIXELS_PER_BYTE = 4096
 def read_gif(source: PictureFile) -> StoredPicture:
     """Open a GIF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load_mapped, metadata_fields
+    from enlarge.media.formats.gif_metadata import read_metadata
 
     with libvips_errors("GIF"):
         found = read_metadata(source.file)

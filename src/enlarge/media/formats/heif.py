@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer
-from enlarge.media.formats.gain_map import NOTE
-from enlarge.media.formats.heif_boxes import BoxFacts, read_boxes
-from enlarge.media.formats.heif_writing import with_colour, with_exif
 
 if TYPE_CHECKING:
     import pyvips
 
+    from enlarge.media.formats.heif_boxes import BoxFacts
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import Pages, PictureFile, StoredPicture
 
@@ -36,6 +34,7 @@ def _brands(head: bytes) -> set[bytes]:
 def read_avif(source: PictureFile) -> StoredPicture:
     """Open an AVIF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load_mapped
+    from enlarge.media.formats.heif_boxes import read_boxes
     from enlarge.media.formats.heif_sequence import sequence_length
     from enlarge.media.stored import choose_page
 
@@ -80,6 +79,7 @@ def _read_avif_frame(source: PictureFile, pages: Pages, bits: int) -> StoredPict
 
 def read_heic(source: PictureFile) -> StoredPicture:
     """Open a HEIC. Raises `InputError` (without its name)."""
+    from enlarge.media.formats.heif_boxes import read_boxes
     from enlarge.media.formats.heif_sequence import sequence_length
     from enlarge.media.pillow import HeifPage, import_plugin, open_image, stored
     from enlarge.media.stored import choose_page
@@ -123,6 +123,8 @@ def read_heic(source: PictureFile) -> StoredPicture:
 
 def _with_boxes(picture: StoredPicture, facts: BoxFacts) -> StoredPicture:
     """The picture, with what the decoder does not say of it."""
+    from enlarge.media.formats.gain_map import NOTE
+
     notes = [*picture.notes]
     notes += [NOTE] if facts.has_gain_map else []
     notes += ["the depth map is left out"] if facts.has_depth_map else []
@@ -132,6 +134,7 @@ def _with_boxes(picture: StoredPicture, facts: BoxFacts) -> StoredPicture:
 
 def encode_avif(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     """Encode an AVIF with 4:4:4 colour, lossless at a quality of 100."""
+    from enlarge.media.formats.heif_writing import with_colour, with_exif
     from enlarge.media.output import with_fields
 
     metadata = encoding.metadata

@@ -16,7 +16,6 @@ from enlarge.media.formats.gain_map import NOTE, jpeg_has_gain_map
 from enlarge.media.formats.jpeg_metadata import metadata_segments, read_segments
 from enlarge.media.formats.jpeg_segments import segments_of
 from enlarge.media.metadata.metadata import Metadata
-from enlarge.media.metadata.tiff_exif import resolution_of
 
 if TYPE_CHECKING:
     import pyvips
@@ -69,8 +68,13 @@ def _with_resolution(metadata: Metadata, head: bytes) -> Metadata:
     unit, across, down = 0, 0, 0
     if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":  # (T.871, 10.1)
         unit, across, down = struct.unpack_from(">BHH", head, 13)
-    if (unit in (1, 2) and across and down) or (metadata.exif and resolution_of(metadata.exif)):
+    if unit in (1, 2) and across and down:
         return metadata
+    if metadata.exif:
+        from enlarge.media.metadata.tiff_exif import resolution_of
+
+        if resolution_of(metadata.exif):
+            return metadata
     aspect = (across, down) if unit == 0 and across != down and across and down else None
     return replace(metadata, density=None, aspect=aspect)
 

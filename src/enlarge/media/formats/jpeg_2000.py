@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from enlarge.media.formats.box_metadata import with_boxes
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.metadata.exif import orientation_of
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
@@ -18,6 +16,8 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 
 def read_jpeg_2000(source: PictureFile) -> StoredPicture:
     """Open a JPEG 2000. Raises `InputError` (without its name)."""
+    from enlarge.media.formats.box_metadata import with_boxes
+    from enlarge.media.metadata.exif import orientation_of
     from enlarge.media.pillow import import_plugin, open_image, stored
 
     import_plugin("PIL.Jpeg2KImagePlugin", "JPEG 2000")

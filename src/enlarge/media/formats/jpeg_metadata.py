@@ -18,12 +18,9 @@ from enlarge.media.formats.jpeg_segments import (
     segment,
     segments_of,
 )
-from enlarge.media.metadata.extended_xmp import EXTENSION, joined_xmp, split_xmp
 from enlarge.media.metadata.metadata import Metadata
-from enlarge.media.metadata.photoshop import HEADER as PHOTOSHOP
+from enlarge.media.metadata.prefixes import EXIF, PHOTOSHOP, XMP, XMP_EXTENSION
 
-_EXIF = b"Exif\0\0"
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 COMMENT = "Comment"
 """The keyword of a text from a comment, which has none."""
 _MAX_COMMENTS = 1 << 22
@@ -45,20 +42,22 @@ def read_segments(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[st
     extensions: list[bytes] = []
     comments: list[tuple[str, str]] = []
     for marker, data in _metadata_segments(file):
-        if marker == APP1 and data.startswith(_EXIF):
-            part = data.removeprefix(_EXIF)
+        if marker == APP1 and data.startswith(EXIF):
+            part = data.removeprefix(EXIF)
             if not exif or part[:4] not in (b"II*\0", b"MM\0*"):  # a long block goes on
                 exif += part
-        elif marker == APP1 and data.startswith(_XMP):
-            packet = packet or data.removeprefix(_XMP)
-        elif marker == APP1 and data.startswith(EXTENSION):
-            extensions.append(data.removeprefix(EXTENSION))
+        elif marker == APP1 and data.startswith(XMP):
+            packet = packet or data.removeprefix(XMP)
+        elif marker == APP1 and data.startswith(XMP_EXTENSION):
+            extensions.append(data.removeprefix(XMP_EXTENSION))
         elif marker == APP13 and data.startswith(PHOTOSHOP):
             resources += data.removeprefix(PHOTOSHOP)
         elif marker == COMMENT_MARKER and sum(len(text) for _, text in comments) < _MAX_COMMENTS:
             comments.append((COMMENT, _text(data)))
     notes: list[str] = []
     if packet:
+        from enlarge.media.metadata.extended_xmp import joined_xmp
+
         packet, complete = joined_xmp(packet, extensions)
         if not complete:
             notes.append("the XMP's extension is incomplete and is left out")
@@ -102,11 +101,15 @@ def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:
             out += segment(marker, data)
 
     if metadata.exif:
-        put("the EXIF data", APP1, _EXIF + metadata.exif)
+        put("the EXIF data", APP1, EXIF + metadata.exif)
     if metadata.xmp:
-        packet, extensions = split_xmp(metadata.xmp, MAX_SEGMENT - len(_XMP), MAX_SEGMENT)
-        put("the XMP data", APP1, _XMP + packet)
-        if len(packet) <= MAX_SEGMENT - len(_XMP):
+        packet, extensions = metadata.xmp, list[bytes]()
+        if len(packet) > MAX_SEGMENT - len(XMP):
+            from enlarge.media.metadata.extended_xmp import split_xmp
+
+            packet, extensions = split_xmp(packet, MAX_SEGMENT - len(XMP), MAX_SEGMENT)
+        put("the XMP data", APP1, XMP + packet)
+        if len(packet) <= MAX_SEGMENT - len(XMP):
             out += b"".join(segment(APP1, part) for part in extensions)
     resources = metadata.iptc or b""
     most = MAX_SEGMENT - len(PHOTOSHOP)

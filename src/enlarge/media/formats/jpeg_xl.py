@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from enlarge.errors import InputError
 from enlarge.media.bounded import position_kept
-from enlarge.media.formats.box_metadata import with_boxes
 from enlarge.media.formats.boxes import boxes_of
 from enlarge.media.formats.format import Format, begins_with
-from enlarge.media.formats.gain_map import NOTE
 
 if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
@@ -23,6 +21,8 @@ _GAIN_MAP = b"jhgm"
 
 def read_jpeg_xl(source: PictureFile) -> StoredPicture:
     """Open a JPEG XL. Raises `InputError` (without its name)."""
+    from enlarge.media.formats.box_metadata import with_boxes
+    from enlarge.media.formats.gain_map import NOTE
     from enlarge.media.pillow import import_plugin, open_image, stored
 
     import_plugin("pillow_jxl", "JPEG XL")

@@ -18,10 +18,8 @@ from enlarge.errors import InputError
 from enlarge.media.bounded import position_kept, read_at_most
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
-from enlarge.media.formats.png_colour import colour_chunks, read_colour
-from enlarge.media.formats.raw_profiles import raw_profile, with_raw_profiles
-from enlarge.media.metadata.exif import orientation_of, without_prefix
 from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.prefixes import without_prefix
 
 if TYPE_CHECKING:
     import pyvips
@@ -57,6 +55,9 @@ def read_png(source: PictureFile) -> StoredPicture:
     """Open a PNG. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors, load, metadata_fields
     from enlarge.media.formats.apng import FrameRows, frame_bytes, read_animation
+    from enlarge.media.formats.png_colour import read_colour
+    from enlarge.media.formats.raw_profiles import with_raw_profiles
+    from enlarge.media.metadata.exif import orientation_of
     from enlarge.media.stored import choose_page
 
     _check_header(source.head)
@@ -235,7 +236,11 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     """The chunks that go behind IHDR: colour, ratio of a pixel's sides, texts, XMP, EXIF, IPTC (as
     ImageMagick and ExifTool write it: PNG has no place of its own).
     """
-    out = b"".join(png_chunk(kind, data) for kind, data in colour_chunks(metadata.colour))
+    out = b""
+    if metadata.colour:
+        from enlarge.media.formats.png_colour import colour_chunks
+
+        out = b"".join(png_chunk(kind, data) for kind, data in colour_chunks(metadata.colour))
     if metadata.aspect and not metadata.density:
         out += png_chunk(_RESOLUTION, struct.pack(">IIB", *metadata.aspect, 0))
     for key, value in metadata.text:
@@ -249,6 +254,8 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     if metadata.exif:
         out += png_chunk(b"eXIf", metadata.exif)
     if metadata.iptc:
+        from enlarge.media.formats.raw_profiles import raw_profile
+
         keyword, profile = raw_profile("iptc", metadata.iptc)
         out += png_chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(profile))
     return out

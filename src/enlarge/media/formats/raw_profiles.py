@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from enlarge.media.metadata.metadata import Metadata
-from enlarge.media.metadata.photoshop import HEADER, resources_of
+from enlarge.media.metadata.photoshop import resources_of
+from enlarge.media.metadata.prefixes import PHOTOSHOP
 
 _KEY = re.compile(r"Raw profile type (\w+)", re.IGNORECASE)
 _TEXT = re.compile(r"\s*(\S[^\n]*?)\s+(\d+)\s+([0-9a-fA-F\s]*)")
@@ -56,7 +57,7 @@ def _field(kind: str, data: bytes) -> str | None:
         return "xmp"
     if data.startswith((_EXIF, b"II*\0", b"MM\0*")):
         return "exif"
-    if data.startswith((HEADER, b"8BIM", b"\x1c")):
+    if data.startswith((PHOTOSHOP, b"8BIM", b"\x1c")):
         return "iptc"
     return "icc" if kind in ("icc", "icm") else None
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Content, EncoderMemory, Format, Writer, begins_with
-from enlarge.media.formats.tiff_metadata import add_metadata, exif_to_write, read_metadata
 
 if TYPE_CHECKING:
     import pyvips
@@ -46,6 +45,7 @@ def read_tiff(source: PictureFile) -> StoredPicture:
     """Open a TIFF. Raises `InputError` (without its name)."""
     from enlarge.media.decoding import libvips_errors
     from enlarge.media.formats.tiff_colour import colour_of_tiff
+    from enlarge.media.formats.tiff_metadata import read_metadata
     from enlarge.media.formats.tiff_pages import full_size_pages, read_directories
     from enlarge.media.metadata.tiff_tags import read_tiff_header
     from enlarge.media.stored import choose_page
@@ -192,6 +192,7 @@ def rows_at_once(tags: Mapping[int, int], height: int) -> int:
 
 def encode_tiff(image: pyvips.Image, encoding: Encoding, output: Output) -> None:
     """Encode a TIFF, or a pyramid of tiles."""
+    from enlarge.media.formats.tiff_metadata import add_metadata, exif_to_write
     from enlarge.media.metadata.tiff_tags import GapFile, write_at
     from enlarge.media.output import with_fields
 

@@ -35,11 +35,6 @@ _GEO_TIFF = frozenset({0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1})
 _TEXT_TYPES = frozenset({1, 2, 7})
 
 
-def without_prefix(data: bytes) -> bytes:
-    """The block without the prefix that JPEG puts before it."""
-    return data.removeprefix(b"Exif\0\0")
-
-
 def orientation_of(data: bytes) -> int:
     """The orientation, 1 to 8, in a block; 1 if it has none or cannot be read."""
     try:

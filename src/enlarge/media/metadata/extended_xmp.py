@@ -8,10 +8,10 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 
+from enlarge.media.metadata.prefixes import XMP_EXTENSION
 from enlarge.media.metadata.xml_packet import ByteRange, Element, XmlPacket, is_declaration
 from enlarge.media.metadata.xmp import own_attributes, property_of
 
-EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _HEAD = struct.Struct(">32sII")
 """Before each part: the digest of the extension, its length, and the part's offset in it."""
 _MOST = 1 << 28
@@ -22,8 +22,8 @@ _RDF = b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 def joined_xmp(packet: bytes, parts: Sequence[bytes]) -> tuple[bytes, bool]:
     """The packet with the descriptions of its extension, and whether that was complete.
 
-    `parts`: the segments' contents behind `EXTENSION`, in any order, and of any extension; those
-    that the packet does not name are no part of it. A packet that is not XML stays as it is.
+    `parts`: the segments' contents behind `XMP_EXTENSION`, in any order, and of any extension;
+    those that the packet does not name are no part of it. A packet that is not XML stays as it is.
     """
     try:
         document = XmlPacket(packet)
@@ -82,7 +82,7 @@ def _assembled(parts: Sequence[bytes], named: bytes) -> bytes | None:
 
 def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes]]:
     """A packet of at most `most` bytes and the segments of its extension (each at most `segment`
-    bytes, with `EXTENSION`). The longest properties go into it first. The packet itself, and no
+    bytes, with `XMP_EXTENSION`). The longest properties go into it first. The packet itself, and no
     segments, if it is short enough or cannot be divided so.
     """
     if len(packet) <= most:
@@ -114,9 +114,9 @@ def split_xmp(packet: bytes, most: int, segment: int) -> tuple[bytes, list[bytes
     digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
     start = descriptions[0].span.start
     edits[ByteRange(start, start)] = head + _NOTE % digest
-    step = segment - len(EXTENSION) - _HEAD.size
+    step = segment - len(XMP_EXTENSION) - _HEAD.size
     segments = [
-        EXTENSION + _HEAD.pack(digest, len(extension), at) + extension[at : at + step]
+        XMP_EXTENSION + _HEAD.pack(digest, len(extension), at) + extension[at : at + step]
         for at in range(0, len(extension), step)
     ]
     short = document.edited(edits)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from enlarge.errors import OptionError
-from enlarge.media.colour.colour import Colour
-from enlarge.media.colour.profile import profile_fits
-from enlarge.media.metadata.change import Change
-from enlarge.media.metadata.exif import adapt_exif
-from enlarge.media.metadata.geotiff import GeoTags
-from enlarge.media.metadata.photoshop import adapt_resources
-from enlarge.media.metadata.positions import holds_coordinates, names_position
-from enlarge.media.metadata.xmp import adapt_xmp
+
+if TYPE_CHECKING:  # most pictures have little metadata: what adapts a part is loaded with it
+    from enlarge.media.colour.colour import Colour
+    from enlarge.media.metadata.change import Change
+    from enlarge.media.metadata.geotiff import GeoTags
 
 Keep = Literal["keep", "no-gps", "none"]
 
@@ -66,40 +63,49 @@ def adapt_metadata(
         raise OptionError(f"metadata must be one of {', '.join(get_args(Keep))}, got {keep!r}")
     notes: list[str] = []
     icc = metadata.icc
-    if icc is not None and not profile_fits(icc, channels):
-        notes.append("the colour profile does not fit the picture's channels and is left out")
-        icc = None
+    if icc is not None:
+        from enlarge.media.colour.profile import profile_fits
+
+        if not profile_fits(icc, channels):
+            notes.append("the colour profile does not fit the picture's channels and is left out")
+            icc = None
     if keep == "none":
         kept = Metadata(
             icc=icc, density=metadata.density, aspect=metadata.aspect, colour=metadata.colour
         )
         return kept, notes
-    gps = keep == "keep"
-    block = metadata.exif
+    return _adapt_parts(replace(metadata, icc=icc), change, notes, gps=keep == "keep"), notes
+
+
+def _adapt_parts(metadata: Metadata, change: Change, notes: list[str], *, gps: bool) -> Metadata:
+    """EXIF, XMP, IPTC, texts and GeoTIFF for the result."""
+    block, packet, resources, geo = metadata.exif, metadata.xmp, metadata.iptc, metadata.geo
     if block is not None:
+        from enlarge.media.metadata.exif import adapt_exif
+
         try:
             block = adapt_exif(block, change, gps=gps)
         except ValueError as error:
             notes.append(f"the EXIF data is damaged ({error}) and is left out")
             block = None
-    packet = metadata.xmp
     if packet is not None:
+        from enlarge.media.metadata.xmp import adapt_xmp
+
         try:
             packet, lines = adapt_xmp(packet, change, gps=gps)
             notes += lines
         except ValueError as error:
             notes.append(f"the XMP data is damaged ({error}) and is left out")
             packet = None
-    resources = metadata.iptc
     if resources is not None:
+        from enlarge.media.metadata.photoshop import adapt_resources
+
         resources, lines = adapt_resources(resources, moved=change.moved, positions=gps)
         notes += lines
-    text = _adapt_texts(metadata.text, change, gps=gps)
-    geo = metadata.geo
+    text = _adapt_texts(metadata.text, change, gps=gps) if metadata.text else ()
     if geo is not None:
         geo = geo.placed(change) if gps else geo.without_place()
-    kept = replace(metadata, icc=icc, exif=block, xmp=packet, iptc=resources, text=text, geo=geo)
-    return kept, notes
+    return replace(metadata, exif=block, xmp=packet, iptc=resources, text=text, geo=geo)
 
 
 def _adapt_texts(
@@ -108,6 +114,8 @@ def _adapt_texts(
     """The texts without embedded files, with EXIF's sizes as they are now, and without positions
     unless `gps`.
     """
+    from enlarge.media.metadata.positions import holds_coordinates, names_position
+
     kept = []
     for key, value in texts:
         prefix, _, name = key.rpartition(":")

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from enlarge.media.metadata.positions import holds_coordinates
+from enlarge.media.metadata.prefixes import PHOTOSHOP
 
-HEADER = b"Photoshop 3.0\0"
-"""What the resources in a JPEG begin with."""
 _SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
 _IIM, _IIM_DIGEST = 0x0404, 0x0425
 _PATHS = range(0x07D0, 0x0BB7)
@@ -61,7 +60,7 @@ class Dataset(NamedTuple):
 
 def resources_of(block: bytes) -> bytes:
     """Image resources without their header, from them, from those in a JPEG, or from bare IIM."""
-    block = block.removeprefix(HEADER)
+    block = block.removeprefix(PHOTOSHOP)
     if block[:1] == bytes([_MARK]):
         return Resource(b"8BIM", _IIM, b"\0\0", block).encoded()
     return block

@@ -16,13 +16,6 @@ from numpy.typing import NDArray
 
 from enlarge.errors import InputError
 from enlarge.media.formats.format import Format
-from enlarge.media.repair.bmp import BmpRepair
-from enlarge.media.repair.boxes import BoxedRepair
-from enlarge.media.repair.gif import GifRepair
-from enlarge.media.repair.jpeg import JpegRepair
-from enlarge.media.repair.jpeg_2000 import Jpeg2000Repair
-from enlarge.media.repair.padded import HeicRepair, WebpRepair
-from enlarge.media.repair.png import PngRepair
 from enlarge.media.repair.repair import (
     GrayRows,
     Kept,
@@ -32,25 +25,11 @@ from enlarge.media.repair.repair import (
     reopened,
     whole_rows,
 )
-from enlarge.media.repair.tiff import TiffRepair
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.media.stored import PictureFile, StoredPicture
 
 ADVICE = "copy or download it again"
 SALVAGE_ADVICE = f"{ADVICE}, or enlarge what is left of it with --salvage"
-REPAIRS: dict[str, Repair] = {
-    "png": PngRepair(),
-    "jpeg": JpegRepair(),
-    "webp": WebpRepair(),
-    "tiff": TiffRepair(),
-    "gif": GifRepair(),
-    "bmp": BmpRepair(),
-    "heic": HeicRepair(),
-    "jp2": Jpeg2000Repair(),
-    "avif": BoxedRepair("AVIF"),
-    "jxl": BoxedRepair("JPEG XL"),
-}
-"""How the damaged files of each format are read, by the format's name."""
 _HOPELESS = frozenset({"avif", "jxl"})
 _HOPELESS_SHARE = 0.999
 """From this missing share on, a picture is refused."""
@@ -95,14 +74,57 @@ class Opened:
     is_own: bool = True
 
 
+def repair_of(name: str) -> Repair | None:
+    """How the damaged files of a format are read, by the format's name; only that is loaded."""
+    match name:
+        case "png":
+            from enlarge.media.repair.png import PngRepair
+
+            return PngRepair()
+        case "jpeg":
+            from enlarge.media.repair.jpeg import JpegRepair
+
+            return JpegRepair()
+        case "webp":
+            from enlarge.media.repair.padded import WebpRepair
+
+            return WebpRepair()
+        case "tiff":
+            from enlarge.media.repair.tiff import TiffRepair
+
+            return TiffRepair()
+        case "gif":
+            from enlarge.media.repair.gif import GifRepair
+
+            return GifRepair()
+        case "bmp":
+            from enlarge.media.repair.bmp import BmpRepair
+
+            return BmpRepair()
+        case "heic":
+            from enlarge.media.repair.padded import HeicRepair
+
+            return HeicRepair()
+        case "jp2":
+            from enlarge.media.repair.jpeg_2000 import Jpeg2000Repair
+
+            return Jpeg2000Repair()
+        case "avif" | "jxl":
+            from enlarge.media.repair.boxes import BoxedRepair
+
+            return BoxedRepair("AVIF" if name == "avif" else "JPEG XL")
+        case _:
+            return None
+
+
 def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
     """Open a file of a format. It is decoded once here if its end is missing.
 
     Raises `InputError` (without its name) if more than the end is missing, unless `salvage`.
     """
     assert form.read is not None
-    repair = REPAIRS.get(form.name)
-    if repair is None or not _can_repair(form, source):
+    repair = _repair_for(form, source)
+    if repair is None:
         return Opened(form.read(source))
     if form.name not in _HOPELESS:
         source = replace(source, advice=ADVICE if salvage else SALVAGE_ADVICE)
@@ -128,12 +150,12 @@ def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
         raise error
     if not salvage:
         raise InputError(f"{_reason(error)}; {source.advice}") from error
-    return _salvaged(form, source, error)
+    return _salvaged(form, repair, source, error)
 
 
-def _can_repair(form: Format, source: PictureFile) -> bool:
-    """Whether the picture is a first one, of a format that can be repaired."""
-    return form.name in REPAIRS and source.page in (None, 1)
+def _repair_for(form: Format, source: PictureFile) -> Repair | None:
+    """How the picture is repaired: a first one, of a format that can be."""
+    return repair_of(form.name) if source.page in (None, 1) else None
 
 
 def reopen_stored(form: Format, source: PictureFile) -> Opened:
@@ -145,9 +167,10 @@ def reopen_stored(form: Format, source: PictureFile) -> Opened:
     fail_on = "warning" if form.name == "jpeg" else "error"
     error = _decoding_error(form.read, source, fail_on=fail_on)
     is_damage = error is not None and not isinstance(error.__cause__, InputError | NoneType)
-    if error is None or not is_damage or not _can_repair(form, source):
+    repair = _repair_for(form, source)
+    if error is None or not is_damage or repair is None:
         return Opened(form.read(source))
-    return _salvaged(form, source, error)
+    return _salvaged(form, repair, source, error)
 
 
 def _decoding_error(
@@ -196,14 +219,14 @@ def _completed(
     return replace(stored, notes=(*stored.notes, note))
 
 
-def _salvaged(form: Format, source: PictureFile, error: InputError) -> Opened:
+def _salvaged(form: Format, repair: Repair, source: PictureFile, error: InputError) -> Opened:
     """What is left of a damaged picture; `error` says what is wrong with it. Closes its file.
 
     Raises `InputError`.
     """
     assert form.read is not None
     try:
-        repaired = REPAIRS[form.name].salvage(source)
+        repaired = repair.salvage(source)
     except InputError as failure:
         raise InputError(f"{_reason(error)}; nothing of it can be salvaged; {ADVICE}") from failure
     try:
