@@ -38,7 +38,7 @@ logging.disable()
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 from enlarge.errors import EnlargeError
-from enlarge.weights.catalog import model_kind
+from enlarge.weights.contents import model_kind
 from enlarge.weights.graphs import describe_plain
 from enlarge.weights.measuring import check_finite, natural_picture
 from enlarge.weights.opening import open_network
