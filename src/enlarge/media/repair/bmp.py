@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 from enlarge.errors import InputError
 from enlarge.media.formats.bmp_decoder import Header, read_header
-from enlarge.media.repair.repair import Box, Repaired, temporary_copy
+from enlarge.media.repair.repair import Box, Repair, Repaired, temporary_copy
 from enlarge.media.stored import PictureFile
 
 
-class BmpRepair:
+class BmpRepair(Repair):
     """See `Repair`. The padding of the last row may be missing; the decoder adds it itself."""
 
     end = "its last bytes"

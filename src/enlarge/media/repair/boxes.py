@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from enlarge.errors import InputError
 from enlarge.media.formats.boxes import boxes_of
-from enlarge.media.repair.repair import Repaired
+from enlarge.media.repair.repair import Repair, Repaired
 from enlarge.media.stored import PictureFile
 
 _KIND = re.compile(rb"[A-Za-z0-9 ]{4}")
@@ -24,10 +24,11 @@ def end_of_boxes(source: PictureFile) -> int:
     return end
 
 
-class BoxedRepair:
+class BoxedRepair(Repair):
     """See `Repair`: of formats whose decoders give nothing of a picture that is cut off."""
 
     end = "its last bytes"
+    can_salvage = False
 
     def __init__(self, label: str) -> None:
         self._label = label

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import pyvips
 
 from enlarge.errors import InputError
-from enlarge.media.repair.repair import Box, Repaired, temporary_copy
+from enlarge.media.repair.repair import Box, Repair, Repaired, temporary_copy
 from enlarge.media.stored import PictureFile
 
 _TRAILER, _EXTENSION, _FRAME = 0x3B, 0x21, 0x2C
@@ -18,7 +17,7 @@ _PIXELS_PER_BYTE = 4096
 """LZW gives at most 4095 pixels for one code."""
 
 
-class GifRepair:
+class GifRepair(Repair):
     """See `Repair`."""
 
     end = "its trailer"
@@ -33,10 +32,6 @@ class GifRepair:
         data = source.file.read()
         source.file.seek(0)
         return _walked(data).is_whole
-
-    def complete(self, source: PictureFile) -> BinaryIO | None:
-        """The file with its blocks ended, if its first frame has all pixels."""
-        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file with its blocks ended. Raises `InputError` if it ends before its first frame."""

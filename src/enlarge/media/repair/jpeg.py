@@ -14,7 +14,15 @@ import pyvips
 from enlarge.errors import InputError
 from enlarge.media.formats.jpeg import read_jpeg
 from enlarge.media.libvips import FileSource, clear_errors, collected_errors, explain
-from enlarge.media.repair.repair import Box, Kept, Repaired, reopened, temporary_copy, whole_rows
+from enlarge.media.repair.repair import (
+    Box,
+    Kept,
+    Repair,
+    Repaired,
+    reopened,
+    temporary_copy,
+    whole_rows,
+)
 from enlarge.media.stored import PictureFile
 
 _EOI = b"\xff\xd9"
@@ -28,10 +36,11 @@ _GRAY = (127, 128)
 """What the decoder gives for blocks without data: coefficients of zero."""
 
 
-class JpegRepair:
+class JpegRepair(Repair):
     """See `Repair`."""
 
     end = "its end marker (EOI)"
+    fail_on = "warning"
 
     def is_whole(self, source: PictureFile) -> bool:
         """Whether there is an end marker behind the last scan."""

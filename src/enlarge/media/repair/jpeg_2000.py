@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from enlarge.errors import InputError
 from enlarge.media.formats.boxes import boxes_of
-from enlarge.media.repair.repair import Box, Repaired, most_lacking, temporary_copy
+from enlarge.media.repair.repair import Box, Repair, Repaired, most_lacking, temporary_copy
 from enlarge.media.stored import PictureFile
 
 _EOC, _SOT, _SOD = b"\xff\xd9", b"\xff\x90", b"\xff\x93"
@@ -21,7 +21,7 @@ _EMPTY = 64
 """Bytes of empty packets in a tile of which nothing is there; decoders take the end as empty."""
 
 
-class Jpeg2000Repair:
+class Jpeg2000Repair(Repair):
     """See `Repair`."""
 
     end = "its end marker (EOC)"
@@ -36,10 +36,6 @@ class Jpeg2000Repair:
         last = source.file.read(2)
         source.file.seek(0)
         return end <= source.size and last == _EOC
-
-    def complete(self, source: PictureFile) -> BinaryIO | None:
-        """The file with its end marker, if all tile parts reach their end."""
-        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file with every tile, and its end marker. Raises `InputError`."""

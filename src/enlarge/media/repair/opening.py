@@ -30,11 +30,8 @@ from enlarge.media.stored import PictureFile, StoredPicture
 
 ADVICE = "copy or download it again"
 SALVAGE_ADVICE = f"{ADVICE}, or enlarge what is left of it with --salvage"
-_HOPELESS = frozenset({"avif", "jxl"})
 _HOPELESS_SHARE = 0.999
 """From this missing share on, a picture is refused."""
-_CERTAIN = frozenset({"tiff"})
-"""Formats whose decoders may ignore that data is missing."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
     repair = _repair_for(form, source)
     if repair is None:
         return Opened(form.read(source))
-    if form.name not in _HOPELESS:
+    if repair.can_salvage:
         source = replace(source, advice=ADVICE if salvage else SALVAGE_ADVICE)
     try:
         is_whole = repair.is_whole(source)
@@ -141,7 +138,7 @@ def open_stored(form: Format, source: PictureFile, *, salvage: bool) -> Opened:
         return Opened(completed, is_own=False)
     error = _decoding_error(form.read, source)
     if error is None:
-        if form.name not in _CERTAIN:
+        if not repair.is_certain:
             return Opened(form.read(source))
         error = InputError(
             f"this {form.label} is truncated: some of its pixels are missing; {ADVICE}"
@@ -164,11 +161,11 @@ def reopen_stored(form: Format, source: PictureFile) -> Opened:
     Raises `InputError`.
     """
     assert form.read is not None
-    fail_on = "warning" if form.name == "jpeg" else "error"
-    error = _decoding_error(form.read, source, fail_on=fail_on)
-    is_damage = error is not None and not isinstance(error.__cause__, InputError | NoneType)
     repair = _repair_for(form, source)
-    if error is None or not is_damage or repair is None:
+    if repair is None:
+        return Opened(form.read(source))
+    error = _decoding_error(form.read, source, fail_on=repair.fail_on)
+    if error is None or isinstance(error.__cause__, InputError | NoneType):
         return Opened(form.read(source))
     return _salvaged(form, repair, source, error)
 

@@ -14,14 +14,20 @@ from enlarge.errors import InputError
 from enlarge.media.formats.heif import read_heic
 from enlarge.media.formats.webp import read_webp
 from enlarge.media.repair.boxes import end_of_boxes
-from enlarge.media.repair.repair import Repaired, compare_paddings, most_lacking, temporary_copy
+from enlarge.media.repair.repair import (
+    Repair,
+    Repaired,
+    compare_paddings,
+    most_lacking,
+    temporary_copy,
+)
 from enlarge.media.stored import PictureFile, StoredPicture
 
 _PICTURES = (b"VP8 ", b"VP8L")
 _MARGIN = 1 << 16
 
 
-class WebpRepair:
+class WebpRepair(Repair):
     """See `Repair`."""
 
     end = "its last bytes"
@@ -29,10 +35,6 @@ class WebpRepair:
     def is_whole(self, source: PictureFile) -> bool:
         """Whether the file is as long as it claims, and so is its picture."""
         return _webp_claim(source) <= source.size
-
-    def complete(self, source: PictureFile) -> BinaryIO | None:
-        """The padded file, if none of its pixels depends on the padding."""
-        return _complete(self, source)
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The padded file. Raises `InputError` if it does not reach its picture."""
@@ -85,7 +87,7 @@ def _webp_claim(source: PictureFile) -> int:
     return max(8 + int(struct.unpack_from("<I", source.head, 4)[0]), *ends, 0)
 
 
-class HeicRepair:
+class HeicRepair(Repair):
     """See `Repair`."""
 
     end = "its last bytes"
@@ -93,10 +95,6 @@ class HeicRepair:
     def is_whole(self, source: PictureFile) -> bool:
         """Whether the file is as long as its boxes claim."""
         return end_of_boxes(source) <= source.size
-
-    def complete(self, source: PictureFile) -> BinaryIO | None:
-        """The padded file, if none of its pixels depends on the padding."""
-        return _complete(self, source)
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The padded file. Raises `InputError` if its decoder refuses that, too."""
@@ -120,10 +118,3 @@ def _padded(
     padding = compare_paddings(read, source, padded)
     is_complete = padding.is_certain and not padding.missing
     return Repaired(padded(padding.fill), padding.missing, is_complete=is_complete)
-
-
-def _complete(repair: WebpRepair | HeicRepair, source: PictureFile) -> BinaryIO | None:
-    try:
-        return repair.salvage(source).completed()
-    except InputError:
-        return None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from enlarge.errors import InputError
 from enlarge.media.bounded import read_at_most
 from enlarge.media.formats.png_chunks import SIGNATURE, chunks_of, png_chunk
-from enlarge.media.repair.repair import Box, Repaired
+from enlarge.media.repair.repair import Box, Repair, Repaired
 from enlarge.media.stored import PictureFile
 
 _END = png_chunk(b"IEND", b"")
@@ -37,7 +37,7 @@ _CHECKSUM = 16
 _MOST_PER_BYTE = 1040
 
 
-class PngRepair:
+class PngRepair(Repair):
     """See `Repair`."""
 
     end = "its last chunk (IEND)"
@@ -55,10 +55,6 @@ class PngRepair:
             )
         finally:
             file.seek(0)
-
-    def complete(self, source: PictureFile) -> BinaryIO | None:
-        """The file, written anew, if all rows can be inflated."""
-        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """The file, written anew, as far as it can be inflated; the rest is filled with zeros."""

@@ -48,21 +48,28 @@ class Repaired:
 class Repair(Protocol):
     """How the damaged files of one format are read.
 
-    `end`: what its files end with, in words.
+    `end`: what its files end with, in words. `can_salvage`: whether its decoder gives anything of a
+    picture that is cut off. `is_certain`: whether a file that is not whole lacks pixels even where
+    its decoder reports no error. `fail_on`: the faults (see `PictureFile`) that count as damage in
+    a file whose structure is whole.
     """
 
     end: str
+    can_salvage: bool = True
+    is_certain: bool = False
+    fail_on: str = "error"
 
     def is_whole(self, source: PictureFile) -> bool:
         """Whether the file's structure reaches to its end. Pixels are not decoded."""
         ...
 
     def complete(self, source: PictureFile) -> BinaryIO | None:
-        """A copy with the end that the file lacks; None if more than that is missing.
+        """A copy with the end that the file lacks; None if more than that is missing: what can be
+        salvaged, if that is all of it.
 
         That it decodes without an error is not checked. Raises `InputError`.
         """
-        ...
+        return self.salvage(source).completed()
 
     def salvage(self, source: PictureFile) -> Repaired:
         """A copy that can be decoded, and what is missing. Raises `InputError` if that is all."""

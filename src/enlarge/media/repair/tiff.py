@@ -22,6 +22,7 @@ from enlarge.media.metadata.tiff_tags import INTEGER_CODES, read_entries, read_t
 from enlarge.media.repair.repair import (
     Box,
     Kept,
+    Repair,
     Repaired,
     all_pixels,
     compare_paddings,
@@ -43,10 +44,11 @@ _TRIES = 200
 _FARTHEST = 1 << 40
 
 
-class TiffRepair:
+class TiffRepair(Repair):
     """See `Repair`."""
 
     end = "its last bytes"
+    is_certain = True  # libvips may ignore that data is missing
 
     def is_whole(self, source: PictureFile) -> bool:
         """Whether the file reaches the data of the first picture."""
