@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from enlarge.errors import OptionError
 from enlarge.media.colour.colour import Cicp, Colour
@@ -13,8 +12,6 @@ from enlarge.media.converting import check_profile
 from enlarge.media.formats.format import Content
 from enlarge.media.metadata.exif_colour import colour_of_exif
 from enlarge.media.metadata.metadata import Metadata
-
-ColourChoice = Literal["keep", "srgb"]
 
 
 def fit_colour(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import pyvips
@@ -30,8 +30,7 @@ from enlarge.media.output import Destination, Encoding, Output
 from enlarge.media.pixels import over_white, to_depth
 from enlarge.media.temporary import TemporaryFile
 
-if TYPE_CHECKING:
-    from enlarge.media.colour_fitting import ColourChoice
+ColourChoice = Literal["keep", "srgb"]
 
 _DEPTHS = ("uint8", "uint16", "float32")
 _BITS = {"uint8": 8, "uint10": 10, "uint16": 16, "float32": 32}

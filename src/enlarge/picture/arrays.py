@@ -114,12 +114,10 @@ def _adapted_info(given: ImagePixels, large: NDArray[Any], settings: Settings) -
         return info
     bare = without_prefix(block)
     height, width = given.pixels.shape[:2]
-    x, y, *part = settings.crop or (0, 0, width, height)
-    change = Change(
-        large.shape[1],
-        large.shape[0],
-        part=(part[0], part[1]),
-        cropped=(x, y, *part) != (0, 0, width, height),
+    change = Change.of_crop(
+        (large.shape[1], large.shape[0]),
+        (width, height),
+        settings.crop,
         orientation=orientation_of(bare),
     )
     with suppress(ValueError):  # what is damaged is left out

@@ -236,14 +236,10 @@ def _check_target(transfer: Transfer) -> None:
 
 def _change(facts: Facts, outlook: Outlook) -> Change:
     """What becomes of a picture, for its metadata."""
-    whole = (facts.width, facts.height)
-    x, y, *part = outlook.settings.crop or (0, 0, *whole)
-    return Change(
-        outlook.width,
-        outlook.height,
-        part=(part[0], part[1]),
-        corner=(x, y),
-        cropped=(x, y, *part) != (0, 0, *whole),
+    return Change.of_crop(
+        (outlook.width, outlook.height),
+        (facts.width, facts.height),
+        outlook.settings.crop,
         turned=facts.orientation != 1,
     )
 

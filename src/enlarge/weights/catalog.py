@@ -6,10 +6,14 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
 from enlarge.weights.files import Weights
+
+if TYPE_CHECKING:
+    from enlarge.weights.sample import Kind
 
 DEFAULT = "fast"
 _BUNDLED = Path(__file__).parent / "data"
@@ -62,10 +66,7 @@ def find_weights(
     if scale is not None and 1 < scale <= 2 and f"{name}-x2" in known:
         return known[f"{name}-x2"]
     if name in known and known[name].path.parent != _BUNDLED:
-        from enlarge.weights.contents import model_kind
-        from enlarge.weights.tensors import check_tensors
-
-        check_tensors(known[name].path, model_kind(known[name].path))
+        _checked_kind(known[name].path)
     if name not in known:
         raise WeightsError(
             f"unknown model {name!r}; there are: {', '.join(known)}. "
@@ -88,12 +89,18 @@ def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weight
     )
 
 
-def _by_path(path: Path, *, quiet: bool) -> Weights:
+def _checked_kind(path: Path) -> Kind:
+    """What a model file is, once its tensors are known to be usable. Raises `WeightsError`."""
     from enlarge.weights.contents import model_kind
     from enlarge.weights.tensors import check_tensors
 
     kind = model_kind(path)
     check_tensors(path, kind)
+    return kind
+
+
+def _by_path(path: Path, *, quiet: bool) -> Weights:
+    kind = _checked_kind(path)
     card = None if kind == "checkpoint" else read_card(path)
     if card is not None and kind == "onnx":
         return Weights(path, card)

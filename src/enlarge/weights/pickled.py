@@ -73,8 +73,9 @@ def check_checkpoint(path: Path, kind: str) -> None:
     """
     if kind != "checkpoint":
         return
-    settings_named(path)
-    if not any(name.startswith("torch.") for name in _listed(path).names):
+    found = _listed(path)
+    _check_names(path, found)
+    if not any(name.startswith("torch.") for name in found.names):
         raise WeightsError(
             f"{path}: is a pickle without torch's tensors; expected a checkpoint with a state dict"
         )
@@ -86,7 +87,11 @@ def settings_named(path: Path) -> list[str]:
     Raises `WeightsError` if the file is incomplete, is a whole network with its code, would run
     other code when it is opened, or holds no weights of a network that enlarges pictures.
     """
-    found = _listed(path)
+    return _check_names(path, _listed(path))
+
+
+def _check_names(path: Path, found: Pickled) -> list[str]:
+    """`settings_named`, for what the file's pickle names."""
     unknown = [name for name in found.names if not _TENSORS.fullmatch(name)]
     if any(re.match(r"torch\.nn\.(modules|parallel)\.", name) for name in unknown):
         own = [name for name in unknown if not name.startswith("torch.") and not _is_setting(name)]

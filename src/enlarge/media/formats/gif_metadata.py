@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from enlarge.media.bounded import position_kept
 from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.metadata.texts import decode_text
 
 _FRAME, _EXTENSION, _COMMENT, _APPLICATION = 0x2C, 0x21, 0xFE, 0xFF
 _XMP, _ICC = b"XMP DataXMP", b"ICCRGBG1012"
@@ -24,8 +25,8 @@ def read_metadata(file: BinaryIO) -> Metadata:
     with position_kept(file):
         for kind, data in _extensions(file):
             name, rest = data[:11], data[11:]
-            if kind == _COMMENT and data.rstrip(b"\0"):
-                found = replace(found, text=(*found.text, ("Comment", _text(data))))
+            if kind == _COMMENT and (text := data.rstrip(b"\0")):
+                found = replace(found, text=(*found.text, ("Comment", decode_text(text))))
             elif kind == _APPLICATION and name == _XMP and found.xmp is None:
                 found = replace(found, xmp=rest or None)
             elif kind == _APPLICATION and name == _ICC and found.icc is None:
@@ -91,11 +92,3 @@ def _blocks(file: BinaryIO, most: int = 0) -> bytes | None:
 def _table_bytes(flags: int) -> int:
     """The length of a colour table."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _text(data: bytes) -> str:
-    data = data.rstrip(b"\0")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")

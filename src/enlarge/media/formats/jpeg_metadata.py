@@ -20,6 +20,7 @@ from enlarge.media.formats.jpeg_segments import (
 )
 from enlarge.media.metadata.metadata import Metadata
 from enlarge.media.metadata.prefixes import EXIF, PHOTOSHOP, XMP, XMP_EXTENSION
+from enlarge.media.metadata.texts import decode_text
 
 COMMENT = "Comment"
 """The keyword of a text from a comment, which has none."""
@@ -53,7 +54,7 @@ def read_segments(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[st
         elif marker == APP13 and data.startswith(PHOTOSHOP):
             resources += data.removeprefix(PHOTOSHOP)
         elif marker == COMMENT_MARKER and sum(len(text) for _, text in comments) < _MAX_COMMENTS:
-            comments.append((COMMENT, _text(data)))
+            comments.append((COMMENT, decode_text(data.rstrip(b"\0"))))
     notes: list[str] = []
     if packet:
         from enlarge.media.metadata.extended_xmp import joined_xmp
@@ -69,14 +70,6 @@ def read_segments(file: BinaryIO, metadata: Metadata) -> tuple[Metadata, list[st
         text=tuple(pair for pair in comments if pair[1]),
     )
     return found, notes
-
-
-def _text(data: bytes) -> str:
-    data = data.rstrip(b"\0")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def metadata_segments(metadata: Metadata) -> tuple[bytes, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -24,6 +25,29 @@ class Change:
     turned: bool = False
     orientation: int = 1
     media_type: str | None = None
+
+    @classmethod
+    def of_crop(
+        cls,
+        size: tuple[int, int],
+        whole: tuple[int, int],
+        crop: Sequence[int] | None,
+        *,
+        turned: bool = False,
+        orientation: int = 1,
+    ) -> Change:
+        """The change to a result of `size` (width, height) from the area `crop` (x, y, width,
+        height; None: all) of a source of the size `whole`.
+        """
+        x, y, width, height = crop or (0, 0, *whole)
+        return cls(
+            *size,
+            part=(width, height),
+            corner=(x, y),
+            cropped=(x, y, width, height) != (0, 0, *whole),
+            turned=turned,
+            orientation=orientation,
+        )
 
     @property
     def across(self) -> float:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from enlarge.media.metadata.positions import holds_coordinates
 from enlarge.media.metadata.prefixes import PHOTOSHOP
+from enlarge.media.metadata.texts import decode_text
 
 _SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
 _IIM, _IIM_DIGEST = 0x0404, 0x0425
@@ -148,11 +149,4 @@ def _stays(dataset: Dataset, *, positions: bool) -> bool:
     if positions:
         return True
     placed = (dataset.record == 2 and key[1] in _PLACES) or key == _DESTINATION
-    return not placed and not holds_coordinates(_text(dataset.data))
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return not placed and not holds_coordinates(decode_text(dataset.data))
