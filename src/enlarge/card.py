@@ -44,6 +44,11 @@ class Card:
     tiling                   the cost of tiles, as measured on the published file: "tile", their
                              side; "psnr" in dB in f32 against the whole picture; "throughput" as a
                              share of the network's own
+    int8                     of an 8-bit form, a file NAME.int8.onnx: "of", the SHA-256 of the
+                             NAME.onnx that it belongs to; "isa", the instruction set that it was
+                             measured with; "valid" and "detail", what it loses against f32 in dB of
+                             PSNR; "flat" and "gradient", its largest distance from f32 in levels of
+                             255, on pictures of one colour and on gradients
     version                  of the package that wrote the card
     strength                 of a mixture of two models (see `mixing`), the share of the second
     """
@@ -66,6 +71,7 @@ class Card:
     hours: float = 0.0
     scores: dict[str, Any] = field(default_factory=dict)
     tiling: dict[str, float] = field(default_factory=dict)
+    int8: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     strength: float | None = None
 
@@ -83,8 +89,9 @@ class Card:
                 raise TypeError(f"{key} is {value!r}, expected a whole number from {least} on")
         if not (isinstance(self.name, str) and isinstance(self.network, str)):
             raise TypeError("name and network must be texts")
-        if not isinstance(self.options, dict):
-            raise TypeError(f"options is {self.options!r}, expected a table")
+        for key in ("options", "int8"):
+            if not isinstance(table := getattr(self, key), dict):
+                raise TypeError(f"{key} is {table!r}, expected a table")
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Card:
