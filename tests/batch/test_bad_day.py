@@ -48,6 +48,25 @@ def test_a_result_that_a_killed_run_could_not_record_is_recorded(here: Path) -> 
         ]
 
 
+def test_a_result_is_recorded_although_its_input_is_gone(here: Path) -> None:
+    fill(here / "in", 2)
+    assert run(["in", "-o", "out/", "--quiet"]) == 0
+    with Ledger(here / "out") as ledger:
+        before = ledger.rows()
+        ledger._base.execute(  # as if killed after the files had their names
+            "UPDATE pictures SET state = 'doing', owner = 'gone-1-00.lock', sealed = digest, "
+            "digest = NULL, shape = NULL"
+        )
+    next((here / "in").rglob("*.png")).unlink()
+    assert run(["in", "-o", "out/", "--quiet"]) == 0
+    with Ledger(here / "out") as ledger:
+        after = ledger.rows()
+    assert len(before) == 2
+    for name, row in before.items():
+        assert (after[name].state, after[name].digest) == ("done", row.digest)
+        assert (after[name].owner, after[name].sealed) == (None, None)
+
+
 def test_links_to_nothing_are_named(here: Path, capsys: Said) -> None:
     fill(here / "in", 1)
     Path("in/gone.png").symlink_to("nothing.png")

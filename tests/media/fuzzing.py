@@ -19,14 +19,17 @@ from tests.media.mutating import mutations
 EACH, PATIENCE = 500, 10.0
 MEMORY = 768 << 20
 """Bytes that a process may take beyond what it has when it begins."""
+_WORDS = 2_000
+"""Characters of a crashed process's standard error that are reported."""
 BROKEN = Path(__file__).with_name("broken")
 """Where files are kept that once gave a fault."""
 
 WORKER = """
-import json, logging, resource, sys, time
+import faulthandler, json, logging, resource, sys, time
 from dataclasses import replace
 from pathlib import Path
 logging.disable()
+faulthandler.enable()
 from enlarge.errors import BudgetError, EnlargeError
 from enlarge.media.formats import FORMATS
 from enlarge.media.reading import open_picture
@@ -147,9 +150,9 @@ class _Run:
         had to be given up.
         """
         result = self.result
-        with subprocess.Popen(
+        with tempfile.TemporaryFile() as words, subprocess.Popen(
             [sys.executable, "-c", WORKER],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True,
             env={**os.environ, "TMPDIR": str(self.folder), "MALLOC_ARENA_MAX": "2",
                  "VIPS_CONCURRENCY": "1"},
         ) as process:  # fmt: skip
@@ -168,9 +171,10 @@ class _Run:
                     process.kill()
                     process.wait()
                     hung = f"no answer within {PATIENCE:.0f} s"
-                    self._fault(
-                        path, kind, hung if ready == [] else f"crash ({process.returncode})"
-                    )
+                    words.seek(0)
+                    said = words.read().decode(errors="replace")[-_WORDS:]
+                    what = hung if ready == [] else f"crash ({process.returncode})"
+                    self._fault(path, kind, f"{what}; its last words: {said!r}" if said else what)
                     self._clear()
                     return number + 1
                 self._note(path, kind, json.loads(line))

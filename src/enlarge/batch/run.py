@@ -16,7 +16,7 @@ from enlarge.batch.archive import remove_staging, write_archive
 from enlarge.batch.jobs import PictureJob, source_stamp
 from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
-from enlarge.batch.names import encodable_name
+from enlarge.batch.names import decoded_name, encodable_name
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
@@ -125,14 +125,21 @@ def _open_ledger(
 
 
 def _record_kept(batch: BatchPlan, ledger: Ledger) -> None:
-    """Record the results that an earlier process was killed before it could record."""
+    """Record the results that earlier processes were killed before they could record: those that
+    are kept, with their sizes, and those of pictures that are no longer among the inputs.
+    """
     rows = ledger.rows()
+    left = {name for name, row in rows.items() if row.state != "done" and row.sealed}
     for outcome in batch.kept:
         assert outcome.job is not None
-        row = rows.get(encodable_name(outcome.job.name))
+        name = encodable_name(outcome.job.name)
+        row = rows.get(name)
+        left.discard(name)
         if row is not None and row.state != "done":
             facts = {"width": outcome.width, "height": outcome.height}
             ledger.adopt(outcome.job.name, facts)
+    for name in left:
+        ledger.adopt(decoded_name(name), {})
 
 
 class _Session:
