@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from enlarge.engines import Engine, TileSpec
 from enlarge.engines.lru import LRUCache
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
 from enlarge.engines.openvino import OpenVinoEngine
-from enlarge.engines.torch import TorchEngine, _ieee
+from enlarge.engines.torch import TorchEngine, _ieee, torch_devices
 from enlarge.errors import EngineError, EngineMemoryError
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights
@@ -28,11 +29,19 @@ from tests.networks.tiny import TINY, tiny
 from tests.precisions import require
 
 Maker = Callable[[Path, str], Engine]
+
+
+def _on_gpu(device: str, path: Path, precision: str) -> Engine:
+    return TorchEngine(path, device, precision, 1)
+
+
 ENGINES: dict[str, Maker] = {
     "openvino": lambda path, precision: OpenVinoEngine(path, precision, 1),
     "onnxruntime": lambda path, precision: OnnxRuntimeEngine(path, "cpu", precision, 1),
     "torch": lambda path, precision: TorchEngine(path, "cpu", precision, 1),
 }
+GPUS = [device for device in torch_devices() if device != "cpu"]
+ENGINES |= {gpu: partial(_on_gpu, gpu) for gpu in GPUS}
 LEVELS = {"uint8": 255, "uint16": 65535, "float32": 1}
 
 
@@ -216,7 +225,8 @@ def test_the_last_few_are_kept_and_a_failure_is_not() -> None:
 @pytest.mark.parametrize("name", ENGINES)
 def test_two_threads_share_an_upscaler(name: str) -> None:
     weights = find_weights("fast")
-    upscaler = Upscaler(weights, engine=name, device="cpu", precision="f32", threads=1)
+    engine, device = ("torch", name) if name in GPUS else (name, "cpu")
+    upscaler = Upscaler(weights, engine=engine, device=device, precision="f32", threads=1)
     noise = np.random.default_rng(5)
     pictures = [noise.integers(0, 256, (24, 20, 3), np.uint8) for _ in range(6)]
     wanted = [upscaler.upscale(picture) for picture in pictures]

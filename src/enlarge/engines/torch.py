@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import platform
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -279,8 +280,7 @@ def _wrapping(device: str) -> Iterator[None]:
         yield
     except FOREIGN_ERRORS as error:
         if isinstance(error, torch.OutOfMemoryError) or _is_about_memory(str(error)):
-            if device.startswith("cuda"):
-                torch.cuda.empty_cache()  # frees fragments of larger tiles for smaller ones
+            _give_back(error, device)
             raise EngineMemoryError(
                 f"torch ran out of memory on {device}: {first_line(error)}"
             ) from error
@@ -289,7 +289,26 @@ def _wrapping(device: str) -> Iterator[None]:
         ) from error
 
 
+def _give_back(error: Exception, device: str) -> None:
+    """Give a GPU's memory back after a tile that it did not suffice for: to smaller tiles, whose
+    pieces are others, and to other processes. The frames of the failed call hold its tensors.
+    """
+    traceback.clear_frames(error.__traceback__)
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+_ABOUT_MEMORY = (
+    *("out of memory", "not enough memory", "t allocate memory"),
+    *("STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED"),
+    *("CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation"),
+)
+"""In messages: of torch's allocators; of libraries that need memory themselves when little is left;
+and of cuDNN at tiles that are too large for it. Smaller tiles help against all of them.
+"""
+
+
 def _is_about_memory(text: str) -> bool:
-    return any(
-        words in text for words in ("out of memory", "not enough memory", "t allocate memory")
-    )
+    return any(words in text for words in _ABOUT_MEMORY)

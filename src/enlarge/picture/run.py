@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from enlarge.errors import EngineMemoryError, OptionError, OutputError
+from enlarge.errors import BudgetError, EngineMemoryError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
 from enlarge.media.formats import format_of
 from enlarge.media.metadata.change import Change
@@ -164,10 +164,10 @@ def enlarge_rows(
     The networks are compiled, but nothing is read yet. `into`: an array that receives the result.
     `earlier`: see `Outlook.tiles`.
     """
-    model, below = outlook.model, None
+    model, below, refusal = outlook.model, None, ""
     engine = model.engine(outlook.dtype)
     while True:
-        plans = outlook.tiles(below=below, earlier=earlier if below is None else ())
+        plans = _tiles(outlook, earlier, below, refusal)
         large = rows
         try:
             for number, (step, tiles) in enumerate(zip(outlook.passes, plans, strict=True), 1):
@@ -192,13 +192,28 @@ def enlarge_rows(
                     into=into if last else None,
                 )
                 large.prepare()
-        except EngineMemoryError:  # the next smaller tiles; nothing was read or written yet
+        except EngineMemoryError as error:  # smaller tiles; nothing was read or written yet
+            refusal = str(error)
             largest = max(max(tiles.tile_width, tiles.tile_height) for tiles in plans)
             if below is not None and largest >= below:
                 raise  # no side leaves anything of this network: there is no smaller plan
             below = largest
         else:
             return cast(EnlargedRows, large), plans
+
+
+def _tiles(
+    outlook: Outlook, earlier: Sequence[tuple[int, int]], below: int | None, refusal: str
+) -> list[Plan]:
+    """The tiles of each pass; where the engine ran out of memory (`refusal`: what it said), smaller
+    ones than `below`. Raises `BudgetError`, with the engine's words if there are any.
+    """
+    if below is None:
+        return outlook.tiles(earlier=earlier)
+    try:
+        return outlook.tiles(below=below)
+    except BudgetError as error:
+        raise BudgetError(f"{error} ({refusal})") from None
 
 
 def prepare_rows(rows: Rows, settings: Settings) -> Rows:
