@@ -22,6 +22,8 @@ from enlarge.training.projected import (
     ProjectedLearner,
     View,
     feature_distance,
+    flat_difference,
+    grid_energy,
     texture,
     without_grain,
 )
@@ -77,6 +79,32 @@ def test_the_feature_distance_is_that_of_unit_vectors() -> None:
         u, v = (w / np.linalg.norm(w, axis=1, keepdims=True) for w in (u, v))
         wanted += float(((u - v) ** 2).sum(1).mean())
     assert float(feature_distance(a, b)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_only_flat_places_count_as_flat() -> None:
+    picture = halves(20 / 255)
+    textured = texture(picture)
+    left, right = torch.zeros_like(picture), torch.zeros_like(picture)
+    left[..., :32], right[..., 96:] = 0.1, 0.1
+    assert float(flat_difference(picture + left, picture, textured)) == pytest.approx(0.025)
+    assert float(flat_difference(picture + right, picture, textured)) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_grid_is_what_repeats_with_the_inputs_pixels() -> None:
+    generator = torch.Generator().manual_seed(5)
+    high = torch.rand(2, 3, 132, 196, generator=generator)
+    tile = torch.zeros(4, 4)
+    tile[1, 2] = 0.16  # its mean is 0.01
+    pattern = tile.repeat(33, 49)
+    wanted = float(np.sqrt(np.square(tile.numpy() - 0.01).mean()))
+    assert float(grid_energy(high + pattern, high, 4)) == pytest.approx(wanted, rel=1e-5)
+    assert float(grid_energy(high + 0.2, high, 4)) < 2e-5
+    noise = torch.randn(high.shape, generator=generator) * 0.16
+    assert float(grid_energy(high + noise, high, 4)) < 0.16 / 8
+    small = high[..., :20, :20]
+    assert float(grid_energy(small + pattern[:20, :20], small, 4)) == pytest.approx(
+        wanted, rel=1e-5
+    )
 
 
 def test_a_view_is_the_same_for_both_and_differs_between_steps() -> None:

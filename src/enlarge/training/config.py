@@ -118,12 +118,15 @@ class Adversarial:
     `discriminator`: srgan (for one patch size, a multiple of 16), unet, or projected (on the
     feature maps of a frozen EfficientNet-Lite0, with a hinge loss); `options`: its keyword
     arguments.
-    `kind`: standard (SRGAN) or relativistic (ESRGAN), for srgan and unet. `features`: weight of the
-    feature loss of projected. `lr`: learning rate of the discriminator.
+    `kind`: standard (SRGAN) or relativistic (ESRGAN), for srgan and unet. `features`, `flat` and
+    `grid`: weights of projected's feature loss, of the L1 loss in flat places, and of the loss that
+    a pattern with the period of an input pixel costs. `lr`: learning rate of the discriminator.
     """
 
     weight: float = 0.0
     features: float = 0.0
+    flat: float = 0.0
+    grid: float = 0.0
     discriminator: Literal["srgan", "unet", "projected"] = "srgan"
     options: dict[str, Any] = field(default_factory=dict)
     kind: Literal["standard", "relativistic"] = "standard"

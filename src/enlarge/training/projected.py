@@ -36,6 +36,10 @@ FLAT, TEXTURED = 2.0 / 255.0, 6.0 / 255.0
 """Local standard deviation of luma up to which a place is flat, and from which it is textured."""
 
 
+CELLS = 8
+"""Input pixels of the side of the windows in which a repeating pattern is measured."""
+
+
 class EfficientNetLite0(nn.Module):
     """Five feature maps of EfficientNet-Lite0, frozen: (B, 3, H, W), RGB in [0, 1], to (B, C, h, w)
     with strides 2, 4, 8, 16 and 32.
@@ -135,9 +139,33 @@ def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor
     return total
 
 
+def flat_difference(enlarged: Tensor, high: Tensor, textured: Tensor) -> Tensor:
+    """The mean absolute difference where it is flat; `textured` as from `texture`."""
+    return ((enlarged - high).abs() * (1.0 - textured)).mean()
+
+
+def grid_energy(enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
+    """The RMS of what repeats in the difference with the period of an input pixel.
+
+    In windows of `CELLS` × `CELLS` input pixels, or the whole of a smaller picture: the mean at
+    each of the scale² places within an input pixel, less the mean over all places. Rows and columns
+    that fill no window are left out.
+    """
+    rows, columns = (side // scale for side in enlarged.shape[2:])
+    cell_rows, cell_columns = min(CELLS, rows), min(CELLS, columns)
+    rows, columns = rows // cell_rows, columns // cell_columns
+    height, width = rows * cell_rows * scale, columns * cell_columns * scale
+    difference = (enlarged - high)[..., :height, :width].mean(1)
+    windows = difference.reshape(-1, rows, cell_rows, scale, columns, cell_columns, scale)
+    places = windows.mean((2, 5))  # (B, rows, scale, columns, scale)
+    pattern = places - places.mean((2, 4), keepdim=True)
+    return (pattern.square().mean() + 1e-10).sqrt()
+
+
 class ProjectedLearner(Learner):
     """Trains a network against a projected discriminator, with a hinge loss on textured places and
-    a feature loss that keeps the result close to the photograph.
+    a feature loss that keeps the result close to the photograph. Two more losses keep flat places
+    flat, and the result free of a grid.
     """
 
     def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
@@ -189,7 +217,10 @@ class ProjectedLearner(Learner):
         generator_loss = -torch.stack(
             [(v * F.adaptive_avg_pool2d(weight, v.shape[2:])).mean() for v in logits]
         ).mean()
+        flat = flat_difference(enlarged, high, textured)
+        pattern = grid_energy(enlarged, high, self.scale)
         total = loss + adversarial.features * distance + adversarial.weight * generator_loss
+        total = total + adversarial.flat * flat + adversarial.grid * pattern
         self.manual_backward(total)
         self.update(own, self.network)
 
@@ -202,6 +233,7 @@ class ProjectedLearner(Learner):
         self.manual_backward(discriminator_loss)
         self.update([other], self.discriminator)
         both = {"adversarial": generator_loss, "discriminator": discriminator_loss}
+        both |= {"flat": flat, "grid": pattern}
         self.add_losses({"loss": loss, **parts, "features": distance, **both}, batch)
         self.after_step()
 
