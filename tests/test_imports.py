@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         *("weights", "upscaler", "data"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
+    "trying": {"errors", "weights", "media", "metrics", "upscaler"},
     "training": {
         *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),
     },
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),
         *("settings", "engines", "weights", "picture", "upscaler", "data", "metrics"),
-        *("training", "batch", "app"),
+        *("trying", "training", "batch", "app"),
     },
     "__main__": {"cli"},
     "": {"version", "errors", "card", "settings", "upscaler"},

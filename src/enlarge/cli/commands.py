@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App
 
-from enlarge.cli.table import COMMANDS
+from enlarge.cli.table import COMMANDS, MODULES
 from enlarge.cli.upscale import upscale
 from enlarge.version import __version__
 
@@ -22,7 +22,8 @@ their first option, and the general options last.
 app = App(name="enlarge", help_flags=(), version_flags=(), suppress_keyboard_interrupt=False)
 app.default(upscale)
 for _name in COMMANDS:
-    app.command(f"enlarge.cli.{_name}:{_name}", name=_name)
+    _module = MODULES.get(_name, _name)
+    app.command(f"enlarge.cli.{_module}:{_module}", name=_name)
 
 
 def version_text() -> str:

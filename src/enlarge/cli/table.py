@@ -1,11 +1,12 @@
-"""The commands. Each is the function of its name in the module of its name, imported when it is
-needed.
+"""The commands. Each is the function of its name in the module of its name (or of that in
+`MODULES`), imported when it is needed.
 """
 
 from __future__ import annotations
 
 COMMANDS = {
     "models": "List the models that --model takes by name.",
+    "try": "Enlarge a part of a picture by every model at hand, on one sheet (PNG and HTML).",
     "inspect": "Describe a model file (its card) or a picture (size, depth, profile, metadata).",
     "export": "Write a model and its card as .onnx, for any engine, or as .safetensors, for torch.",
     "evaluate": "Measure PSNR and SSIM of models on pictures whose originals are known.",
@@ -17,3 +18,5 @@ COMMANDS = {
     "app": "Start the web app and open it in the browser.",
 }
 """What each command does, for the help."""
+MODULES = {"try": "try_models"}
+"""The modules of commands whose name is a word of Python."""
