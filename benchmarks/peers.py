@@ -27,7 +27,8 @@ from torch import nn
 
 from benchmarks.others import spandrel_architecture
 from benchmarks.record import signature, stamp, write
-from enlarge.engines import TileSpec, pick_engine
+from enlarge.engines import EngineOptions, TileSpec, pick_engine
+from enlarge.model_file import Weights
 from enlarge.networks import build
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
@@ -85,7 +86,9 @@ def measure(case: Case, side: int, times: int, threads: int) -> dict[str, Any]:
         card = card.__class__(**{**vars(card), "precisions": ("f32", "bf16")})
         export_onnx(network, card, path)
         engines = {
-            label: pick_engine(path, card, engine="openvino", precision=precision, threads=threads)
+            label: pick_engine(
+                Weights(path, card), EngineOptions("openvino", precision=precision, threads=threads)
+            )
             for label, precision in ((AUTO, "auto"), (F32, "f32"))
         }
         for label, engine in engines.items():

@@ -21,8 +21,8 @@ from enlarge.metrics.evaluation import Result, evaluate
 from enlarge.metrics.methods import model_method
 from enlarge.metrics.pairs import DataSet
 from enlarge.metrics.protocol import Protocol
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.files import Weights
 from enlarge.weights.onnx_file import with_card
 
 

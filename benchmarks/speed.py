@@ -28,7 +28,7 @@ import torch
 
 import enlarge
 from benchmarks.record import RESULTS, measured_at, stamp, write
-from enlarge.engines import TileSpec, pick_engine
+from enlarge.engines import EngineOptions, TileSpec, pick_engine
 from enlarge.engines.openvino import has_bf16
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.network_file import load_network
@@ -105,8 +105,8 @@ def engines(times: int) -> dict[str, float]:
     batch = torch.from_numpy(tile).permute(2, 0, 1)[None].float() / 255
     found: dict[str, float] = {}
     kind = np.dtype(np.uint8)
-    for precision in precisions():
-        engine = pick_engine(weights.path, weights.card, precision=precision)
+    for precision in (*precisions(), *(("int8",) if weights.int8 else ())):
+        engine = pick_engine(weights, EngineOptions(precision=precision))
         session = engine.session(TileSpec(SIDE, SIDE, 3, kind, kind))
         run = partial(session, tile)
         found[f"enlarge (OpenVINO) {precision}, 8 bits in and out"] = median_ms(run, times)

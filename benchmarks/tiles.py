@@ -36,13 +36,13 @@ from benchmarks.brief import trained
 from benchmarks.record import RESULTS, signature, stamp, write
 from benchmarks.score import put_cards
 from enlarge.data.photos import list_photos, read_rgb
-from enlarge.engines import TileSpec, pick_engine
+from enlarge.engines import EngineOptions, TileSpec, pick_engine
+from enlarge.model_file import Weights
 from enlarge.networks import build
 from enlarge.tiling import make_plan
 from enlarge.training.config import data_root
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights, list_weights
-from enlarge.weights.files import Weights
 from enlarge.weights.measuring import Runner, holds_in_bf16, to_decibels, working_sets
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
@@ -71,8 +71,9 @@ def throughput(weights: Weights, side: int, tile: int, times: int) -> dict[str, 
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (side, side, 3), np.uint8)
     spec = TileSpec(tile, tile, 3, kind, kind)
-    session = pick_engine(weights.path, card, engine="openvino").session(spec)
-    model = Upscaler(weights, engine="openvino")
+    options = EngineOptions("openvino")
+    session = pick_engine(weights, options).session(spec)
+    model = Upscaler(weights, options)
     one = image[:tile, :tile]
     model.upscale(one, tile=tile)  # compiles
     singles, wholes = [], []
@@ -158,7 +159,7 @@ def _share(halo: int | None) -> float | None:
 
 
 def _tiled(weights: Weights, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
-    return Upscaler(weights, engine="openvino", precision="f32").upscale(image, tile=tile)
+    return Upscaler(weights, EngineOptions("openvino", precision="f32")).upscale(image, tile=tile)
 
 
 def _mean_psnr(errors: Iterable[float]) -> float:

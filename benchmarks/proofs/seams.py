@@ -93,7 +93,7 @@ def throughput_ratio() -> Result:
     tile = random.integers(0, 256, (512, 512, 3), np.uint8)
     kind = np.dtype(np.uint8)
     spec = TileSpec(512, 512, 3, kind, kind)
-    session = pick_engine(find_weights("fast").path, card).session(spec)
+    session = pick_engine(engine.weights).session(spec)
     alone = min(timeit.repeat(lambda: session(tile), number=1, repeat=10)) / 512**2
     for side in (600, 1000, 4288):
         image = random.integers(0, 256, (side, side, 3), np.uint8)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Unpack
 
 from enlarge.card import Card
+from enlarge.engines import EngineOptions
 from enlarge.errors import OptionError
 from enlarge.picture.arrays import enlarge_image
 from enlarge.picture.hooks import Hooks, ProgressCallback
-from enlarge.picture.model import OpenModel
+from enlarge.picture.model import OpenModel, engine_options
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
 from enlarge.settings import AllOptions, FileOptions, PictureOptions, Settings
@@ -109,7 +110,7 @@ def open_model(
     `EngineError` or `OptionError`.
     """
     weights = starting_weights(name_or_path, strength=strength, engine=engine, device=device)
-    return Upscaler(weights, engine=engine, device=device, precision=precision, threads=threads)
+    return Upscaler(weights, EngineOptions(engine, device, precision, threads))
 
 
 def upscale(
@@ -145,13 +146,7 @@ def upscale(
         engine=settings.engine,
         device=settings.device,
     )
-    upscaler = Upscaler(
-        weights,
-        engine=settings.engine,
-        device=settings.device,
-        precision=settings.precision,
-        threads=settings.threads,
-    )
+    upscaler = Upscaler(weights, engine_options(settings))
     hooks = Hooks(progress, cancel, seal)
     if output is None:
         return enlarge_image(image, settings, upscaler, hooks)

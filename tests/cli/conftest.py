@@ -60,7 +60,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     lock = threading.Lock()
 
     class Quick:
-        def __init__(self, weights: Any, **options: Any) -> None:
+        def __init__(self, weights: Any, options: Any) -> None:
             self.card = weights.card
 
         digest = "0" * 64
@@ -71,6 +71,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
         def engine(self, dtype: Any) -> Any:
             return SimpleNamespace(name="none", device="cpu", precision="f32")
+
+        def digest_for(self, dtype: Any) -> str:
+            return self.digest
 
         def card_for(self, engine: Any) -> Any:
             return self.card

@@ -11,6 +11,7 @@ from PIL import Image
 
 import enlarge
 from enlarge.cli import run
+from enlarge.engines import EngineOptions
 from enlarge.trying.part import Part, Region
 from enlarge.trying.results import Trials
 from enlarge.weights.catalog import find_weights
@@ -70,8 +71,7 @@ def test_slow_models_are_announced_and_left_out() -> None:
     part = Part(
         np.zeros((24, 24, 3), np.uint8), Region(0, 0, 24, 24), Region(0, 0, 24, 24), (240, 240), ()
     )
-    options = {"engine": "auto", "device": "auto", "precision": "f32", "threads": 0}
-    trials = Trials(part, 4, options, limit=1.0)
+    trials = Trials(part, 4, EngineOptions(precision="f32"), limit=1.0)
     fast, quality = find_weights("fast"), find_weights("quality")
     assert trials.expected(quality) == 0.0, "nothing ran yet"
     assert not trials.is_too_slow(quality)

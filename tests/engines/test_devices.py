@@ -11,11 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+import enlarge
 from enlarge.engines import TileSpec
 from enlarge.engines.torch import TorchEngine, torch_devices, torch_precisions
 from enlarge.errors import EngineError, EngineMemoryError
-from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import find_weights
 from tests.engines.models import overflowing
 
 OFFERED = [(device, p) for device in torch_devices() for p in torch_precisions(device)]
@@ -32,8 +31,8 @@ def pixels(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize(("device", "precision"), OFFERED)
 def test_a_bundled_model_gives_what_it_gives_elsewhere(device: str, precision: str) -> None:
     picture = pixels(60, 75)
-    wanted = Upscaler(find_weights("fast"), engine="openvino", precision="f32").upscale(picture)
-    upscaler = Upscaler(find_weights("fast"), engine="torch", device=device, precision=precision)
+    wanted = enlarge.open_model("fast", engine="openvino", precision="f32").upscale(picture)
+    upscaler = enlarge.open_model("fast", engine="torch", device=device, precision=precision)
     error = np.abs(upscaler.upscale(picture).astype(int) - wanted)
     assert error.max() <= (1 if precision == "f32" else 8)
     assert error.mean() <= (0.01 if precision == "f32" else 0.5)
@@ -134,7 +133,7 @@ def test_what_smaller_tiles_help_against(text: str, tmp_path: Path) -> None:
 
 def test_a_gpu_that_runs_out_of_memory_goes_on_with_smaller_tiles() -> None:
     """`fast` on a device whose memory suffices for tiles of 128² pixels."""
-    upscaler = Upscaler(find_weights("fast"), engine="torch", device="cpu", precision="f32")
+    upscaler = enlarge.open_model("fast", engine="torch", device="cpu", precision="f32")
     picture = pixels(256, 256)
     wanted = upscaler.upscale(picture)
     engine = upscaler.engine(UINT8)

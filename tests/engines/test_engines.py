@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from enlarge.engines import Engine, TileSpec
+from enlarge.engines import Engine, EngineOptions, TileSpec
 from enlarge.engines.lru import LRUCache
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
 from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.engines.torch import TorchEngine, _ieee, torch_devices
 from enlarge.errors import EngineError, EngineMemoryError
+from enlarge.model_file import Weights
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.files import Weights
 from tests.engines.models import overflowing, vanishing, write
 from tests.networks.tiny import TINY, tiny
 from tests.precisions import require
@@ -226,7 +226,7 @@ def test_the_last_few_are_kept_and_a_failure_is_not() -> None:
 def test_two_threads_share_an_upscaler(name: str) -> None:
     weights = find_weights("fast")
     engine, device = ("torch", name) if name in GPUS else (name, "cpu")
-    upscaler = Upscaler(weights, engine=engine, device=device, precision="f32", threads=1)
+    upscaler = Upscaler(weights, EngineOptions(engine, device, "f32", 1))
     noise = np.random.default_rng(5)
     pictures = [noise.integers(0, 256, (24, 20, 3), np.uint8) for _ in range(6)]
     wanted = [upscaler.upscale(picture) for picture in pictures]
@@ -254,7 +254,7 @@ def test_pictures_of_one_size_are_compiled_for_once(monkeypatch: pytest.MonkeyPa
         return whole(engine, *arguments)
 
     monkeypatch.setattr(OpenVinoEngine, "_compiled", counting)
-    upscaler = Upscaler(find_weights("fast"), device="cpu")
+    upscaler = Upscaler(find_weights("fast"), EngineOptions(device="cpu"))
     pixels = np.random.default_rng(6).integers(0, 256, (24, 20, 4), np.uint8)
     wanted = upscaler.upscale(pixels)
     for _ in range(3):
@@ -263,7 +263,7 @@ def test_pictures_of_one_size_are_compiled_for_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_tight_budget_gives_up_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    upscaler = Upscaler(find_weights("fast"), device="cpu")
+    upscaler = Upscaler(find_weights("fast"), EngineOptions(device="cpu"))
     engine = upscaler.engine(np.dtype(np.uint8))
     pixels = np.zeros((70, 80, 3), np.uint8)
     upscaler.upscale(pixels)

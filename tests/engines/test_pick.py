@@ -15,23 +15,41 @@ import pytest
 from safetensors.numpy import save_file
 
 from enlarge import settings
-from enlarge.engines import Placement, find_placement, pick, pick_engine
+from enlarge.engines import Engine, EngineOptions, Placement, find_placement, pick, pick_engine
 from enlarge.engines import onnxruntime as ort_engine
 from enlarge.engines import torch as torch_engine
 from enlarge.engines.openvino import has_bf16
 from enlarge.engines.protocol import EngineName, Precision
 from enlarge.errors import EngineError, OptionError
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights
 
 FAST = find_weights("fast")
 Patch = pytest.MonkeyPatch
 
 
+def picked(weights: Weights = FAST, **wish: Any) -> Engine:
+    """The engine for pictures of 8 bits, as wished for."""
+    return pick_engine(weights, EngineOptions(**wish))
+
+
+def in_16_bits(weights: Weights = FAST) -> Engine:
+    """The engine for pictures of 16 bits."""
+    return pick_engine(weights, dtype=np.dtype(np.uint16))
+
+
+def alone(folder: Path, **card: Any) -> Weights:
+    """`fast` in a folder, with nothing beside it, and other entries on its card."""
+    path = folder / "fast.onnx"
+    path.write_bytes(FAST.path.read_bytes())
+    return Weights(path, replace(FAST.card, **card))
+
+
 def refused(kind: type[Exception], *parts: str, **wish: Any) -> None:
     """Picking raises that, in one line that has all parts."""
-    card = wish.pop("card", FAST.card)
+    weights = wish.pop("weights", FAST)
     with pytest.raises(kind) as caught:
-        pick_engine(wish.pop("model", FAST.path), card, **wish)
+        picked(weights, **wish)
     text = str(caught.value)
     assert "\n" not in text
     for part in parts:
@@ -63,42 +81,39 @@ def test_the_command_lines_words_are_the_engines() -> None:
     assert get_args(settings.Precision) == get_args(Precision)
 
 
-def test_openvino_on_a_cpu(monkeypatch: Patch) -> None:
+def test_openvino_on_a_cpu(monkeypatch: Patch, tmp_path: Path) -> None:
     monkeypatch.setattr(pick, "_has_gpu", lambda: False)
+    model = alone(tmp_path)
     wishes: list[dict[str, Any]] = [{}, {"device": "cpu"}, {"engine": "openvino"}]
     for wish in wishes:
-        engine = pick_engine(FAST.path, FAST.card, **wish)
+        engine = picked(model, **wish)
         assert (engine.name, engine.device) == ("openvino", "cpu")
         assert engine.precision == ("bf16" if has_bf16() else "f32")
-    assert pick_engine(FAST.path, FAST.card, dtype=np.dtype(np.uint16)).precision == "f32"
-    only = replace(FAST.card, precisions=("f32",))
-    assert pick_engine(FAST.path, only).precision == "f32"
+    assert in_16_bits().precision == "f32"
+    assert picked(alone(tmp_path, precisions=("f32",))).precision == "f32"
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
 def test_the_others_on_a_cpu_when_asked(engine: str) -> None:
-    made = pick_engine(FAST.path, FAST.card, engine=engine, precision="f32")
+    made = picked(engine=engine, precision="f32")
     assert (made.name, made.device, made.precision) == (engine, "cpu", "f32")
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch: Patch, tmp_path: Path) -> None:
     with_gpus(monkeypatch)
-    found = pick_engine(FAST.path, FAST.card)
+    found = picked()
     assert (found.name, found.device, found.precision) == ("TorchEngine", "cuda:0", "bf16")
-    assert pick_engine(FAST.path, FAST.card, dtype=np.dtype(np.uint16)).precision == "f32"
-    assert pick_engine(FAST.path, FAST.card, device="cuda:1").device == "cuda:1"
-    assert pick_engine(FAST.path, FAST.card, device="cuda").device == "cuda:0"
-    assert pick_engine(FAST.path, FAST.card, device="cpu").name == "openvino"
-    assert pick_engine(FAST.path, FAST.card, engine="openvino").name == "openvino"
-    assert find_placement(FAST.path, FAST.card) == Placement(
-        "torch", "cuda:0", ("bf16", "f16", "f32")
-    )
+    assert in_16_bits().precision == "f32"
+    assert picked(device="cuda:1").device == "cuda:1"
+    assert picked(device="cuda").device == "cuda:0"
+    assert picked(device="cpu").name == "openvino"
+    assert picked(engine="openvino").name == "openvino"
+    assert find_placement(FAST) == Placement("torch", "cuda:0", ("bf16", "f16", "f32"))
     refused(EngineError, "cuda:7", "cuda:0, cuda:1, cpu", engine="torch", device="cuda:7")
-    alone = tmp_path / "fast.onnx"  # without its parameters beside it, torch cannot build it
-    alone.write_bytes(FAST.path.read_bytes())
-    found = pick_engine(alone, FAST.card)
+    bare = alone(tmp_path)  # without its parameters beside it, torch cannot build it
+    found = picked(bare)
     assert (found.name, found.device, found.precision) == ("OnnxRuntimeEngine", "cuda", "f16")
-    assert pick_engine(alone, FAST.card, device="cuda:1").device == "cuda:1"
+    assert picked(bare, device="cuda:1").device == "cuda:1"
 
 
 @pytest.mark.parametrize("beside", ["foreign", "another", "int8"])
@@ -106,19 +121,19 @@ def test_what_lies_beside_a_model_is_not_always_its_network(
     monkeypatch: Patch, tmp_path: Path, beside: str
 ) -> None:
     with_gpus(monkeypatch)
-    model, card = tmp_path / "fast.onnx", FAST.card
-    model.write_bytes(FAST.path.read_bytes())
+    model = alone(tmp_path)
     parameters = FAST.path.with_suffix(".safetensors")
     if beside == "foreign":
-        save_file({"x": np.zeros(3, np.float32)}, model.with_suffix(".safetensors"))
+        save_file({"x": np.zeros(3, np.float32)}, model.path.with_suffix(".safetensors"))
     else:
-        model.with_suffix(".safetensors").write_bytes(parameters.read_bytes())
-        wide = replace(card, options={**card.options, "channels": 64})
-        card = wide if beside == "another" else replace(card, precisions=("int8",))
-    assert pick_engine(model, card).name == "OnnxRuntimeEngine"
+        model.path.with_suffix(".safetensors").write_bytes(parameters.read_bytes())
+        wide = {**FAST.card.options, "channels": 64}
+        other: dict[str, Any] = {"options": wide} if beside == "another" else {}
+        model = alone(tmp_path, **(other or {"precisions": ("int8",)}))
+    assert picked(model).name == "OnnxRuntimeEngine"
     kind: type[Exception] = OptionError if beside == "int8" else EngineError
     said = "int8 and torch" if beside == "int8" else "does not hold the network of fast.onnx"
-    refused(kind, said, model=model, card=card, engine="torch")
+    refused(kind, said, weights=model, engine="torch")
 
 
 def test_a_device_is_tried() -> None:
@@ -134,7 +149,7 @@ def test_a_torch_that_does_not_load_is_as_good_as_none(monkeypatch: Patch) -> No
         raise OSError("libcudart.so.12: cannot open shared object file")
 
     monkeypatch.setattr(torch_engine, "torch_devices", broken)
-    assert pick_engine(FAST.path, FAST.card).name == "openvino"
+    assert picked().name == "openvino"
     refused(EngineError, "libcudart.so.12", 'pip install "enlarge[torch]"', engine="torch")
 
 
@@ -146,21 +161,20 @@ def test_a_gpu_that_torch_was_not_built_for_is_none(monkeypatch: Patch) -> None:
         raise EngineError(f"torch does not compute on {device}: no kernel image is available")
 
     monkeypatch.setattr(torch_engine, "check_device", fail)
-    assert pick_engine(FAST.path, FAST.card).name == "OnnxRuntimeEngine"
+    assert picked().name == "OnnxRuntimeEngine"
     refused(EngineError, "no kernel image", engine="torch", device="cuda:1")
 
 
 def test_onnx_runtime_where_torch_has_no_gpu(monkeypatch: Patch) -> None:
     with_gpus(monkeypatch, torch=False)
-    assert pick_engine(FAST.path, FAST.card).name == "OnnxRuntimeEngine"
-    only = replace(FAST.card, precisions=("f32",))
-    assert pick_engine(FAST.path, only).precision == "f32"
+    assert picked().name == "OnnxRuntimeEngine"
+    assert picked(replace(FAST, card=replace(FAST.card, precisions=("f32",)))).precision == "f32"
 
 
 def test_builds_for_gpus_that_find_none_do_not_disturb(monkeypatch: Patch) -> None:
     with_gpus(monkeypatch, torch=False, onnxruntime=False)
     monkeypatch.setattr(pick, "_has_gpu_build", lambda engine: True)
-    assert pick_engine(FAST.path, FAST.card).name == "openvino"
+    assert picked().name == "openvino"
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: Patch) -> None:
@@ -179,26 +193,29 @@ def test_contradictions_and_unknown_words() -> None:
     refused(OptionError, "threads", "-2", threads=-2)
 
 
-def test_precisions_that_cannot_be(monkeypatch: Patch) -> None:
+def test_precisions_that_cannot_be(monkeypatch: Patch, tmp_path: Path) -> None:
     for engine in ("openvino", "onnxruntime", "torch"):
         refused(OptionError, "f16 on this CPU", "f32", engine=engine, device="cpu", precision="f16")
-        refused(OptionError, "fast is not stored in int8", engine=engine, precision="int8")
+    model = alone(tmp_path)
+    for engine in ("openvino", "onnxruntime"):
+        wish = {"engine": engine, "precision": "int8"}
+        refused(OptionError, "fast has no 8-bit form", "fast.int8.onnx", weights=model, **wish)
     refused(OptionError, "bf16 on this CPU", engine="onnxruntime", precision="bf16")
     monkeypatch.setattr("enlarge.engines.openvino.has_bf16", lambda: False)
     monkeypatch.setattr(torch_engine, "cpu_has_bf16", lambda: False)
-    refused(OptionError, "OpenVINO does not compute in bf16", "it does in: f32", precision="bf16")
+    refused(OptionError, "OpenVINO does not compute in bf16", "it does in: ", precision="bf16")
     refused(OptionError, "torch does not compute in bf16", engine="torch", precision="bf16")
-    assert pick_engine(FAST.path, FAST.card).precision == "f32"
+    assert picked(model).precision == "f32"
 
 
-def test_int8_is_what_the_card_says() -> None:
-    card = replace(FAST.card, precisions=("int8",))
-    assert pick_engine(FAST.path, card).precision == "int8"
-    assert pick_engine(FAST.path, card, engine="onnxruntime").precision == "int8"
-    assert pick_engine(FAST.path, card, dtype=np.dtype(np.uint16)).precision == "int8"
-    refused(OptionError, "int8 and torch", card=card, engine="torch", precision="int8")
+def test_a_file_in_int8_is_computed_in_int8(tmp_path: Path) -> None:
+    model = alone(tmp_path, precisions=("int8",))
+    assert picked(model).precision == "int8"
+    assert picked(model, engine="onnxruntime").precision == "int8"
+    assert in_16_bits(model).precision == "int8"
+    refused(OptionError, "int8 and torch", weights=model, engine="torch", precision="int8")
     refused(
-        OptionError, "fast is stored in int8", "got --precision f32", card=card, precision="f32"
+        OptionError, "fast is stored in int8", "got --precision f32", weights=model, precision="f32"
     )
 
 

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import enlarge
 from enlarge.card import read_card
-from enlarge.engines import Engine, TileSpec, pick_engine
+from enlarge.engines import Engine, EngineOptions, TileSpec, pick_engine
 from enlarge.errors import Cancelled
 from enlarge.media.resample import imresize
 from enlarge.media.rows import ArrayRows, Rows
+from enlarge.model_file import Weights
 from enlarge.networks import build
 from enlarge.picture.bands import EnlargedRows
 from enlarge.picture.hooks import Progress
@@ -28,11 +29,11 @@ from enlarge.picture.layout import Layout, contributions, feather_width, resampl
 from enlarge.tiling import Plan, make_plan
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.files import Weights
 from tests.engines.models import write
 from tests.precisions import require
 
 FAST = find_weights("fast")
+F32 = EngineOptions(precision="f32")
 
 
 def photograph(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
@@ -147,7 +148,7 @@ def test_a_tile_smaller_than_the_margin_would_show() -> None:
     """The equality above is not vacuous: with hardly a halo seams appear."""
     width = 96 + 2 * 94  # three tiles of 96 that overlap by 2
     image = np.random.default_rng(1).integers(0, 256, (96, width, 3), np.uint8)
-    engine = pick_engine(FAST.path, FAST.card, precision="f32")
+    engine = pick_engine(FAST, F32)
     plan = make_plan(width, 96, ladder=[96], halo=1)
     assert plan is not None
     rows = enlarged(ArrayRows(image), (4 * width, 384), plan, engine)
@@ -328,7 +329,7 @@ def test_cancel_from_the_callback_and_from_outside() -> None:
 
 def test_reading_in_other_bands_changes_nothing() -> None:
     image = photograph(150, 90)
-    engine = pick_engine(FAST.path, FAST.card)
+    engine = pick_engine(FAST)
 
     def rows() -> EnlargedRows:
         plan = make_plan(90, 150, ladder=[64], halo=20)
@@ -360,7 +361,7 @@ def test_exact_takes_the_whole_margin_of_a_deep_network(
     assert card is not None
     assert (card.margin, card.halo) == (72, 8)
     card = replace(card, tiles=dict.fromkeys((64, 224), 10**7))
-    model = Upscaler(Weights(path, card), precision="f32")
+    model = Upscaler(Weights(path, card), F32)
     image = photograph(*size)
     wanted = np.rint(plain(image, Weights(path, card)).clip(0, 1) * 255)
     wishes: list[dict[str, Any]] = [{"tile": 224}, {}]
@@ -368,7 +369,7 @@ def test_exact_takes_the_whole_margin_of_a_deep_network(
         exact = np.abs(model.upscale(image, exact=True, **wish) - wanted)
         assert exact.max() <= 1
         assert np.mean(exact > 0) <= 0.001
-    shallow = Upscaler(Weights(path, replace(card, tiles={64: 10**7})), precision="f32")
+    shallow = Upscaler(Weights(path, replace(card, tiles={64: 10**7})), F32)
     seen: list[int] = []
     exact = np.abs(
         shallow.upscale(image, exact=True, progress=lambda done: seen.append(done.total)) - wanted

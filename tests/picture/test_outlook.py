@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from enlarge.engines import EngineOptions
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.reading import Facts, open_picture
 from enlarge.picture.hooks import Hooks, Progress
@@ -21,7 +22,7 @@ from enlarge.settings import Settings
 from enlarge.tiling import Plan, Span
 from enlarge.weights.catalog import find_weights
 
-MODEL = OpenModel(find_weights("fast"), precision="f32")
+MODEL = OpenModel(find_weights("fast"), EngineOptions(precision="f32"))
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.media.resample import imresize
 from enlarge.metrics.fidelity import psnr
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.files import Weights
 from enlarge.weights.mixing import PARTNERS, mixed_onnx, mixed_safetensors, mixed_weights
 
 ENDS = {0.0: "photo", 1.0: "photo-sharp"}

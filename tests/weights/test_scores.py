@@ -10,8 +10,8 @@ from enlarge.metrics.evaluation import evaluate
 from enlarge.metrics.methods import model_method
 from enlarge.metrics.pairs import DataSet, find_set
 from enlarge.metrics.protocol import Protocol
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import list_weights
-from enlarge.weights.files import Weights
 from tests.precisions import require
 
 PICTURES = ("img_001", "img_003", "img_005")

@@ -15,10 +15,10 @@ from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
 from enlarge.app.work import Sentence, check_result_size, reason_of, result_outlook
 from enlarge.errors import EnlargeError
+from enlarge.model_file import Weights
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler, open_model
-from enlarge.weights.files import Weights
 
 SAMPLE = "sample"
 """The key of the bundled picture among a visit's."""

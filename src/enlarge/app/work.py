@@ -14,13 +14,13 @@ from enlarge.media.formats import FORMATS
 from enlarge.media.naming import page_mark
 from enlarge.media.reading import Facts, open_picture
 from enlarge.media.repair.opening import ADVICE, SALVAGE_ADVICE
+from enlarge.model_file import Weights
 from enlarge.picture.hooks import ProgressCallback
 from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.run import Done
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import DEFAULT, find_weights
-from enlarge.weights.files import Weights
 
 MEGA = 1_000_000
 

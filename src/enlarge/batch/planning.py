@@ -45,6 +45,8 @@ from enlarge.settings import Settings
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
 
+_UINT8 = np.dtype(np.uint8)
+
 
 def plan_batch(
     request: Request,
@@ -105,7 +107,7 @@ def recorded_settings(settings: Settings, model: OpenModel, dtype: np.dtype[Any]
 
 
 def _chosen(model: OpenModel, dtype: np.dtype[Any] | None) -> dict[str, Any]:
-    engine = model.engine(np.dtype(np.uint8) if dtype is None else dtype)
+    engine = model.engine(_UINT8 if dtype is None else dtype)
     precision = engine.precision
     if dtype is None:
         precision += f", {model.engine(np.dtype(np.uint16)).precision}"
@@ -127,7 +129,8 @@ def fingerprint(
     sound = recorded_settings(replace(settings, salvage=False), model, dtype)
     stamp = source_stamp(source)
     digest = input_digest(row, stamp, lambda: _digest(source, stamp))
-    return Fingerprint(str(source), digest, stamp, model.digest, recorded, sound)
+    used = model.digest_for(_UINT8 if dtype is None else dtype)
+    return Fingerprint(str(source), digest, stamp, used, recorded, sound)
 
 
 @lru_cache(maxsize=8)

@@ -28,10 +28,12 @@ from enlarge.batch.worker import UNKNOWN, make_picture
 from enlarge.cache import cache_folder
 from enlarge.card import Card
 from enlarge.digests import file_digest
+from enlarge.engines import EngineOptions
 from enlarge.errors import Cancelled, EngineError, OutputError
 from enlarge.media.reading import open_picture
 from enlarge.media.temporary import sweep
 from enlarge.memory import resident, return_freed_memory
+from enlarge.model_file import INT8_ENDING, Weights
 from enlarge.picture.budget import USABLE
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.layout import Layout
@@ -42,7 +44,6 @@ from enlarge.picture.tiles import RowRunner
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
 from enlarge.version import __version__
-from enlarge.weights.files import Weights
 
 DEPTHS = ("uint8", "uint16")
 """Pictures for which engines may differ: of 8 bits, and of more."""
@@ -51,13 +52,14 @@ DEPTHS = ("uint8", "uint16")
 @dataclass(frozen=True)
 class Setup:
     """What has to be the same on every machine: the `version` of enlarge, the model (`path` on the
-    driver, `digest` of the file), the `settings` with the driver's engine and device, and the
-    `precisions` that the driver chose for `DEPTHS`. `shared`: files that every machine has to see.
+    driver, and the SHA-256 `digests` of the file and of its 8-bit form, by name), the `settings`
+    with the driver's engine and device, and the `precisions` that the driver chose for `DEPTHS`.
+    `shared`: files that every machine has to see.
     """
 
     version: str
     path: Path
-    digest: str
+    digests: dict[str, str]
     card: Card
     settings: Settings
     engine: str
@@ -129,12 +131,10 @@ class ClusterNode:
     def _open_model(self, files: Mapping[str, bytes]) -> OpenModel:
         """The model. Raises `EngineError` if it would compute in another precision here."""
         setup = self._setup
+        weights = Weights(_local_model(setup, files), setup.card)
+        precision = setup.settings.precision
         model = OpenModel(
-            Weights(_local_model(setup, files), setup.card),
-            engine=setup.engine,
-            device=setup.device,
-            precision=setup.settings.precision,
-            threads=self._threads,
+            weights, EngineOptions(setup.engine, setup.device, precision, self._threads)
         )
         chosen = tuple(model.engine(np.dtype(depth)).precision for depth in DEPTHS)
         if chosen != setup.precisions:
@@ -269,11 +269,15 @@ class ClusterNode:
 
 
 def _local_model(setup: Setup, files: Mapping[str, bytes]) -> Path:
-    """The model's file on this machine: the same path if it has the same content, else a copy."""
+    """The model's file on this machine: the same path if it has the same content, else a copy, with
+    what belongs to it beside it.
+    """
     with contextlib.suppress(OSError):
-        if sha256(setup.path.read_bytes()).hexdigest() == setup.digest:
+        found = {name: file_digest(setup.path.with_name(name)) for name in setup.digests}
+        if found == setup.digests:
             return setup.path
-    folder = cache_folder() / "cluster" / setup.digest[:16]
+    key = sha256("".join(sorted(setup.digests.values())).encode()).hexdigest()
+    folder = cache_folder() / "cluster" / key[:16]
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         if not (folder / name).is_file():
@@ -286,10 +290,11 @@ def _local_model(setup: Setup, files: Mapping[str, bytes]) -> Path:
 def setup_for(model: OpenModel, settings: Settings, shared: tuple[Path, ...]) -> Setup:
     """The setup that makes other machines compute what `model` would compute here."""
     engines = [model.engine(np.dtype(depth)) for depth in DEPTHS]
+    stored = [model.weights, *filter(None, [model.weights.int8])]
     return Setup(
         version=__version__,
         path=model.path,
-        digest=file_digest(model.path),
+        digests={weights.path.name: weights.digest for weights in stored},
         card=model.card,
         settings=settings,
         engine=engines[0].name,
@@ -300,6 +305,6 @@ def setup_for(model: OpenModel, settings: Settings, shared: tuple[Path, ...]) ->
 
 
 def model_files(path: Path) -> dict[str, bytes]:
-    """The files of a model: the ONNX file, and for torch the weights beside it."""
-    both = (path, path.with_suffix(".safetensors"))
-    return {file.name: file.read_bytes() for file in both if file.is_file()}
+    """The files of a model: the ONNX file, its 8-bit form, and for torch the weights beside it."""
+    files = (path, path.with_name(path.stem + INT8_ENDING), path.with_suffix(".safetensors"))
+    return {file.name: file.read_bytes() for file in files if file.is_file()}

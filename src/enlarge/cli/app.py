@@ -98,7 +98,8 @@ def app(
     """Start the web app and open it in the browser."""
     from importlib.util import find_spec
 
-    from enlarge.engines.pick import find_placement
+    from enlarge.engines import find_placement
+    from enlarge.picture.model import engine_options
     from enlarge.weights.catalog import DEFAULT, find_weights
 
     refuse_both(options.quiet, options.verbose)
@@ -107,7 +108,7 @@ def app(
     upload = _upload_limit(options.max_upload)
     settings = build_settings(model)
     weights = find_weights(settings.model or DEFAULT)
-    find_placement(weights.path, weights.card, engine=settings.engine, device=settings.device)
+    find_placement(weights, engine_options(settings))
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 

@@ -17,7 +17,7 @@ _Precision = Literal["f32", "bf16", "f16", "int8"]
 if TYPE_CHECKING:
     from enlarge.engines import Placement
     from enlarge.metrics.speed import Machine, Speed, SpeedCase
-    from enlarge.weights.files import Weights
+    from enlarge.model_file import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _cases(
         place = (placement.engine, placement.device)
         for size in sizes:
             for precision in wanted:
-                allowed = options.precision or precision in weights.card.precisions
+                allowed = options.precision or precision in weights.precisions
                 if precision in placement.precisions and allowed:
                     any_case = True
                     yield SpeedCase(weights, *place, precision, *size, options.threads)
@@ -184,7 +184,7 @@ def _placements(
     chosen: Sequence[Weights], options: BenchmarkOptions, notes: list[str]
 ) -> Iterator[tuple[Weights, Placement]]:
     """Where each model is measured. Engines of `all` that cannot run here are noted instead."""
-    from enlarge.engines import find_placement
+    from enlarge.engines import EngineOptions, find_placement
 
     names: list[str] = list(dict.fromkeys(options.engine or ["auto"]))
     is_all = "all" in names
@@ -194,9 +194,7 @@ def _placements(
         seen: set[tuple[str, str]] = set()
         for name in names:
             try:
-                placement = find_placement(
-                    weights.path, weights.card, engine=name, device=options.device
-                )
+                placement = find_placement(weights, EngineOptions(name, options.device))
             except (EngineError, OptionError) as error:
                 if not is_all:
                     raise

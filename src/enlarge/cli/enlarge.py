@@ -19,11 +19,11 @@ from enlarge.cli.table import COMMANDS
 from enlarge.engines import find_placement
 from enlarge.errors import OptionError, WeightsError
 from enlarge.memory import return_freed_memory
+from enlarge.model_file import Weights
 from enlarge.picture.background import describe_start
-from enlarge.picture.model import OpenModel
+from enlarge.picture.model import OpenModel, engine_options
 from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, find_weights
-from enlarge.weights.files import Weights
 from enlarge.weights.starting import is_foreign, starting_weights
 
 
@@ -56,20 +56,9 @@ def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
     not prepared, which is read. Raises `EnlargeError`s.
     """
     weights = _find_weights(settings, options)
-    find_placement(
-        weights.path,
-        weights.card,
-        engine=settings.engine,
-        device=settings.device,
-        network=weights.network,
-    )
-    model = OpenModel(
-        weights,
-        engine=settings.engine,
-        device=settings.device,
-        precision=settings.precision,
-        threads=settings.threads,
-    )
+    chosen = engine_options(settings)
+    find_placement(weights, chosen)
+    model = OpenModel(weights, chosen)
     if model.is_provisional and not options.quiet:
         say(f"enlarge: {describe_start(model)}", sys.stderr)
     return model

@@ -64,12 +64,12 @@ def _in_words(value: Any) -> str:
 
 
 def _facts(file: str, page: int | None) -> dict[str, Any]:
-    from dataclasses import asdict
     from pathlib import Path
 
     from enlarge.errors import InputError, WeightsError
     from enlarge.media.formats.deep_zoom import ARCHIVE, DESCRIPTOR, describe_deep_zoom
     from enlarge.media.reading import describe_picture
+    from enlarge.model_file import Weights
     from enlarge.weights.catalog import list_weights
     from enlarge.weights.contents import MODELS, look
     from enlarge.weights.files import KINDS
@@ -78,8 +78,7 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
     if not path.exists():
         named = {weights.path.stem: weights for weights in list_weights()}
         if file in named:
-            facts = {"file": str(named[file].path)} | asdict(named[file].card)
-            return facts | {"strength": _span(file)}
+            return named[file].facts() | {"strength": _span(file)}
         raise InputError(f"{file}: no such file or model; the models are: {', '.join(named)}")
     if path.is_dir():
         raise InputError(
@@ -98,7 +97,7 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
     from enlarge.weights.preparing import describe_file
 
     card, whole = describe_file(path)
-    facts = {"file": file} | asdict(card)
+    facts = Weights(path, card).facts() | {"file": file}
     if whole:
         return facts
     unknown = _MEASURED + (("margin",) if card.network.startswith("spandrel:") else ())

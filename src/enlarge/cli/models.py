@@ -13,14 +13,14 @@ def models(
     verbose: Annotated[
         bool,
         option(
-            "Print the path of each file, its training pictures, and their licences too.",
+            "Print the path of each file, its precisions, its training pictures and their licences "
+            "too.",
             name=VERBOSE,
         ),
     ] = False,
     quiet: Annotated[bool, option("Print the names only.")] = False,
 ) -> None:
     """List the models that --model takes by name."""
-    from dataclasses import asdict
     from json import dumps
 
     from enlarge.cli.console import say
@@ -29,7 +29,7 @@ def models(
     refuse_both(quiet, verbose)
     found = list_weights()
     if json:
-        cards = [asdict(weights.card) | {"file": str(weights.path)} for weights in found]
+        cards = [weights.facts() for weights in found]
         say(dumps(cards, ensure_ascii=False, indent=2))
         return
     if quiet:
@@ -50,6 +50,7 @@ def models(
     for row, extra in zip(rows, [None, *found], strict=True):
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if verbose and extra is not None:
+            say(f"    {'precisions'.ljust(15)}  {', '.join(extra.precisions)}")
             words = {"network": "network", "data": "trained on", "licence": "their licences",
                      "recipe": "recipe", "hours": "hours"}  # fmt: skip
             for key, word in words.items():

@@ -23,9 +23,9 @@ from enlarge.errors import EnlargeError, OptionError, OutputError, WeightsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from enlarge.model_file import Weights
     from enlarge.trying.part import Part
     from enlarge.trying.results import Tried
-    from enlarge.weights.files import Weights
 
 
 @settings_options("crop", "engine", "device", "precision", "threads")
@@ -99,6 +99,7 @@ def try_models(
 
     The part is given by --crop, or is the one with the most detail.
     """
+    from enlarge.picture.model import engine_options
     from enlarge.trying.part import Region, read_part
     from enlarge.trying.results import Trials, at_hand, bicubic
     from enlarge.weights.catalog import find_weights, list_weights
@@ -111,8 +112,7 @@ def try_models(
     found = at_hand(named or list_weights(), options.scale)
     region = Region(*chosen.crop) if chosen.crop else None
     part = read_part(picture, region, page=options.page)
-    machine = {name: getattr(chosen, name) for name in ("engine", "device", "precision", "threads")}
-    trials = Trials(part, options.scale, machine, options.limit)
+    trials = Trials(part, options.scale, engine_options(chosen), options.limit)
     for note in part.notes:
         _tell(f"{picture}: {note}", quiet)
     results, left_out = [bicubic(part, options.scale)], []

@@ -31,10 +31,13 @@ _EXTERNAL = b"location"
 
 
 class CompiledGraphs:
-    """The compiled graphs of one model file. Threads and processes may share the folder."""
+    """The compiled graphs of one model file. Threads and processes may share the folder.
 
-    def __init__(self, model: Path) -> None:
-        self._model = model
+    `digest`: the SHA-256 of the file in hexadecimal digits, if it is known.
+    """
+
+    def __init__(self, model: Path, digest: str | None = None) -> None:
+        self._model, self._known = model, digest
 
     def has_any(self) -> bool:
         """Whether a graph of this model was compiled before, so that its file is readable."""
@@ -88,13 +91,15 @@ class CompiledGraphs:
 
     @cached_property
     def _digest(self) -> str:
-        """The beginning of the digest of the model's file. If its weights lie in other files, the
-        state of all files beside it is included.
+        """What stands for the model's file: the beginning of its digest. If its weights lie in
+        other files, the state of all files beside it is included.
         """
         content = self._model.read_bytes()
-        digest = hashlib.sha256(content)
+        digest = self._known or hashlib.sha256(content).hexdigest()
         if _EXTERNAL in content:
+            lines = []
             for path in sorted(self._model.parent.iterdir()):
                 status = path.stat()
-                digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:32]
+                lines.append(f"{path.name} {status.st_size} {status.st_mtime_ns}\n")
+            digest = hashlib.sha256("".join([digest, *lines]).encode()).hexdigest()
+        return digest[:32]

@@ -15,16 +15,16 @@ import pickle
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.card import Card
+from enlarge.engines.options import EngineOptions
 from enlarge.engines.protocol import Engine, TileSpec
 from enlarge.errors import EngineError, EnlargeError
 from enlarge.forks import REMEDY
+from enlarge.model_file import Weights
 
 _SERVE = "import sys; from enlarge.engines.forked import respond; respond(*map(int, sys.argv[1:]))"
 
@@ -32,7 +32,7 @@ _SERVE = "import sys; from enlarge.engines.forked import respond; respond(*map(i
 class ForkedEngine:
     """An `Engine` in a process of its own. Raises what making the engine there raises."""
 
-    def __init__(self, model: Path, card: Card, options: dict[str, Any]) -> None:
+    def __init__(self, weights: Weights, options: EngineOptions, dtype: np.dtype[Any]) -> None:
         import subprocess
 
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class ForkedEngine:
             os.close(theirs)
             os.close(back)
         self._to, self._from = os.fdopen(to_it, "wb"), os.fdopen(from_it, "rb")
-        facts = self._ask(("engine", (model, card, options)))
+        facts = self._ask(("engine", (weights, options, dtype)))
         self.name, self.device, self.precision, self.memory_factor = facts
 
     def session(self, spec: TileSpec) -> ForkedSession:
@@ -116,8 +116,7 @@ def respond(source: int, target: int) -> None:
         nonlocal engine
         what, subject = question
         if engine is None:
-            model, card, options = subject
-            engine = pick_engine(model, card, **options)
+            engine = pick_engine(*subject)
             return engine.name, engine.device, engine.precision, engine.memory_factor
         if what == "session":
             sessions[subject] = engine.session(subject)

@@ -83,15 +83,18 @@ class OpenVinoEngine:
     """A model file in OpenVINO on the CPU. Raises `EngineError` if the file cannot be read.
 
     `precision` int8 is for files with 8-bit convolutions; their other operators run in f32.
+    `digest`: the SHA-256 of the file in hexadecimal digits, if it is known.
     """
 
     name, device, memory_factor = "openvino", "cpu", 1.0
 
-    def __init__(self, model: Path, precision: str, threads: int) -> None:
+    def __init__(
+        self, model: Path, precision: str, threads: int, digest: str | None = None
+    ) -> None:
         self.precision = precision
         self._path, self._threads = model, threads
         self._cache: LRUCache[ov.CompiledModel] = LRUCache()
-        self._stored = CompiledGraphs(model)
+        self._stored = CompiledGraphs(model, digest)
         self._overflowed = False
         if not self._stored.has_any():
             self._read()

@@ -7,20 +7,19 @@ libraries of both) show that there is a GPU that they can use.
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from enlarge.card import Card
-from enlarge.engines.protocol import Engine, EngineName, Precision
+from enlarge.engines.options import EngineOptions
+from enlarge.engines.protocol import Engine
 from enlarge.errors import EngineError, OptionError
+from enlarge.model_file import INT8_ENDING, Weights
 
-_ENGINES: tuple[str, ...] = get_args(EngineName)
-_PRECISIONS: tuple[str, ...] = get_args(Precision)
 _GPU_ENGINES = ("torch", "onnxruntime")
 _TITLES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "torch": "torch"}
 _INSTALL = {
@@ -34,7 +33,12 @@ _LIBRARIES = {
     "onnxruntime": ("capi/*providers_cuda*", "capi/*providers_migraphx*", "capi/DirectML*"),
 }
 """Files that only builds for GPUs contain."""
+_INT8_MACHINES = ("x86_64", "amd64")
+"""Processors on which OpenVINO was measured to be faster in int8. ONNX Runtime was slower."""
+_MAY_LOSE = {"valid": 0.02, "detail": 0.02, "flat": 1.0, "gradient": 1.0}
+"""The most that an 8-bit form may lose against f32 where it is chosen automatically: see `Card`."""
 _UINT8 = np.dtype(np.uint8)
+_AUTO = EngineOptions()
 
 
 class Placement(NamedTuple):
@@ -48,18 +52,10 @@ class Placement(NamedTuple):
 
 
 def pick_engine(
-    model: Path,
-    card: Card,
-    *,
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int = 0,
-    dtype: np.dtype[Any] = _UINT8,
-    network: Any = None,
+    weights: Weights, options: EngineOptions = _AUTO, dtype: np.dtype[Any] = _UINT8
 ) -> Engine:
-    """The engine for a model, an ONNX file (torch uses the .safetensors file beside it), or for a
-    `network` in torch, which runs there.
+    """The engine for pictures of a `dtype` in a model: an ONNX file (torch uses the .safetensors
+    file beside it), or a network in torch, which runs there.
 
     `engine` auto is OpenVINO on a CPU. If `device` is a GPU, or auto finds one that torch or ONNX
     Runtime is installed for, it is torch if that can build the model's network, otherwise ONNX
@@ -67,57 +63,47 @@ def pick_engine(
     dml, …).
 
     `precision` auto is the fastest one that the device has and in which the model's scores hold,
-    according to its card (f16 is finer than bf16, so it may also stand for that). It is always f32
-    for pictures of a `dtype` other than uint8, since bf16 has 8 significant bits, and always int8
-    for files in int8. `threads`: of the CPU, 0 for all cores.
+    according to its card (f16 is finer than bf16, so it may also stand for that) and to that of its
+    8-bit form. It is always f32 for pictures of a `dtype` other than uint8, since bf16 has 8
+    significant bits, and always int8 for files in int8.
 
     Raises `OptionError` for an impossible combination, `EngineError` for one that this machine does
     not support.
     """
-    _check_options(engine, device, precision, threads)
-    placement = find_placement(model, card, engine=engine, device=device, network=network)
-    precision = _choose_precision(placement, card, precision, dtype)
-    name, device, _ = placement
+    placement = find_placement(weights, options)
+    precision = _choose_precision(placement, weights, options.precision, dtype)
+    stored, (name, device, _) = weights.stored_for(precision), placement
     if name == "torch":
         from enlarge.engines.torch import TorchEngine
 
-        return TorchEngine(model, device, precision, threads, network)
+        return TorchEngine(stored.path, device, precision, options.threads, stored.network)
     if name == "onnxruntime":
         from enlarge.engines.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(model, device, precision, threads)
+        return OnnxRuntimeEngine(stored.path, device, precision, options.threads)
     from enlarge.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(model, precision, threads)
+    return OpenVinoEngine(stored.path, precision, options.threads, stored.digest)
 
 
-def find_placement(
-    model: Path, card: Card, *, engine: str = "auto", device: str = "auto", network: Any = None
-) -> Placement:
+def find_placement(weights: Weights, options: EngineOptions = _AUTO) -> Placement:
     """Where `pick_engine` would run the model. Raises `OptionError` or `EngineError`."""
-    _check_options(engine, device, "auto", 0)
-    if network is not None:
-        return _on("torch", device)
-    placement = _place(model, card, engine, device)
-    if "int8" in card.precisions and placement.engine != "torch":  # int8 is a property of the file
-        placement = placement._replace(precisions=("int8",))
-    return placement
-
-
-def _check_options(engine: str, device: str, precision: str, threads: int) -> None:
-    if engine not in _ENGINES:
-        raise OptionError(f"unknown engine {engine!r}; there are: {', '.join(_ENGINES)}")
-    if not re.fullmatch(r"[a-z]+(:\d+)?", device) or re.match("(auto|cpu|mps):", device):
-        raise OptionError(f"device must be auto, cpu, cuda, cuda:NUMBER or mps, got {device!r}")
-    if precision not in _PRECISIONS:
-        raise OptionError(f"unknown precision {precision!r}; there are: {', '.join(_PRECISIONS)}")
-    if threads < 0:
-        raise OptionError(f"threads must be 0 (all cores) or more, got {threads}")
-    if engine == "openvino" and device not in ("auto", "cpu"):
-        raise OptionError(
-            f"--engine openvino runs on the CPU, so --device {device} contradicts it; "
-            "use --engine torch or onnxruntime, or leave out one of them"
+    options.check()
+    if weights.network is not None:
+        return _on("torch", options.device)
+    weights = weights.stored_for(options.precision)
+    placement = _place(weights.path, weights.card, options.engine, options.device)
+    if placement.engine == "torch":
+        return placement
+    if "int8" in weights.card.precisions:  # int8 is a property of the file
+        return placement._replace(precisions=("int8",))
+    if weights.int8 is not None:
+        others = placement.precisions
+        is_faster = placement.engine == "openvino" and platform.machine().lower() in _INT8_MACHINES
+        placement = placement._replace(
+            precisions=("int8", *others) if is_faster else (*others, "int8")
         )
+    return placement
 
 
 def _place(model: Path, card: Card, engine: str, device: str) -> Placement:
@@ -238,18 +224,22 @@ def _precisions_on(engine: str, device: str) -> tuple[str, ...]:
 
 
 def _choose_precision(
-    placement: Placement, card: Card, requested: str, dtype: np.dtype[Any]
+    placement: Placement, weights: Weights, requested: str, dtype: np.dtype[Any]
 ) -> str:
     engine, device, available = placement
+    card = weights.card
     if requested == "auto":
         if dtype != np.uint8 and "f32" in available:
             return "f32"
         held = {*card.precisions, "f32"} | ({"f16"} if "bf16" in card.precisions else set())
+        if weights.int8 is not None and _is_close(weights.int8.card):
+            held.add("int8")
         return next(precision for precision in available if precision in held)
     if requested == "int8" and "int8" not in available:
         raise OptionError(
-            f"{card.name} is not stored in int8 (its card lists {', '.join(card.precisions)}); "
-            "use a model that is, or another --precision"
+            f"{card.name} has no 8-bit form, a file {weights.path.stem}{INT8_ENDING} beside it "
+            f"(its card lists {', '.join(card.precisions)}); use a model that has one, or another "
+            "--precision"
         )
     if requested not in available and available == ("int8",):
         raise OptionError(
@@ -263,6 +253,14 @@ def _choose_precision(
             f"it does in: {', '.join(available)}"
         )
     return requested
+
+
+def _is_close(form: Card) -> bool:
+    """Whether an 8-bit form, according to its card, may be chosen automatically."""
+    return all(
+        isinstance(lost := form.int8.get(key), int | float) and lost <= limit
+        for key, limit in _MAY_LOSE.items()
+    )
 
 
 def _has_gpu() -> bool:

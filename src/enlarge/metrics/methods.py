@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.digests import file_digest
+from enlarge.engines import EngineOptions
 from enlarge.media.resample import Taps, apply_taps, imresize, round_half_up
 from enlarge.metrics.protocol import levels
+from enlarge.model_file import Weights
 from enlarge.upscaler import Upscaler
-from enlarge.weights.files import Weights
 
 Enlarge = Callable[[NDArray[Any], int], NDArray[Any]]
 
@@ -55,14 +56,14 @@ def model_method(
 
     `ensemble`: average over the eight flips and rotations of the picture; the method is NAME+.
     """
-    upscaler = Upscaler(weights, engine=engine, device=device, precision=precision)
+    upscaler = Upscaler(weights, EngineOptions(engine, device, precision))
     found = upscaler.engine(np.dtype(np.uint8))
-    file = weights.path
     if found.name == "torch":
         from enlarge.engines.torch import parameters_of
 
-        file = parameters_of(file)
-    digest = file_digest(file)
+        digest = file_digest(parameters_of(weights.path))
+    else:
+        digest = weights.stored_for(found.precision).digest
 
     def run(low: NDArray[Any], factor: int) -> NDArray[Any]:
         return np.asarray(upscaler.upscale(low, scale=factor, ensemble=ensemble))

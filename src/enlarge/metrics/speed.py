@@ -26,7 +26,7 @@ import numpy as np
 from enlarge.card import Card
 from enlarge.errors import EngineError
 from enlarge.memory import peak
-from enlarge.weights.files import Weights
+from enlarge.model_file import Weights
 
 _LEAST_SECONDS, _LEAST_CALLS, _MOST_CALLS = 1.0, 3, 50
 
@@ -199,15 +199,11 @@ def _run_child(case: SpeedCase, calls: str, cache: str) -> dict[str, Any]:
 
 def _measure_here(case: SpeedCase, spawned: float, calls: str) -> None:
     """Enlarge once; then, if `calls` is "all", again until a second has passed. Print the times."""
+    from enlarge.engines import EngineOptions
     from enlarge.upscaler import Upscaler
 
-    model = Upscaler(
-        case.weights,
-        engine=case.engine,
-        device=case.device,
-        precision=case.precision,
-        threads=case.threads,
-    )
+    options = EngineOptions(case.engine, case.device, case.precision, case.threads)
+    model = Upscaler(case.weights, options)
     picture = np.random.default_rng(1).integers(0, 256, (case.height, case.width, 3), np.uint8)
     model.upscale(picture)
     start = time.time() - spawned

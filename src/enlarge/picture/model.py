@@ -14,11 +14,13 @@ import numpy as np
 
 from enlarge.card import Card
 from enlarge.digests import file_digest
-from enlarge.engines import Engine, pick_engine
+from enlarge.engines import Engine, EngineOptions, pick_engine
 from enlarge.engines.forked import ForkedEngine
 from enlarge.forks import can_use, check_can_use, keep
-from enlarge.weights.files import Weights
+from enlarge.model_file import Weights
+from enlarge.settings import Settings
 
+_AUTO = EngineOptions()
 _INTERVAL = 2.0
 """Seconds between two looks for what is prepared in the background."""
 
@@ -31,21 +33,10 @@ class OpenModel:
     A checkpoint that is not prepared runs in torch; see `current`.
     """
 
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        engine: str = "auto",
-        device: str = "auto",
-        precision: str = "auto",
-        threads: int = 0,
-    ) -> None:
+    def __init__(self, weights: Weights, options: EngineOptions = _AUTO) -> None:
         self.card: Card = weights.card
         self.path: Path = weights.path
-        self.options: dict[str, Any] = {
-            "engine": engine, "device": device, "precision": precision, "threads": threads,
-        }  # fmt: skip
-        self._source, self._network = weights.source, weights.network
+        self.weights, self.options = weights, options
         self._prepared: OpenModel | None = None
         self._looked = time.monotonic()
         self._is_claimed = False
@@ -56,21 +47,25 @@ class OpenModel:
         """The engine that runs pictures of that dtype. With precision auto, that for 16 bits and
         floats may differ from that for 8 bits. Raises `EngineError` or `OptionError`.
         """
-        high_depth = dtype != np.uint8 and self.options["precision"] == "auto"
+        high_depth = dtype != np.uint8 and self.options.precision == "auto"
         # A forked process has engines of its own: its parent's, and their lock, are as they were.
         key = os.getpid(), bool(high_depth)
         engine: Engine
         with self._lock:
             if key not in self._engines:
-                options = self.options | {"dtype": dtype, "network": self._network}
                 if can_use("engines"):
-                    keep(engine := pick_engine(self.path, self.card, **options))
+                    keep(engine := pick_engine(self.weights, self.options, dtype))
                 else:
-                    if self._network is not None and self.card.network.startswith("spandrel:"):
+                    if self._is_foreign_network:
                         check_can_use("engines", f"{self.path.name}, until it is prepared,")
-                    engine = ForkedEngine(self.path, self.card, options)
+                    engine = ForkedEngine(self.weights, self.options, dtype)
                 self._engines[key] = engine
             return self._engines[key]
+
+    @property
+    def _is_foreign_network(self) -> bool:
+        is_foreign = self.card.network.startswith("spandrel:")
+        return self.weights.network is not None and is_foreign
 
     @property
     def _lock(self) -> threading.Lock:
@@ -79,7 +74,8 @@ class OpenModel:
 
     def card_for(self, engine: Engine) -> Card:
         """The card with the working sets of this engine."""
-        sets = {side: round(size * engine.memory_factor) for side, size in self.card.tiles.items()}
+        measured = self.weights.stored_for(engine.precision).card.tiles or self.card.tiles
+        sets = {side: round(size * engine.memory_factor) for side, size in measured.items()}
         return replace(self.card, tiles=sets)
 
     @cached_property
@@ -87,21 +83,30 @@ class OpenModel:
         """The SHA-256 of the model's file, in hexadecimal digits; of one that was converted, that
         of the checkpoint.
         """
-        return file_digest(self._source or self.path)
+        source = self.weights.source
+        return self.weights.digest if source is None else file_digest(source)
+
+    def digest_for(self, dtype: np.dtype[Any]) -> str:
+        """The same for pictures of that dtype: where they are computed in int8, that of the 8-bit
+        form.
+        """
+        if self.weights.int8 is None:
+            return self.digest
+        return self.weights.stored_for(self.engine(dtype).precision).digest
 
     @property
     def options_of_checkpoint(self) -> dict[str, Any] | None:
         """For a checkpoint: engine, device and precision as given, since those that run it change
         once it is prepared. None for other models.
         """
-        if self._source is None:
+        if self.weights.source is None:
             return None
-        return {name: self.options[name] for name in ("engine", "device", "precision")}
+        return {name: getattr(self.options, name) for name in ("engine", "device", "precision")}
 
     @property
     def is_provisional(self) -> bool:
         """Whether this is a checkpoint in torch that will run in another engine once prepared."""
-        return self._network is not None and self.options["engine"] == "auto"
+        return self.weights.network is not None and self.options.engine == "auto"
 
     def current(self) -> OpenModel:
         """The model that a new picture is to be enlarged with: this one or, if its checkpoint has
@@ -117,7 +122,7 @@ class OpenModel:
             if self._prepared is None and now - self._looked >= _INTERVAL:
                 self._looked = now
                 if (found := find_prepared(self.path, digest)) is not None:
-                    self._prepared = OpenModel(found, **self.options)
+                    self._prepared = OpenModel(found, self.options)
             return self._prepared or self
 
     def claim_preparing(self) -> bool:
@@ -132,3 +137,8 @@ class OpenModel:
         from enlarge.weights.preparing import has_failed
 
         return not has_failed(self.path, digest)
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """The settings that concern engines."""
+    return EngineOptions(settings.engine, settings.device, settings.precision, settings.threads)

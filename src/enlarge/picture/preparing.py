@@ -9,10 +9,10 @@ import os
 import pickle
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from enlarge.engines import EngineOptions
 from enlarge.media.rows import ArrayRows
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import plan_array
@@ -25,7 +25,7 @@ _NICE = 10
 
 
 def prepare_model(
-    path: Path, options: dict[str, Any], settings: Settings, shape: tuple[int, ...], dtype: str
+    path: Path, options: EngineOptions, settings: Settings, shape: tuple[int, ...], dtype: str
 ) -> None:
     """Prepare the checkpoint, and compile it for a picture, (height, width, channels), of that
     dtype.
@@ -38,7 +38,7 @@ def prepare_model(
         note_failure(path, str(error))
         raise
     rows = ArrayRows(np.broadcast_to(np.zeros(1, dtype), shape))
-    enlarge_rows(rows, plan_array(rows, settings, OpenModel(weights, **options)))
+    enlarge_rows(rows, plan_array(rows, settings, OpenModel(weights, options)))
 
 
 if __name__ == "__main__":

@@ -271,7 +271,7 @@ def _provenance(
     facts = {
         "version": __version__,
         "model": model.card.name,
-        "weights": model.digest[:16],
+        "weights": model.digest_for(outlook.dtype)[:16],
         "scale": across if across == down else f"{across}x{down}",
         "engine": engine.name,
         "precision": engine.precision,
@@ -301,7 +301,7 @@ def _about_bands(outlook: Outlook, rows: Rows, transfer: Transfer) -> dict[str, 
     engine = model.engine(outlook.dtype)
     return {
         "version": __version__,
-        "model": model.digest,
+        "model": model.digest_for(outlook.dtype),
         "engine": f"{engine.name} {engine.device} {engine.precision}",
         "result": f"{outlook.width}x{outlook.height}x{rows.channels} {rows.dtype}",
         "crop": settings.crop,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from enlarge.engines import EngineOptions
 from enlarge.errors import OptionError
 from enlarge.media.resample import imresize
+from enlarge.model_file import Weights
 from enlarge.trying.part import Part, Pixels
 from enlarge.upscaler import Upscaler
-from enlarge.weights.files import Weights
 
 PURPOSES = {
     "fast": "clean photographs, at once",
@@ -64,13 +64,13 @@ def bicubic(part: Part, scale: int) -> Tried:
 
 @dataclass
 class Trials:
-    """The models' trials, one after another. `options`: engine, device, precision and threads, as
-    for `open_model`. `limit`: seconds that one may be expected to take (0: any).
+    """The models' trials, one after another. `limit`: seconds that one may be expected to take (0:
+    any).
     """
 
     part: Part
     scale: int
-    options: dict[str, Any]
+    options: EngineOptions
     limit: float = 0.0
     _rate: float = 0.0
 
@@ -86,7 +86,7 @@ class Trials:
 
     def run(self, weights: Weights) -> Tried:
         """Enlarge the part. Raises `EnlargeError`."""
-        model = Upscaler(weights, **self.options)
+        model = Upscaler(weights, self.options)
         large, seconds = self._timed(model)
         if seconds < _AGAIN:
             large, seconds = self._timed(model)

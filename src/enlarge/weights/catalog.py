@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.files import Weights
+from enlarge.model_file import INT8_ENDING, Weights, is_form
 
 if TYPE_CHECKING:
     from enlarge.weights.sample import Kind
@@ -20,7 +20,21 @@ _BUNDLED = Path(__file__).parent / "data"
 
 
 def list_weights() -> list[Weights]:
-    """All models that have a name: first the bundled ones, then those in ENLARGE_MODELS."""
+    """All models that have a name: first the bundled ones, then those in ENLARGE_MODELS. 8-bit
+    forms belong to the model beside them, and are not listed.
+    """
+    found = _named_weights().values()
+    exact = {weights.path for weights in found if not is_form(weights.card)}
+    return [w for w in found if not is_form(w.card) or _exact_path(w.path) not in exact]
+
+
+def _exact_path(form: Path) -> Path:
+    """The file that an 8-bit form belongs to, by its name."""
+    return form.with_name(form.name.removesuffix(INT8_ENDING) + ".onnx")
+
+
+def _named_weights() -> dict[str, Weights]:
+    """All files that have a name, with the 8-bit forms."""
     folders = [_BUNDLED]
     if own := os.environ.get("ENLARGE_MODELS"):
         folders.append(Path(own))
@@ -34,7 +48,7 @@ def list_weights() -> list[Weights]:
                 continue
             if card is not None:
                 found.setdefault(path.stem, Weights(path, card))
-    return list(found.values())
+    return found
 
 
 def find_weights(
@@ -57,7 +71,7 @@ def find_weights(
     `OptionError` for an invalid strength.
     """
     name = str(model)
-    known = {weights.path.stem: weights for weights in list_weights()}
+    known = _named_weights()
     if strength is not None:
         return _mixture(name, strength, known)
     is_path = os.sep in name or "/" in name or bool(Path(name).suffix) or Path(name).is_file()
@@ -68,8 +82,9 @@ def find_weights(
     if name in known and known[name].path.parent != _BUNDLED:
         _checked_kind(known[name].path)
     if name not in known:
+        names = ", ".join(weights.path.stem for weights in list_weights())
         raise WeightsError(
-            f"unknown model {name!r}; there are: {', '.join(known)}. "
+            f"unknown model {name!r}; there are: {names}. "
             "For a file give its path, for example ./model.onnx"
         )
     return known[name]

@@ -10,9 +10,10 @@ from typing import Any
 
 from enlarge.card import Card
 from enlarge.errors import OptionError, OutputError, WeightsError
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.contents import model_kind
-from enlarge.weights.files import Weights, needing_torch
+from enlarge.weights.files import needing_torch
 
 CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
 """From a network's scale and multiple to low-resolution crops, uint8 h×w×3: those to calibrate on,

@@ -1,34 +1,17 @@
-"""Weight files: their kinds, and a file together with its card."""
+"""Model files: their kinds, and what opening them needs."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from enlarge.card import Card
 from enlarge.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 """Extensions of torch checkpoints. A file's content decides what it is (see `contents`)."""
 KINDS = (".onnx", ".safetensors", *PICKLES)
 """Extensions of files that hold models."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A model file and its card.
-
-    `source`: the checkpoint that the file was converted from, if it was. `network`: the network in
-    torch of a checkpoint that is not converted yet, which is then `path` itself.
-    """
-
-    path: Path
-    card: Card
-    source: Path | None = None
-    network: Any = field(default=None, repr=False, compare=False)
 
 
 @contextlib.contextmanager

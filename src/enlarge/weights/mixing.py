@@ -18,8 +18,8 @@ import numpy as np
 
 from enlarge.card import KEY, Card
 from enlarge.errors import OptionError, WeightsError
+from enlarge.model_file import Weights
 from enlarge.version import __version__
-from enlarge.weights.files import Weights
 from enlarge.weights.model_cache import cached_model
 
 PARTNERS = {"photo": "photo-sharp"}

@@ -21,7 +21,7 @@ from typing import Any
 from enlarge.cache import cache_folder
 from enlarge.card import Card, read_card
 from enlarge.errors import WeightsError
-from enlarge.weights.files import Weights
+from enlarge.model_file import Weights
 
 LIMIT = 2 * 1024**3
 """Bytes of models that are kept; the least recently used are evicted first."""

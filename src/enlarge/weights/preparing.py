@@ -11,9 +11,10 @@ from pathlib import Path
 from enlarge.card import KEY, Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
+from enlarge.model_file import Weights
 from enlarge.version import __version__
 from enlarge.weights.contents import model_kind
-from enlarge.weights.files import Weights, needing_torch
+from enlarge.weights.files import needing_torch
 from enlarge.weights.model_cache import CARD_FILE, cached_model, failure_file, find_cached
 from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors

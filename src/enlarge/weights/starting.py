@@ -14,8 +14,9 @@ from pathlib import Path
 from enlarge.card import Card, read_card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import WeightsError
+from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights, list_weights
-from enlarge.weights.files import Weights, needing_torch
+from enlarge.weights.files import needing_torch
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SIDES = (64, 128, 192, 256, 384, 512)
