@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from enlarge.batch.fingerprints import recorded_settings
 from enlarge.batch.locations import File, Folder, Zip
 from enlarge.batch.plan import BatchPlan, Request
-from enlarge.batch.planning import plan_batch, recorded_settings
+from enlarge.batch.planning import plan_batch
 from enlarge.batch.run import run_batch
 from enlarge.batch.worker import LocalWorker
 from enlarge.errors import EngineError

@@ -6,15 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from enlarge.batch.archive import Member
+from enlarge.batch.fingerprints import fingerprint
 from enlarge.batch.inputs import Found, Input, Listed, Scan, Unreadable, find_inputs
-from enlarge.batch.jobs import PictureJob, Stamp, open_source, source_digest, source_stamp
+from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.locations import File, Stream, Zip
 from enlarge.batch.names import decoded_name, encodable_name
 from enlarge.batch.outcome import MADE, MadeByEnlargeError, Outcome, failed, skipped
@@ -22,13 +20,10 @@ from enlarge.batch.outputs import check_outputs, check_result_names
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
 from enlarge.batch.record import (
     LEDGER,
-    Fingerprint,
     Row,
     State,
     check_replaceable,
-    input_digest,
     output_state,
-    settings_text,
 )
 from enlarge.batch.remote import Remote, is_url
 from enlarge.batch.twins import Wish, name_outputs
@@ -40,12 +35,9 @@ from enlarge.media.naming import page_mark
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, check_disk, plan_picture
-from enlarge.settings import Settings
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
-
-_UINT8 = np.dtype(np.uint8)
 
 
 def plan_batch(
@@ -88,55 +80,6 @@ def plan_batch(
             _check_archive(request, request.target, jobs, inputs, ledger)
     check_disk(batch.file_needs(), batch.band_needs())
     return batch
-
-
-def recorded_settings(settings: Settings, model: OpenModel, dtype: np.dtype[Any] | None) -> str:
-    """What determines a result's bytes, beside its input and the model, as the ledger records it:
-    the options as given, and engine, device and precision as chosen for pictures of `dtype` (None,
-    for a picture that is read later: for 8 bits, and for more). Of a checkpoint these are as given
-    too: it runs in torch until it is prepared, and what is finished need not be made again then.
-    """
-    recorded = settings.recorded()
-    if settings.scale is None and not (settings.width or settings.height):
-        recorded["scale"] = model.card.scale
-    if model.card.strength is not None:
-        recorded["strength"] = model.card.strength
-    if settings.salvage:
-        recorded["salvage"] = True
-    return settings_text(recorded | (model.options_of_checkpoint or _chosen(model, dtype)))
-
-
-def _chosen(model: OpenModel, dtype: np.dtype[Any] | None) -> dict[str, Any]:
-    engine = model.engine(_UINT8 if dtype is None else dtype)
-    precision = engine.precision
-    if dtype is None:
-        precision += f", {model.engine(np.dtype(np.uint16)).precision}"
-    return {"engine": engine.name, "device": engine.device, "precision": precision}
-
-
-def fingerprint(
-    item: PlannedPicture, settings: Settings, model: OpenModel, row: Row | None
-) -> Fingerprint:
-    """What the ledger is to record of a picture. Reads the input unless its row has its digest.
-
-    Raises `InputError`.
-    """
-    source = item.job.source
-    assert not isinstance(source, Stream)
-    settings = item.job.chosen(settings)
-    dtype = None if item.outlook is None else item.outlook.dtype
-    recorded = recorded_settings(settings, model, dtype)
-    sound = recorded_settings(replace(settings, salvage=False), model, dtype)
-    stamp = source_stamp(source)
-    digest = input_digest(row, stamp, lambda: _digest(source, stamp))
-    used = model.digest_for(_UINT8 if dtype is None else dtype)
-    return Fingerprint(str(source), digest, stamp, used, recorded, sound)
-
-
-@lru_cache(maxsize=8)
-def _digest(source: File | Member | Remote, stamp: Stamp) -> str:
-    """The digest of a source that has this stamp: read once for all pages of a file."""
-    return source_digest(source)
 
 
 def _existing(batch: BatchPlan) -> Iterator[Path | Remote]:

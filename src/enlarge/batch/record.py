@@ -38,7 +38,8 @@ class State(Enum):
 class Fingerprint:
     """What an output is made from, and how: the name of its source, the digests of the input and of
     the model, and the settings as JSON. `stamp` is the input's. `sound`: the settings that are
-    recorded where nothing had to be salvaged (None: the same).
+    recorded where nothing had to be salvaged (None: the same). `finer`: models and settings of
+    results in another precision that are as good, and need not be made again.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Fingerprint:
     model: str
     settings: str
     sound: str | None = None
+    finer: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,10 @@ class Row:
         return bool(self.digest or self.sealed)
 
     def matches(self, wanted: Fingerprint) -> bool:
-        """Whether the row is about the same input, model and settings."""
-        is_same = (self.input, self.model) == (wanted.input, wanted.model)
-        return is_same and self.settings in (wanted.settings, wanted.sound)
+        """Whether the row is about the same input, and a model and settings that are wanted."""
+        made = self.model, self.settings
+        wishes = (wanted.model, wanted.settings), (wanted.model, wanted.sound)
+        return self.input == wanted.input and (made in wishes or made in wanted.finer)
 
 
 def output_state(row: Row | None, wanted: Fingerprint | None, target: Path | Remote) -> State:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.batch.archive import remove_staging, write_archive
+from enlarge.batch.fingerprints import fingerprint
 from enlarge.batch.jobs import PictureJob, source_stamp
 from enlarge.batch.lanes import ordered_map
 from enlarge.batch.locations import Stream, Zip
@@ -20,7 +21,7 @@ from enlarge.batch.names import decoded_name, encodable_name
 from enlarge.batch.outcome import Outcome, failure
 from enlarge.batch.outputs import missing_folders
 from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
-from enlarge.batch.planning import fingerprint, may_replace_archive
+from enlarge.batch.planning import may_replace_archive
 from enlarge.batch.record import LEDGER, Fingerprint
 from enlarge.batch.worker import SealDigest, Worker
 from enlarge.digests import stream_digest
