@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 from enlarge.cli.console import (
     FAILED,
@@ -21,9 +22,10 @@ from enlarge.cli.console import (
     restore_hyphens,
     say,
 )
+from enlarge.cli.starting import importing
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The `enlarge` command. Exit status: 0 done, 1 failed, 2 a wrong command line, 3 some of
     several inputs failed, 130 interrupted.
     """
@@ -53,10 +55,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status. Every error is one line on stderr."""
-    from cyclopts import CycloptsError
+    with importing():
+        from cyclopts import CycloptsError
 
-    from enlarge.cli.commands import app, help_text, version_text
-    from enlarge.errors import DataError, EnlargeError, OptionError
+        from enlarge.cli.commands import app, help_text, version_text
+        from enlarge.errors import DataError, EnlargeError, OptionError
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--help" in options or "-h" in options:

@@ -14,6 +14,7 @@ from enlarge.cli.console import say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.progress import waiting
 from enlarge.cli.running import run_and_print
+from enlarge.cli.starting import without_converter
 from enlarge.cli.summary import Summary
 from enlarge.cli.table import COMMANDS
 from enlarge.engines import find_placement
@@ -34,7 +35,8 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
     """
     return_freed_memory()
     request = make_request(inputs, settings, options)
-    model = open_model_for(request.settings, options)
+    with without_converter():
+        model = open_model_for(request.settings, options)
     if options.watch:
         from enlarge.cli.watch import watch
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from enlarge.cli.console import restore_hyphens
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.options import FLAT, SettingsArguments, build_settings, refuse_both
+from enlarge.cli.starting import importing
 from enlarge.errors import OptionError
 
 _SETTINGS, _OPTIONS = SettingsArguments(), Invocation()
@@ -33,6 +34,7 @@ def upscale(
     refuse_both(options.quiet, options.verbose)
     if options.output is not None:
         options = replace(options, output=restore_hyphens([options.output])[0])
-    from enlarge.cli.enlarge import enlarge_pictures
+    with importing():
+        from enlarge.cli.enlarge import enlarge_pictures
 
     return enlarge_pictures(restore_hyphens(inputs), build_settings(settings), options)
