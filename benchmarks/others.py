@@ -30,6 +30,23 @@ def spandrel_architecture(name: str) -> Any:
         return importlib.import_module(f"spandrel.architectures.{name}")
 
 
+def swinir_light(layers: int = 6, groups: int = 4) -> Any:
+    """SwinIR-light ×4 of spandrel, in eval mode; `layers` and `groups` as published, or fewer."""
+    return (
+        spandrel_architecture("SwinIR")
+        .SwinIR(
+            embed_dim=60,
+            depths=[layers] * groups,
+            num_heads=[6] * groups,
+            window_size=8,
+            mlp_ratio=2.0,
+            upscale=4,
+            upsampler="pixelshuffledirect",
+        )
+        .eval()
+    )
+
+
 class _InterpolationMode(Enum):
     NEAREST, BILINEAR, BICUBIC = "nearest", "bilinear", "bicubic"
 

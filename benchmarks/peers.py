@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.others import spandrel_architecture
+from benchmarks.others import spandrel_architecture, swinir_light
 from benchmarks.record import signature, stamp, write
 from enlarge.engines import EngineOptions, TileSpec, pick_engine
 from enlarge.model_file import Weights
@@ -47,17 +47,9 @@ class Case(NamedTuple):
 
 
 def _swinir(state: dict[str, Any]) -> nn.Module:
-    network: nn.Module = spandrel_architecture("SwinIR").SwinIR(
-        embed_dim=60,
-        depths=[6] * 4,
-        num_heads=[6] * 4,
-        window_size=8,
-        mlp_ratio=2.0,
-        upscale=4,
-        upsampler="pixelshuffledirect",
-    )
+    network: nn.Module = swinir_light()
     network.load_state_dict(state, strict=False)  # it keeps masks and indices as well
-    return network.eval()
+    return network
 
 
 def _rrdb(state: dict[str, Any]) -> nn.Module:
