@@ -44,4 +44,5 @@ def prepare_model(
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(_NICE)
+    os.environ["OMP_NUM_THREADS"] = "1"  # torch's threads wait for each other in a loop
     prepare_model(*pickle.load(sys.stdin.buffer))
