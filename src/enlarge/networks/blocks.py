@@ -136,6 +136,9 @@ class WindowAttention(nn.Module):
     row and column wrap around the picture. They form four groups (inner, last column, last row,
     corner), which are computed separately, each with a mask that does not depend on the size of the
     picture; pixels from different sides of the picture do not attend to each other.
+
+    Numbers that the module knows are not read from tensors' shapes: an exported graph would contain
+    their computation, which makes it slower to compile.
     """
 
     position: Tensor
@@ -186,7 +189,7 @@ class WindowAttention(nn.Module):
         Written so that OpenVINO fuses it with what follows (its attention has 4 axes), and that
         little is copied: three products instead of a split one, and scaled weights of the queries.
         """
-        pixels, dim = x.shape[1:]
+        pixels, dim = self.window**2, self.proj.in_features
         heads, scale = self.heads, (dim // self.heads) ** -0.5
         (q, k, v), (q_bias, k_bias, v_bias) = (
             t.unflatten(0, (3, dim)).unbind(0) for t in (self.qkv.weight, self.qkv.bias)
@@ -212,16 +215,17 @@ class WindowAttention(nn.Module):
                 t.transpose(1, 2) for t in self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
             )
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        return self.proj(out.transpose(1, 2).reshape(-1, self.window**2, self.proj.in_features))
 
     def inside(self, x: Tensor, bias: Tensor) -> Tensor:
         """(B, H, W, C) → (B, H, W, C): windows that start at the upper left corner."""
-        batch, height, width, dim = x.shape
-        window = self.window
-        cells = (batch, height // window, width // window, window, window, dim)
-        x = x.view(batch, cells[1], window, cells[2], window, dim).transpose(2, 3)
+        height, width = x.shape[1:3]
+        window, dim = self.window, self.proj.in_features
+        rows, columns = height // window, width // window
+        x = x.view(-1, rows, window, columns, window, dim).transpose(2, 3)
         x = self.attend(x.reshape(-1, window * window, dim), bias)
-        return x.view(cells).transpose(2, 3).reshape(batch, height, width, dim)
+        x = x.view(-1, rows, columns, window, window, dim).transpose(2, 3)
+        return x.reshape(-1, height, width, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         bias = self.bias()
