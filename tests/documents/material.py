@@ -88,6 +88,13 @@ def checkpoint(path: Path) -> None:
     torch.save({"params_ema": tiny("srvgg").state_dict()}, path)
 
 
+def pair_of_ncnn(path: Path) -> None:
+    from tests.weights.ncnn.tiny import write_pair
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_pair(path.parent, path.stem)
+
+
 def model(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(_WEIGHTS / "fast.onnx", path)
@@ -107,6 +114,7 @@ MATERIAL: dict[str, Make] = {
     "train.csv": lambda path: pairs(path, 300),
     **dict.fromkeys(["SET/x4", "STORE"], pair_folders),
     **dict.fromkeys(["RealESRGAN_x4plus.pth", "model.pth", "MODEL.pth"], checkpoint),
+    "models/realesrgan-x4plus.param": pair_of_ncnn,
     **dict.fromkeys(["runs/mine/model.onnx", "model8.onnx"], model),
     "runs/taught/LR": folder,
 }

@@ -110,9 +110,21 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "zeros": (lambda: bytes(50_000), "nothing but zeros"),
     "index": (lambda: json.dumps(INDEX).encode(), "in 2 parts: model-1-of-2.bin, model-2-of-2.bin"),
     "config": (lambda: b'{"architectures": ["X"]}', "a model's configuration, without"),
-    "ncnn param": (lambda: b"7767517\n3 3\nInput  data 0 1 data\n", "is a model of ncnn; use the"),
-    "ncnn f16": (lambda: b"\x47\x6b\x30\x01" + bytes(90), "is a model of ncnn"),
-    "ncnn f32": (lambda: bytes(4) + struct.pack("<40f", *[0.25] * 40), "is a model of ncnn"),
+    "ncnn param": (
+        lambda: b"7767517\n3 3\nInput  data 0 1 data\n",
+        "is the list of layers of a model of ncnn without its weights, model.bin; put both",
+    ),
+    "ncnn f16": (
+        lambda: b"\x47\x6b\x30\x01" + bytes(90),
+        "is the weights of a model of ncnn without its layers, model.param; put both",
+    ),
+    "ncnn f32": (
+        lambda: bytes(4) + struct.pack("<40f", *[0.25] * 40),
+        "is the weights of a model of ncnn without its layers, model.param; put both",
+    ),
+    "ncnn binary": (
+        lambda: struct.pack("<3i", 7767517, 3, 3), r"in binary \(\.param\.bin\); give the text"
+    ),
     "hdf5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(90), "is a Keras or HDF5 file; .* tf2onnx"),
     "keras": (lambda: zipped(("config.json", b"{}"), ("model.weights.h5", b"x")), "is a Keras"),
     "tflite": (lambda: b"\x1c\0\0\0TFL3" + bytes(90), "is a TensorFlow Lite model"),

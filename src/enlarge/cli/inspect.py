@@ -16,8 +16,8 @@ def inspect(
     file: Annotated[
         str,
         Parameter(
-            help="A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin), the name of a model, "
-            "or a picture."
+            help="A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin, .param), the name of "
+            "a model, or a picture."
         ),
     ],
     /,

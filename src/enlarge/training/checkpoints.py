@@ -59,10 +59,9 @@ def load_start(start: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"model.start {path}: no such file; train that model first")
     kind = model_kind(path)
-    if kind == "onnx":
-        raise WeightsError(
-            f"model.start {path} is an ONNX file; give the checkpoint it was made of"
-        )
+    if kind in ("onnx", "ncnn"):
+        what = "an ONNX file" if kind == "onnx" else "a model of ncnn"
+        raise WeightsError(f"model.start {path} is {what}; give the checkpoint it was made of")
     try:
         if kind == "safetensors":
             return safetensors.torch.load_file(path)

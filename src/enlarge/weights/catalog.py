@@ -60,9 +60,10 @@ def find_weights(
 ) -> Weights:
     """A model by name or path. If `scale` is at most 2, `NAME-x2` is used where it exists.
 
-    A path may be a file with a card, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`)
-    or an ONNX file of another project; the file's content decides which, never its suffix. Those
-    without a card are converted and measured once, with a line on standard error unless `quiet`.
+    A path may be a file with a card, a checkpoint (`.safetensors`, `.pth`, `.pt`, `.ckpt`, `.bin`),
+    an ONNX file of another project, or one of the two files of a model of ncnn (`.param`, `.bin`);
+    the file's content decides which, never its suffix. Those without a card are converted and
+    measured once, with a line on standard error unless `quiet`.
 
     `strength`, from 0 to 1, mixes the two models of a pair in `mixing.PARTNERS`, whichever of them
     is named.
@@ -116,7 +117,7 @@ def _checked_kind(path: Path) -> Kind:
 
 def _by_path(path: Path, *, quiet: bool) -> Weights:
     kind = _checked_kind(path)
-    card = None if kind == "checkpoint" else read_card(path)
+    card = None if kind in ("checkpoint", "ncnn") else read_card(path)
     if card is not None and kind == "onnx":
         return Weights(path, card)
     beside = path.with_suffix(".onnx")

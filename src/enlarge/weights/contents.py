@@ -1,16 +1,16 @@
 """What a file is that was given as a model, by its content: the name's suffix decides nothing.
 
     look(path)         → FileContent: what it is, and what to do where it is no model for enlarge
-    model_kind(path)   → onnx, safetensors or checkpoint; else a WeightsError that says what it is
+    model_kind(path)   → onnx, safetensors, checkpoint or ncnn; else a WeightsError that says what
+                         it is
 
 Only the file's beginning and an archive's list of files are read. Nothing is unpickled, and neither
-torch nor onnx is imported. `pickled` and `tensors` look further into files of these three kinds.
+torch nor onnx is imported. `pickled`, `tensors` and `ncnn` look further into files of these kinds.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 import zipfile
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from enlarge.errors import WeightsError
 from enlarge.weights.files import KINDS
+from enlarge.weights.ncnn.detecting import detect_ncnn, detect_ncnn_weights
 from enlarge.weights.sample import (
     AGAIN,
     DOWNLOAD,
@@ -39,7 +40,7 @@ from enlarge.weights.sample import (
 from enlarge.weights.texts import detect_pointer, detect_text
 from enlarge.weights.wire import fields_of
 
-MODELS = ("onnx", "safetensors", "checkpoint")
+MODELS = ("onnx", "safetensors", "checkpoint", "ncnn")
 _LARGEST_HEADER = 100_000_000
 _LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The number that begins a checkpoint of torch before 1.6, pickled."""
@@ -65,7 +66,6 @@ def _packed(name: str) -> FileContent:
 
 
 _KERAS = foreign("a Keras or HDF5 file", "convert it to ONNX with tf2onnx")
-_NCNN = foreign("a model of ncnn", PUBLISHED)
 _TENSORRT = foreign("a TensorRT engine, for one kind of GPU", "give its .onnx file")
 
 SIGNATURES = (
@@ -80,11 +80,6 @@ SIGNATURES = (
     Signature(4, b"ET1", foreign("a program for ExecuTorch", IN_ONNX)),
     Signature(0, b"ftrt", _TENSORRT),
     Signature(0, b"ptrt", _TENSORRT),
-    Signature(0, b"7767517\n", _NCNN),
-    Signature(0, b"7767517\r\n", _NCNN),
-    Signature(0, struct.pack("<I", 7767517), _NCNN),
-    Signature(0, b"\x47\x6b\x30\x01", _NCNN),  # weights in f16
-    Signature(0, b"\x38\x4b\x0d\x00", _NCNN),  # weights in int8
     Signature(0, b"\x93NUMPY", foreign("a numpy array", "give the file of a whole model")),
     Signature(0, b"7z\xbc\xaf\x27\x1c", _packed("a 7z archive")),
     Signature(0, b"Rar!\x1a\x07", _packed("a RAR archive")),
@@ -109,7 +104,7 @@ SIGNATURES = (
 
 
 def model_kind(path: Path) -> Kind:
-    """onnx, safetensors or checkpoint, by the file's content.
+    """onnx, safetensors, checkpoint or ncnn, by the file's content.
 
     Raises `WeightsError`, which says what the file is and what to do, if it is none of them or is
     incomplete.
@@ -289,19 +284,8 @@ def _mnn(sample: Sample) -> FileContent | None:
     return foreign("a model of MNN", PUBLISHED) if b"MNN" in sample.head + tail else None
 
 
-def _ncnn_weights(sample: Sample) -> FileContent | None:
-    """Weights of ncnn in f32: a flag of zero, then plausible floats, or a .param beside it."""
-    if (path := sample.path.with_suffix(".param")) != sample.path and path.is_file():
-        return _NCNN
-    if sample.head[:4] != b"\0\0\0\0" or sample.size % 4 or len(sample.head) < 68:
-        return None
-    values = struct.unpack("<16f", sample.head[4:68])
-    plausible = all(math.isfinite(v) and 1e-9 < abs(v) < 1e3 for v in values)
-    return _NCNN if plausible else None
-
-
 DETECTORS: tuple[Callable[[Sample], FileContent | None], ...] = (
-    _empty, detect_pointer, _safetensors, _zip, _pickle, detect_text, _mnn, _protobuf,
-    _ncnn_weights,
+    _empty, detect_ncnn, detect_pointer, _safetensors, _zip, _pickle, detect_text, _mnn, _protobuf,
+    detect_ncnn_weights,
 )  # fmt: skip
 """Tried in this order where no signature fits."""

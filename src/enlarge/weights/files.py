@@ -10,7 +10,7 @@ from enlarge.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 """Extensions of torch checkpoints. A file's content decides what it is (see `contents`)."""
-KINDS = (".onnx", ".safetensors", *PICKLES)
+KINDS = (".onnx", ".safetensors", ".param", *PICKLES)
 """Extensions of files that hold models."""
 
 

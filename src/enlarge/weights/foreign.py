@@ -86,8 +86,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """
     kind = model_kind(path)
     check_tensors(path, kind)
-    if kind == "onnx":
-        raise WeightsError(f"{path}: is an ONNX file; expected a checkpoint of torch")
+    if kind in ("onnx", "ncnn"):
+        what = "an ONNX file" if kind == "onnx" else "a model of ncnn"
+        raise WeightsError(f"{path}: is {what}; expected a checkpoint of torch")
     ignored = settings_named(path) if kind == "checkpoint" else []
     try:
         if kind == "safetensors":

@@ -1,12 +1,16 @@
-"""Checkpoints and ONNX files of other projects, converted and measured once, then cached."""
+"""Checkpoints, ONNX files and models of ncnn, of other projects, converted and measured once, then
+cached.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enlarge.card import KEY, Card, read_card
 from enlarge.digests import file_digest
@@ -16,15 +20,20 @@ from enlarge.version import __version__
 from enlarge.weights.contents import model_kind
 from enlarge.weights.files import needing_torch
 from enlarge.weights.model_cache import CARD_FILE, cached_model, failure_file, find_cached
+from enlarge.weights.ncnn.detecting import find_pair, pair_of
 from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors
+
+if TYPE_CHECKING:
+    from enlarge.weights.measuring import Runner
 
 _SIDE = 128
 """The tile of networks that can only be exported at a fixed size."""
 
 
 def prepared(path: Path, *, quiet: bool = False) -> Weights:
-    """The model in a checkpoint, or in an ONNX file without a card: as ONNX, with a complete card.
+    """The model in a checkpoint, in an ONNX file without a card, or in one of ncnn's two files: as
+    ONNX, with a complete card.
 
     Conversion, its verification, and the measuring of halo, precisions and tiles take a while. They
     are done once, with a line on standard error unless `quiet`, and the result is cached. Raises
@@ -38,7 +47,8 @@ def prepared(path: Path, *, quiet: bool = False) -> Weights:
                 file=sys.stderr,
                 flush=True,
             )
-        note = (_write_card if model_kind(path) == "onnx" else _convert)(path, folder)
+        prepare = {"onnx": _write_card, "ncnn": _translate}.get(model_kind(path), _convert)
+        note = prepare(path, folder)
         if note and not quiet:
             print(f"enlarge: {path.name} {note}; converted", file=sys.stderr, flush=True)
 
@@ -78,7 +88,7 @@ def describe_file(path: Path) -> tuple[Card, bool]:
     """
     kind = model_kind(path)
     check_tensors(path, kind)
-    if kind != "checkpoint" and (card := read_card(path)) is not None:
+    if kind not in ("checkpoint", "ncnn") and (card := read_card(path)) is not None:
         return card, True
     if found := find_cached(_cache_name(path), path):
         return found.card, True
@@ -87,6 +97,9 @@ def describe_file(path: Path) -> tuple[Card, bool]:
 
         with tempfile.TemporaryDirectory(prefix="enlarge-model-") as folder:
             return describe_plain(path, Path(folder))[2], False
+    if kind == "ncnn":
+        with tempfile.TemporaryDirectory(prefix="enlarge-model-") as folder:
+            return _translated(path, Path(folder))[2], False
     check_checkpoint(path, kind)
     with needing_torch(path):
         from enlarge.weights.opening import open_network
@@ -96,10 +109,18 @@ def describe_file(path: Path) -> tuple[Card, bool]:
 
 def _cache_name(path: Path, digest: str | None = None) -> str:
     try:
-        digest = digest or file_digest(path)
+        digest = digest or _digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be opened ({error.strerror})") from error
     return f"{path.stem[:80]}-{digest[:16]}-{__version__}"
+
+
+def _digest(path: Path) -> str:
+    """That of the model's file or, of ncnn's two, that of both digests. Raises `OSError`."""
+    if (pair := pair_of(path)) is None:
+        return file_digest(path)
+    both = "".join(map(file_digest, pair))
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def _convert(path: Path, folder: Path) -> str:
@@ -152,3 +173,27 @@ def _write_card(path: Path, folder: Path) -> str:
     proto.metadata_props.add(key=KEY, value=card.to_json())
     onnx.save(proto, model)
     return str(card.options["converted"])
+
+
+def _translate(path: Path, folder: Path) -> str:
+    """Write a model of ncnn as ONNX into that folder. Returns a note on its conventions."""
+    from enlarge.weights.measuring import measured
+    from enlarge.weights.onnx_writing import append_card
+
+    model, run, card = _translated(path, folder)
+    append_card(model, measured(model, card, runner=run))
+    return str(card.options.get("converted", ""))
+
+
+def _translated(path: Path, folder: Path) -> tuple[Path, Runner, Card]:
+    """A model of ncnn as ONNX in that folder; it ready to run, and its card (see `graphs`)."""
+    from enlarge.weights.graphs import describe_plain
+    from enlarge.weights.ncnn.graph import write_graph
+
+    model = folder / f"{path.stem}.onnx"
+    write_graph(find_pair(path), model)
+    try:
+        model, run, card = describe_plain(model, folder)
+    except WeightsError as error:
+        raise WeightsError(str(error).replace(str(model), str(path))) from error
+    return model, run, replace(card, network="ncnn")

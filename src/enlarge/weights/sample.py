@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-Kind = Literal["onnx", "safetensors", "checkpoint", "foreign", "other"]
-"""onnx, safetensors, checkpoint: enlarge reads them. foreign: a model of another program, or what
-stands in place of a model. other: anything else.
+Kind = Literal["onnx", "safetensors", "checkpoint", "ncnn", "foreign", "other"]
+"""onnx, safetensors, checkpoint, ncnn: enlarge reads them. foreign: a model of another program, or
+what stands in place of a model. other: anything else.
 """
-EXPECTED = ".onnx, .safetensors, .pth, .pt, .ckpt or .bin"
+EXPECTED = ".onnx, .safetensors, .pth, .pt, .ckpt, .bin or .param"
 HEAD = 4096
 DOWNLOAD = "download the model itself"
 AGAIN = "download or copy it again"

@@ -47,7 +47,7 @@ def starting_weights(
         from enlarge.weights.contents import model_kind
         from enlarge.weights.preparing import find_prepared
 
-        if model_kind(path) != "onnx":
+        if model_kind(path) in ("checkpoint", "safetensors"):
             return find_prepared(path) or _unprepared(path)
     return find_weights(model, scale, strength=strength, quiet=quiet)
 
@@ -61,7 +61,7 @@ def is_foreign(model: str | Path) -> bool:
         from enlarge.weights.contents import MODELS, look
 
         kind = look(path).kind
-        return kind == "checkpoint" or (kind in MODELS and read_card(path) is None)
+        return kind in ("checkpoint", "ncnn") or (kind in MODELS and read_card(path) is None)
     except WeightsError:
         return False  # whoever opens it says why
 

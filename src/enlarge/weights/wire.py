@@ -6,6 +6,7 @@ base-128 number (kind 0), 8 bytes (1), a length and so many bytes (2), or 4 byte
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -84,3 +85,29 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
     raise ValueError("not a protobuf message, or cut off")
+
+
+def varint(value: int) -> bytes:
+    """A whole number, base 128; negative ones as those of 64 bits."""
+    value &= 0xFFFF_FFFF_FFFF_FFFF
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def opening(number: int, size: int) -> bytes:
+    """What comes before the `size` bytes of a field."""
+    return varint(number << 3 | BYTES) + varint(size)
+
+
+def field(number: int, value: int | float | str | bytes) -> bytes:
+    """A field of a message: a number, a float of 32 bits, a text or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3 | VARINT) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | FIXED32) + struct.pack("<f", value)
+    content = value.encode() if isinstance(value, str) else value
+    return opening(number, len(content)) + content
