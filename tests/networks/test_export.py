@@ -56,6 +56,20 @@ def test_one_file_serves_every_size(name: str, options: dict[str, Any], tmp_path
         np.testing.assert_allclose(run(tmp_path / "model.onnx", image), wanted, rtol=0, atol=1e-4)
 
 
+def test_biases_and_norms_of_attention(tmp_path: Path) -> None:
+    """Which a new network does not have."""
+    network = tiny("edswin", arrangement="alternating")
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias") or "norm" in name:
+                parameter.normal_()
+    export(network, tmp_path / "model.onnx")
+    image = picture(12, 20)
+    with torch.no_grad():
+        wanted = network(image).numpy()
+    np.testing.assert_allclose(run(tmp_path / "model.onnx", image), wanted, rtol=0, atol=1e-4)
+
+
 def test_position_biases_are_stored_as_tables(tmp_path: Path) -> None:
     heads, pixels = 4, 8 * 8
     network = tiny("swinir", window=8, depths=(4,), heads=(heads,))

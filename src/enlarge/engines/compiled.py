@@ -23,7 +23,7 @@ from enlarge.version import __version__
 
 LIMIT = 512 * 1024 * 1024
 """Bytes of compiled graphs that are kept; those used longest ago are deleted first."""
-_LAYOUT = 1
+_LAYOUT = 2
 """To be raised whenever the code that builds graphs, or the form of an entry, changes."""
 _DIGEST = 32
 _EXTERNAL = b"location"

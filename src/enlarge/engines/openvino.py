@@ -27,6 +27,7 @@ from openvino import opset13 as op
 from enlarge.engines.compiled import CompiledGraphs
 from enlarge.engines.lru import LRUCache
 from enlarge.engines.openvino_errors import FAILURES, message_of, reason_of
+from enlarge.engines.openvino_sums import set_sums_apart
 from enlarge.engines.protocol import LEVELS, TileSpec, warn_of_overflow
 from enlarge.errors import EngineError, EngineMemoryError
 
@@ -167,6 +168,7 @@ class OpenVinoEngine:
         source, target = spec.source.name, spec.target.name
         network = self._read()
         network.reshape([1, 3, spec.height, spec.width])
+        set_sums_apart(network)
         pixels = op.parameter(list(spec.shape), _TYPES[source], name="pixels")
         x = op.multiply(op.convert(pixels, ov.Type.f32), np.float32(1.0 / LEVELS[source]))
         x = op.unsqueeze(op.transpose(x, np.array([2, 0, 1])), np.array([0]))

@@ -187,15 +187,17 @@ class WindowAttention(nn.Module):
         """Tokens (n, N, C) → (n, heads, N, d) three times, the keys as (n, heads, d, N).
 
         Written so that OpenVINO fuses it with what follows (its attention has 4 axes), and that
-        little is copied: three products instead of a split one, and scaled weights of the queries.
+        little is copied: three products instead of a split one, scaled weights of the queries, and
+        keys that are computed in their order. The keys have no bias: it would add the same number
+        to all logits of a query, which softmax ignores.
         """
         pixels, dim = self.window**2, self.proj.in_features
         heads, scale = self.heads, (dim // self.heads) ** -0.5
-        (q, k, v), (q_bias, k_bias, v_bias) = (
+        (q, k, v), (q_bias, _, v_bias) = (
             t.unflatten(0, (3, dim)).unbind(0) for t in (self.qkv.weight, self.qkv.bias)
         )
         queries = F.linear(x, q * scale, q_bias * scale).view(-1, pixels, heads, dim // heads)
-        keys = F.linear(x, k, k_bias).transpose(1, 2)
+        keys = k @ x.transpose(1, 2)
         values = F.linear(x, v, v_bias).view(-1, pixels, heads, dim // heads)
         return (
             queries.transpose(1, 2),
@@ -286,6 +288,9 @@ class SwinLayer(nn.Module):
     """Swin's transformer layer (STL): x + attention(norm(x)), then x + mlp(norm(x)).
 
     tokens (B, H, W, C) → (B, H, W, C); H and W are multiples of `window`.
+
+    Norms and sums have 3 axes. With 4, OpenVINO computes a norm in four steps, and keeps features
+    in an order that neither convolutions nor attention use.
     """
 
     def __init__(
@@ -302,5 +307,7 @@ class SwinLayer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        cells = (-1, *x.shape[1:3], self.attn.proj.in_features)
+        x = x.flatten(1, 2)  # (B, H·W, C)
+        x = x + self.attn(self.norm1(x).view(cells)).flatten(1, 2)
+        return (x + self.mlp(self.norm2(x))).view(cells)

@@ -104,7 +104,15 @@ class RSTB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.residual_group(x).permute(0, 3, 1, 2)  # (B, C, H, W)
-        return x + self.conv(y).permute(0, 2, 3, 1)
+        y = self.conv(y).permute(0, 2, 3, 1)
+        return (x.flatten(1, 2) + y.flatten(1, 2)).view(x.shape)  # see SwinLayer
+
+
+class TokenNorm(nn.LayerNorm):
+    """Layer norm of (B, H, W, C), with 3 axes (see `SwinLayer`)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1, 2)).view(x.shape)
 
 
 class PatchNorm(nn.Module):
@@ -112,7 +120,7 @@ class PatchNorm(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(dim)
+        self.norm = TokenNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(x)
@@ -162,7 +170,7 @@ class SwinIR(nn.Module):
                 for depth, count in zip(depths, heads, strict=True)
             )
         )
-        self.norm = nn.LayerNorm(dim)
+        self.norm = TokenNorm(dim)
         self.conv_after_body = connection_conv(dim, connection)
         self.add_mean = MeanShift(mean, +1)
         self._build_reconstruction(dim, features)
