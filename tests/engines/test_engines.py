@@ -19,7 +19,7 @@ from enlarge.engines import Engine, EngineOptions, TileSpec
 from enlarge.engines.lru import LRUCache
 from enlarge.engines.onnxruntime import OnnxRuntimeEngine, _wrapped
 from enlarge.engines.openvino import OpenVinoEngine
-from enlarge.engines.torch import TorchEngine, _ieee, torch_devices
+from enlarge.engines.torch import TorchEngine, in_full_f32, torch_devices
 from enlarge.errors import EngineError, EngineMemoryError
 from enlarge.model_file import Weights
 from enlarge.upscaler import Upscaler
@@ -326,7 +326,7 @@ def test_f32_on_cuda_is_ieee_and_a_users_settings_come_back() -> None:
         return backends.cudnn.conv.fp32_precision, matmul  # type: ignore[attr-defined]
 
     before = settings()
-    with _ieee("cuda:0"):
+    with in_full_f32("cuda:0"):
         assert settings() == ("ieee", "ieee")
     assert settings() == before
     assert torch.backends.cudnn.allow_tf32 in (True, False)  # which raises where they are mixed

@@ -161,7 +161,7 @@ class TorchEngine:
         half = torch.autocast(
             torch.device(self.device).type, _TYPES[precision], enabled=precision != "f32"
         )
-        with half, _ieee(self.device):
+        with half, in_full_f32(self.device):
             large: Tensor = self._network(image)
         return large.float()
 
@@ -257,7 +257,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _ieee(device: str) -> Iterator[None]:
+def in_full_f32(device: str) -> Iterator[None]:
     """Compute products in full f32: cuDNN uses TF32 by default, and a program may allow more."""
     if not device.startswith("cuda"):
         yield

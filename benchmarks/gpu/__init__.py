@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/gpu.sh`: what only a GPU shows."""
