@@ -43,6 +43,7 @@ def test_every_option_has_its_help() -> None:
         ({"tile": "128"}, "tile", 128),
         ({"tile": 96}, "tile", 96),
         ({"tile": 256.0}, "tile", 256),
+        ({"page": 2.0}, "page", 2),
         ({"memory": 2e9}, "memory", 2_000_000_000),
         ({"memory": np.float32(2.0**31)}, "memory", 2**31),
         ({"width": 64.0}, "width", 64),

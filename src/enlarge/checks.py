@@ -45,7 +45,7 @@ def page_number(name: str, value: Any) -> int | str:
     if value == "all":
         return "all"
     try:
-        number = int(value) if isinstance(value, str) else operator.index(value)
+        number = parse_whole(value)
     except (TypeError, ValueError):
         number = 0
     if number < 1:

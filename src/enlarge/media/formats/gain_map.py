@@ -10,12 +10,11 @@ import os
 from typing import BinaryIO
 
 from enlarge.media.bounded import position_kept
+from enlarge.media.formats.gain_map_names import ISO, names_gain_map
 from enlarge.media.formats.jpeg_segments import APP1, APP2, segments_of
 from enlarge.media.formats.mpf import SIGNATURE, entries_of
 
 NOTE = "has a gain map for HDR, which is left out: the result is the picture without HDR"
-_MARKS = (b"hdrgainmap", b"hdrgm", b"hdr-gain-map", b"urn:iso:std:iso:ts:21496")
-_ISO = b"urn:iso:std:iso:ts:21496:-1"
 _LOOKED_AT = 1 << 16
 
 
@@ -29,7 +28,7 @@ def jpeg_has_gain_map(file: BinaryIO) -> bool:
             if marker not in (APP1, APP2):
                 continue
             body = file.read(length)
-            if body.startswith(_ISO) or (b"hdrgm:Version" in body and b"GainMap" in body):
+            if body.startswith(ISO + b":-1") or (b"hdrgm:Version" in body and b"GainMap" in body):
                 return True
             if body.startswith(SIGNATURE) and not is_indexed:
                 is_indexed = True
@@ -43,7 +42,6 @@ def _is_marked(file: BinaryIO, at: int, body: bytes) -> bool:
     for _, place in entries_of(at, body, file.seek(0, os.SEEK_END)):
         if place.offset:
             file.seek(place.offset)
-            head = file.read(_LOOKED_AT).lower()
-            if any(mark in head for mark in _MARKS):
+            if names_gain_map(file.read(_LOOKED_AT)):
                 return True
     return False

@@ -15,12 +15,12 @@ from typing import BinaryIO
 from enlarge.media.bounded import read_at_most
 from enlarge.media.colour.colour import Cicp, Colour, MasteringDisplay
 from enlarge.media.formats.boxes import boxes_in, boxes_of, contents
+from enlarge.media.formats.gain_map_names import names_gain_map
 
 _MOST = 1 << 24
 """Bytes of the box that describes pictures: millions of them would fit."""
 NCLX, _PROFILES = b"nclx", (b"prof", b"rICC")
 LIGHT_UNIT = 10_000
-_GAIN_MAPS = (b"hdrgainmap", b"urn:iso:std:iso:ts:21496")
 _DEPTH_MAPS = (b"aux:depth", b"auxiliary:depth", b"auxid:2\0")
 """What stands in the types of auxiliary pictures."""
 
@@ -49,7 +49,7 @@ def read_boxes(file: BinaryIO, number: int = 1, count: int = 1) -> BoxFacts:
         auxiliary = [
             data for kind, data in boxes_in(contents(meta, b"iprp", b"ipco")) if kind == b"auxC"
         ]
-        is_marked = any(mark in data for data in auxiliary for mark in _GAIN_MAPS)
+        is_marked = any(map(names_gain_map, auxiliary))
         is_marked = is_marked or any(kind == b"tmap" for _, kind, _ in items_of(meta))
         has_depth = any(mark in data for data in auxiliary for mark in _DEPTH_MAPS)
         return BoxFacts(_colour(properties), is_marked, has_depth)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from enlarge.media.bounded import position_kept
+from enlarge.media.formats.gain_map_names import names_gain_map
 from enlarge.media.formats.jpeg_segments import APP1, APP2, segments_of
 
 SIGNATURE = b"MPF\0"
@@ -19,15 +20,8 @@ _UNDEFINED, _BASELINE, _MULTI_FRAME, _THUMBNAIL = 0x00, 0x03, 0x02, 0x01
 _KIND_SHIFT, _FORMAT_SHIFT = 16, 24
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _MOST_PICTURES, _MOST_SEGMENTS = 256, 1024
-_AUXILIARY = (
-    b"hdrgm:",
-    b"http://ns.adobe.com/hdr-gain-map/",
-    b"http://ns.apple.com/HDRGainMap/",
-    b"AuxiliaryImageType",
-    b"http://ns.google.com/photos/1.0/depthmap/",
-    b"urn:iso:std:iso:ts:21496",
-)
-"""What the segments of gain maps and depth maps contain."""
+_AUXILIARY = (b"AuxiliaryImageType", b"http://ns.google.com/photos/1.0/depthmap/")
+"""What the segments of depth maps, and of Apple's gain maps, contain."""
 
 
 class Place(NamedTuple):
@@ -94,7 +88,7 @@ def _head(file: BinaryIO, offset: int) -> _Head:
             size = (width, height)
         elif marker in (APP1, APP2):
             body = file.read(length)
-            is_auxiliary = is_auxiliary or any(mark in body for mark in _AUXILIARY)
+            is_auxiliary |= names_gain_map(body) or any(mark in body for mark in _AUXILIARY)
             if marker == APP2 and index is None and body.startswith(SIGNATURE):
                 index = (at, body)
     return _Head(size, is_auxiliary, index)
