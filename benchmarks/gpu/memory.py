@@ -110,8 +110,7 @@ def with_enough(run: Run, upscaler: Upscaler, source: Path) -> Case:
 
 def with_less(run: Run, case: Case, share: float) -> dict[str, Any]:
     """A new upscaler under the cap: its tile and the largest difference in levels, or the error."""
-    precision = str(case.upscaler.options["precision"])
-    fresh = run.upscaler(case.upscaler.card.name, precision)
+    fresh = run.upscaler(case.upscaler.card.name, case.upscaler.options.precision)
     target = run.folder / "memory-less.png"
     with case.cap(fresh, share):
         try:

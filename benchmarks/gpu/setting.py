@@ -21,11 +21,11 @@ import pyvips
 import torch
 from numpy.typing import NDArray
 
+import enlarge
 from enlarge.data.photos import list_photos, read_rgb
 from enlarge.metrics.pictures import read_pixels
 from enlarge.training.config import data_root
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import find_weights
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "photo.jpg"
@@ -58,8 +58,7 @@ class Run:
 
     def upscaler(self, model: str, precision: str = "auto") -> Upscaler:
         """A model in torch on the device."""
-        weights = find_weights(model)
-        return Upscaler(weights, engine="torch", device=self.device, precision=precision)
+        return enlarge.open_model(model, engine="torch", device=self.device, precision=precision)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""

@@ -171,7 +171,9 @@ def test_pictures_of_a_batch_have_the_sizes_that_are_wanted(tmp_path: Path) -> N
 
 
 def test_what_nvidia_smi_says() -> None:
-    assert usage(["50, 1000", "100, 3000", "[N/A], 5", ""]) == (0.75, pytest.approx(3145.728))
+    busy, memory = usage(["50, 1000", "100, 3000", "[N/A], 5", ""])
+    assert busy == 0.75
+    assert memory == pytest.approx(3000 * 2**20 / 1e6)
     assert usage(["No devices were found"]) == (None, None)
 
 

@@ -73,7 +73,7 @@ def cramped(folder: Path, error: Exception) -> tuple[TorchEngine, Cramped]:
     return engine, network
 
 
-def test_a_gpu_is_tried_with_a_tile_of_each_size_once(tmp_path: Path) -> None:
+def test_a_gpu_is_tried_with_larger_tiles_only_and_again_without_memory(tmp_path: Path) -> None:
     engine, network = cramped(tmp_path, torch.OutOfMemoryError("CUDA out of memory."))
     spec = TileSpec(5, 6, 3, UINT8, UINT8)
     network.full = True
@@ -86,6 +86,20 @@ def test_a_gpu_is_tried_with_a_tile_of_each_size_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert np.array_equal(engine.session(spec)(tile), wanted)
     assert network.calls == 2 + 1 + 2
+
+    def trials(width: int, height: int, target: str = "uint8") -> int:
+        before = network.calls
+        engine.session(TileSpec(width, height, 3, UINT8, np.dtype(target)))
+        return network.calls - before
+
+    assert [trials(5, 6), trials(4, 6), trials(5, 3)] == [0, 0, 0]
+    assert [trials(6, 5), trials(5, 6, "float32"), trials(6, 6), trials(5, 6)] == [1, 1, 1, 0]
+    session = engine.session(spec)
+    network.full = True
+    with pytest.raises(EngineMemoryError):  # another process took what there was
+        session(tile)
+    network.full = False
+    assert [trials(5, 6), trials(5, 6)] == [1, 0]
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "mps"])

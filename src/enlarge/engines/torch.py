@@ -132,12 +132,16 @@ class TorchEngine:
         self._overflowed = False
 
     def session(self, spec: TileSpec) -> TorchSession:
-        """See `Engine.session`. On a GPU a black tile is computed first, as a trial."""
+        """See `Engine.session`. On a GPU a black tile is computed first, as a trial, unless one as
+        large was: torch keeps the memory that it took.
+        """
         session = TorchSession(self, spec)
-        tried = (spec.width, spec.height, spec.target)
-        if self.device != "cpu" and tried not in self._tried:
+        if self.device != "cpu" and not any(
+            width >= spec.width and height >= spec.height and target == spec.target
+            for width, height, target in tuple(self._tried)  # threads share it
+        ):
             session(np.zeros(spec.shape, spec.source))
-            self._tried.add(tried)
+            self._tried.add((spec.width, spec.height, spec.target))
         return session
 
     def forget(self) -> bool:
@@ -146,14 +150,19 @@ class TorchEngine:
 
     def run(self, tile: NDArray[Any], spec: TileSpec) -> NDArray[Any]:
         """Enlarge one tile; see `Session.__call__`."""
-        with _LOCK, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
-            large = self._enlarged(tile, self.precision)
-            if self.precision != "f32" and not large.sum().isfinite().item():
-                if not self._overflowed:
-                    self._overflowed = True
-                    warn_of_overflow(self.precision)
-                large = self._enlarged(tile, "f32")
-            return _to_pixels(large, spec)
+        try:
+            with _LOCK, torch.inference_mode(), _threads(self._threads), _wrapping(self.device):
+                large = self._enlarged(tile, self.precision)
+                if self.precision != "f32" and not large.sum().isfinite().item():
+                    if not self._overflowed:
+                        self._overflowed = True
+                        warn_of_overflow(self.precision)
+                    del large  # its memory is needed
+                    large = self._enlarged(tile, "f32")
+                return _to_pixels(large, spec)
+        except EngineMemoryError:
+            self._tried.clear()  # the memory that these tiles took was given back
+            raise
 
     def _enlarged(self, tile: NDArray[Any], precision: str) -> Tensor:
         """The network's output, (1, 3, h·scale, w·scale), float32, not clamped."""
