@@ -42,9 +42,10 @@ def commit() -> str:
     """The current commit, with `-dirty` if anything but recorded results is changed; in a copy
     without its history, what ENLARGE_COMMIT says.
     """
-    if not (RESULTS.parent / ".git").exists():
+    try:
+        head = _git("describe", "--always")
+    except (OSError, subprocess.CalledProcessError):
         return os.environ.get("ENLARGE_COMMIT", "unknown")
-    head = _git("describe", "--always")
     written = (":!docs", ":!README.md", ":!benchmarks/*.json")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
     return f"{head}-dirty" if changed else head

@@ -29,38 +29,39 @@ LAST = torch.channels_last
 def network(run: Run) -> Iterator[dict[str, Any]]:
     """For every model and side of a tile: milliseconds of each variant, or why there are none."""
     table: dict[str, dict[str, Any]] = {}
+    modules: dict[str, nn.Module] = {}
     for name in NETWORKS[: 1 if run.small else None]:
         weights = find_weights(name)
         module, card = load_network(weights.path.with_suffix(".safetensors"))
-        module = module.to(run.device)
+        modules[name] = module = module.to(run.device)
         table[name] = {"scale": card.scale, "sides": {}}
         for side in (64,) if run.small else SIDES:
             found: dict[str, float | str] = {}
             table[name]["sides"][str(side)] = found
-            for label, prepare in variants(run, side):
-                found[label] = measured(run, partial(prepare, module, picture(run, side)))
             for precision in torch_precisions(run.device):
                 engine = TorchEngine(weights.path, run.device, precision, 0)
-                found[f"enlarge {precision}, 8 bits in and out"] = measured(
-                    run, partial(session, engine, side)
-                )
+                prepare = partial(session, engine, side)
+                found[f"enlarge {precision}, 8 bits in and out"] = measured(run, prepare)
                 found |= memory_of(run, engine, side)
             found |= copies(run, side * card.scale)
+            for label, variant in variants(run, side):
+                found[label] = measured(run, partial(variant, module, picture(run, side)))
             yield {"models": table, "failures": []}
-        if run.is_cuda and not run.small:
-            precision, image = torch_precisions(run.device)[0], picture(run, COMPILED)
-            table[name]["sides"][str(COMPILED)][f"torch {precision}, compiled"] = measured(
-                run, partial(compiled, run, precision, module, image)
-            )
+    if run.is_cuda and not run.small:  # last, since compiling takes long
+        precision = torch_precisions(run.device)[0]
+        for name, told in table.items():
+            prepare = partial(compiled, run, precision, modules[name], picture(run, COMPILED))
+            told["sides"][str(COMPILED)][f"torch {precision}, compiled"] = measured(run, prepare)
             yield {"models": table, "failures": []}
 
 
 def variants(run: Run, side: int) -> Iterator[tuple[str, Variant]]:
-    """What is measured at tiles of that side, beside the engine."""
-    for place, precision in enumerate(torch_precisions(run.device)):
+    """What is measured at tiles of that side, beside the engine; what may fail, last."""
+    offered = torch_precisions(run.device)
+    for precision in offered:
         yield f"torch {precision}, channels-last", partial(eager, run, precision, layout=LAST)
-        if place and precision != "f32":
-            continue  # the second of two half precisions
+    chosen = [p for place, p in enumerate(offered) if place == 0 or p == "f32"]
+    for precision in chosen:
         yield f"torch {precision}", partial(eager, run, precision)
         if precision != "f32":
             yield f"torch {precision}, weights converted once", partial(converted, precision)
@@ -68,7 +69,8 @@ def variants(run: Run, side: int) -> Iterator[tuple[str, Variant]]:
             yield f"torch {precision}, {TOGETHER} tiles at once", partial(batched, run, precision)
         if run.is_cuda:
             yield f"torch {precision}, cudnn.benchmark", partial(searched, run, precision)
-            yield f"torch {precision}, CUDA graph", partial(graphed, run, precision)
+    for precision in chosen if run.is_cuda else ():
+        yield f"torch {precision}, CUDA graph", partial(graphed, run, precision)
 
 
 def picture(run: Run, side: int) -> Tensor:
