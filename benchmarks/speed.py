@@ -287,8 +287,8 @@ def page(result: dict[str, Any]) -> str:
     lines += [
         "",
         "`start` loads Python, OpenVINO and libvips. `compile` reads the compiled network from",
-        "the cache after the first run. `encode` is what remains of writing the PNG after the last",
-        "tile.",
+        "the cache after the first run, as far as that outlasts opening the picture. `encode` is",
+        "what remains of writing the PNG after the last tile.",
         f"Peak memory: {warm['peak MB']:.0f} MB.",
         "",
         *(f"- {name}: {value:.0f} ms" for name, value in result["starting"].items()),

@@ -49,7 +49,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 def seconds(tree: Path, source: Path, room: Path, options: Sequence[str]) -> float:
     """One run of a tree's command, from the shell to the file, with a cache of its own."""
     environment = os.environ | {
-        "PYTHONPATH": str(tree / "src"),
+        "PYTHONPATH": os.pathsep.join([str(tree / "src"), os.environ.get("PYTHONPATH", "")]),
         "ENLARGE_CACHE": str(room / "cache"),
         "PYTHONPYCACHEPREFIX": str(room / "bytecode"),
     }

@@ -22,6 +22,7 @@ from enlarge.errors import OptionError, WeightsError
 from enlarge.memory import return_freed_memory
 from enlarge.model_file import Weights
 from enlarge.picture.background import describe_start
+from enlarge.picture.loading import load_ahead
 from enlarge.picture.model import OpenModel, engine_options
 from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, find_weights
@@ -48,6 +49,10 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
         from enlarge.cli.dry_run import dry_run
 
         return dry_run(batch, model, options)
+    if len(batch.todo) == 1 and options.cluster is None:
+        outlook = batch.todo[0].outlook
+        if outlook is not None:
+            load_ahead(outlook)
     summary = Summary(request, options)
     run_and_print(batch, model, options, summary)
     return summary.end()

@@ -21,7 +21,7 @@ from enlarge.memory import peak
 from enlarge.picture.background import prepare_later
 from enlarge.picture.bands import EnlargedRows
 from enlarge.picture.hooks import Hooks
-from enlarge.picture.layout import Layout
+from enlarge.picture.loading import layout_of
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.resuming import Transfer, earlier_tiles, facts_of_bands, resumable
@@ -30,7 +30,8 @@ from enlarge.settings import Settings
 from enlarge.tiling import Plan
 from enlarge.version import __version__
 
-_READ_AHEAD = 64
+_READ_AHEAD, _READ_AHEAD_BYTES = 64, 1 << 20
+"""Rows that are decoded ahead, and of small pictures more: those in so many bytes."""
 NO_HOOKS = Hooks()
 
 
@@ -95,7 +96,10 @@ def enlarge_picture(
     """Enlarge an open picture as its outlook says. Raises `EnlargeError`s."""
     begun, timings = time.perf_counter(), Timings()
     settings, model = outlook.settings, outlook.model
-    rows = prepare_rows(prefetched(picture.rows(), _READ_AHEAD), settings)
+    stored = picture.rows()
+    row_bytes = stored.width * stored.channels * stored.dtype.itemsize
+    ahead = max(_READ_AHEAD, _READ_AHEAD_BYTES // row_bytes)
+    rows = prepare_rows(prefetched(stored, ahead), settings)
     try:
         about = _about_bands(outlook, rows, transfer) if outlook.bands_bytes else None
         earlier = earlier_tiles(transfer.path, about) if about else ()
@@ -172,16 +176,7 @@ def enlarge_rows(
         try:
             for number, (step, tiles) in enumerate(zip(outlook.passes, plans, strict=True), 1):
                 last = number == len(plans)
-                layout = Layout(
-                    size=(step.width, step.height),
-                    target=step.target,
-                    plan=tiles,
-                    scale=model.card.scale,
-                    channels=step.channels,
-                    dtype=outlook.dtype,
-                    fades=model.card.margin is None,
-                    ensemble=step.ensemble,
-                )
+                layout = layout_of(outlook, step, tiles)
                 large = EnlargedRows(
                     large,
                     layout,

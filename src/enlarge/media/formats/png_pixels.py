@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyvips
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from enlarge.media.formats.png_chunks import png_chunk
@@ -52,6 +51,8 @@ def header_chunk(encoding: Encoding) -> bytes:
 
 def pixel_chunks(image: pyvips.Image, encoding: Encoding) -> Iterator[bytes]:
     """The IDAT chunks of a picture, whose rows are read in order. Raises `pyvips.Error`."""
+    from isal import isal_zlib
+
     checksum = isal_zlib.adler32(b"")
     head = _HEADER
     with ThreadPoolExecutor(_thread_count(), thread_name_prefix="enlarge-png") as threads:
@@ -100,5 +101,7 @@ def _big_endian(data: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
 
 def _compressed(strip: NDArray[np.uint8]) -> bytes:
     """A strip as deflate blocks, none of them the stream's last, that end on a whole byte."""
+    from isal import isal_zlib
+
     stream = isal_zlib.compressobj(_LEVEL, wbits=-isal_zlib.MAX_WBITS)
     return bytes(stream.compress(strip.data) + stream.flush(isal_zlib.Z_SYNC_FLUSH))
