@@ -84,6 +84,28 @@ def tiled_is_whole_bf16() -> Result:
     )
 
 
+def tiled_is_whole_int8() -> Result:
+    """Every value, against the whole picture as one tile of the same engine: a difference in the
+    last bit of what is rounded to 8 bits would become a level.
+    """
+    model = enlarge.open_model("fast", precision="int8")
+    if model.weights.int8 is None:
+        raise Missing("`fast` has no 8-bit form")
+    most = 0
+    for height, width in SIZES:
+        image = photograph(height, width)
+        kind = image.dtype
+        session = model.engine(kind).session(TileSpec(width, height, 3, kind, kind))
+        wanted = session(image).astype(np.int64)
+        for tile in TILES:
+            most = max(most, int(np.abs(model.upscale(image, tile=tile) - wanted).max()))
+    return Result(
+        "in int8, the same tiles and pictures: at most 1 level of 255",
+        f"largest difference {most} levels",
+        most <= 1,
+    )
+
+
 def throughput_ratio() -> Result:
     """Seconds of the network alone on the same area, over seconds of the tiled run."""
     engine = enlarge.open_model("fast")
@@ -113,5 +135,6 @@ def throughput_ratio() -> Result:
 PROOFS: dict[str, Proof] = {
     "tiled = whole, f32": tiled_is_whole_f32,
     "tiled = whole, bf16": tiled_is_whole_bf16,
+    "tiled = whole, int8": tiled_is_whole_int8,
     "tiled throughput": throughput_ratio,
 }

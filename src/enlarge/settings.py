@@ -226,8 +226,8 @@ class Settings:
     precision: Precision = field(
         default="auto",
         metadata=about(
-            "Precision of the computation. auto, the default: bf16 or f16 where the device and the "
-            "model allow it, else f32.",
+            "Precision of the computation. auto, the default: int8, bf16 or f16 where the device "
+            "and the model allow it, else f32.",
             group="Model",
             check=one_of(Precision),
             recorded=False,

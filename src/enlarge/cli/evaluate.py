@@ -80,8 +80,8 @@ class EvaluateOptions:
     precision: Annotated[
         Precision,
         option(
-            "Precision of the computation. auto, the default: bf16 or f16 where the device and the "
-            "model allow it, else f32.",
+            "Precision of the computation. auto, the default: int8, bf16 or f16 where the device "
+            "and the model allow it, else f32.",
             group=_WHAT,
         ),
     ] = "auto"
