@@ -12,10 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from enlarge.engines.openvino import has_bf16
+from benchmarks.caps import cap_in_force
 
 RESULTS = Path(__file__).parent
 DOCS = RESULTS.parent / "docs"
+_SETS = {
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "VNNI": {"avx512_vnni", "avx_vnni"},
+    "bf16": {"avx512_bf16", "amx_bf16", "bf16"},
+}
+"""By name, the flags of the kernel of which one is enough."""
 
 
 def stamp() -> dict[str, str]:
@@ -28,14 +35,28 @@ def stamp() -> dict[str, str]:
 
 
 def machine() -> str:
-    """The processor's name, its cores, and whether it computes in bf16."""
+    """The processor's name, its cores, which of the instruction sets that matter it has, and the
+    cap on them.
+    """
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
         text = ""
     names = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, {'bf16' if has_bf16() else 'no bf16'}"
+    told = [name, f"{os.cpu_count()} cores", *(instruction_sets(text) or ["no AVX2"])]
+    if cap := cap_in_force():
+        told.append(f"capped at {cap}")
+    return ", ".join(told)
+
+
+def instruction_sets(cpuinfo: str) -> list[str]:
+    """Which of AVX2, AVX-512, VNNI and bf16 the first core has, from the text of /proc/cpuinfo."""
+    lines = cpuinfo.split("\n\n")[0].splitlines()
+    flags = {
+        word for line in lines if line.startswith(("flags", "Features")) for word in line.split()
+    }
+    return [name for name, any_of in _SETS.items() if any_of & flags]
 
 
 def commit() -> str:

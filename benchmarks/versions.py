@@ -78,6 +78,37 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     return math.exp(middle), math.exp(middle - margin), math.exp(middle + margin)
 
 
+def compare(
+    commit: str, picture: Path | None, pairs: int, options: Sequence[str] = ()
+) -> dict[str, str | float]:
+    """Medians of both trees in seconds on a picture (None: `square`), `new` and `old`; the
+    geometric mean of the ratios and its interval, `ratio`, `low`, `high`.
+    """
+    with checked_out(commit) as old, tempfile.TemporaryDirectory() as name:
+        source = square(Path(name)) if picture is None else picture
+        rooms = {tree: Path(name) / kind for tree, kind in ((ROOT, "new"), (old, "old"))}
+        for tree, room in rooms.items():
+            room.mkdir()
+            for _ in range(2):
+                seconds(tree, source, room, options)
+        found: dict[Path, list[float]] = {tree: [] for tree in rooms}
+        for pair in range(pairs):
+            for tree in (ROOT, old) if pair % 2 else (old, ROOT):
+                found[tree].append(seconds(tree, source, rooms[tree], options))
+    mean, low, high = interval(
+        [new / was for new, was in zip(found[ROOT], found[old], strict=True)]
+    )
+    return {
+        "against": commit,
+        "pairs": pairs,
+        "new": statistics.median(found[ROOT]),
+        "old": statistics.median(found[old]),
+        "ratio": mean,
+        "low": low,
+        "high": high,
+    }
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -88,24 +119,12 @@ def main() -> None:
     which.add_argument("--square", action="store_true", help="512 × 512 pixels of the sample")
     parser.add_argument("--pairs", type=int, default=30)
     args = parser.parse_args()
-    with checked_out(args.commit) as old, tempfile.TemporaryDirectory() as name:
-        source = square(Path(name)) if args.square else args.picture.resolve()
-        rooms = {tree: Path(name) / kind for tree, kind in ((ROOT, "new"), (old, "old"))}
-        for tree, room in rooms.items():
-            room.mkdir()
-            for _ in range(2):
-                seconds(tree, source, room, args.options)
-        found: dict[Path, list[float]] = {tree: [] for tree in rooms}
-        for pair in range(args.pairs):
-            for tree in (ROOT, old) if pair % 2 else (old, ROOT):
-                found[tree].append(seconds(tree, source, rooms[tree], args.options))
-    mean, low, high = interval(
-        [new / was for new, was in zip(found[ROOT], found[old], strict=True)]
-    )
+    picture = None if args.square else args.picture.resolve()
+    found = compare(args.commit, picture, args.pairs, args.options)
     print(
-        f"{machine()}: {statistics.median(found[ROOT]):.3f} s, {args.commit} "
-        f"{statistics.median(found[old]):.3f} s (medians of {args.pairs}); "
-        f"ratio {mean:.3f}, 95 % interval {low:.3f} to {high:.3f}"
+        f"{machine()}: {found['new']:.3f} s, {args.commit} {found['old']:.3f} s "
+        f"(medians of {args.pairs}); ratio {found['ratio']:.3f}, "
+        f"95 % interval {found['low']:.3f} to {found['high']:.3f}"
     )
 
 

@@ -1,0 +1,135 @@
+"""What the tiles that are chosen automatically cost: throughput on pictures of random sizes against
+that of the network alone.
+
+By picture, in seconds of this machine:
+
+    network   the picture's area, at the rate of one call of the network on one tile of the plan's
+              shape (8 bits in and out, nothing overlaps, nothing is joined)
+    picture   the tiles of the plan, overlap and all: cut out, computed, joined into the result in
+              memory. Timed on the plan's first tiles (`WINDOWS`), which are joined as in the whole
+              picture, and multiplied by the number of tiles; they all have the same shape.
+
+The share is network / picture. The calls of both are made in turns. The network's rate depends on
+the shape of a tile, so the share is also taken against its rate on a square tile of `SQUARE`².
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import enlarge
+from benchmarks.speed.turns import in_turns
+from enlarge.engines import Engine, TileSpec
+from enlarge.media.rows import ArrayRows
+from enlarge.picture.bands import EnlargedRows
+from enlarge.picture.layout import Layout
+from enlarge.picture.model import OpenModel
+from enlarge.picture.outlook import plan_array
+from enlarge.settings import Settings
+from enlarge.tiling import Plan, Span
+
+MODELS = ("fast", "quality")
+COUNT, LEAST, MOST = 20, 600, 4000
+SQUARE = 256
+WINDOWS = {"fast": (2, 2, 3), "quality": (2, 1, 1)}
+"""By model, the columns and rows of tiles that are timed, and how often."""
+_UINT8 = np.dtype(np.uint8)
+
+
+def sizes(count: int = COUNT, least: int = LEAST, most: int = MOST) -> list[tuple[int, int]]:
+    """Sizes of pictures (width, height), sides drawn evenly from `least` to `most`; always the
+    same.
+    """
+    drawn = np.random.default_rng(0).integers(least, most + 1, (count, 2))
+    return [(int(width), int(height)) for width, height in drawn]
+
+
+def plans(name: str, *, trial: bool) -> dict[str, Any]:
+    """The shares of the network's throughput on all sizes, with the plans."""
+    model = enlarge.open_model(name)
+    pictures = sizes(2, 80, 160) if trial else sizes()
+    rows = []
+    for width, height in pictures:
+        rows.append(_measured(model, width, height, WINDOWS[name]))
+        print(name, rows[-1], flush=True)
+    return {"precision": model.engine(_UINT8).precision, "rows": rows}
+
+
+def mean_and_worst(shares: Sequence[float]) -> tuple[float, float]:
+    """Of the shares of all pictures."""
+    return statistics.fmean(shares), min(shares)
+
+
+def window(plan: Plan, columns: int, rows: int) -> Plan:
+    """The plan's first columns and rows of tiles, as a plan of the part that they cover."""
+    across, down = _first(plan.columns, columns), _first(plan.rows, rows)
+    return Plan(across[-1].stop, down[-1].stop, plan.halo, across, down)
+
+
+def _first(spans: Sequence[Span], count: int) -> tuple[Span, ...]:
+    *found, last = spans[:count]
+    return (*found, replace(last, keep_stop=last.stop))
+
+
+def _measured(
+    model: OpenModel, width: int, height: int, extent: tuple[int, int, int]
+) -> dict[str, Any]:
+    columns, rows, times = extent
+    blank = np.broadcast_to(np.uint8(0), (height, width, 3))
+    (plan,) = plan_array(ArrayRows(blank), Settings(), model).tiles()
+    engine, part = model.engine(_UINT8), window(plan, columns, rows)
+    pixels = _noise(part.width, part.height)
+    calls = {
+        "own": _session(engine, plan.tile_width, plan.tile_height),
+        "square": _session(engine, SQUARE, SQUARE),
+        "tiles": partial(_enlarged, model, part, pixels),
+    }
+    seconds = {name: statistics.median(each) for name, each in in_turns(calls, times).items()}
+    picture = seconds["tiles"] / len(part) * len(plan)
+    own = seconds["own"] / (plan.tile_width * plan.tile_height)
+    square = seconds["square"] / SQUARE**2
+    return {
+        "width": width,
+        "height": height,
+        "tile": [plan.tile_width, plan.tile_height],
+        "tiles": len(plan),
+        "seconds": round(picture, 3),
+        "computed": round(plan.computed / (width * height), 3),
+        "share": round(own * width * height / picture, 3),
+        "share of square": round(square * width * height / picture, 3),
+    }
+
+
+def _session(engine: Engine, width: int, height: int) -> Any:
+    session = engine.session(TileSpec(width, height, 3, _UINT8, _UINT8))
+    return partial(session, _noise(width, height))
+
+
+def _noise(width: int, height: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def _enlarged(model: OpenModel, plan: Plan, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture in these tiles, as `Upscaler.upscale` does it."""
+    scale = model.card.scale
+    target = (plan.width * scale, plan.height * scale)
+    layout = Layout(
+        size=(plan.width, plan.height),
+        target=target,
+        plan=plan,
+        scale=scale,
+        channels=3,
+        dtype=_UINT8,
+        fades=model.card.margin is None,
+    )
+    result = np.empty((target[1], target[0], 3), np.uint8)
+    for _ in EnlargedRows(ArrayRows(pixels), layout, model.engine(_UINT8), into=result).bands():
+        pass
+    return result
