@@ -127,3 +127,44 @@ def test_each_reason_has_its_own_words() -> None:
         spans(96, 16, 5, 8)
     with pytest.raises(OptionError, match=r"use one of 16$"):
         spans(16, 24, 5, 8)
+
+
+@given(
+    st.integers(1, 4000), st.integers(1, 4000), st.integers(0, 40), st.sampled_from([1, 8]),
+    st.sampled_from([16, 64]),
+)  # fmt: skip
+def test_fitted_tiles_are_as_good_and_no_larger(
+    width: int, height: int, halo: int, multiple: int, grain: int
+) -> None:
+    width, height = (-(-side // multiple) * multiple for side in (width, height))
+    among = {"ladder": LADDER, "halo": halo, "multiple": multiple}
+    plan = make_plan(width, height, **among, grain=grain)
+    rungs = make_plan(width, height, **among)
+    assert plan is not None
+    assert rungs is not None
+    assert plan.computed <= rungs.computed
+    assert plan.tile_width * plan.tile_height <= 512**2
+    for side, size in ((plan.tile_width, width), (plan.tile_height, height)):
+        assert side in (*LADDER, size) or (side % grain == 0 and 64 <= side <= 1024)
+    for span in (*plan.columns, *plan.rows):
+        assert span.start % multiple == 0
+    narrow = make_plan(width, height, **among, grain=grain, fits=lambda w, h, band: w * h <= 16384)
+    if narrow is not None:
+        assert narrow.tile_width * narrow.tile_height <= 16384
+
+
+@pytest.mark.parametrize(
+    ("size", "tile", "count"),
+    [
+        # three tiles of 576 cover 576 + 2 × (576 − 40) = 1648, two of 400 cover 760
+        ((1646, 739), (576, 400), 6),
+        # one row of the picture's own height, eight of 400 cover 400 + 7 × 360 = 2920
+        ((2881, 609), (400, 609), 8),
+    ],
+)
+def test_tiles_are_fitted_to_the_picture(
+    size: tuple[int, int], tile: tuple[int, int], count: int
+) -> None:
+    plan = make_plan(*size, ladder=LADDER, halo=20, grain=16)
+    assert plan is not None
+    assert (plan.tile_width, plan.tile_height, len(plan)) == (*tile, count)

@@ -19,7 +19,7 @@ from enlarge.engines import Engine
 from enlarge.media.rows import PaddedRows, Rows
 from enlarge.picture.hooks import Hooks, Progress
 from enlarge.picture.layout import Contribution, Layout
-from enlarge.picture.tiles import RowRunner, from_float
+from enlarge.picture.tiles import RowRunner, blocks, from_float
 from enlarge.picture.timings import Timings
 
 _SKIPPED_AT_ONCE = 64
@@ -186,17 +186,16 @@ class EnlargedRows:
         rows = zip(self._rows_of_tiles(first), down[first:], strict=True)
         for number, (tiles, row) in enumerate(rows, first):
             shape = (row.stop - row.start, self.width, self.channels)
-            sums = np.zeros(shape, np.float32)
+            sums = np.empty(shape, np.float32)
             sums[: len(waiting)] = waiting
+            reached = 0
             for pixels, column in zip(tiles, columns, strict=True):
                 done += 1
                 if self._hooks.progress is not None:
                     self._report(done, column, row, from_float(pixels, self.dtype))
-                if row.fade is not None:
-                    pixels = pixels * row.fade[:, None, None]
-                if column.fade is not None:
-                    pixels = pixels * column.fade[:, None]
-                sums[:, column.start : column.stop] += pixels
+                seen = (len(waiting), reached - column.start)
+                _fade_in(sums[:, column.start : column.stop], pixels, (row.fade, column.fade), seen)
+                reached = column.stop
             final = down[number + 1].start if number + 1 < len(down) else row.stop
             waiting = sums[final - row.start :].copy()
             if number < self._skipped:
@@ -236,3 +235,33 @@ class EnlargedRows:
         for row in self._pending:
             row.cancel()
         self._rows.close()
+
+
+def _fade_in(
+    sums: NDArray[np.float32],
+    pixels: NDArray[np.float32],
+    fades: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
+    seen: tuple[int, int],
+) -> None:
+    """Add a tile (height, width, channels), times its `fades` down and across, to `sums`, of the
+    same shape. Only the first rows and the first columns, as many as `seen` says, hold sums yet.
+    """
+    height, width, channels = pixels.shape
+    rows_seen = seen[0]
+    lanes, into = pixels.reshape(height, -1), sums.reshape(height, -1)
+    down, across = fades
+    if across is not None:
+        across = np.repeat(across, channels)
+    for top, bottom, lanes_seen in (
+        (0, rows_seen, width * channels),
+        (rows_seen, height, seen[1] * channels),
+    ):
+        for rows in blocks(lanes[top:bottom]):
+            rows = slice(top + rows.start, min(top + rows.stop, bottom))
+            part = lanes[rows]
+            if down is not None:
+                part = part * down[rows, None]
+            if across is not None:
+                part = part * across
+            into[rows, :lanes_seen] += part[:, :lanes_seen]
+            into[rows, lanes_seen:] = part[:, lanes_seen:]

@@ -7,6 +7,7 @@ process is killed), so this is computed before the first tile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ from enlarge.tiling import Plan, make_plan, spans
 # (measured over PNG, JPEG and TIFF, 8,192 to 80,000 pixels wide: docs/proofs.md).
 CODEC_FIXED = 60_000_000
 CODEC_ROWS = 160
+# Tiles of pictures of at least so many of the largest tiles are fitted to the picture, in steps of
+# so many pixels. Smaller pictures take the sides on the card: compiling the network for another
+# shape of tile takes as long as what a fitted one saves.
+FITTED_FROM = 2
+GRAIN = 16
 # Share of the budget that is planned with; the rest is for what no plan can know.
 USABLE = 0.95
 
@@ -105,11 +111,25 @@ class TileChoice:
             "programs, or use a smaller model"
         )
 
-    def make(self, step: Pass, sides: Sequence[int], fits: Fits) -> Plan | None:
-        """The best plan of a pass among the tiles that `fits` accepts, None where there is none."""
+    def make(
+        self, step: Pass, sides: Sequence[int], fits: Fits, *, fitted: bool = True
+    ) -> Plan | None:
+        """The best plan of a pass among the tiles that `fits` accepts, None where there is none.
+
+        `fitted`: of a large picture's tiles the sides may lie between those given.
+        """
         card, halo = self.card, step.halo(self.card, exact=self.exact)
+        width, height = _padded(step, card)
+        is_free = fitted and self.tile is None and self.below is None and not card.fixed
+        is_large = width * height >= FITTED_FROM * max(sides) ** 2
         plan = make_plan(
-            *_padded(step, card), ladder=sides, halo=halo, multiple=card.multiple, fits=fits
+            width,
+            height,
+            ladder=sides,
+            halo=halo,
+            multiple=card.multiple,
+            grain=math.lcm(GRAIN, card.multiple) if is_free and is_large else 0,
+            fits=fits,
         )
         if plan is not None and card.fixed and {plan.tile_width, plan.tile_height} != {card.fixed}:
             raise OptionError(
@@ -142,7 +162,7 @@ class TileChoice:
             found.append(step.bytes(self.card, width, height, band))
             return False
 
-        self.make(step, sides, note)
+        self.make(step, sides, note, fitted=False)
         return min(found)
 
 

@@ -15,6 +15,9 @@ from enlarge.media.resample import apply_taps
 from enlarge.picture.layout import Contribution, Layout
 from enlarge.picture.timings import Timings
 
+_BLOCK = 1 << 16
+"""Values of a block."""
+
 
 class RowRunner:
     """Computes the rows of tiles of one pass, each from its input `strip` (tile height, width,
@@ -109,10 +112,20 @@ def _to_float(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def from_float(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Floats, clamped to [0, 1] here, in the depth `dtype`: integers rounded half to even."""
-    pixels = np.clip(pixels, 0.0, 1.0)
-    if np.issubdtype(dtype, np.integer):
-        pixels = np.rint(pixels * np.float32(np.iinfo(dtype).max))
-    return pixels.astype(dtype, copy=False)
+    if not np.issubdtype(dtype, np.integer):
+        return np.clip(pixels, 0.0, 1.0).astype(dtype, copy=False)
+    found = np.empty(pixels.shape, dtype)
+    for rows in blocks(pixels):
+        part = np.clip(pixels[rows], 0.0, 1.0)
+        part *= np.float32(np.iinfo(dtype).max)
+        found[rows] = np.rint(part, out=part)
+    return found
+
+
+def blocks(pixels: NDArray[Any]) -> Iterator[slice]:
+    """An array's rows in blocks that stay in a processor's cache from one operation to the next."""
+    count = max(1, _BLOCK * len(pixels) // max(pixels.size, 1))
+    return (slice(first, first + count) for first in range(0, len(pixels), count))
 
 
 def _resampled(pixels: NDArray[Any], down: Contribution, across: Contribution) -> NDArray[Any]:

@@ -117,30 +117,49 @@ def make_plan(
     ladder: Sequence[int],
     halo: int,
     multiple: int = 1,
+    grain: int = 0,
     fits: Callable[[int, int, int], bool] = lambda tile_width, tile_height, band: True,
 ) -> Plan | None:
-    """The pair of rungs that computes the fewest pixels, among those that `fits` admits.
+    """The pair of sides that computes the fewest pixels, among those that `fits` admits.
 
-    `ladder` holds the sides a tile may have; a picture smaller than the smallest rung, or than
-    one that exceeds two halos, runs at its own size along that axis. Where no rung exceeds two
-    halos, tiles have three. `fits(tile_width, tile_height, band)` says whether such a tile,
-    contributing `band` rows, is affordable. Ties go to the larger tile. None where nothing fits.
+    `ladder` holds the sides a tile may have. With a `grain`, which must be a multiple of
+    `multiple`, it may also have those in between, in such steps, and be longer than the largest
+    rung if its area is not larger than that rung's square. A picture smaller than the smallest
+    rung, or than one that exceeds two halos, runs at its own size along that axis. Where no rung
+    exceeds two halos, tiles have three. `fits(tile_width, tile_height, band)` says whether such a
+    tile, contributing `band` rows, is affordable. Ties go to the larger tile. None where nothing
+    fits.
     """
-    best: Plan | None = None
-    for tile_height in _rungs(height, ladder, halo, multiple):
-        rows = spans(height, tile_height, halo, multiple)
-        for tile_width in _rungs(width, ladder, halo, multiple):
-            plan = Plan(width, height, halo, spans(width, tile_width, halo, multiple), rows)
-            if best is not None and plan.computed >= best.computed:
-                continue
-            if fits(tile_width, tile_height, plan.band):
-                best = plan
-    return best
+    across = _sides(width, ladder, halo, multiple, grain)
+    down = _sides(height, ladder, halo, multiple, grain)
+    largest = max(max(ladder) ** 2, min(across) * min(down))
+    pairs = [
+        (x * count(width, x, halo, multiple) * y * count(height, y, halo, multiple), -x * y, x, y)
+        for x in across
+        for y in down
+        if x * y <= largest
+    ]
+    rows = {y: spans(height, y, halo, multiple) for y in down}
+    bands = {y: max(row.keep_stop - row.keep_start for row in rows[y]) for y in down}
+    for _, _, x, y in sorted(pairs):
+        if fits(x, y, bands[y]):
+            return Plan(width, height, halo, spans(width, x, halo, multiple), rows[y])
+    return None
 
 
-def _rungs(size: int, ladder: Sequence[int], halo: int, multiple: int) -> list[int]:
-    usable = {side for side in ladder if count(size, side, halo, multiple)}
-    own = size
+def _sides(size: int, ladder: Sequence[int], halo: int, multiple: int, grain: int) -> set[int]:
+    """The sides that a tile may have along an axis of `size`: of those between the rungs only the
+    smallest for each number of tiles.
+    """
     if max(ladder) <= 2 * halo:
-        own = min(size, -(-3 * halo // multiple) * multiple)
-    return sorted(usable or {own}, reverse=True)
+        return {min(size, -(-3 * halo // multiple) * multiple)}
+    usable = {side for side in ladder if count(size, side, halo, multiple)}
+    if grain:
+        longest = 2 * max(ladder)
+        fitted: dict[int, int] = {}
+        least = -(-min(ladder) // grain) * grain
+        for side in (*range(least, longest + 1, grain), size):
+            if side <= longest and (number := count(size, side, halo, multiple)):
+                fitted[number] = min(side, fitted.get(number, side))
+        usable |= set(fitted.values())
+    return usable or {size}
