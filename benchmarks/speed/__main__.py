@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    """Measure the sections, into what was recorded before."""
+    """Measure the sections, into what was recorded before; each is written when it is done."""
     # torch and OpenVINO read the cap when they are imported
     from benchmarks.record import RESULTS, stamp, write
     from benchmarks.speed.page import page
@@ -56,7 +56,7 @@ def _measure(arguments: argparse.Namespace) -> None:
                 mine.setdefault(section, {})[part] = found
             else:
                 mine[section] = found
-    write("speed", result, page(result), trial=arguments.trial)
+            write("speed", result, page(result), trial=arguments.trial)
 
 
 def _parts(arguments: argparse.Namespace) -> dict[str, dict[str, Callable[[], dict[str, Any]]]]:

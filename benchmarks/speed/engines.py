@@ -43,7 +43,7 @@ def engines(*, trial: bool) -> dict[str, Any]:
     calls |= others | _onnx_runtime(weights.path, tile)
     if has_ncnn():
         calls |= Ncnn(weights.path).calls(tile, wanted)
-    seconds = in_turns(calls, times)
+    seconds = in_turns(calls, times, limit=40.0)
     return {
         "side": side,
         "operations": weights.card.flops * (weights.card.scale * side) ** 2,
@@ -69,7 +69,7 @@ def sides(model: str, *, trial: bool) -> dict[str, Any]:
         calls |= _onnx_runtime(weights.path, tile, int8=False)
         if network is not None:
             calls |= ncnn.calls(tile, _wanted(network, tile))
-        found[side] = rounded(in_turns(calls, 1 if trial else 21, limit=6.0))
+        found[side] = rounded(in_turns(calls, 1 if trial else 21, limit=4.0))
         print(model, side, flush=True)
     return {"default": default, "seconds": found}
 
