@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def test_the_instruction_sets_of_a_processor() -> None:
 
 def test_a_cap_is_put_on_every_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr(caps.os, "execve", lambda *call: begun.append(call))
+    monkeypatch.setattr(os, "execve", lambda *call: begun.append(call))
     for name in caps.variables("AVX2"):
         monkeypatch.delenv(name, raising=False)
     caps.restart_under(None, "benchmarks.speed")
@@ -160,7 +161,7 @@ def test_a_cap_is_put_on_every_library(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert line[1:] == ["-m", "benchmarks.speed", "plans"]
     assert environment["ATEN_CPU_CAPABILITY"] == "avx2"
     assert environment["OV_CPU_MAX_ISA"] == environment["DNNL_MAX_CPU_ISA"] == "AVX2"
-    monkeypatch.setattr(caps.os, "environ", environment)
+    monkeypatch.setattr(os, "environ", environment)
     caps.restart_under("AVX2", "benchmarks.speed")
     assert not begun
     assert caps.cap_in_force(environment) == "AVX2"

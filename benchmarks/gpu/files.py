@@ -9,7 +9,7 @@ from typing import Any
 
 import enlarge
 from benchmarks.gpu.setting import UINT8, Pixels, Run, photograph, save
-from benchmarks.speed import command
+from benchmarks.speed.process import command
 from enlarge.engines.torch import torch_precisions
 from enlarge.upscaler import Upscaler
 

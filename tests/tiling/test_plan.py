@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -137,7 +138,7 @@ def test_fitted_tiles_are_as_good_and_no_larger(
     width: int, height: int, halo: int, multiple: int, grain: int
 ) -> None:
     width, height = (-(-side // multiple) * multiple for side in (width, height))
-    among = {"ladder": LADDER, "halo": halo, "multiple": multiple}
+    among: dict[str, Any] = {"ladder": LADDER, "halo": halo, "multiple": multiple}
     plan = make_plan(width, height, **among, grain=grain)
     rungs = make_plan(width, height, **among)
     assert plan is not None
