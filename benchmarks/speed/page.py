@@ -73,8 +73,9 @@ def _process(found: Mapping[str, Any]) -> list[str]:
         ),
         "",
         "`start` loads Python, OpenVINO and libvips. `compile` reads the compiled network from",
-        "the cache after the first run. `encode` is what remains of writing the PNG after the last",
-        f"tile. Peak memory: {warm['peak MB']:.0f} MB.",
+        "the cache after the first run, as far as that outlasts opening the picture. `encode` is",
+        "what remains of writing the PNG after the last tile. Peak memory: "
+        f"{warm['peak MB']:.0f} MB.",
         "",
         *(f"- {name}: {value:.0f} ms" for name, value in found["starting"].items()),
     ]
