@@ -10,9 +10,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ LOCK = "lock"
 
 
 def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:40] or "localhost"
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "localhost"
 
 
 def temporary_name(name: str) -> str:

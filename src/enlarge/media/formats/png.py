@@ -52,7 +52,6 @@ def read_png(source: PictureFile) -> StoredPicture:
     from enlarge.media.formats.apng import FrameRows, frame_bytes, read_animation
     from enlarge.media.formats.png_colour import read_colour
     from enlarge.media.formats.raw_profiles import with_raw_profiles
-    from enlarge.media.metadata.exif import orientation_of
     from enlarge.media.stored import choose_page
 
     _check_header(source.head)
@@ -82,7 +81,7 @@ def read_png(source: PictureFile) -> StoredPicture:
         stored = loaded.stored(
             streams=not loaded.interlaced,
             decoder_bytes=decoded if loaded.interlaced else loaded.row_bytes(64),
-            orientation=orientation_of(metadata.exif) if metadata.exif else 1,
+            orientation=_orientation(metadata.exif),
             metadata=replace(
                 metadata, density=resolution.density, aspect=resolution.aspect, colour=colour
             ),
@@ -94,6 +93,14 @@ def read_png(source: PictureFile) -> StoredPicture:
     number = pages.number - 1 - animation.has_still
     rows = FrameRows(source.file, source.name, animation, number, stored.rows)
     return replace(stored, rows=rows, streams=False, decoder_bytes=frame_bytes(stored.rows))
+
+
+def _orientation(exif: bytes | None) -> int:
+    if not exif:
+        return 1
+    from enlarge.media.metadata.exif import orientation_of
+
+    return orientation_of(exif)
 
 
 def _resolution(file: BinaryIO) -> Metadata:

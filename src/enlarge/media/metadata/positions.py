@@ -6,6 +6,7 @@ ExifTool's group "Location" is the measure: coordinates, and the names of places
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _COORDINATES_NAME = re.compile(
     r"(?i:gps|lati?tude|longt?itude|geotag|geohash|coordinate|footprint|absolutealt|maidenhead"
@@ -31,7 +32,7 @@ _DEGREES = rf"{_NUMBER}\s*(?:[°º˚]|deg\b)[^\n]{{0,24}}?"
 _PARTS = r"\d{1,3}(?:[.,]\d+|(?:[\s°º˚'′:]{1,3}\d{1,2}(?:[.,]\d+)?){1,2})[°º˚'′\"″\s]{0,3}"
 """A number of degrees with a fraction, minutes or seconds."""
 _PLUS = "[23456789CFGHJMPQRVWX]"
-_COORDINATES = re.compile(
+_COORDINATES = (
     rf"\bgeo:\s*{_NUMBER}\s*,\s*{_NUMBER}"  # RFC 5870
     rf"|\b(?:geo:)?(?:lat|lon|lng)\W{{0,3}}[=:]\W{{0,3}}{_NUMBER}"
     r"|\b(?:geo:)?long\W{0,3}[=:]\W{0,3}[-+]?\d{1,3}[.,]\d\d"
@@ -53,8 +54,7 @@ _COORDINATES = re.compile(
     r"|\bUTM\b\W{0,3}\d{1,2}\s?[A-Z]?\W{1,3}\d{6}"
     rf"|(?-i:\b{_PLUS}{{8}}\+{_PLUS}{{2,3}}\b)"  # Open Location Code
     r"|https?://(?:www\.)?(?:goo\.gl/maps|maps\.app\.goo\.gl|what3words\.com|w3w\.co)/\S"
-    r"|https?://\S{0,99}(?:\bmaps?\b|openstreetmap)\S{0,300}?\d\.\d{3,}",
-    re.IGNORECASE,
+    r"|https?://\S{0,99}(?:\bmaps?\b|openstreetmap)\S{0,300}?\d\.\d{3,}"
 )
 
 
@@ -72,4 +72,10 @@ def holds_coordinates(text: str) -> bool:
     """Whether a text gives coordinates: a geo URI, `lat=…`, ISO 6709, degrees with N, S, E or W,
     two decimal numbers of a degree, WKT, GeoJSON, NMEA, UTM, a plus code, or a link to a map.
     """
-    return _TELLING.search(text) is not None and _COORDINATES.search(text[:_MOST]) is not None
+    return _TELLING.search(text) is not None and _coordinates().search(text[:_MOST]) is not None
+
+
+@cache
+def _coordinates() -> re.Pattern[str]:
+    """Compiled when it is first needed, which takes some milliseconds."""
+    return re.compile(_COORDINATES, re.IGNORECASE)
