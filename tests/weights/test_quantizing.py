@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnx
 import pytest
 import pyvips
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 import enlarge
 from enlarge.card import read_card
@@ -23,7 +24,8 @@ from enlarge.errors import OptionError, WeightsError
 from enlarge.weights import quantizing
 from enlarge.weights.export import export_model
 from enlarge.weights.measuring import natural_picture
-from tests.networks.tiny import tiny
+from enlarge.weights.network_file import describe_network, save_network
+from tests.networks.tiny import TINY, tiny
 
 Said = pytest.CaptureFixture[str]
 Crops = Any
@@ -101,6 +103,21 @@ def test_what_is_quantised(checkpoint: Path, crops: Crops, tmp_path: Path) -> No
     assert {kinds[node.input[2]] for node in activations} == {TensorProto.UINT8}
     stored = [constant.data_type for constant in graph.initializer if len(constant.dims) == 4]
     assert stored.count(TensorProto.INT8) == 4
+    steps = [numpy_helper.to_array(c) for c in graph.initializer if len(c.dims) == 4]
+    most = max(np.abs(each.astype(int)).max() for each in steps if each.dtype == np.int8)
+    assert 2 * 255 * most < 2**15  # what vpmaddubsw adds up, in 16 bits
+
+
+@pytest.mark.usefixtures("needs_nncf")
+def test_onnx_runtime_reads_that_of_an_own_network(
+    checkpoint: Path, crops: Crops, tmp_path: Path
+) -> None:
+    network = tiny("srvgg").eval()
+    card = describe_network(network, name="own", architecture="srvgg", options=TINY["srvgg"])
+    save_network(network, replace(card, tiles={64: 1}), tmp_path / "own.safetensors")
+    export_model("own.safetensors", Path("own8.onnx"), int8=crops, quiet=True)
+    model = enlarge.open_model("./own8.onnx", engine="onnxruntime")
+    assert model.upscale(picture()).shape == (47 * card.scale, 60 * card.scale, 3)
 
 
 @pytest.mark.usefixtures("needs_nncf")

@@ -2,7 +2,8 @@
 
 NNCF runs the network on pictures, records the range of each convolution's input, and inserts
 QuantizeLinear and DequantizeLinear there (ONNX's "QDQ" form): one range per tensor for activations,
-one per channel for weights. OpenVINO and ONNX Runtime compute in integers between them. Other
+one per channel for weights. OpenVINO and ONNX Runtime compute in integers between them. Weights
+take 7 bits: processors without VNNI add pairs of products in 16 bits, where 8 would saturate. Other
 operators stay float, and so do the first convolution, whose input is the picture, and the last,
 whose output is pixels: they are a small part of the work, and would cost most of the accuracy
 (docs/int8.md).
@@ -74,6 +75,9 @@ def quantize_onnx(source: Path, target: Path, pictures: Sequence[Picture]) -> No
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(pictures),
                 ignored_scope=float_still,
+                advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    overflow_fix=nncf.OverflowFix.ENABLE
+                ),
             )
     except Exception as error:  # NNCF, ONNX and ONNX Runtime raise many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
@@ -166,6 +170,7 @@ def _make_unsigned(model: Any) -> None:
     """
     from onnx import numpy_helper
 
+    del model.graph.value_info[:]  # it declares them as signed
     constants = {constant.name: constant for constant in model.graph.initializer}
     activations = (node for node in model.graph.node if node.op_type == "QuantizeLinear")
     for name in {node.input[2] for node in activations}:
