@@ -168,9 +168,9 @@ def _sides(found: Mapping[str, Any]) -> list[str]:
 def _plans(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "Throughput on pictures of 20 random sizes, relative to that of the network alone on the",
-        "same area. *Network alone*: one call on one tile of the plan's shape, 8 bits in and out,",
-        "in seconds per pixel. *Picture*: all tiles with their overlap, cut out, computed and",
-        "joined in memory; timed on the first tiles of the plan, joined as in the whole picture.",
+        "same area. *Network alone*: one call on one tile of the plan's shape, in seconds per",
+        "pixel. *Picture*: all tiles with their overlap, cut out, computed and joined in memory;",
+        "timed on the first tiles of the plan, joined as in the whole picture.",
         "*Against 256²*: relative to calls on a tile of 256² instead.",
         "",
     ]

@@ -4,7 +4,7 @@ that of the network alone.
 By picture, in seconds of this machine:
 
     network   the picture's area, at the rate of one call of the network on one tile of the plan's
-              shape (8 bits in and out, nothing overlaps, nothing is joined)
+              shape (nothing overlaps, nothing is joined)
     picture   the tiles of the plan, overlap and all: cut out, computed, joined into the result in
               memory. Timed on the plan's first tiles (`WINDOWS`), which are joined as in the whole
               picture, and multiplied by the number of tiles; they all have the same shape.
@@ -16,7 +16,7 @@ the shape of a tile, so the share is also taken against its rate on a square til
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -38,7 +38,7 @@ from enlarge.tiling import Plan, Span
 MODELS = ("fast", "quality")
 COUNT, LEAST, MOST = 20, 600, 4000
 SQUARE = 256
-WINDOWS = {"fast": (2, 2, 3), "quality": (2, 1, 1)}
+WINDOWS = {"fast": (2, 2, 2), "quality": (2, 1, 1)}
 """By model, the columns and rows of tiles that are timed, and how often."""
 _UINT8 = np.dtype(np.uint8)
 
@@ -54,12 +54,13 @@ def sizes(count: int = COUNT, least: int = LEAST, most: int = MOST) -> list[tupl
 def plans(name: str, *, trial: bool) -> dict[str, Any]:
     """The shares of the network's throughput on all sizes, with the plans."""
     model = enlarge.open_model(name)
-    pictures = sizes(2, 80, 160) if trial else sizes()
+    engine = model.engine(_UINT8)
+    square = _call(engine, TileSpec(SQUARE, SQUARE, 3, _UINT8, _UINT8))
     rows = []
-    for width, height in pictures:
-        rows.append(_measured(model, width, height, WINDOWS[name]))
+    for width, height in sizes(2, 80, 160) if trial else sizes():
+        rows.append(_measured(model, (width, height), WINDOWS[name], square))
         print(name, rows[-1], flush=True)
-    return {"precision": model.engine(_UINT8).precision, "rows": rows}
+    return {"precision": engine.precision, "rows": rows}
 
 
 def mean_and_worst(shares: Sequence[float]) -> tuple[float, float]:
@@ -79,22 +80,33 @@ def _first(spans: Sequence[Span], count: int) -> tuple[Span, ...]:
 
 
 def _measured(
-    model: OpenModel, width: int, height: int, extent: tuple[int, int, int]
+    model: OpenModel,
+    size: tuple[int, int],
+    extent: tuple[int, int, int],
+    square: Callable[[], NDArray[Any]],
 ) -> dict[str, Any]:
+    """What is recorded of one picture. `extent`: of `WINDOWS`."""
+    width, height = size
     columns, rows, times = extent
     blank = np.broadcast_to(np.uint8(0), (height, width, 3))
     (plan,) = plan_array(ArrayRows(blank), Settings(), model).tiles()
+    if len(plan.columns) == 1:
+        rows = max(rows, 2)  # or there would be no seam
     engine, part = model.engine(_UINT8), window(plan, columns, rows)
+    layout = _layout(model, part)
+    # the dtype of tiles is that of the whole picture: those that fade are joined in float
+    target = np.dtype(np.float32) if _layout(model, plan).in_float else _UINT8
     pixels = _noise(part.width, part.height)
-    calls = {
-        "own": _session(engine, plan.tile_width, plan.tile_height),
-        "square": _session(engine, SQUARE, SQUARE),
-        "tiles": partial(_enlarged, model, part, pixels),
+    calls: dict[str, Callable[[], Any]] = {
+        "own": _call(engine, TileSpec(plan.tile_width, plan.tile_height, 3, _UINT8, target)),
+        "square": square,
+        "tiles": partial(_enlarged, engine, layout, pixels),
     }
-    seconds = {name: statistics.median(each) for name, each in in_turns(calls, times).items()}
+    timed = in_turns(calls, times, is_warm=True)
+    seconds = {name: statistics.median(each) for name, each in timed.items()}
     picture = seconds["tiles"] / len(part) * len(plan)
-    own = seconds["own"] / (plan.tile_width * plan.tile_height)
-    square = seconds["square"] / SQUARE**2
+    own_rate = seconds["own"] / (plan.tile_width * plan.tile_height)
+    square_rate = seconds["square"] / SQUARE**2
     return {
         "width": width,
         "height": height,
@@ -102,34 +114,39 @@ def _measured(
         "tiles": len(plan),
         "seconds": round(picture, 3),
         "computed": round(plan.computed / (width * height), 3),
-        "share": round(own * width * height / picture, 3),
-        "share of square": round(square * width * height / picture, 3),
+        "share": round(own_rate * width * height / picture, 3),
+        "share of square": round(square_rate * width * height / picture, 3),
     }
 
 
-def _session(engine: Engine, width: int, height: int) -> Any:
-    session = engine.session(TileSpec(width, height, 3, _UINT8, _UINT8))
-    return partial(session, _noise(width, height))
+def _call(engine: Engine, spec: TileSpec) -> Callable[[], NDArray[Any]]:
+    """One call of the network on one tile, warm."""
+    call = partial(engine.session(spec), _noise(spec.width, spec.height))
+    call()
+    return call
 
 
 def _noise(width: int, height: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def _enlarged(model: OpenModel, plan: Plan, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture in these tiles, as `Upscaler.upscale` does it."""
+def _layout(model: OpenModel, plan: Plan) -> Layout:
     scale = model.card.scale
-    target = (plan.width * scale, plan.height * scale)
-    layout = Layout(
+    return Layout(
         size=(plan.width, plan.height),
-        target=target,
+        target=(plan.width * scale, plan.height * scale),
         plan=plan,
         scale=scale,
         channels=3,
         dtype=_UINT8,
         fades=model.card.margin is None,
     )
-    result = np.empty((target[1], target[0], 3), np.uint8)
-    for _ in EnlargedRows(ArrayRows(pixels), layout, model.engine(_UINT8), into=result).bands():
+
+
+def _enlarged(engine: Engine, layout: Layout, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture in these tiles, as `Upscaler.upscale` does it."""
+    width, height = layout.target
+    result = np.empty((height, width, 3), np.uint8)
+    for _ in EnlargedRows(ArrayRows(pixels), layout, engine, into=result).bands():
         pass
     return result

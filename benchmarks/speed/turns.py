@@ -14,13 +14,16 @@ Seconds = dict[str, list[float]]
 _PAUSE = 0.02  # threads of the engine before spin for some milliseconds
 
 
-def in_turns(calls: Calls, times: int, limit: float = float("inf")) -> Seconds:
-    """The seconds of each call in up to `times` turns, after one that warms up. No turn begins
-    after `limit` seconds once there are three. Each turn begins with another call.
+def in_turns(
+    calls: Calls, times: int, limit: float = float("inf"), *, is_warm: bool = False
+) -> Seconds:
+    """The seconds of each call in up to `times` turns, after one that warms up, unless they are
+    warm. No turn begins after `limit` seconds once there are three. Each turn begins with another
+    call.
     """
     names = list(calls)
     found: Seconds = {name: [] for name in names}
-    for name in names:
+    for name in () if is_warm else names:
         calls[name]()
     begun = time.perf_counter()
     for turn in range(times):
