@@ -23,8 +23,12 @@ def test_no_features_are_copied_between_convolutions_and_attention(model: str) -
     engine = OpenVinoEngine(find_weights(model).path, "f32", 0)
     graph = engine._graph(TileSpec(SIDE, SIDE, 3, kind, kind), checked=False)
     compiled = engine._compile(graph, "f32")
+    nodes = compiled.get_runtime_model().get_ordered_ops()
+    kinds = {node.get_rt_info()["primitiveType"].astype(str) for node in nodes}
+    if not any(kind.startswith("brgconv") for kind in kinds):
+        pytest.skip("convolutions on this processor do not have their channels last")
     copies = []
-    for node in compiled.get_runtime_model().get_ordered_ops():
+    for node in nodes:
         layer = node.get_rt_info()["layerType"].astype(str)
         name = node.get_friendly_name()  # OpenVINO calls those fake that do nothing
         if layer not in ("Transpose", "Reorder") or name.endswith("_fake"):
