@@ -130,7 +130,7 @@ def test_the_table_names_functions() -> None:
     for name in COMMANDS:
         command = app[name].default_command
         assert getattr(command, "__name__", "") == MODULES.get(name, name)
-        assert getattr(command, "__module__", "") == f"enlarge.cli.{name}"
+        assert getattr(command, "__module__", "") == f"enlarge.cli.{MODULES.get(name, name)}"
 
 
 def test_the_help_names_everything(capsys: Said) -> None:
