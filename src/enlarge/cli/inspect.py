@@ -73,13 +73,18 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
     from enlarge.weights.catalog import list_weights
     from enlarge.weights.contents import MODELS, look
     from enlarge.weights.files import KINDS
+    from enlarge.weights.installed import named_pairs
 
     path = Path(file)
     if not path.exists():
         named = {weights.path.stem: weights for weights in list_weights()}
         if file in named:
             return named[file].facts() | {"strength": _span(file)}
-        raise InputError(f"{file}: no such file or model; the models are: {', '.join(named)}")
+        pairs = named_pairs()
+        if file not in pairs:
+            names = ", ".join((*named, *pairs))
+            raise InputError(f"{file}: no such file or model; the models are: {names}")
+        path, file = pairs[file], str(pairs[file])
     if path.is_dir():
         raise InputError(
             f"{file}: is a folder; expected a weight file, a model's name or a picture"

@@ -25,23 +25,28 @@ def models(
 
     from enlarge.cli.console import say
     from enlarge.weights.catalog import DEFAULT, list_weights
+    from enlarge.weights.installed import list_pairs, named_pairs
 
     refuse_both(quiet, verbose)
     found = list_weights()
+    own = [weights.path.stem for weights in found]
+    if not quiet:
+        found += [weights for weights in list_pairs() if weights.path.stem not in own]
     if json:
         cards = [weights.facts() for weights in found]
         say(dumps(cards, ensure_ascii=False, indent=2))
         return
     if quiet:
-        for weights in found:
-            say(weights.path.stem)
+        for name in [*own, *(name for name in named_pairs() if name not in own)]:
+            say(name)
         return
     rows = [("model", "scale", "parameters", "kFLOP/px", "file", "scores")]
     for weights in found:
         card = weights.card
         name = weights.path.stem + (" (default)" if weights.path.stem == DEFAULT else "")
-        size = f"{weights.path.stat().st_size / 1e6:.2f} MB"
-        work = f"{card.flops / 1000:.1f}"
+        file = weights.path.with_suffix(".bin") if card.network == "ncnn" else weights.path
+        size = f"{file.stat().st_size / 1e6:.2f} MB"
+        work = f"{card.flops / 1000:.1f}" if card.flops else "not yet known"
         rows.append(
             (name, f"×{card.scale}", f"{card.parameters:,}", work, size, _scores(card.scores))
         )

@@ -1,4 +1,6 @@
-"""The available models: those in the wheel, those in ENLARGE_MODELS, and any file by its path."""
+"""The available models: those in the wheel, those in ENLARGE_MODELS, other projects' that are at
+hand (see `installed`), and any file by its path.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
 from enlarge.model_file import INT8_ENDING, Weights, is_form
+from enlarge.weights.installed import model_folders, named_pairs
 
 if TYPE_CHECKING:
     from enlarge.weights.sample import Kind
@@ -20,7 +23,8 @@ _BUNDLED = Path(__file__).parent / "data"
 
 
 def list_weights() -> list[Weights]:
-    """All models that have a name: first the bundled ones, then those in ENLARGE_MODELS. 8-bit
+    """All models with a card that have a name: first the bundled ones, then those in the folders of
+    ENLARGE_MODELS. 8-bit
     forms belong to the model beside them, and are not listed.
     """
     found = _named_weights().values()
@@ -35,9 +39,7 @@ def _exact_path(form: Path) -> Path:
 
 def _named_weights() -> dict[str, Weights]:
     """All files that have a name, with the 8-bit forms."""
-    folders = [_BUNDLED]
-    if own := os.environ.get("ENLARGE_MODELS"):
-        folders.append(Path(own))
+    folders = [_BUNDLED, *model_folders()]
     found: dict[str, Weights] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem):
@@ -83,7 +85,10 @@ def find_weights(
     if name in known and known[name].path.parent != _BUNDLED:
         _checked_kind(known[name].path)
     if name not in known:
-        names = ", ".join(weights.path.stem for weights in list_weights())
+        pairs = named_pairs()
+        if name in pairs:
+            return _by_path(pairs[name], quiet=quiet)
+        names = ", ".join((*(weights.path.stem for weights in list_weights()), *pairs))
         raise WeightsError(
             f"unknown model {name!r}; there are: {names}. "
             "For a file give its path, for example ./model.onnx"

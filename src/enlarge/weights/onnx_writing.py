@@ -35,6 +35,8 @@ class Graph:
         self._constants: list[tuple[bytes, memoryview]] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._count = 0
+        self.parameters = 0
+        """The number of values in constants of floats, without single ones."""
 
     def add(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
         """Add a node with one output, and return that value's name. "" stands for an input that is
@@ -59,6 +61,7 @@ class Graph:
     def floats(self, values: NDArray[np.floating] | Sequence[float] | float) -> str:
         """A constant of float32. An array of float16 is stored as that, and converted."""
         array = np.asarray(values)
+        self.parameters += array.size if array.size > 1 else 0
         if array.dtype == np.float16 and array.size >= _WORTH:
             return self.add("Cast", self._constant(array), to=_FLOAT)
         return self._constant(array.astype(np.float32))

@@ -177,12 +177,12 @@ def binary(step: Step) -> Blob:
         shape = step.blob.shape
     else:
         step.check_inputs(2)
-        first, second, shape = aligned(step, step.inputs[0], step.inputs[1])
+        first, second, shape = broadcast(step, step.inputs[0], step.inputs[1])
     pair = (second, first) if number in _REVERSED else (first, second)
     return Blob(graph.add(kind, *pair), shape)
 
 
-def aligned(step: Step, first: Blob, second: Blob) -> tuple[str, str, Shape]:
+def broadcast(step: Step, first: Blob, second: Blob) -> tuple[str, str, Shape]:
     """Two blobs so that ONNX combines them as ncnn does, and the shape of the result."""
     rank = max(first.rank, second.rank)
     a, b = _extended(step, first, second, rank), _extended(step, second, first, rank)

@@ -15,14 +15,14 @@ _MODEL = FileContent("ncnn", "is a model of ncnn")
 _TOGETHER = "put both files of the model into one folder"
 
 
-class Pair(NamedTuple):
+class NcnnPair(NamedTuple):
     """The two files of a model: the list of its layers, and their weights."""
 
     param: Path
     weights: Path
 
 
-def find_pair(path: Path) -> Pair:
+def find_pair(path: Path) -> NcnnPair:
     """The pair that a file belongs to; the other one has the same name, and ends in .param or .bin.
 
     Raises `WeightsError` if it is missing.
@@ -33,12 +33,12 @@ def find_pair(path: Path) -> Pair:
     return pair
 
 
-def pair_of(path: Path) -> Pair | None:
+def pair_of(path: Path) -> NcnnPair | None:
     """The pair, if the file is one of a complete one. Looks at nothing but its beginning."""
     if _is_list(path):
         other = path.with_suffix(".bin")
-        return Pair(path, other) if other.is_file() else None
-    return Pair(_list_of(path), path) if _is_list(_list_of(path)) else None
+        return NcnnPair(path, other) if other.is_file() else None
+    return NcnnPair(_list_of(path), path) if _is_list(_list_of(path)) else None
 
 
 def detect_ncnn(sample: Sample) -> FileContent | None:

@@ -3,48 +3,63 @@
 Its layers are translated one by one:
 
     write_graph(pair, …)   → an ONNX file: input `image`, output `enlarged`
+    outline(pair)          → its scale and its number of parameters
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from enlarge.errors import WeightsError
-from enlarge.weights.ncnn.detecting import Pair
+from enlarge.weights.ncnn.detecting import NcnnPair
 from enlarge.weights.ncnn.layers import INPUT, LAYERS
-from enlarge.weights.ncnn.nodes import Blob, Step
-from enlarge.weights.ncnn.param import Layer, read_layers
+from enlarge.weights.ncnn.nodes import Blob, Shape, Step
+from enlarge.weights.ncnn.param import NcnnLayer, read_layers
 from enlarge.weights.ncnn.weights import WeightFile
 from enlarge.weights.onnx_writing import Graph
 
 _INSTEAD = "use its .pth, .safetensors or .onnx file"
+_SIDE = 192
+"""Of a picture whose enlargement is only planned: a multiple of what networks need."""
 _OUTPUTS = ("output", "out0", "out")
 """Names of the blob that is the result, where several are left over."""
 
 
-def unknown_layers(layers: list[Layer]) -> list[str]:
+def unknown_layers(layers: list[NcnnLayer]) -> list[str]:
     """The types of layers that enlarge does not know, sorted."""
     return sorted({layer.kind for layer in layers} - LAYERS.keys() - {INPUT})
 
 
-def write_graph(pair: Pair, target: Path) -> None:
+def write_graph(pair: NcnnPair, target: Path) -> None:
     """Write the pair as an ONNX file. Raises `WeightsError`, which names the layer, if one of the
     files is damaged or the graph cannot be one for pictures.
     """
-    try:
-        layers = read_layers(pair.param)
-        if unknown := unknown_layers(layers):
-            raise WeightsError(
-                f"has layers that enlarge does not know: {', '.join(unknown)[:200]}; {_INSTEAD}"
-            )
-        source, result = _ends(layers)
-        graph, weights = Graph(), WeightFile(pair.weights)
-        enlarged = _blobs(layers, source, graph, weights)[result]
-        weights.check_end()
+    with _naming(pair):
+        graph, enlarged = _translated(pair, (3, None, None))
         if enlarged.rank != 3 or enlarged.shape[0] not in (None, 3):
             raise WeightsError(f"returns {list(enlarged.shape)}, expected a picture of 3 channels")
         graph.rename(enlarged.name, "enlarged")
         graph.write(target, "image", "enlarged", 3)
+
+
+def outline(pair: NcnnPair) -> tuple[int, int]:
+    """The scale and the number of parameters, without running the graph. Raises `WeightsError`."""
+    with _naming(pair):
+        graph, enlarged = _translated(pair, (3, _SIDE, _SIDE))
+        factors = {(side or 0) / _SIDE for side in enlarged.shape[1:]}
+        factor = factors.pop()
+        if enlarged.rank != 3 or factors or not factor.is_integer() or factor < 1:
+            raise WeightsError(f"turns {_SIDE}² pixels into {list(enlarged.shape)}")
+        return int(factor), graph.parameters
+
+
+@contextlib.contextmanager
+def _naming(pair: NcnnPair) -> Iterator[None]:
+    """Say in errors which model it is."""
+    try:
+        yield
     except OSError as error:
         at = error.filename or pair.param
         raise WeightsError(f"{at}: cannot be opened ({error.strerror or error})") from error
@@ -52,7 +67,24 @@ def write_graph(pair: Pair, target: Path) -> None:
         raise WeightsError(f"{pair.param}: {error}") from error
 
 
-def _ends(layers: list[Layer]) -> tuple[Layer, str]:
+def _translated(pair: NcnnPair, shape: Shape) -> tuple[Graph, Blob]:
+    """The pair as a graph for pictures of that shape, and the blob that is the result."""
+    layers = read_layers(pair.param)
+    if unknown := unknown_layers(layers):
+        raise WeightsError(
+            f"has layers that enlarge does not know: {', '.join(unknown)[:200]}; {_INSTEAD}"
+        )
+    source, result = _ends(layers)
+    graph, weights = Graph(), WeightFile(pair.weights)
+    blobs = {source.outputs[0]: Blob("image", shape)}
+    for layer in layers:
+        if layer is not source:
+            blobs |= _outputs(Step(layer, [blobs[name] for name in layer.inputs], graph, weights))
+    weights.check_end()
+    return graph, blobs[result]
+
+
+def _ends(layers: list[NcnnLayer]) -> tuple[NcnnLayer, str]:
     """The layer that is the picture, and the blob that is the result."""
     sources = [layer for layer in layers if layer.kind == INPUT]
     if len(sources) != 1 or len(sources[0].outputs) != 1:
@@ -68,20 +100,12 @@ def _ends(layers: list[Layer]) -> tuple[Layer, str]:
     return sources[0], chosen[0]
 
 
-def _blobs(
-    layers: list[Layer], source: Layer, graph: Graph, weights: WeightFile
-) -> dict[str, Blob]:
-    """All blobs of the graph by their names, after each layer has added its nodes."""
-    blobs = {source.outputs[0]: Blob("image", (3, None, None))}
-    for layer in layers:
-        if layer is source:
-            continue
-        inputs = [blobs[name] for name in layer.inputs]
-        if not inputs and layer.kind != "MemoryData":
-            raise WeightsError(f"{layer} reads no blob")
-        made = LAYERS[layer.kind](Step(layer, inputs, graph, weights))
-        made = made if isinstance(made, list) else [made]
-        if len(made) != len(layer.outputs):
-            raise WeightsError(f"{layer} makes {len(made)} blobs, and is to make other ones too")
-        blobs |= zip(layer.outputs, made, strict=True)
-    return blobs
+def _outputs(step: Step) -> dict[str, Blob]:
+    """The blobs that a layer makes, by their names, after it has added its nodes."""
+    if not step.inputs and step.layer.kind != "MemoryData":
+        raise step.misfit("reads no blob")
+    made = LAYERS[step.layer.kind](step)
+    made = made if isinstance(made, list) else [made]
+    if len(made) != len(step.layer.outputs):
+        raise step.misfit(f"makes {len(made)} blobs, and is to make {len(step.layer.outputs)}")
+    return dict(zip(step.layer.outputs, made, strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import WeightsError
-from enlarge.weights.ncnn.param import Layer
+from enlarge.weights.ncnn.param import NcnnLayer
 from enlarge.weights.ncnn.weights import WeightFile
 from enlarge.weights.onnx_writing import Graph
 
@@ -49,7 +49,7 @@ class Blob:
 class Step(NamedTuple):
     """A layer, the blobs that it reads, the graph that it becomes a part of, and its weights."""
 
-    layer: Layer
+    layer: NcnnLayer
     inputs: list[Blob]
     graph: Graph
     weights: WeightFile
@@ -75,11 +75,11 @@ class Step(NamedTuple):
         return WeightsError(f"{self.layer} {what}")
 
     def whole(self, key: int, default: int = 0) -> int:
-        """See `Layer.whole`."""
+        """See `NcnnLayer.whole`."""
         return self.layer.whole(key, default)
 
     def number(self, key: int, default: float = 0.0) -> float:
-        """See `Layer.number`."""
+        """See `NcnnLayer.number`."""
         return self.layer.number(key, default)
 
     def tagged(self, count: int, name: str) -> NDArray[Any]:

@@ -229,4 +229,16 @@ def _windows(step: Step, kind: str) -> Blob:
         name = step.graph.add(kind, *given, **attributes, count_include_pad=step.whole(6))
     else:
         name = step.graph.add(kind, *given, **attributes, ceil_mode=int(mode == 0))
-    return Blob(name, (step.blob.shape[0], None, None))
+    sides = [_pooled(step, axis, kernel[axis], strides[axis], pads) for axis in (0, 1)]
+    return Blob(name, (step.blob.shape[0], *sides))
+
+
+def _pooled(
+    step: Step, axis: int, kernel: int, stride: int, pads: tuple[int, int, int, int]
+) -> int | None:
+    """The side of the result, where it is known."""
+    side = step.blob.shape[1 + axis]
+    if side is None:
+        return None
+    rest = side + pads[axis] + pads[axis + 2] - kernel
+    return (-(-rest // stride) if step.whole(5) == 0 else rest // stride) + 1

@@ -26,7 +26,7 @@ Value = int | float | str | list[int | float]
 
 
 @dataclass(frozen=True)
-class Layer:
+class NcnnLayer:
     """A layer, and the names of the blobs that it reads and writes."""
 
     kind: str
@@ -75,7 +75,7 @@ class Layer:
                 )
 
 
-def read_layers(path: Path) -> list[Layer]:
+def read_layers(path: Path) -> list[NcnnLayer]:
     """The layers of a `.param` file, in the order in which they run.
 
     Raises `WeightsError`, without the file's name, if it is damaged: by what is missing, or by the
@@ -105,7 +105,7 @@ def _are_counts(words: list[str]) -> bool:
     return len(words) == 2 and all(re.fullmatch(r"\d{1,7}", word) for word in words)
 
 
-def _layer(number: int, line: str) -> Layer:
+def _layer(number: int, line: str) -> NcnnLayer:
     words = line.split()
     if len(words) < 4 or not _are_counts(words[2:4]):
         raise WeightsError(
@@ -119,7 +119,7 @@ def _layer(number: int, line: str) -> Layer:
             "again"
         )
     values = dict(_entry(number, pair) for pair in pairs)
-    return Layer(words[0], words[1], tuple(names[:first]), tuple(names[first:]), values)
+    return NcnnLayer(words[0], words[1], tuple(names[:first]), tuple(names[first:]), values)
 
 
 def _entry(number: int, pair: str) -> tuple[int, Value]:
@@ -152,7 +152,7 @@ def _number(text: str) -> int | float:
     return value
 
 
-def _check_blobs(layers: list[Layer], count: int) -> None:
+def _check_blobs(layers: list[NcnnLayer], count: int) -> None:
     made: set[str] = set()
     for layer in layers:
         for name in layer.inputs:

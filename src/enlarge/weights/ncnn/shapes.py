@@ -37,7 +37,7 @@ def memory_data(step: Step) -> Blob:
     return Blob(step.graph.floats(values.reshape(1, *shape)), shape)
 
 
-def split(step: Step) -> list[Blob]:
+def copies(step: Step) -> list[Blob]:
     """Split and Noop: the blob, as often as it is asked for."""
     if len(step.inputs) == len(step.layer.outputs):
         return list(step.inputs)
