@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from benchmarks.others import swinir_light
@@ -199,6 +198,8 @@ def page(result: dict[str, Any]) -> str:
 
 def save_checkpoint(path: Path, *, tiny: bool) -> Path:
     """Write spandrel's SwinIR-light, or a tiny SwinIR, with random weights."""
+    import torch
+
     torch.manual_seed(0)
     network = swinir_light(layers=2, groups=1) if tiny else swinir_light()
     torch.save({"params": network.state_dict()}, path)

@@ -30,15 +30,23 @@ def prepare_model(
     """Prepare the checkpoint, and compile it for a picture, (height, width, channels), of that
     dtype.
 
-    A failure is noted in the cache, so that it is not tried again. Raises `EnlargeError`s.
+    A failure is noted in the cache, so that it is not tried again, unless it lies in the machine: a
+    full disk, too little memory, a cache that was deleted meanwhile. Raises `EnlargeError`s.
     """
     try:
         weights = prepared(path, quiet=True)
     except Exception as error:
-        note_failure(path, str(error))
+        if not _lies_in_the_machine(error):
+            note_failure(path, str(error))
         raise
     rows = ArrayRows(np.broadcast_to(np.zeros(1, dtype), shape))
     enlarge_rows(rows, plan_array(rows, settings, OpenModel(weights, options)))
+
+
+def _lies_in_the_machine(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, OSError | MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

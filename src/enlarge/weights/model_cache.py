@@ -43,21 +43,33 @@ def cached_model(name: str, path: Path, make: Callable[[Path], None]) -> Weights
         if found := _load(folder / name, path):  # made by another process in the meantime
             return found
         new = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
+        failure = None
         try:
-            make(new)
+            _make(new, make)
             if _load(folder / name, path) is None:  # the cached one is damaged
                 shutil.rmtree(folder / name, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another process was faster
-                new.rename(folder / name)
+            new.rename(folder / name)
+        except OSError as error:  # also if another process was faster
+            failure = error
         finally:
             shutil.rmtree(new, ignore_errors=True)
-        _trim(folder, folder / name)
+        with contextlib.suppress(OSError):
+            _trim(folder, folder / name)
     found = _load(folder / name, path)
     if found is None:
         raise WeightsError(
             f"{folder}: cannot store the converted model; check that the folder is writable"
-        )
+        ) from failure
     return found
+
+
+def _make(new: Path, make: Callable[[Path], None]) -> None:
+    """Let `make` fill the folder. Raises `OSError` where it fails since the folder was deleted."""
+    try:
+        make(new)
+    except WeightsError:
+        new.stat()
+        raise
 
 
 def find_cached(name: str, path: Path) -> Weights | None:
