@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+import enlarge
 from enlarge.digests import file_digest
 from enlarge.engines import EngineOptions
 from enlarge.errors import WeightsError
@@ -56,8 +57,10 @@ def test_one_that_is_killed_is_prepared_again(cache: Path, checkpoint: Path, beg
     process = begin([sys.executable, "-c", HANGS, str(checkpoint)])
     assert process.stdout is not None
     assert process.stdout.readline() == "measuring\n"
+    assert not enlarge.open_model(checkpoint).claim_preparing()  # no second process
     process.kill()
     process.wait()
+    assert enlarge.open_model(checkpoint).claim_preparing()
     (left,) = folders(cache)
     assert left.endswith(".part")
     assert find_prepared(checkpoint) is None

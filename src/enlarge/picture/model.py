@@ -127,16 +127,16 @@ class OpenModel:
 
     def claim_preparing(self) -> bool:
         """Whether the checkpoint is to be prepared in the background: once for each model, unless
-        that has failed before.
+        that has failed before, or another process prepares it.
         """
         digest = self.digest
         with self._lock:
             if self._is_claimed:
                 return False
             self._is_claimed = True
-        from enlarge.weights.preparing import has_failed
+        from enlarge.weights.preparing import has_failed, is_underway
 
-        return not has_failed(self.path, digest)
+        return not has_failed(self.path, digest) and not is_underway(self.path, digest)
 
 
 def engine_options(settings: Settings) -> EngineOptions:

@@ -82,6 +82,15 @@ def failure_file(name: str) -> Path:
     return _folder() / f".{name}.failed"
 
 
+def is_being_made(name: str) -> bool:
+    """Whether a process makes the model of that name now, as far as locks tell."""
+    try:
+        with _locked(_folder(), name, timeout=0.0):
+            return False
+    except TimeoutError:
+        return True
+
+
 def _load(place: Path, path: Path) -> Weights | None:
     """The model in that folder of the cache, marked as used now; None if it is not usable."""
     kept, model = place / CARD_FILE, place / f"{path.stem}.onnx"
@@ -118,15 +127,15 @@ def _spare_folder() -> Path:
     return folder
 
 
-def _locked(folder: Path, name: str) -> Any:
+def _locked(folder: Path, name: str, timeout: float = -1.0) -> Any:
     """A lock on one model for one process at a time, if filelock is installed (torch depends on
-    it).
+    it). Entering it raises `TimeoutError` after `timeout` seconds, unless that is negative.
     """
     try:
         from filelock import FileLock
     except ImportError:
         return contextlib.nullcontext()
-    return FileLock(folder / f".{name}.lock")
+    return FileLock(folder / f".{name}.lock", timeout)
 
 
 def _trim(folder: Path, newest: Path) -> None:

@@ -19,7 +19,13 @@ from enlarge.model_file import Weights
 from enlarge.version import __version__
 from enlarge.weights.contents import model_kind
 from enlarge.weights.files import needing_torch
-from enlarge.weights.model_cache import CARD_FILE, cached_model, failure_file, find_cached
+from enlarge.weights.model_cache import (
+    CARD_FILE,
+    cached_model,
+    failure_file,
+    find_cached,
+    is_being_made,
+)
 from enlarge.weights.ncnn.detecting import find_pair, pair_of
 from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors
@@ -73,6 +79,11 @@ def note_failure(path: Path, reason: str) -> None:
 def has_failed(path: Path, digest: str) -> bool:
     """Whether preparing the checkpoint has failed before, in this version."""
     return failure_file(_cache_name(path, digest)).is_file()
+
+
+def is_underway(path: Path, digest: str) -> bool:
+    """Whether another process prepares the checkpoint now."""
+    return is_being_made(_cache_name(path, digest))
 
 
 def _from(path: Path, weights: Weights) -> Weights:
