@@ -118,7 +118,7 @@ def main() -> None:
     which.add_argument("--picture", type=Path, default=SAMPLE)
     which.add_argument("--square", action="store_true", help="512 × 512 pixels of the sample")
     parser.add_argument("--pairs", type=int, default=30)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     picture = None if args.square else args.picture.resolve()
     found = compare(args.commit, picture, args.pairs, args.options)
     print(
