@@ -342,11 +342,12 @@ def test_a_budget_that_is_just_enough_does_not_change_the_tiles(
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (700, 300, 3), dtype=np.uint8)).save("a.png")
     model = open_model("fast")
+    card = model.card_for(model.engine(np.dtype(np.uint8)))
     held = 300_000_000
     monkeypatch.setattr("enlarge.picture.budget.resident", lambda: held)
     step = Pass(300, 700, 1200, 2800, 3, 1)
-    (plan,) = choose_tiles(TileChoice((step,), model.card), Budget(10**10))
-    needed = step.bytes(model.card, plan.tile_width, plan.tile_height, plan.band)
+    (plan,) = choose_tiles(TileChoice((step,), card), Budget(10**10))
+    needed = step.bytes(card, plan.tile_width, plan.tile_height, plan.band)
     fixed = held + CODEC_FIXED + CODEC_ROWS * 1200 * 3
     budget = int((fixed + needed) / USABLE) + 10
     stop = Event()
