@@ -53,7 +53,7 @@ NEAR_FLAT, NEAR_GRADIENT = 0.3, 0.4
 
 
 class Stage(NamedTuple):
-    """A part of the training: its steps, and what errors count beside those of photographs."""
+    """The training: its steps, and what errors count beside those of photographs."""
 
     steps: int
     worst_of_gradient: float
@@ -61,8 +61,7 @@ class Stage(NamedTuple):
     worst_of_flat: float
 
 
-LATE = Stage(260, 1.0, 10.0, 1.5)
-STAGES = {"fast": (Stage(400, 0.25, 4.0, 0.25), LATE), "fast-x2": (LATE,)}
+STAGE = Stage(400, 0.25, 4.0, 0.25)
 
 
 def losses(
@@ -148,13 +147,13 @@ def write(model: onnx.ModelProto, card: Card, source: Path, target: Path) -> Non
         card, precisions=("int8",), scores={}, tiling={}, int8={"of": file_digest(source)}
     )
     with_card(target, card)
-    with_card(target, replace(card, tiles=working_sets(target, card, tuple(card.tiles))))
+    with_card(target, replace(card, tiles=working_sets(target, card)))
 
 
 def main() -> None:
     """Quantise, train and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=STAGES)
+    parser.add_argument("name", choices=("fast", "fast-x2"))
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -167,8 +166,7 @@ def main() -> None:
     lows = photographs(data_root() / "photos", card.scale)
     quantize(network, [mixed(lows, random) for _ in range(24)], FLOATING)
     fit(network, exact, [mixed(lows, random) for _ in range(4)], torch.tensor(WEIGHTS))
-    for seed, stage in enumerate(STAGES[arguments.name], start=1):
-        tune(network, exact, lows, stage, seed)
+    tune(network, exact, lows, STAGE, seed=1)
     model = quantized(onnx.load(source), kernels(network))
     write(model, card, source, arguments.output or BUNDLED / f"{arguments.name}.int8.onnx")
 

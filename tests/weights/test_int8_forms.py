@@ -58,16 +58,12 @@ def test_its_convolutions_are_in_8_bits_and_cannot_saturate(form: Path) -> None:
 
 
 @forms
-def test_its_card_promises_enough(form: Path) -> None:
+def test_its_card_tells_what_it_loses(form: Path) -> None:
     card = read_card(form)
     assert card is not None
-    promised = card.int8
-    assert promised["isa"] == "AVX2"
-    assert promised["valid"] <= 0.02
-    assert promised["detail"] <= 0.02
-    assert promised["flat"] <= 1
-    assert promised["colour"] <= 1
-    assert promised["gradient"] <= 1
+    assert card.int8["isa"] == "AVX2"
+    assert max(card.int8["valid"], card.int8["detail"]) <= 0.02
+    assert {"flat", "colour", "gradient"} < card.int8.keys()
 
 
 @forms
