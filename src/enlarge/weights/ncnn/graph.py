@@ -48,11 +48,10 @@ def outline(pair: NcnnPair) -> tuple[int, int]:
     """The scale and the number of parameters, without running the graph. Raises `WeightsError`."""
     with _naming(pair):
         graph, enlarged = _translated(pair, (3, _SIDE, _SIDE))
-        factors = {(side or 0) / _SIDE for side in enlarged.shape[1:]}
-        factor = factors.pop()
-        if enlarged.rank != 3 or factors or not factor.is_integer() or factor < 1:
-            raise WeightsError(f"turns {_SIDE}² pixels into {list(enlarged.shape)}")
-        return int(factor), graph.parameters
+        shape = enlarged.shape
+        if len(shape) != 3 or shape[1] != shape[2] or not shape[1] or shape[1] % _SIDE:
+            raise WeightsError(f"turns {_SIDE}² pixels into {list(shape)}")
+        return shape[1] // _SIDE, graph.parameters
 
 
 @contextlib.contextmanager

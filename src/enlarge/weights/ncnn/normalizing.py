@@ -21,10 +21,10 @@ def batch_norm(step: Step) -> Blob:
         step.raw(count, name).astype(np.float64)
         for name in ("slopes", "means", "variances", "bias")
     )
-    deviation = np.sqrt(variance + step.number(1))
-    if not (deviation > 0).all():
+    spread = variance + step.number(1)
+    if not (spread > 0).all():
         raise step.misfit("has variances of 0 or less")
-    gain = slope / deviation
+    gain = slope / np.sqrt(spread)
     graph = step.graph
     scaled = graph.add("Mul", step.blob.name, step.per_channel(gain))
     return step.same(graph.add("Add", scaled, step.per_channel(bias - mean * gain)))
