@@ -41,9 +41,9 @@ def in_ncnn(param: Path, *, exact: bool) -> Callable[[Any], Any]:
     net.load_model(str(param.with_suffix(".bin")))
 
     def run(image: Any) -> Any:
-        mat = ncnn.Mat(np.ascontiguousarray(image[0])).clone()
+        pixels = np.ascontiguousarray(image[0])  # ncnn's Mat does not keep it alive
         extractor = net.create_extractor()
-        extractor.input(net.input_names()[0], mat)
+        extractor.input(net.input_names()[0], ncnn.Mat(pixels).clone())
         return np.array(extractor.extract(net.output_names()[-1])[1])[None]
 
     return run
