@@ -96,10 +96,7 @@ def enlarge_picture(
     """Enlarge an open picture as its outlook says. Raises `EnlargeError`s."""
     begun, timings = time.perf_counter(), Timings()
     settings, model = outlook.settings, outlook.model
-    stored = picture.rows()
-    row_bytes = stored.width * stored.channels * stored.dtype.itemsize
-    ahead = max(_READ_AHEAD, _READ_AHEAD_BYTES // row_bytes)
-    rows = prepare_rows(prefetched(stored, ahead), settings)
+    rows = prepare_rows(_read_ahead(picture), settings)
     try:
         about = _about_bands(outlook, rows, transfer) if outlook.bands_bytes else None
         earlier = earlier_tiles(transfer.path, about) if about else ()
@@ -152,6 +149,13 @@ def enlarge_picture(
         device=engine.device,
         missing=None if picture.salvage is None else picture.salvage.missing,
     )
+
+
+def _read_ahead(picture: Picture) -> Rows:
+    """The picture's rows, decoded by a thread ahead of their use."""
+    rows = picture.rows()
+    row_bytes = rows.width * rows.channels * rows.dtype.itemsize
+    return prefetched(rows, max(_READ_AHEAD, _READ_AHEAD_BYTES // row_bytes))
 
 
 def enlarge_rows(
