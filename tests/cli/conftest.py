@@ -93,6 +93,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
     monkeypatch.setattr(worker, "enlarge_file", enlarge_file)
     monkeypatch.setattr(command, "OpenModel", Quick)
+    monkeypatch.setattr(command, "load_ahead", lambda outlook: None)
     monkeypatch.setattr(lanes, "LANES", 1)  # so that the order is known
     return calls
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from enlarge.errors import EnlargeError
 from enlarge.picture.layout import Layout
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.passes import Pass
@@ -36,7 +35,7 @@ def load_ahead(outlook: Outlook) -> None:
 
 
 def _load(outlook: Outlook) -> None:
-    with contextlib.suppress(EnlargeError):
+    with contextlib.suppress(Exception):
         engine = outlook.model.engine(outlook.dtype)
         if engine.device == "cpu":
             layout = layout_of(outlook, outlook.passes[0], outlook.tiles()[0])
