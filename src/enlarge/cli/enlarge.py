@@ -49,7 +49,8 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
         from enlarge.cli.dry_run import dry_run
 
         return dry_run(batch, model, options)
-    if len(batch.todo) == 1 and options.cluster is None:
+    if len(batch.todo) == 1 and options.cluster is None and request.settings.memory is None:
+        # A budget counts what the process holds when tiles are chosen: no network yet, every time.
         outlook = batch.todo[0].outlook
         if outlook is not None:
             load_ahead(outlook)
