@@ -31,6 +31,7 @@ from benchmarks.judges import Features, efficientnet_lite2, package_folder, text
 from benchmarks.photo import SCALE, Enlarge, bicubic, method
 from benchmarks.record import DOCS, signature, stamp, write
 from benchmarks.sheets import middle, sheet
+from benchmarks.speed.ncnn import open_net
 from benchmarks.strength import grid
 from enlarge.data.degradations import CHAINS
 from enlarge.data.photos import find_pictures, list_photos, read_rgb
@@ -80,12 +81,7 @@ def ncnn_method(package: str, file: str) -> Enlarge:
     """A model of another package as a function; f32, edges repeated around the picture."""
     import ncnn
 
-    path = package_folder(package) / file
-    network = ncnn.Net()
-    for option in ("use_fp16_storage", "use_fp16_arithmetic", "use_fp16_packed"):
-        setattr(network.opt, option, False)
-    network.load_param(str(path))
-    network.load_model(str(path.with_suffix(".bin")))
+    network = open_net(package_folder(package) / file)
 
     def run(low: Pixels) -> Pixels:
         padded = np.pad(low, ((PAD, PAD), (PAD, PAD), (0, 0)), mode="edge")

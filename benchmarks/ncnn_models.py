@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.speed.ncnn import open_net
 from enlarge.engines.openvino import has_bf16
 from enlarge.weights.measuring import Runner, natural_picture
 from enlarge.weights.ncnn.detecting import find_pair
@@ -27,18 +28,13 @@ from enlarge.weights.ncnn.graph import write_graph
 
 ODD = ((37, 53), (41, 29), (64, 33))
 SECONDS, MOST = 4.0, 9
-_APPROXIMATE = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage", "bf16_packed")
 
 
 def in_ncnn(param: Path, *, exact: bool) -> Callable[[Any], Any]:
     """The model in ncnn: (1, 3, H, W) → (1, 3, sH, sW)."""
     import ncnn
 
-    net = ncnn.Net()
-    for option in _APPROXIMATE if exact else ():
-        setattr(net.opt, f"use_{option}", False)
-    net.load_param(str(param))
-    net.load_model(str(param.with_suffix(".bin")))
+    net = open_net(param, () if exact else None)
 
     def run(image: Any) -> Any:
         pixels = np.ascontiguousarray(image[0])  # ncnn's Mat does not keep it alive

@@ -41,10 +41,7 @@ class Ncnn:
             subprocess.run(line, cwd=name, check=True, capture_output=True)
             param = Path(name) / "model.ncnn.param"
             param.write_text(_nearest_skip(param.read_text()))
-            self._nets = {
-                label: _net(param, Path(name) / "model.ncnn.bin", options)
-                for label, options in SETTINGS.items()
-            }
+            self._nets = {label: open_net(param, options) for label, options in SETTINGS.items()}
 
     def calls(
         self, tile: NDArray[np.uint8], wanted: NDArray[np.float32]
@@ -64,14 +61,16 @@ class Ncnn:
         return calls
 
 
-def _net(param: Path, weights: Path, options: tuple[str, ...]) -> Any:
+def open_net(param: Path, options: tuple[str, ...] | None = ()) -> Any:
+    """A model's pair of files in ncnn, in f32 but for `options` (None: as ncnn is by default)."""
     import ncnn
 
     net = ncnn.Net()
-    for option in (*_F16, *_BF16):
-        setattr(net.opt, option, option in options)
+    if options is not None:
+        for option in (*_F16, *_BF16):
+            setattr(net.opt, option, option in options)
     net.load_param(str(param))
-    net.load_model(str(weights))
+    net.load_model(str(param.with_suffix(".bin")))
     return net
 
 
