@@ -12,6 +12,7 @@ from benchmarks.proofs.bad_day import bad_day
 from PIL import Image
 
 from enlarge.batch.ledger import Ledger
+from enlarge.batch.record import Row
 from enlarge.cli import run
 from tests.batch.conftest import fill
 
@@ -29,15 +30,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_result_that_a_killed_run_could_not_record_is_recorded(here: Path) -> None:
-    fill(here / "in", 2)
-    assert run(["in", "-o", "out/", "--quiet"]) == 0
-    with Ledger(here / "out") as ledger:
+def rows_as_if_killed(results: Path) -> dict[str, Row]:
+    """The rows of a ledger, which then becomes what it is if every run was killed after its files
+    had their names.
+    """
+    with Ledger(results) as ledger:
         before = ledger.rows()
-        ledger._base.execute(  # as if killed after the file had its name
+        ledger._base.execute(
             "UPDATE pictures SET state = 'doing', owner = 'gone-1-00.lock', sealed = digest, "
             "digest = NULL, shape = NULL, width = NULL, height = NULL"
         )
+    return before
+
+
+def test_a_result_that_a_killed_run_could_not_record_is_recorded(here: Path) -> None:
+    fill(here / "in", 2)
+    assert run(["in", "-o", "out/", "--quiet"]) == 0
+    before = rows_as_if_killed(here / "out")
     assert run(["in", "-o", "out/", "--quiet"]) == 0
     with Ledger(here / "out") as ledger:
         after = ledger.rows()
@@ -51,12 +60,7 @@ def test_a_result_that_a_killed_run_could_not_record_is_recorded(here: Path) -> 
 def test_a_result_is_recorded_although_its_input_is_gone(here: Path) -> None:
     fill(here / "in", 2)
     assert run(["in", "-o", "out/", "--quiet"]) == 0
-    with Ledger(here / "out") as ledger:
-        before = ledger.rows()
-        ledger._base.execute(  # as if killed after the files had their names
-            "UPDATE pictures SET state = 'doing', owner = 'gone-1-00.lock', sealed = digest, "
-            "digest = NULL, shape = NULL"
-        )
+    before = rows_as_if_killed(here / "out")
     next((here / "in").rglob("*.png")).unlink()
     assert run(["in", "-o", "out/", "--quiet"]) == 0
     with Ledger(here / "out") as ledger:
