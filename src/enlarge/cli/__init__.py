@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import signal
 import sys
@@ -22,7 +20,7 @@ from enlarge.cli.console import (
     restore_hyphens,
     say,
 )
-from enlarge.cli.starting import importing
+from enlarge.cli.starting import flush_streams, importing
 
 
 def main() -> NoReturn:
@@ -42,10 +40,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         say("enlarge: interrupted; no unfinished files are left", sys.stderr)
         status = INTERRUPTED
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    gc.freeze()  # collecting what torch holds takes a second, and the process ends anyway
+    flush_streams()
     sys.exit(status)
 
 

@@ -44,6 +44,13 @@ def without_converter() -> Iterator[None]:
         del sys.modules[_CONVERTER]
 
 
+def flush_streams() -> None:
+    """Flush what was printed, as far as somebody still reads it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
 def run_process(main: Callable[[], NoReturn]) -> NoReturn:
     """Run a command that raises `SystemExit`, in a process of its own. It ends when threads are
     joined and all functions of `atexit` were called; Python's modules and the networks are not
@@ -52,9 +59,7 @@ def run_process(main: Callable[[], NoReturn]) -> NoReturn:
     status: object = None
 
     def end() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
+        flush_streams()
         if isinstance(status, int):
             os._exit(status)
 
