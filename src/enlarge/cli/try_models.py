@@ -100,8 +100,8 @@ def try_models(
     The part is given by --crop, or is the one with the most detail.
     """
     from enlarge.picture.model import engine_options
-    from enlarge.trying.part import Region, read_part
-    from enlarge.trying.results import Trials, at_hand, bicubic
+    from enlarge.trying.part import Region, cut_part
+    from enlarge.trying.results import Trials, at_hand, without_model
     from enlarge.weights.catalog import find_weights, list_weights
 
     refuse_both(options.quiet, options.verbose)
@@ -111,11 +111,11 @@ def try_models(
     named = [find_weights(name, quiet=quiet) for name in options.model or ()]
     found = at_hand(named or list_weights(), options.scale)
     region = Region(*chosen.crop) if chosen.crop else None
-    part = read_part(picture, region, page=options.page)
+    part = cut_part(picture, region, page=options.page)
     trials = Trials(part, options.scale, engine_options(chosen), options.limit)
     for note in part.notes:
         _tell(f"{picture}: {note}", quiet)
-    results, left_out = [bicubic(part, options.scale)], []
+    results, left_out = [without_model(part, options.scale)], []
     for weights in found:
         result = _tried(trials, weights, quiet)
         if isinstance(result, str):

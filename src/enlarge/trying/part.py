@@ -55,7 +55,7 @@ class Part(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_part(source: Path, region: Region | None, *, page: int | None = None) -> Part:
+def cut_part(source: Path, region: Region | None, *, page: int | None = None) -> Part:
     """A part of a picture file: `region`, or the square of `SIDE`² with the most detail.
 
     The picture is read in bands. Raises `InputError`, or `OptionError` for a region outside of it.

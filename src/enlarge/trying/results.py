@@ -55,7 +55,7 @@ def at_hand(found: Sequence[Weights], scale: int) -> list[Weights]:
     return fitting
 
 
-def bicubic(part: Part, scale: int) -> Tried:
+def without_model(part: Part, scale: int) -> Tried:
     """What a viewer without a network shows."""
     height, width = part.pixels.shape[:2]
     large = imresize(part.pixels, height * scale, width * scale)
