@@ -155,7 +155,10 @@ def _print(result: Tried, options: TryOptions) -> None:
 
     if options.quiet or options.json:
         return
-    say(f"{result.model}  {result.seconds:.2f} s, the whole picture about {result.whole:.0f} s")
+    from enlarge.trying.sheet import seconds_text
+
+    whole = seconds_text(result.whole)
+    say(f"{result.model}  {result.seconds:.2f} s, the whole picture about {whole}")
     if options.verbose:
         say(f"    for         {result.purpose or 'not stated'}")
         say(f"    trained on  {result.data or 'not stated'}")
