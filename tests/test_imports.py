@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "trying": {"errors", "model_file", "engines", "weights", "media", "metrics", "upscaler"},
     "training": {
         *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),
+        "upscaler",
     },
     "batch": {
         *("version", "errors", "digests", "cache", "memory", "card", "report", "media"),

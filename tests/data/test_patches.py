@@ -55,7 +55,7 @@ def test_batches_depend_on_seed_and_number_alone(crops: str) -> None:
     )
     wanted = {number: a.batch(number, 4) for number in (0, 1, 3, 7)}
     for number in (7, 3, 0, 1, 7):
-        for one, other in zip(b.batch(number, 4), wanted[number], strict=True):
+        for one, other in zip(b.batch(number, 4)[:2], wanted[number][:2], strict=True):
             assert np.array_equal(one, other)
     assert not np.array_equal(wanted[0][0], wanted[1][0])
     assert len(a.names(3, 4)) == 4
@@ -65,7 +65,7 @@ def test_batches_depend_on_seed_and_number_alone(crops: str) -> None:
 def test_crops_are_aligned_in_all_orientations(crops: str) -> None:
     whole = pair(70, 90)
     patches = Patches([whole], Sampling(scale=2, patch=6, seed=1, crops=crops))  # type: ignore[arg-type]
-    low, high = patches.batch(0, 32)
+    low, high, _ = patches.batch(0, 32)
     corners = {
         tuple(int(np.array_equal(lo, hi[i::2, j::2])) for i in (0, 1) for j in (0, 1))
         for lo, hi in zip(low, high, strict=True)
@@ -129,7 +129,8 @@ def test_pictures_smaller_than_a_patch_are_left_out_or_refused() -> None:
 
 
 def test_flat_patches_are_of_one_colour_in_both() -> None:
-    low, high = Patches([pair(20, 20)], Sampling(scale=2, patch=8, seed=0, flat=1.0)).batch(0, 16)
+    patches = Patches([pair(20, 20)], Sampling(scale=2, patch=8, seed=0, flat=1.0))
+    low, high, _ = patches.batch(0, 16)
     assert (low == low[:, :1, :1]).all()
     assert (high == low[:, :1, :1]).all()
 

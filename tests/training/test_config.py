@@ -34,6 +34,11 @@ from tests.training.conftest import RECIPES
         ("train.minutes=-1", "train.minutes must be 0 or more, got -1"),
         ("train.ema=1.5", "train.ema must lie between 0 and 1, got 1.5"),
         ("data.share=12", "data.share must lie between 0 and 1, got 12"),
+        ("teacher.weight=2", "teacher.weight must lie between 0 and 1, got 2"),
+        ("teacher.weight=0.5", "teacher.weight needs teacher.model"),
+        ("teacher={model: fast, weight: 1, ensemble: true}", "teacher.ensemble is computed before"),
+        ("teacher={model: start, weight: 1, regions: 9}", "teaches in every step"),
+        ("teacher.regions=-1", "teacher.regions must be 0 or more"),
         ("train.device=gpu", "train.device is one of auto, cpu, cuda, mps, got 'gpu'"),
     ],
 )

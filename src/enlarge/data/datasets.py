@@ -15,11 +15,14 @@ from enlarge.data.photos import Pair, Pixels
 
 
 class Batch(NamedTuple):
-    """LR (B, 3, p, p) and HR (B, 3, sp, sp), uint8 RGB, and the batch's number."""
+    """LR (B, 3, p, p) and HR (B, 3, sp, sp), uint8 RGB, and the batch's number; with results of a
+    teacher, those, like HR.
+    """
 
     low: Tensor
     high: Tensor
     number: int
+    taught: Tensor | None = None
 
 
 class Judged(NamedTuple):
@@ -43,8 +46,9 @@ class Batches(Dataset[Batch]):
         self.patches, self.size = patches, size
 
     def __getitem__(self, number: int) -> Batch:
-        low, high = self.patches.batch(number, self.size)
-        return Batch(to_planes(low), to_planes(high), number)
+        low, high, taught = self.patches.batch(number, self.size)
+        learned = None if taught is None else to_planes(taught)
+        return Batch(to_planes(low), to_planes(high), number, learned)
 
 
 class Numbers(Sampler[int]):

@@ -38,6 +38,16 @@ class PatchPosition(NamedTuple):
     turn: int
 
 
+class Cut(NamedTuple):
+    """The patches of a batch: LR (B, p, p, 3), HR (B, sp, sp, 3), and of pairs with a teacher's
+    results those, like HR; uint8.
+    """
+
+    low: Pixels
+    high: Pixels
+    taught: Pixels | None
+
+
 def grid_starts(side: int, patch: int) -> list[int]:
     """First pixels of the patches along one axis; the last one lies flush with the end."""
     starts = list(range(0, side - patch + 1, patch))
@@ -128,6 +138,7 @@ class Patches:
             areas[first] *= share / areas[first].sum()
             areas[~first] *= (1.0 - share) / areas[~first].sum()
         self.chances = areas / areas.sum()
+        self.taught = all(pairs[i].taught is not None for i in large)
         counts = [len(grid_starts(h, patch)) * len(grid_starts(w, patch)) for h, w in sizes]
         self.before = np.cumsum([0, *counts])
         """Patches of the grid before each pair."""
@@ -150,21 +161,27 @@ class Patches:
             for place in self.positions(number, size)
         ]
 
-    def batch(self, number: int, size: int) -> tuple[Pixels, Pixels]:
-        """LR (size, p, p, 3) and HR (size, sp, sp, 3) of the batch of that number."""
+    def batch(self, number: int, size: int) -> Cut:
+        """The patches of the batch of that number."""
         p, s = self.patch, self.scale
         low = np.empty((size, p, p, 3), np.uint8)
         high = np.empty((size, p * s, p * s, 3), np.uint8)
-        if self.sampling.crops == "grid":
-            random = np.random.default_rng((self.sampling.seed, number, 1))
-            for i, place in enumerate(self.positions(number, size)):
-                low[i], high[i] = self._take(place, random)
-                self._flatten(low[i], high[i], random)
-            return low, high
-        for i, (place, random) in enumerate(self._random_positions(number, size)):
+        taught = np.empty_like(high) if self.taught else None
+        for i, (place, random) in enumerate(self._draws(number, size)):
             low[i], high[i] = self._take(place, random)
-            self._flatten(low[i], high[i], random)
-        return low, high
+            if taught is not None:
+                taught[i] = self._taught(place)
+            self._flatten(low[i], [high[i]] if taught is None else [high[i], taught[i]], random)
+        return Cut(low, high, taught)
+
+    def _draws(self, number: int, size: int) -> Iterator[tuple[PatchPosition, np.random.Generator]]:
+        """Positions, and a generator for what is made of each patch."""
+        if self.sampling.crops == "random":
+            yield from self._random_positions(number, size)
+            return
+        random = np.random.default_rng((self.sampling.seed, number, 1))
+        for place in self.positions(number, size):
+            yield place, random
 
     def _random_positions(
         self, number: int, size: int
@@ -216,6 +233,13 @@ class Patches:
             low, high = self._degraded(pair, place, random)
         return dihedral(low, place.turn), dihedral(high, place.turn)
 
+    def _taught(self, place: PatchPosition) -> Pixels:
+        """The teacher's result on a patch."""
+        whole, p, s = self.pairs[place.pair].taught, self.patch, self.scale
+        assert whole is not None
+        part = whole[place.y * s : (place.y + p) * s, place.x * s : (place.x + p) * s]
+        return dihedral(part, place.turn)
+
     def _degraded(
         self, pair: Pair, place: PatchPosition, random: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
@@ -230,7 +254,9 @@ class Patches:
         y, x = place.y - top, place.x - left
         return aligned(Pair("", low, high), y, x, p, s)
 
-    def _flatten(self, low: Pixels, high: Pixels, random: np.random.Generator) -> None:
+    def _flatten(self, low: Pixels, large: list[Pixels], random: np.random.Generator) -> None:
         if self.sampling.flat and random.random() < self.sampling.flat:
             kinds = (np.zeros(3), np.full(3, 255), *random.integers(0, 256, (2, 3)))
-            low[:] = high[:] = kinds[int(random.integers(4))]
+            colour = kinds[int(random.integers(4))]
+            for pixels in (low, *large):
+                pixels[:] = colour

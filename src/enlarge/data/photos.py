@@ -30,12 +30,14 @@ class Pair:
     """A low-resolution picture and its high-resolution partner, aligned: uint8 H×W×3 RGB.
 
     With a `chain`, LR patches are made from `high` on the fly, and `low` has only the right shape.
+    `taught`: what a teacher made of `low`, of the size of `high`.
     """
 
     name: str
     low: Pixels
     high: Pixels
     chain: Chain | None = None
+    taught: Pixels | None = None
 
 
 class Pairs(Sequence[Pair]):

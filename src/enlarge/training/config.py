@@ -133,6 +133,29 @@ class Adversarial:
     lr: float = 1e-4
 
 
+START = "start"
+"""The teacher that is the network itself, as the run starts."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network whose results are learned, used if `weight` is not 0.
+
+    `model`: a model by name or its file, or start, the weights that the run starts from. `weight`:
+    the share of the loss that compares with the teacher's results (0 to 1); the rest compares with
+    HR. `regions`: how many regions of the training pictures it enlarges, once, before the first
+    step; later runs with these pictures and this teacher use them too (0: it runs in every step, on
+    whole batches). `side`: side of a region in LR pixels. `ensemble`: the mean over the eight
+    orientations of a region.
+    """
+
+    model: str = ""
+    weight: float = 0.0
+    regions: int = 0
+    side: int = 96
+    ensemble: bool = False
+
+
 @dataclass(frozen=True)
 class Config:
     """A complete recipe. `name` is the name of the model and of the run's folder."""
@@ -141,6 +164,7 @@ class Config:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
+    teacher: Teacher = field(default_factory=Teacher)
     adversarial: Adversarial = field(default_factory=Adversarial)
 
 
@@ -276,6 +300,7 @@ def _check(config: Config) -> None:
         **shares,
         "data.share": config.data.share,
         "data.textured": config.data.textured,
+        "teacher.weight": config.teacher.weight,
     }.items():
         if not 0.0 <= share <= 1.0:
             raise OptionError(f"{key} must lie between 0 and 1, got {share}")
@@ -289,6 +314,7 @@ def _check(config: Config) -> None:
             f"train.ignore_border {train.ignore_border} leaves nothing of train.patch "
             f"{train.patch}; it must lie below half of it"
         )
+    _check_teacher(config)
     if adversarial.weight and train.optimizer == "muon":
         raise OptionError(
             "adversarial.weight and train.optimizer muon do not go together: both networks "
@@ -299,6 +325,31 @@ def _check(config: Config) -> None:
             "adversarial.weight and train.accumulate do not go together: the two networks take "
             "turns on each batch; give train.accumulate=1"
         )
+
+
+def _check_teacher(config: Config) -> None:
+    """Raise `OptionError` for a teacher that cannot teach."""
+    teacher = config.teacher
+    if teacher.regions < 0 or teacher.side < 1:
+        raise OptionError(
+            f"teacher.regions must be 0 or more and teacher.side at least 1, got {teacher.regions} "
+            f"and {teacher.side}"
+        )
+    if not teacher.weight:
+        return
+    if not teacher.model:
+        raise OptionError("teacher.weight needs teacher.model, a model by name or its file")
+    if config.adversarial.weight:
+        raise OptionError(
+            "teacher.weight and adversarial.weight do not go together; give one of them"
+        )
+    if teacher.model == START and (teacher.regions or not config.model.start):
+        raise OptionError(
+            "teacher.model=start teaches in every step and is what model.start names; give "
+            "model.start, and no teacher.regions"
+        )
+    if teacher.ensemble and not teacher.regions:
+        raise OptionError("teacher.ensemble is computed beforehand; give teacher.regions too")
 
 
 def fast_dev_run(config: Config) -> Config:
@@ -323,10 +374,14 @@ def fast_dev_run(config: Config) -> Config:
         options = {k: v for k, v in adversarial.options.items() if k != "patch"}
         adversarial = replace(adversarial, options=options)
     model = replace(config.model, start="")
+    teacher = replace(
+        config.teacher, regions=min(config.teacher.regions, 1), side=patch, ensemble=False
+    )
     return replace(
         config,
         train=train,
         model=model,
+        teacher=teacher,
         adversarial=adversarial,
         data=replace(config.data, workers=0),
     )

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,6 +27,7 @@ from torch import nn
 from enlarge.data.datasets import judge_loader, train_loader
 from enlarge.data.pairs import Watch
 from enlarge.data.patches import Patches, Sampling
+from enlarge.data.taught import TaughtPairs
 from enlarge.errors import CompleteError, DataError, OptionError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
@@ -36,6 +37,7 @@ from enlarge.training.config import Config, as_yaml
 from enlarge.training.devices import device_of, with_precision
 from enlarge.training.learner import Learner
 from enlarge.training.projected import learner_of
+from enlarge.training.teaching import TAUGHT, learn_beforehand, teacher_in_steps
 from enlarge.training.training_data import TrainingData, load_training_data, validation_crop
 
 RUNS = Path("runs")
@@ -93,6 +95,9 @@ def _fit(
         _check_unseen(data, run)
     elif config.model.start:
         _check_unseen(data, start_file(config.model.start).parent)
+    if config.teacher.weight and config.teacher.regions:
+        regions = learn_beforehand(config, data, scale, (run if trial else RUNS) / TAUGHT)
+        data = replace(data, train=regions, paired=0)  # the pictures themselves are done with
     patches = make_patches(config, data, scale)
     learner = make_learner(config, network, patches)
     if before is not None:  # by now the number of steps is known for a run by epochs, too
@@ -143,7 +148,7 @@ def make_patches(config: Config, data: TrainingData, scale: int) -> Patches:
         flat=config.train.flat,
         favoured=data.paired,
         share=config.data.share,
-        textured=config.data.textured,
+        textured=0.0 if isinstance(data.train, TaughtPairs) else config.data.textured,
     )
     return Patches(data.train, sampling)
 
@@ -157,6 +162,7 @@ def make_learner(config: Config, network: nn.Module, patches: Patches) -> Learne
         network,
         max_steps=steps_of(config, len(patches)),
         describe=lambda number: patches.names(number, batch),
+        teacher=teacher_in_steps(config),
     )
 
 
@@ -303,7 +309,8 @@ def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) ->
         (run / LOG).unlink(missing_ok=True)
     parts = {name: len(pairs) for name, pairs in data.valid.items()}
     valid = ", ".join(f"{count} of {name}" for name, count in parts.items()) or "none"
-    print(f"{config.name}: {len(data.train)} training pictures; validation: {valid}", flush=True)
+    count = len(data.lists["train"])
+    print(f"{config.name}: {count} training pictures; validation: {valid}", flush=True)
     where = f"{config.train.precision} on {device_of(config.train)}"
     first = ", after validating the initial weights" if parts and not resume else ""
     print(f"training in {where}{first}", flush=True)

@@ -1,4 +1,4 @@
-"""The training steps as Lightning modules: with pixel losses, and with a discriminator.
+"""The training step as a Lightning module.
 
 Lightning runs the loop, the devices and the processes. Optimisation is manual, because Muon and
 AdamW share one backward pass. Validation and the exported model use the running average (EMA) of
@@ -24,11 +24,10 @@ from torch.utils.checkpoint import checkpoint
 from torchmetrics import MeanMetric
 
 from enlarge.data.datasets import Batch, Judged
-from enlarge.errors import DataError, OptionError
+from enlarge.errors import DataError
 from enlarge.metrics import luma, psnr
-from enlarge.networks.discriminators import SRGANDiscriminator, UNetDiscriminator
 from enlarge.training.config import Config
-from enlarge.training.losses import Loss
+from enlarge.training.losses import Loss, one_colour
 from enlarge.training.optimizers import make_optimizers, rate, set_rate_factor
 
 STATE = "enlarge"
@@ -48,7 +47,8 @@ class Learner(LightningModule):
     """Trains a network with the losses of `train.loss`.
 
     `max_steps` ends the run (0: `train.minutes` alone does). `describe` maps the number of a batch
-    to the names of its patches, for error messages.
+    to the names of its patches, for error messages. `teacher`: a frozen network that teaches in
+    every step; batches with a teacher's results do not need it.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Learner(LightningModule):
         *,
         max_steps: int = 0,
         describe: Callable[[int], Sequence[str]] = lambda number: [],
+        teacher: nn.Module | None = None,
     ) -> None:
         super().__init__()
         assert config.train.precision != "auto", "a learner needs a precision: with_precision()"
@@ -75,6 +76,8 @@ class Learner(LightningModule):
             ignore_border=config.train.ignore_border,
             features=config.train.features,
         )
+        self.teacher = [teacher] if teacher is not None else []
+        """In a list, so that checkpoints do not hold it."""
         self.max_steps = max_steps
         self.describe = describe
         self.remedy: Callable[[], str] = str  # what to do if the loss is not finite
@@ -129,6 +132,8 @@ class Learner(LightningModule):
         from the recipe, which may have changed.
         """
         self.criterion.to(self.device)
+        for teacher in self.teacher:
+            teacher.to(self.device)
         configured = self.configure_optimizers()
         for optimizer, fresh in zip(self.own_optimizers(), configured, strict=True):
             for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
@@ -164,10 +169,37 @@ class Learner(LightningModule):
 
         `low`: (B, 3, h, w), float32 in [0, 1]. Returns (B, 3, scale·h, scale·w), not clamped.
         """
+        return self._run(self.network, low)
+
+    def _run(self, network: nn.Module, low: Tensor) -> Tensor:
         bf16 = self.config.train.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            enlarged: Tensor = self.network(low)
+            enlarged: Tensor = network(low)
         return enlarged.float()
+
+    def lesson(self, batch: Batch, low: Tensor, high: Tensor) -> Tensor | None:
+        """The teacher's results on a batch, (B, 3, sh, sw) in [0, 1]; None if there is no teacher.
+        On patches of one colour it is HR.
+        """
+        if batch.taught is not None:
+            return to_unit(batch.taught)
+        if not self.teacher:
+            return None
+        with torch.no_grad():
+            made = self._run(self.teacher[0], low).clamp(0.0, 1.0)
+        return torch.where(one_colour(high)[:, None, None, None], high, made)
+
+    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, and its unweighted parts, detached."""
+        low, high = to_unit(batch.low), to_unit(batch.high)
+        enlarged = self.enlarge(low)
+        loss, parts = self.criterion(enlarged, high)
+        lesson = self.lesson(batch, low, high)
+        if lesson is None:
+            return loss, parts
+        learned, _ = self.criterion(enlarged, lesson)
+        share = self.config.teacher.weight
+        return (1.0 - share) * loss + share * learned, {**parts, "taught": learned.detach()}
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One batch, and an optimiser step after every `accumulate` batches.
@@ -175,8 +207,7 @@ class Learner(LightningModule):
         Raises `DataError` if the loss is not finite.
         """
         progress = self.progress()
-        high = to_unit(batch.high)
-        loss, parts = self.criterion(self.enlarge(to_unit(batch.low)), high)
+        loss, parts = self.loss_of(batch)
         self.manual_backward(loss / self.config.train.accumulate)
         self.add_losses({"loss": loss, **(parts if len(parts) > 1 else {})}, batch)
         self.micro_batch += 1
@@ -310,91 +341,3 @@ def checkpoint_blocks(network: nn.Module) -> None:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         else:
             checkpoint_blocks(module)
-
-
-class AdversarialLearner(Learner):
-    """Trains a network against a discriminator, which is trained at the same time.
-
-    `adversarial.kind` standard is SRGAN's loss (Ledig et al., CVPR 2017), relativistic the
-    relativistic average loss of ESRGAN (Wang et al., ECCV Workshops 2018).
-    """
-
-    def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
-        super().__init__(config, network, **rest)
-        adversarial = config.adversarial
-        try:
-            self.discriminator: nn.Module = (
-                UNetDiscriminator(**adversarial.options)
-                if adversarial.discriminator == "unet"
-                else SRGANDiscriminator(
-                    **{"patch": config.train.patch * self.scale, **adversarial.options}
-                )
-            )
-        except (TypeError, ValueError) as error:
-            raise OptionError(
-                f"adversarial.options of {adversarial.discriminator}: {error}"
-            ) from error
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The optimisers of the network, then that of the discriminator."""
-        optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), lr=self.config.adversarial.lr, betas=(0.9, 0.999)
-        )
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return [*super().configure_optimizers(), optimizer]
-
-    def logits(self, pictures: Tensor) -> Tensor:
-        """The discriminator's logits, (B, 1) or (B, 1, H, W), float32; positive: a photograph."""
-        bf16 = self.config.train.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            if isinstance(self.discriminator, SRGANDiscriminator):
-                logits: Tensor = self.discriminator.logits(pictures)
-            else:
-                logits = self.discriminator(pictures)
-        return logits.float()
-
-    def training_step(self, batch: Batch, index: int) -> None:
-        """A step of the network, then a step of the discriminator on the same pictures."""
-        progress = self.progress()
-        *own, other = self.own_optimizers()
-        set_rate_factor([*own, other], self.rate_factor(progress))
-        high = to_unit(batch.high)
-        relativistic = self.config.adversarial.kind == "relativistic"
-
-        self.discriminator.requires_grad_(False)
-        enlarged = self.enlarge(to_unit(batch.low))
-        loss, parts = self.criterion(enlarged, high)
-        fake = self.logits(enlarged)
-        if relativistic:
-            real = self.logits(high)
-            generator_loss = 0.5 * (bce(fake - real.mean(), 1.0) + bce(real - fake.mean(), 0.0))
-        else:
-            generator_loss = bce(fake, 1.0)
-        loss = loss + self.config.adversarial.weight * generator_loss
-        self.manual_backward(loss)
-        self.update(own, self.network)
-
-        self.discriminator.requires_grad_(True)
-        real, fake = self.logits(high), self.logits(enlarged.detach())
-        if relativistic:
-            discriminator_loss = 0.5 * (bce(real - fake.mean(), 1.0) + bce(fake - real.mean(), 0.0))
-        else:
-            discriminator_loss = 0.5 * (bce(real, 1.0) + bce(fake, 0.0))
-        self.manual_backward(discriminator_loss)
-        self.update([other], self.discriminator)
-        self.add_losses(
-            {
-                "loss": loss,
-                **parts,
-                "adversarial": generator_loss,
-                "discriminator": discriminator_loss,
-            },
-            batch,
-        )
-        self.after_step()
-
-
-def bce(logits: Tensor, target: float) -> Tensor:
-    """Binary cross-entropy of logits with the same target for all."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -45,6 +45,11 @@ def fft(enlarged: Tensor, high: Tensor) -> Tensor:
 PIXEL_LOSSES: dict[str, Each] = {"l1": l1, "l2": l2, "charbonnier": charbonnier, "fft": fft}
 
 
+def one_colour(pictures: Tensor) -> Tensor:
+    """Which pictures have a single colour, (B,)."""
+    return (pictures.amax((2, 3)) == pictures.amin((2, 3))).all(1)
+
+
 def beyond_range(enlarged: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """Ignore errors that clamping removes: outputs above white where HR is white, or below black
     where it is black. Otherwise the network learns to stay a little below white.
@@ -130,7 +135,7 @@ class Loss:
 
     def __call__(self, enlarged: Tensor, high: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and its unweighted parts, detached."""
-        flat = (high.amax((2, 3)) == high.amin((2, 3))).all(1)  # (B,): patches of a single colour
+        flat = one_colour(high)
         inside = self.inside(enlarged), self.inside(high)
         wanted = beyond_range(*inside)
         total = torch.zeros((), device=high.device)

@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from enlarge.data.datasets import Batch
 from enlarge.errors import EngineError, OptionError
 from enlarge.networks.discriminators import ProjectedDiscriminator
+from enlarge.training.adversarial import AdversarialLearner
 from enlarge.training.config import Config
-from enlarge.training.learner import AdversarialLearner, Learner, to_unit
+from enlarge.training.learner import Learner, to_unit
 from enlarge.training.optimizers import set_rate_factor
 
 TAPS = (2, 4, 10, 15)

@@ -31,6 +31,7 @@ NOT_SCORES = (
     "discriminator",
     "features",
     "perceptual",
+    "taught",
     *PIXEL_LOSSES,
 )
 """The keys of a line of the log that are not scores of a validation part."""
