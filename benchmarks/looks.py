@@ -15,6 +15,7 @@ What is not installed is left out and named.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -29,12 +30,13 @@ from scipy.ndimage import uniform_filter
 
 from benchmarks.judges import Features, efficientnet_lite2, package_folder, text_detector
 from benchmarks.photo import SCALE, Enlarge, bicubic, method
-from benchmarks.record import DOCS, signature, stamp, write
+from benchmarks.record import DOCS, RESULTS, measured_at, signature, stamp, write
 from benchmarks.sheets import middle, sheet
 from benchmarks.speed.ncnn import open_net
 from benchmarks.strength import grid
+from benchmarks.subjects import PART, SUBJECTS, sheets
 from enlarge.data.degradations import CHAINS
-from enlarge.data.photos import find_pictures, list_photos, read_rgb
+from enlarge.data.photos import list_photos, read_rgb
 from enlarge.metrics.naturalness import niqe
 from enlarge.training.config import data_root
 
@@ -220,7 +222,52 @@ def page(result: dict[str, Any]) -> str:
         cells = [_cell(row, key) for key in shown]
         bold = f"**{name}**" if name in OURS else name
         lines.append(f"| {bold} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, LEGEND, ""])
+    return "\n".join([*lines, LEGEND, *blind_section(), *sheets_section(list(rows)), ""])
+
+
+def blind_section() -> list[str]:
+    """The table of `benchmarks.blind`, if it was counted."""
+    file = RESULTS / "blind.json"
+    if not file.exists():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    lines = [
+        "",
+        "## Blind comparison",
+        "",
+        "    python -m benchmarks.blind",
+        "",
+        f"Measured on {measured_at(found)}. {found['readers']} readers (language models that see",
+        "pictures, each on its own) saw forty enlargements by `photo-sharp` and by a rival beside",
+        "the input, as A and B, twice with the sides swapped and in random order, and answered",
+        "which of the two they would keep, or neither. A picture is won if `photo-sharp` has the",
+        "more votes of all readers and both views. *Agreed*: a reader chose the same both times.",
+        "",
+        "| `photo-sharp` against | won | lost | tied | won (95 %) | neither, of votes | agreed |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, row in found["rivals"].items():
+        share = "–"
+        if row["interval"]:
+            low, high = (100 * end for end in row["interval"])
+            share = (
+                f"{100 * row['won'] / (row['won'] + row['lost']):.0f} % ({low:.0f} to {high:.0f})"
+            )
+        votes = row["ours"] + row["theirs"] + row["neither"]
+        lines.append(
+            f"| {name} | {row['won']} | {row['lost']} | {row['tied']} | {share} "
+            f"| {row['neither']} of {votes} | {row['agreed']} of {row['seen_twice']} |"
+        )
+    return lines
+
+
+def sheets_section(columns: Sequence[str]) -> list[str]:
+    """The sheets by subject, with what their rows and columns are."""
+    lines = ["", "## Parts of pictures", "", f"Columns: {', '.join(columns[:-1])}."]
+    for name, rows in SUBJECTS.items():
+        subjects = ", ".join(subject for subject, _ in rows)
+        lines += ["", f"![Rows: {subjects}](images/looks-{name}.jpg)", "", f"Rows: {subjects}."]
+    return lines
 
 
 def _cell(row: dict[str, Any], key: str) -> str:
@@ -234,12 +281,10 @@ def _cell(row: dict[str, Any], key: str) -> str:
 
 
 def write_sheets(found: dict[str, Enlarge]) -> None:
-    """Parts of real pictures without originals: docs/images/looks-N.jpg, a column a method."""
-    pictures = find_pictures(data_root() / "real/lr_only")
-    for number in range(0, len(pictures), 5):
-        lows = [middle(read_rgb(path), 80) for path in pictures[number : number + 5]]
-        image = sheet(lows, list(found.values()), side=80, shrink=2)
-        image.save(DOCS / f"images/looks-{number // 5 + 1}.jpg", quality=85)
+    """Parts of pictures by subject: docs/images/looks-NAME.jpg, a column a method."""
+    for name, _, lows in sheets():
+        image = sheet(lows, list(found.values()), side=PART, shrink=1)
+        image.save(DOCS / f"images/looks-{name}.jpg", quality=85)
 
 
 def main() -> None:
