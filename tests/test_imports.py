@@ -56,6 +56,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "trying": {"errors", "model_file", "engines", "weights", "media", "metrics", "upscaler"},
+    "fusing": {
+        *("errors", "digests", "memory", "checks", "engines", "weights", "media", "metrics"),
+        "upscaler",
+    },
     "training": {
         *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),
         "upscaler",
@@ -71,10 +75,10 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),
         *("model_file", "settings", "engines", "weights", "picture", "upscaler", "data", "metrics"),
-        *("trying", "training", "batch", "app"),
+        *("trying", "fusing", "training", "batch", "app"),
     },
     "__main__": {"cli"},
-    "": {"version", "errors", "card", "settings", "upscaler"},
+    "": {"version", "errors", "card", "settings", "upscaler", "fusing"},
 }
 """The parts of the package from the bottom to the top, and what each may import directly, beside
 itself. A name covers everything below it.
@@ -82,6 +86,7 @@ itself. A name covers everything below it.
 LEARNING = (
     *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),
     *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
+    "cv2",  # that of fusing frames
 )
 MAY_USE_TORCH = (
     *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),

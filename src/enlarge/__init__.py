@@ -10,6 +10,10 @@ The same in steps:
 4
 >>> large = model.upscale(pixels)                   # array in, array out
 >>> model.upscale_file("photo.jpg", "large.png")    # streamed, in bounded memory
+
+Several frames of one scene:
+
+>>> made = enlarge.fuse(["burst/1.jpg", "burst/2.jpg", "burst/3.jpg"])
 """
 
 from __future__ import annotations
@@ -20,12 +24,13 @@ from enlarge.version import __version__
 
 __all__ = [
     "Card", "EnlargeError", "Settings", "Upscaler", "__version__",
-    "models", "open_model", "upscale",
+    "fuse", "models", "open_model", "upscale",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from enlarge.card import Card
     from enlarge.errors import EnlargeError
+    from enlarge.fusing import fuse
     from enlarge.settings import Settings
     from enlarge.upscaler import Upscaler, models, open_model, upscale
 
@@ -34,6 +39,7 @@ _HOMES = {
     "EnlargeError": "enlarge.errors",
     "Settings": "enlarge.settings",
     "Upscaler": "enlarge.upscaler",
+    "fuse": "enlarge.fusing",
     "models": "enlarge.upscaler",
     "open_model": "enlarge.upscaler",
     "upscale": "enlarge.upscaler",

@@ -18,6 +18,7 @@ SKIPPED = {
     "pip install .": _INSTALLS,
     'pip install ".[app]"': _INSTALLS,
     'pip install ".[cluster]"': _INSTALLS,
+    'pip install ".[fuse]"': _INSTALLS,
     'pip install ".[int8]"': _INSTALLS,
     'pip install ".[metrics]"': _INSTALLS,
     'pip install ".[torch]"': _INSTALLS,

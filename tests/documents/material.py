@@ -100,6 +100,15 @@ def model(path: Path) -> None:
     shutil.copy(_WEIGHTS / "fast.onnx", path)
 
 
+def frames(folder: Path) -> None:
+    """A burst of one scene."""
+    from tests.fusing.bursts import burst
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(burst(4).frames):
+        Image.fromarray(frame).save(folder / f"{number}.jpg")
+
+
 MATERIAL: dict[str, Make] = {
     "pages.tif": pages,
     **dict.fromkeys(["photo.jpg", "old.jpg", "scan.tif", "large/photo.png"], picture),
@@ -117,5 +126,7 @@ MATERIAL: dict[str, Make] = {
     "models/realesrgan-x4plus.param": pair_of_ncnn,
     **dict.fromkeys(["runs/mine/model.onnx", "model8.onnx"], model),
     "runs/taught/LR": folder,
+    "burst/": frames,
+    "burst/*.jpg": lambda path: frames(path.parent),
 }
 """What an example may read: its name in a command, or what follows `=` there."""

@@ -63,6 +63,8 @@ def fill(folder: Path, example: Example) -> None:
     """Make what an example reads."""
     if example.language == "python":
         picture(folder / "photo.jpg")
+        if '"burst/' in example.source:
+            MATERIAL["burst/"](folder / "burst")
         return
     words = shlex.split(example.text)
     read = {word for before, word in zip(["", *words], words, strict=False) if before not in GIVEN}

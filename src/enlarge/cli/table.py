@@ -7,6 +7,8 @@ from __future__ import annotations
 COMMANDS = {
     "models": "List the models that --model takes by name.",
     "try": "Enlarge a part of a picture by every model at hand, on one sheet (PNG and HTML).",
+    "fuse": "Fuse several frames of one scene into one picture, with details that no single frame "
+    "has.",
     "inspect": "Describe a model file (its card) or a picture (size, depth, profile, metadata).",
     "export": "Write a model and its card as .onnx, for any engine, or as .safetensors, for torch.",
     "evaluate": "Measure PSNR and SSIM of models on pictures whose originals are known.",

@@ -1,0 +1,247 @@
+"""`enlarge fuse FRAMES…`: several frames of one scene fused into one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from enlarge.cli.options import (
+    FLAT,
+    VERBOSE,
+    build_settings,
+    check_report,
+    option,
+    refuse_both,
+    settings_options,
+    whole,
+)
+from enlarge.errors import InputError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from enlarge.fusing import FusedPicture
+
+_FRAMES, _RESULT = "Frames", "Result"
+
+
+@settings_options(
+    "format", "quality", "engine", "precision", "device", "memory", "threads", "provenance"
+)
+class FuseArguments:
+    """The options of `Settings` that a fusion takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseCommandOptions:
+    """The other options of `enlarge fuse`."""
+
+    region: Annotated[
+        str | None,
+        option(
+            "Register and fuse only this rectangle, in pixels of the reference: what moves in "
+            "itself, such as a car before a street, needs it (default: the whole frame).",
+            group=_FRAMES,
+            metavar="X,Y,W,H",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    reference: Annotated[
+        int,
+        option(
+            "The frame whose view the result has, counted from 1 (default: 1).",
+            group=_FRAMES,
+            metavar="N",
+            converter=whole(1),
+        ),
+    ] = 1
+    frames: Annotated[
+        int,
+        option(
+            "Fuse this many frames at most, the best ones (default: 64).",
+            group=_FRAMES,
+            metavar="N",
+            converter=whole(2),
+        ),
+    ] = 64
+    scale: Annotated[
+        float,
+        option("Factor by which width and height grow (default: 4).", group=_RESULT, metavar="1-8"),
+    ] = 4.0
+    then: Annotated[
+        str | None,
+        option(
+            "The model that enlarges what was fused, or none: then nothing in the result was "
+            "learned from other pictures (default: photo).",
+            group=_RESULT,
+            metavar="MODEL|none",
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        option(
+            "The file for the result (default: FIRST_fused.png beside the first frame).",
+            name=["--output", "-o"],
+            group="Output",
+            metavar="FILE",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, option("Replace existing outputs, even if enlarge did not make them.", group="Output")
+    ] = False
+    report: Annotated[
+        Path | None,
+        option(
+            "Write a report on every frame and on what was gained, as .json or .html.",
+            group="Output",
+            metavar="FILE",
+        ),
+    ] = None
+    json: Annotated[bool, option("Print the report as one JSON document.")] = False
+    verbose: Annotated[bool, option("Print a line for each frame.", name=VERBOSE)] = False
+    quiet: Annotated[bool, option("Print errors only.")] = False
+
+
+_OPTIONS, _SETTINGS = FuseCommandOptions(), FuseArguments()
+
+
+def fuse(
+    *frames: Annotated[str, Parameter(help="Pictures of one scene, or folders or globs of them.")],
+    options: Annotated[FuseCommandOptions, FLAT] = _OPTIONS,
+    settings: Annotated[FuseArguments, FLAT] = _SETTINGS,
+) -> None:
+    """Fuse several frames of one scene into one picture, with details that no single one has."""
+    from enlarge.cli.progress import counting
+    from enlarge.fusing import fuse as fuse_frames
+
+    refuse_both(options.quiet, options.verbose)
+    check_report(options.report)
+    chosen = build_settings(settings)
+    paths = _paths(frames)
+    if options.reference > len(paths):
+        raise OptionError(f"--reference {options.reference}: there are {len(paths)} frames")
+    target = _target(paths, options)
+    is_shown = not options.quiet and not options.json
+    with counting(f"{len(paths)} frames", shown=is_shown) as progress:
+        made = fuse_frames(
+            paths,
+            region=options.region,
+            reference=options.reference - 1,
+            limit=options.frames,
+            scale=options.scale,
+            then=options.then,
+            memory=chosen.memory,
+            engine=chosen.engine,
+            device=chosen.device,
+            precision=chosen.precision,
+            threads=chosen.threads,
+            progress=progress,
+        )
+    _write(made, target, chosen, options)
+    _write_report(made, options.report)
+    _print(made, target, options)
+
+
+def _paths(frames: Sequence[str]) -> list[Path]:
+    """The pictures that the arguments name, in their order. Raises `InputError`."""
+    from enlarge.batch.inputs import Scan, Unreadable, find_inputs
+    from enlarge.batch.locations import parse_source
+    from enlarge.cli.console import STREAM, restore_hyphens
+
+    if not frames:
+        raise OptionError(
+            "no frames are given; expected several pictures: enlarge fuse a.jpg b.jpg"
+        )
+    names = restore_hyphens(list(frames))
+    if STREAM in names:
+        raise OptionError("fuse reads picture files, and not standard input (-)")
+    paths = []
+    for found in find_inputs([parse_source(name) for name in names], Scan(None)):
+        if isinstance(found, Unreadable):
+            raise InputError(found.problem)
+        path = getattr(found.source, "path", None)
+        if not isinstance(path, Path) or hasattr(found.source, "member"):
+            raise InputError(f"{found.source}: fuse reads picture files on this machine")
+        paths.append(path)
+    return paths
+
+
+def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
+    """Where the result goes. Raises `OutputError` before any work."""
+    target = options.output
+    if target is None:
+        target = paths[0].with_name(f"{paths[0].stem}_fused.png")
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder; -o names a file, such as {target}/fused.png")
+    if any(target.exists() and path.exists() and target.samefile(path) for path in paths):
+        raise OutputError(f"the output {target} is one of the frames; choose another one")
+    if target.exists() and not options.overwrite:
+        raise OutputError(
+            f"{target} exists; use --overwrite to replace it, or -o to choose another output"
+        )
+    return target
+
+
+def _write(made: FusedPicture, target: Path, chosen: Any, options: FuseCommandOptions) -> None:
+    """Write the picture with its provenance. Raises `OutputError`."""
+    from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+    from enlarge.picture.run import output_format
+    from enlarge.version import __version__
+
+    height, width = made.picture.shape[:2]
+    report = made.report
+    facts = {
+        "version": __version__,
+        "fused": report.provenance,
+        "model": report.then,
+        "scale": f"{report.scale:g}",
+        "region": ",".join(map(str, report.region)),
+    }
+    with create_picture(
+        target,
+        PictureSpec(width, height, 3, made.picture.dtype),
+        WriteOptions(output_format(target, chosen.format), chosen.quality),
+        provenance=facts if chosen.provenance else None,
+    ) as sink:
+        sink.write(made.picture)
+        sink.finish(overwrite=options.overwrite)
+
+
+def _write_report(made: FusedPicture, target: Path | None) -> None:
+    """Write the report. Raises `OutputError`."""
+    from enlarge.cli.console import json_text
+    from enlarge.fusing.page import fusion_page
+
+    if target is None:
+        return
+    is_json = target.suffix.lower() == ".json"
+    text = json_text(made.report.document()) + "\n" if is_json else fusion_page(made)
+    try:
+        target.write_text(text, "utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _print(made: FusedPicture, target: Path, options: FuseCommandOptions) -> None:
+    """What was made of what."""
+    from enlarge.cli.console import json_text, one_line, say
+
+    report = made.report
+    if options.json:
+        say(json_text({"output": str(target), **report.document()}))
+        return
+    if options.quiet:
+        return
+    if options.verbose:
+        for frame in report.frames:
+            across, down = frame.shift
+            about = f"moved {across:+.2f},{down:+.2f}  weight {frame.weight:.2f}"
+            say(one_line(f"{frame.name}  {about if frame.used else 'not used: ' + frame.reason}"))
+    else:
+        for frame in report.rejected:
+            say(one_line(f"{frame.name}  not used: {frame.reason}"))
+    height, width = made.picture.shape[:2]
+    say(one_line(f"{target}  {width}×{height}  {report.provenance}"))

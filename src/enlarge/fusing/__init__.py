@@ -1,0 +1,17 @@
+"""Several frames of one scene fused into one picture.
+
+    frames → registration (where each shows the region) → reconstruction (on a finer grid)
+           → network, if wanted → picture and report
+
+A motion maps pixel coordinates of the reference frame to those of another frame (see `motion`).
+"""
+
+from __future__ import annotations
+
+from enlarge.fusing.fusion import fuse, register
+from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
+from enlarge.fusing.tracking import Region, Registration
+
+__all__ = [
+    "FrameReport", "FusedPicture", "FusionReport", "Region", "Registration", "fuse", "register",
+]  # fmt: skip

@@ -1,0 +1,311 @@
+"""Frames → registration → reconstruction → network: the steps of `enlarge.fuse`."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.engines import EngineOptions
+from enlarge.errors import Cancelled, InputError, OptionError
+from enlarge.fusing.camera import Camera, View, cut_view
+from enlarge.fusing.finishing import finish
+from enlarge.fusing.frames import Frame, Frames, read_frames
+from enlarge.fusing.motion import displacement, translation
+from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.reconstruction import STEPS, Reconstruction, reconstruct
+from enlarge.fusing.rejection import judged
+from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
+from enlarge.fusing.settings import FuseOptions, FuseSettings
+from enlarge.fusing.tracking import Region, Registration, to_luma, track
+
+Progress = Callable[[int, int], None]
+"""Called with what is done, and of how many."""
+
+_MARGIN = 8
+"""Pixels around the region that are fused too, where the frame has them, and then cut off."""
+_FACTOR = 2
+_BLUR = 0.4
+_LEAST_SIDE = 16
+_ALL = 10**9
+
+
+def register(
+    frames: Iterable[Any], region: Sequence[int] | None = None, *, reference: int = 0
+) -> list[Registration]:
+    """Where each frame shows a region (x, y, width, height) of the reference (None: all of it), in
+    the order of the frames.
+
+    `frames`: arrays (H, W, 3), RGB, uint8 or uint16, or paths of pictures. The motions map pixel
+    coordinates of the reference to those of the frame. Raises `InputError` and `OptionError`.
+    """
+    load_opencv()
+    settings = FuseSettings(region=region, reference=reference)
+    read = read_frames(frames, len(frames) if isinstance(frames, Sequence) else _ALL, reference)
+    area = _area(read, settings)
+    return _registered(read.kept, area, reference)
+
+
+def fuse(
+    frames: Iterable[Any],
+    *,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+    **options: Unpack[FuseOptions],
+) -> FusedPicture:
+    """Fuse several frames of one scene into one picture, with details that no single frame has.
+
+    `frames`: arrays (H, W, 3), RGB, sRGB-coded, uint8 or uint16 (also gray, and with alpha), or
+    paths of pictures, all of one size. The options:
+
+    `region`: (x, y, width, height) in pixels of the reference; it alone is registered and fused.
+    `reference`: the frame whose view the result has, from 0 (default: the first). `scale`: how many
+    times larger the result is (default: 4). `then`: the model that enlarges what was fused, or
+    "none": then nothing in the result was learned from other pictures. `limit`: how many frames are
+    fused at most. `memory`: the limit of this process ("1.5GB"). `engine`, `device`, `precision`,
+    `threads`: as in `open_model`.
+
+    `progress` is called with what is done of what; `cancel`, when set, ends the work with
+    `Cancelled`. Raises `EnlargeError`s: `InputError` where fewer than two frames show the region.
+    """
+    begun = time.perf_counter()
+    load_opencv()
+    settings = _settings(options)
+    work = _Work(progress, cancel, settings)
+    reference = settings.reference or 0
+    frames_read = read_frames(frames, settings.limit, reference)
+    region = _area(frames_read, settings)
+    read = frames_read.kept
+    registered = _registered(read, region, reference)
+    work.tick()
+    _check_found(read, registered, reference)
+    window, views = _views(read, registered, region)
+    camera = Camera(window.width, window.height, _FACTOR if settings.scale > 1 else 1, _BLUR)
+    made = reconstruct(views, camera, work.tick)
+    inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
+    depth = read[0].pixels.dtype
+    finished = finish(made.scene, camera.factor, inner, depth, settings)
+    work.tick()
+    reports = _frame_reports(frames_read, registered, views, region)
+    frame = next(frame.pixels for frame in read if frame.number == reference)
+    report = FusionReport(
+        reference=reference,
+        region=region,
+        scale=settings.scale,
+        frames=reports,
+        noise=made.noise,
+        noise_gain=_noise_gain(views),
+        resolution_gain=1.0,
+        samples=_samples(made, camera.factor, inner),
+        then=finished.model,
+        provenance=_provenance(reports, finished.words),
+        digest=hashlib.sha256(finished.picture.tobytes()).hexdigest(),
+        settings=_as_text(settings),
+        seconds=time.perf_counter() - begun,
+    )
+    single = frame[region.y : region.y + region.height, region.x : region.x + region.width]
+    return FusedPicture(finished.picture, finished.fused, single, report)
+
+
+class _Work:
+    """What is done of a fusion, for the caller's progress, and whether it is cancelled."""
+
+    def __init__(
+        self, progress: Progress | None, cancel: threading.Event | None, settings: FuseSettings
+    ) -> None:
+        self._progress, self._cancel = progress, cancel
+        self._done, self._total = 0, STEPS + 2
+
+    def tick(self) -> None:
+        """One more part is done. Raises `Cancelled`."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("cancelled")
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _settings(options: FuseOptions) -> FuseSettings:
+    names = FuseOptions.__optional_keys__
+    for name in options:
+        if name not in names:
+            raise TypeError(
+                f"fuse() got an unexpected keyword argument {name!r}; its options are "
+                + ", ".join(sorted(names))
+            )
+    given: dict[str, Any] = dict(options)
+    engine = {
+        name: given.pop(name)
+        for name in ("engine", "device", "precision", "threads")
+        if name in given
+    }
+    return FuseSettings(**given, engine=EngineOptions(**engine))
+
+
+def _area(frames: Frames, settings: FuseSettings) -> Region:
+    """The region, inside the reference frame. Raises `OptionError` and `InputError`."""
+    read, count = frames.kept, frames.count
+    height, width = read[0].pixels.shape[:2]
+    reference = settings.reference or 0
+    if reference >= count:
+        raise OptionError(
+            f"there is no frame {reference} (reference): there are {count}, counted from 0"
+        )
+    if len(read) < 2:
+        raise InputError(
+            f"{read[0].name} is the only frame; expected at least two of one scene. To enlarge one "
+            "picture: enlarge PICTURE"
+        )
+    if settings.region is None:
+        region = Region(0, 0, width, height)
+    else:
+        region = Region(*map(int, settings.region))
+    if region.x + region.width > width or region.y + region.height > height:
+        raise OptionError(
+            f"--region {','.join(map(str, region))} is not inside the frames, {width}×{height}"
+        )
+    if min(region.width, region.height) < _LEAST_SIDE:
+        raise OptionError(
+            f"--region {','.join(map(str, region))} is too small to register; expected at least "
+            f"{_LEAST_SIDE} pixels in width and height"
+        )
+    return region
+
+
+def _registered(read: Sequence[Frame], region: Region, reference: int) -> list[Registration]:
+    lumas = [to_luma(frame.pixels) for frame in read]
+    place = next(n for n, frame in enumerate(read) if frame.number == reference)
+    found = judged(track(lumas, region, place), place)
+    return [replace(entry, frame=frame.number) for entry, frame in zip(found, read, strict=True)]
+
+
+def _check_found(read: Sequence[Frame], found: Sequence[Registration], reference: int) -> None:
+    """Raise `InputError` where no other frame shows the region of the reference."""
+    if sum(entry.is_used for entry in found) >= 2:
+        return
+    reasons = sorted({entry.reason for entry in found if entry.reason})
+    name = next(frame.name for frame in read if frame.number == reference)
+    raise InputError(
+        f"no frame shows the region of {name} again: {len(read) - 1} others were sought from their "
+        "neighbours' motion and by correlation over the whole frame, and aligned by translation, "
+        f"affine motion and homography ({'; '.join(reasons)}). Choose a region with more detail, "
+        "or another --reference"
+    )
+
+
+def _views(
+    read: Sequence[Frame], registered: Sequence[Registration], region: Region
+) -> tuple[Region, list[View]]:
+    """The window, which is the region with a margin, and what the used frames show of it."""
+    height, width = read[0].pixels.shape[:2]
+    left, top = max(0, region.x - _MARGIN), max(0, region.y - _MARGIN)
+    window = Region(
+        left,
+        top,
+        min(width, region.x + region.width + _MARGIN) - left,
+        min(height, region.y + region.height + _MARGIN) - top,
+    )
+    levels = 257.0 if read[0].pixels.dtype == np.uint16 else 1.0
+    place = translation(window.x, window.y)
+    views = []
+    for frame, entry in zip(read, registered, strict=True):
+        if not entry.is_used:
+            continue
+        part, motion = cut_view(
+            entry.frame, frame.pixels, entry.motion @ place, (window.width, window.height)
+        )
+        pixels = part.astype(np.float32) * np.float32(entry.gain / levels)
+        pixels += np.float32(entry.offset)
+        views.append(View(entry.frame, pixels, motion))
+    return window, views
+
+
+def _samples(made: Reconstruction, factor: int, inner: Region) -> NDArray[np.float32]:
+    cv2 = load_opencv()
+    height, width = made.samples.shape
+    small = cv2.resize(
+        made.samples, (width // factor, height // factor), interpolation=cv2.INTER_AREA
+    )
+    cut: NDArray[np.float32] = small[
+        inner.y : inner.y + inner.height, inner.x : inner.x + inner.width
+    ]
+    return cut
+
+
+def _noise_gain(views: Sequence[View]) -> float:
+    """How many times less noise the weighted mean has."""
+    weights = np.array([view.weight for view in views])
+    return float(weights.sum() / np.sqrt(np.square(weights).sum()))
+
+
+def _frame_reports(
+    frames: Frames,
+    registered: Sequence[Registration],
+    views: Sequence[View],
+    region: Region,
+) -> tuple[FrameReport, ...]:
+    weights = {view.frame: view.weight for view in views}
+    most = max(weights.values())
+    middle = np.array(
+        [[region.x + (region.width - 1) / 2, region.y + (region.height - 1) / 2]], np.float64
+    )
+    reports = []
+    for frame, entry in zip(frames.kept, registered, strict=True):
+        across, down = displacement(entry.motion, middle)[0]
+        reports.append(
+            FrameReport(
+                number=frame.number,
+                name=frame.name,
+                used=entry.is_used,
+                reason=entry.reason,
+                motion=entry.motion,
+                shift=(float(across), float(down)),
+                weight=weights.get(entry.frame, 0.0) / most,
+                correlation=entry.correlation,
+                gain=entry.gain,
+                offset=entry.offset,
+                inside=entry.inside,
+                digest=frame.digest,
+            )
+        )
+    reason = f"not among the {len(frames.kept)} sharpest"
+    for number, name, digest in frames.dropped:
+        reports.append(
+            FrameReport(
+                number=number,
+                name=name,
+                used=False,
+                reason=reason,
+                motion=np.full((3, 3), np.nan),
+                shift=(0.0, 0.0),
+                weight=0.0,
+                correlation=0.0,
+                gain=1.0,
+                offset=0.0,
+                inside=0.0,
+                digest=digest,
+            )
+        )
+    return tuple(sorted(reports, key=lambda entry: entry.number))
+
+
+def _provenance(frames: Sequence[FrameReport], words: str) -> str:
+    used = sum(frame.used for frame in frames)
+    return f"fused from {used} of {len(frames)} frames; {words}"
+
+
+def _as_text(settings: FuseSettings) -> dict[str, str]:
+    values = {
+        "region": settings.region and ",".join(map(str, settings.region)),
+        "scale": f"{settings.scale:g}",
+        "reference": settings.reference,
+        "then": settings.then,
+        "limit": settings.limit,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,21 @@
+"""OpenCV, which warps and filters here, or the reason why there is none.
+
+OpenCV's threads are limited to one where its calls are too short to gain from several.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from enlarge.errors import EngineError
+
+
+def load_opencv() -> ModuleType:
+    """The module `cv2`. Raises `EngineError` with the command that installs it."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise EngineError(
+            'fusing frames needs OpenCV; install it: pip install "enlarge[fuse]"'
+        ) from error
+    return cv2

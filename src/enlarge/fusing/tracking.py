@@ -1,0 +1,282 @@
+"""How the scene in a region moves from frame to frame: coarse to fine, outwards from the reference.
+
+Every frame is sought from where its neighbour had the region, and by correlation over the whole
+frame where that does not fit. Then it is aligned to the region of the reference: at first only
+moved, then by an affine motion, and by a homography where that explains more than its additional
+parameters explain of noise. At last all frames are aligned once more, each to the mean of the
+others, which has less noise and less aliasing than any one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enlarge.fusing.alignment import (
+    PARAMETERS,
+    Alignment,
+    Luma,
+    Model,
+    Template,
+    align,
+    covered,
+    warp,
+)
+from enlarge.fusing.motion import Matrix, corners, largest_distance, translation
+from enlarge.fusing.opencv import load_opencv
+
+SMOOTHING = 1.0
+"""Standard deviation in pixels of the blur before frames are compared. It lessens noise and what
+sampling made of details that no pixel resolves, which move differently from the scene.
+"""
+_COARSEST = 24
+"""Pixels of the shorter side below which a region is not reduced any further."""
+_SEARCHED = 48
+"""Pixels of the longer side of a region that is sought by correlation."""
+_GOOD = 0.7
+"""The correlation from which a motion that was found beside a frame's neighbour is not doubted."""
+_ROUNDS = 2
+"""How often all frames are aligned to the mean of the others."""
+_HOMOGRAPHY_SIDE = 48
+
+
+class Region(NamedTuple):
+    """A rectangle of the reference frame, in its pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Where one frame shows the region.
+
+    `motion`: 3×3, from pixel coordinates of the reference to those of the frame. `reason`: why the
+    frame cannot be used; empty where it can. `correlation` with the mean of the other frames, of
+    smoothed luma. `scale`: of the differences from it, in levels. `gain`, `offset`: the frame times
+    `gain` plus `offset` has the brightness of the reference. `inside`: the share of the region that
+    lies in the frame. `model`: the kind of motion.
+    """
+
+    frame: int
+    motion: Matrix
+    correlation: float
+    scale: float
+    gain: float
+    offset: float
+    inside: float
+    model: Model
+    reason: str = ""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the frame shows the region."""
+        return not self.reason
+
+
+def to_luma(pixels: NDArray[Any]) -> Luma:
+    """The luma (BT.601) of (H, W, 3) RGB of uint8 or uint16: (H, W) float32, 0 to 255."""
+    cv2 = load_opencv()
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    if pixels.dtype == np.uint16:
+        luma /= 257.0
+    smooth: Luma = cv2.GaussianBlur(luma, (0, 0), SMOOTHING)
+    return smooth
+
+
+def track(lumas: Sequence[Luma], region: Region, reference: int) -> list[Registration]:
+    """Where each frame shows the region of the reference, in the order of the frames.
+
+    `lumas`: smoothed, as from `to_luma`.
+    """
+    tracker = _Tracker(lumas, region, reference)
+    found: dict[int, Registration] = {reference: tracker.itself()}
+    for way in (1, -1):
+        last = found[reference]
+        number = reference + way
+        while 0 <= number < len(lumas):
+            found[number] = tracker.follow(number, last.motion)
+            if found[number].is_used:
+                last = found[number]
+            number += way
+    results = [found[number] for number in range(len(lumas))]
+    for _ in range(_ROUNDS):
+        results = tracker.refine(results)
+    return results
+
+
+class _Tracker:
+    """The reference's region at every size, to which frames are aligned."""
+
+    def __init__(self, lumas: Sequence[Luma], region: Region, reference: int) -> None:
+        self.lumas, self.region, self.reference = lumas, region, reference
+        self.place = translation(region.x, region.y)
+        x, y, width, height = region
+        self.window = np.ascontiguousarray(lumas[reference][y : y + height, x : x + width])
+        self.corners = corners(0, 0, width, height)
+        levels = 1
+        while min(width, height) >> levels >= _COARSEST:
+            levels += 1
+        self.templates = [Template(_reduced(self.window, level)) for level in range(levels)]
+
+    def itself(self) -> Registration:
+        """The reference's own registration."""
+        return Registration(self.reference, np.eye(3), 1.0, 0.0, 1.0, 0.0, 1.0, "translation")
+
+    def follow(self, number: int, last: Matrix) -> Registration:
+        """The registration of a frame whose neighbour moved by `last`."""
+        luma = self.lumas[number]
+        found = self._descend(luma, last @ self.place)
+        if found is None or found[0].correlation < _GOOD:
+            sought = self._seek(luma)
+            other = None if sought is None else self._descend(luma, sought)
+            if other is not None and (found is None or other[0].cost < found[0].cost):
+                found = other
+        if found is None:
+            return Registration(
+                number, last, 0.0, 0.0, 1.0, 0.0, 0.0, "translation", "the region was not found"
+            )
+        return self._registration(number, *found)
+
+    def refine(self, results: Sequence[Registration]) -> list[Registration]:
+        """Every used frame aligned to the mean of the other used ones."""
+        _, _, width, height = self.region
+        used = [entry for entry in results if entry.is_used]
+        if len(used) < 3:
+            return list(results)
+        shown: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        total, count = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+        for entry in used:
+            luma, motion = self.lumas[entry.frame], entry.motion @ self.place
+            inside = covered(luma.shape, motion, width, height).astype(np.float32)
+            warped: Luma = warp(luma, motion, width, height)
+            picture = (np.float32(entry.gain) * warped + np.float32(entry.offset)) * inside
+            shown[entry.frame] = picture, inside
+            total += picture
+            count += inside
+        nothing = np.zeros_like(total), np.zeros_like(count)
+        refined = []
+        for entry in results:
+            if entry.frame == self.reference:
+                refined.append(entry)
+                continue
+            picture, inside = shown.get(entry.frame, nothing)
+            others = count - inside
+            mean = (total - picture) / np.maximum(others, 1.0)
+            weight = (others > 0.5).astype(np.float32)
+            refined.append(self._again(entry, Template(mean, weight)))
+        return refined
+
+    def _again(self, entry: Registration, template: Template) -> Registration:
+        luma, start = self.lumas[entry.frame], entry.motion @ self.place
+        light = entry.gain, entry.offset
+        found = _best_model(template, luma, start, light)
+        if found is None:
+            return replace(entry, reason="the region was not found")
+        return self._registration(entry.frame, *found)
+
+    def _descend(self, luma: Luma, start: Matrix) -> tuple[Alignment, Model] | None:
+        """Align from the smallest size to the full one."""
+        motion, light = start, (1.0, 0.0)
+        for level in range(len(self.templates) - 1, -1, -1):
+            template = self.templates[level]
+            size = _scaling(level)
+            model: Model = "translation" if level else "affine"
+            picture = _reduced(luma, level)
+            if level == 0:
+                return _best_model(template, picture, motion, light)
+            found = align(
+                template, picture, np.linalg.inv(size) @ motion @ size, model, light=light
+            )
+            if found is None:
+                return None
+            motion = size @ found.motion @ np.linalg.inv(size)
+            light = found.gain, found.offset
+        return None
+
+    def _seek(self, luma: Luma) -> Matrix | None:
+        """Where the region is by correlation, anywhere in the frame, only moved."""
+        cv2 = load_opencv()
+        _, _, width, height = self.region
+        level = 0
+        while max(width, height) >> level > _SEARCHED:
+            level += 1
+        small, inner = _reduced(luma, level), _reduced(self.window, level)
+        # So that a region as large as the frame can be sought too, its middle is.
+        down, across = inner.shape[0] // 5, inner.shape[1] // 5
+        inner = inner[down : inner.shape[0] - down, across : inner.shape[1] - across]
+        if small.shape[0] < inner.shape[0] or small.shape[1] < inner.shape[1]:
+            return None
+        scores = cv2.matchTemplate(small, inner, cv2.TM_CCOEFF_NORMED)
+        _, _, _, (x, y) = cv2.minMaxLoc(scores)
+        size = _scaling(level)
+        return size @ translation(x - across, y - down) @ np.linalg.inv(size)
+
+    def _registration(self, number: int, found: Alignment, model: Model) -> Registration:
+        motion = found.motion @ np.linalg.inv(self.place)
+        return Registration(
+            number,
+            motion / motion[2, 2],
+            found.correlation,
+            found.scale,
+            found.gain,
+            found.offset,
+            found.inside,
+            model,
+        )
+
+
+def _best_model(
+    template: Template, luma: Luma, start: Matrix, light: tuple[float, float]
+) -> tuple[Alignment, Model] | None:
+    """The alignment by the kind of motion that explains most, by the Bayesian criterion: half the
+    logarithm of the number of independent pixels for each parameter.
+    """
+    models: tuple[Model, ...] = ("translation", "affine")
+    if min(template.width, template.height) >= _HOMOGRAPHY_SIDE:
+        models = (*models, "homography")
+    best: tuple[Alignment, Model] | None = None
+    lowest = np.inf
+    # Neighbouring pixels of what was smoothed are not independent.
+    independent = template.weight.sum() / (4 * np.pi * SMOOTHING**2)
+    for model in models:
+        found = align(template, luma, start, model, light=light)
+        if found is None:
+            continue
+        score = independent * np.log(found.cost + 1e-6) + PARAMETERS[model] * np.log(independent)
+        if score < lowest:
+            best, lowest = (found, model), score
+        start, light = found.motion, (found.gain, found.offset)
+    return best
+
+
+def _reduced(luma: Luma, level: int) -> Luma:
+    """A picture reduced to 1 / 2^level of its sides."""
+    if not level:
+        return luma
+    cv2 = load_opencv()
+    height, width = luma.shape
+    factor = 1 << level
+    wide, high = width // factor * factor, height // factor * factor
+    reduced: Luma = cv2.resize(
+        luma[:high, :wide], (wide // factor, high // factor), interpolation=cv2.INTER_AREA
+    )
+    return reduced
+
+
+def _scaling(level: int) -> Matrix:
+    """From a picture reduced by `_reduced` to the full one."""
+    factor = float(1 << level)
+    shift = (factor - 1) / 2
+    return np.array([[factor, 0.0, shift], [0.0, factor, shift], [0.0, 0.0, 1.0]])
+
+
+def disagreement(first: Registration, second: Registration, region: Region) -> float:
+    """The largest distance in pixels at the region's corners between two registrations."""
+    return largest_distance(first.motion, second.motion, corners(*region))
