@@ -45,8 +45,9 @@ def learn_beforehand(config: Config, data: TrainingData, scale: int, folder: Pat
             f"teacher.model {teacher.model} is ×{upscaler.card.scale}, the network is ×{scale}"
         )
     sampling = region_sampling(config, data, scale)
-    lists = [*data.lists["train"], config.data.chain, asdict(sampling)]
-    facts = json.dumps([lists, upscaler.weights.digest, teacher.ensemble], sort_keys=True)
+    pictures = [digest for _, digest in data.lists["train"]]
+    drawn = [pictures, config.data.chain, asdict(sampling)]
+    facts = json.dumps([drawn, upscaler.weights.digest, teacher.ensemble], sort_keys=True)
     key = hashlib.sha256(facts.encode()).hexdigest()[:16]
     where = folder / f"{Path(teacher.model).stem}-{key}"
     print(f"the results of {teacher.model} on {teacher.regions} regions lie in {where}", flush=True)
