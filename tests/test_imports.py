@@ -48,7 +48,12 @@ ALLOWED: dict[str, set[str]] = {
         *("version", "errors", "forks", "digests", "cache", "memory", "card", "tiling", "media"),
         *("model_file", "settings", "engines", "weights"),
     },
-    "upscaler": {"errors", "card", "settings", "engines", "weights", "picture"},
+    "keywords": {"settings"},
+    "upscaler": {"errors", "card", "settings", "keywords", "engines", "weights", "picture"},
+    "video": {
+        *("version", "errors", "memory", "card", "tiling", "media", "settings", "keywords"),
+        *("engines", "weights", "picture"),
+    },
     "data": {"errors", "digests", "media"},
     "metrics": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "engines"),
@@ -66,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "batch": {
         *("version", "errors", "digests", "cache", "memory", "card", "report", "media"),
-        *("model_file", "settings", "engines", "weights", "picture", "upscaler"),
+        *("model_file", "settings", "engines", "weights", "picture", "upscaler", "video"),
     },
     "app": {
         *("errors", "memory", "card", "tiling", "media", "settings", "engines", "weights"),
@@ -75,10 +80,10 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),
         *("model_file", "settings", "engines", "weights", "picture", "upscaler", "data", "metrics"),
-        *("trying", "fusing", "training", "batch", "app"),
+        *("trying", "fusing", "training", "batch", "app", "video"),
     },
     "__main__": {"cli"},
-    "": {"version", "errors", "card", "settings", "upscaler", "fusing"},
+    "": {"version", "errors", "card", "settings", "upscaler", "video", "fusing"},
 }
 """The parts of the package from the bottom to the top, and what each may import directly, beside
 itself. A name covers everything below it.
@@ -87,6 +92,7 @@ LEARNING = (
     *("torch", "lightning", "safetensors", "onnx", "onnxruntime", "yaml", "streamlit"),
     *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
     "cv2",  # that of fusing frames
+    "av",  # of videos
 )
 MAY_USE_TORCH = (
     *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
+from enlarge.checks import about
 from enlarge.engines import protocol
 from enlarge.errors import OptionError
+from enlarge.keywords import AllOptions, VideoOptions
 from enlarge.media.metadata import metadata
-from enlarge.settings import AllOptions, EngineName, Keep, Precision, Settings, about
+from enlarge.settings import EngineName, Keep, Precision, Settings
 
 NAMES = {entry.name for entry in fields(Settings)}
 
 
 def test_python_and_the_command_line_have_the_same_options() -> None:
-    assert set(get_type_hints(AllOptions)) == NAMES
+    taken = set(get_type_hints(AllOptions)) | set(get_type_hints(VideoOptions))
+    assert taken == NAMES - {"at"}  # a frame as an array is the first of `frames(start=…)`
 
 
 def test_the_words_are_those_of_the_packages_below() -> None:
@@ -31,7 +35,7 @@ def test_the_words_are_those_of_the_packages_below() -> None:
 def test_every_option_has_its_help() -> None:
     for entry in fields(Settings):
         assert entry.metadata["help"].endswith("."), entry.name
-        assert entry.metadata["group"] in ("Inputs", "Size", "Output", "Model", "Machine")
+        assert entry.metadata["group"] in ("Inputs", "Size", "Output", "Video", "Model", "Machine")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,10 @@ def test_every_option_has_its_help() -> None:
         ({"scale": 3}, "scale", 3.0),
         ({"width": "64"}, "width", 64),
         ({"threads": "2"}, "threads", 2),
+        ({"format": "m4v"}, "format", "mp4"),
+        ({"start": "83.5"}, "start", Fraction(167, 2)),
+        ({"end": "01:02:03.25"}, "end", Fraction(14893, 4)),
+        ({"at": 0.1}, "at", Fraction(1, 10)),
     ],
 )
 def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) -> None:
@@ -90,6 +98,13 @@ def test_values_are_parsed_once(given: dict[str, Any], name: str, value: Any) ->
         ({"metadata": None}, ["--metadata is one of keep, no-gps, none, got None"]),
         ({"engine": "abacus"}, ["--engine is one of auto, openvino", "'abacus'"]),
         ({"precision": "f8"}, ["--precision", "bf16", "'f8'"]),
+        ({"start": "-1"}, ["--start must be a time like 83.5 or 00:01:23.5, got '-1'"]),
+        ({"end": "1:99"}, ["--end must be a time", "'1:99'"]),
+        ({"at": "1/3"}, ["--at must be a time", "'1/3'"]),
+        ({"start": 5, "end": "0:05"}, ["--start 5 is not before --end 5"]),
+        ({"at": 1, "end": 2}, ["--at and --end contradict each other"]),
+        ({"crf": 64}, ["--crf must be between 0 and 63, got 64"]),
+        ({"codec": "vp9"}, ["--codec is one of h264", "'vp9'"]),
         ({"strength": 1.1}, ["--strength must be between 0 (photo) and 1 (photo-sharp), got 1.1"]),
     ],
 )

@@ -24,7 +24,7 @@ from enlarge.version import __version__
 
 __all__ = [
     "Card", "EnlargeError", "Settings", "Upscaler", "__version__",
-    "fuse", "models", "open_model", "upscale",
+    "frames", "fuse", "models", "open_model", "upscale", "upscale_video",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -33,16 +33,19 @@ if TYPE_CHECKING:
     from enlarge.fusing import fuse
     from enlarge.settings import Settings
     from enlarge.upscaler import Upscaler, models, open_model, upscale
+    from enlarge.video.python import frames, upscale_video
 
 _HOMES = {
     "Card": "enlarge.card",
     "EnlargeError": "enlarge.errors",
     "Settings": "enlarge.settings",
     "Upscaler": "enlarge.upscaler",
+    "frames": "enlarge.video.python",
     "fuse": "enlarge.fusing",
     "models": "enlarge.upscaler",
     "open_model": "enlarge.upscaler",
     "upscale": "enlarge.upscaler",
+    "upscale_video": "enlarge.video.python",
 }
 
 

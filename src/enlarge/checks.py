@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, get_args
 
 from enlarge.errors import OptionError
@@ -11,6 +12,30 @@ from enlarge.errors import OptionError
 Check = Callable[[str, Any], Any]
 """Given an option's name as on the command line and its value, as text or as a Python value:
 returns the parsed value, or raises `OptionError`."""
+
+
+def about(
+    help: str,  # noqa: A002 - the key that cyclopts reads
+    *,
+    group: str,
+    metavar: str = "",
+    check: Check | None = None,
+    recorded: bool = True,
+) -> dict[str, Any]:
+    """The metadata of a field of `Settings`.
+
+    `group` and `metavar` are for the help. `check` parses and checks the value; without one, the
+    field's type says it all. `recorded`: ledgers record the option, because it can change a
+    result's bytes. On the command line, a switch that is on by default is written `--no-NAME`, and
+    its help describes that form.
+    """
+    return {
+        "help": help,
+        "group": group,
+        "metavar": metavar,
+        "check": check,
+        "recorded": recorded,
+    }
 
 
 def parse_whole(value: Any) -> int:
@@ -122,11 +147,29 @@ def memory_size(name: str, value: Any) -> int:
 
 
 def file_format(name: str, value: Any) -> str:
-    """A check for a format by its name or its extension: "jpg" and ".jpg" are "jpeg"."""
-    from enlarge.media.formats import format_of
+    """A check for a format by its name or its extension: "jpg" and ".jpg" are "jpeg"; mp4, mkv, mov
+    and webm are for videos.
+    """
+    from enlarge.media.formats import CONTAINERS, format_of
 
-    text = str(value)
-    return format_of(text if text.startswith(".") else f".{text}")
+    text = str(value).lower().removeprefix(".")
+    return CONTAINERS.get(text) or format_of(f".{text}")
+
+
+def time_of_day(name: str, value: Any) -> Fraction:
+    """A check for a time in a video: seconds, as a number or as text, or HH:MM:SS, MM:SS."""
+    parts = value.split(":") if isinstance(value, str) else [value]
+    try:
+        numbers = [Fraction(str(part).strip()) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        numbers = []
+    is_clock = all(number < 60 for number in numbers[1:]) and len(numbers) <= 3
+    if not numbers or min(numbers) < 0 or not is_clock or (isinstance(value, str) and "/" in value):
+        raise OptionError(f"{name} must be a time like 83.5 or 00:01:23.5, got {value!r}")
+    seconds = Fraction(0)
+    for number in numbers:
+        seconds = seconds * 60 + number
+    return seconds
 
 
 def model_name(name: str, value: Any) -> str:

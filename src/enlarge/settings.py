@@ -6,13 +6,13 @@ on this class. To add an option, add a field here and use it where it takes effe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from fractions import Fraction
+from typing import Any, Literal, Self
 
 from enlarge.checks import (
-    Check,
+    about,
     file_format,
     memory_size,
     model_name,
@@ -21,6 +21,7 @@ from enlarge.checks import (
     page_number,
     rectangle,
     tile_side,
+    time_of_day,
     whole_number,
 )
 from enlarge.errors import OptionError
@@ -29,6 +30,8 @@ EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 Keep = Literal["keep", "no-gps", "none"]
 ColourChoice = Literal["keep", "srgb"]
+Codec = Literal["h264", "hevc", "av1", "ffv1", "prores"]
+Deinterlace = Literal["auto", "on", "off"]
 
 MAX_SCALE = 16
 _RECORDED_ALWAYS = frozenset(
@@ -39,30 +42,6 @@ _RECORDED_ALWAYS = frozenset(
 )
 """The options that ledgers and kept bands have always recorded. Others are recorded only where they
 differ from their default, so that adding an option does not invalidate what exists."""
-
-
-def about(
-    help: str,  # noqa: A002 - the key that cyclopts reads
-    *,
-    group: str,
-    metavar: str = "",
-    check: Check | None = None,
-    recorded: bool = True,
-) -> dict[str, Any]:
-    """The metadata of a field of `Settings`.
-
-    `group` and `metavar` are for the help. `check` parses and checks the value; without one, the
-    field's type says it all. `recorded`: ledgers record the option, because it can change a
-    result's bytes. On the command line, a switch that is on by default is written `--no-NAME`, and
-    its help describes that form.
-    """
-    return {
-        "help": help,
-        "group": group,
-        "metavar": metavar,
-        "check": check,
-        "recorded": recorded,
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +171,55 @@ class Settings:
             recorded=False,
         ),
     )
+    start: Fraction | None = field(
+        default=None,
+        metadata=about(
+            "Begin at this time: seconds, or HH:MM:SS, from the first frame.",
+            group="Video",
+            metavar="TIME",
+            check=time_of_day,
+        ),
+    )
+    end: Fraction | None = field(
+        default=None,
+        metadata=about("End before this time.", group="Video", metavar="TIME", check=time_of_day),
+    )
+    at: Fraction | None = field(
+        default=None,
+        metadata=about(
+            "Enlarge the one frame that is shown at this time, as a picture.",
+            group="Video",
+            metavar="TIME",
+            check=time_of_day,
+        ),
+    )
+    deinterlace: Deinterlace = field(
+        default="auto",
+        metadata=about(
+            "Make full frames of interlaced ones (auto, the default), of all frames, or of none. "
+            "A frame gives one frame.",
+            group="Video",
+            check=one_of(Deinterlace),
+        ),
+    )
+    codec: Codec | None = field(
+        default=None,
+        metadata=about(
+            "Codec of the result (default: h264; in webm, av1).",
+            group="Video",
+            check=one_of(Codec),
+        ),
+    )
+    crf: int | None = field(
+        default=None,
+        metadata=about(
+            "Quality of h264, hevc (0 to 51) and av1 (0 to 63): lower is better, and larger "
+            "(default: 18, 20 and 24).",
+            group="Video",
+            metavar="0-63",
+            check=whole_number(0, 63),
+        ),
+    )
     model: str | None = field(
         default=None,
         metadata=about(
@@ -296,6 +324,13 @@ class Settings:
         if self.scale is not None and (self.width is not None or self.height is not None):
             given = "--width" if self.width is not None else "--height"
             raise OptionError(f"--scale and {given} contradict each other; give one of them")
+        for one, other in (("at", "start"), ("at", "end")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise OptionError(f"--{one} and --{other} contradict each other; give one of them")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise OptionError(
+                f"--start {float(self.start):g} is not before --end {float(self.end):g}"
+            )
 
     @classmethod
     def from_keywords(
@@ -328,11 +363,11 @@ class Settings:
         their default.
         """
         return {
-            entry.name: getattr(self, entry.name)
+            entry.name: str(value) if isinstance(value, Fraction) else value
             for entry in fields(self)
             if entry.metadata["recorded"]
             and entry.name not in _RECORDED_ALWAYS
-            and getattr(self, entry.name) != entry.default
+            and (value := getattr(self, entry.name)) != entry.default
         }
 
     @property
@@ -358,43 +393,3 @@ class Settings:
     def tile_text(self) -> str:
         """The tile as people write it: "auto", or its side."""
         return "auto" if self.tile is None else str(self.tile)
-
-
-class PictureOptions(TypedDict, total=False):
-    """The options of `Settings` that apply to an array or a Pillow image, with the types that they
-    take in Python.
-    """
-
-    scale: float | None
-    width: int | None
-    height: int | None
-    crop: Sequence[int] | None
-    page: int | str | None
-    tile: float | str | None
-    memory: float | str | None
-    exact: bool
-    ensemble: bool
-    salvage: bool
-
-
-class FileOptions(PictureOptions, total=False):
-    """The options of `Settings` that apply to a file."""
-
-    format: str | None
-    quality: int | None
-    pyramid: bool
-    colour: ColourChoice
-    metadata: Keep
-    provenance: bool
-    resume: bool
-
-
-class AllOptions(FileOptions, total=False):
-    """All options of `Settings`."""
-
-    model: str | Path | None
-    strength: float | None
-    engine: str
-    device: str
-    precision: str
-    threads: int

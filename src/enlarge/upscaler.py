@@ -10,12 +10,13 @@ from typing import Any, BinaryIO, Unpack
 from enlarge.card import Card
 from enlarge.engines import EngineOptions
 from enlarge.errors import OptionError
+from enlarge.keywords import AllOptions, FileOptions, PictureOptions
 from enlarge.picture.arrays import enlarge_image
 from enlarge.picture.hooks import Hooks, ProgressCallback
 from enlarge.picture.model import OpenModel, engine_options
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
-from enlarge.settings import AllOptions, FileOptions, PictureOptions, Settings
+from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, list_weights
 from enlarge.weights.starting import starting_weights
 

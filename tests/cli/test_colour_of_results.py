@@ -15,12 +15,12 @@ from PIL import Image
 
 from enlarge.cli import run
 from enlarge.errors import Cancelled
+from enlarge.keywords import FileOptions
 from enlarge.media.colour.colour import Cicp, Colour
 from enlarge.media.colour.profile_making import profile_of
 from enlarge.media.formats.gain_map import NOTE
 from enlarge.media.parts import count_parts
 from enlarge.picture import outlook
-from enlarge.settings import FileOptions
 from enlarge.upscaler import open_model
 from tests.media.colour_files import CLLI, MDCV, PQ_CHUNK, chunks_of, gama, png, png16, profile_in
 from tests.media.exiftool import CASES

@@ -10,7 +10,6 @@ _INSTALLS = "installs packages; that the extra exists is tested"
 _SERVER = "a server; tests/app/test_fresh_home.py starts it"
 _GPU = "needs a GPU"
 _CLUSTER = "needs machines of a cluster or remote storage; tests/batch/test_cluster.py has its own"
-_FFMPEG = "needs ffmpeg and a video"
 _HOURS = "trains for hours; every recipe takes two steps in tests/training"
 _DOWNLOAD = "needs weights that are downloaded"
 
@@ -23,6 +22,7 @@ SKIPPED = {
     'pip install ".[metrics]"': _INSTALLS,
     'pip install ".[torch]"': _INSTALLS,
     'pip install ".[train]"': _INSTALLS,
+    'pip install ".[video]"': _INSTALLS,
     "enlarge app": _SERVER,
     "enlarge app --host 0.0.0.0 --max-upload 20MB --max-pixels 12 --max-files 5": _SERVER,
     "enlarge photo.jpg --device cuda:0": _GPU,
@@ -32,10 +32,6 @@ SKIPPED = {
     "enlarge s3://bucket/in -o large/": _CLUSTER,
     "RAY_USAGE_STATS_ENABLED=0 ray start --head --port 6379": _CLUSTER,
     "RAY_USAGE_STATS_ENABLED=0 ray start --address 10.0.0.5:6379": _CLUSTER,
-    "mkdir frames": _FFMPEG,
-    "ffmpeg -i tape.avi -vf bwdif frames/%06d.png": _FFMPEG,
-    "ffmpeg -framerate 50 -i large/%06d.png -i tape.avi -map 0:v -map '1:a?' -pix_fmt yuv420p"
-    " large.mp4": _FFMPEG,
     "enlarge evaluate --data SET/x4 --perceptual ~/.cache/torch/hub/checkpoints": _DOWNLOAD,
     "enlarge benchmark": "measures every model for minutes; one model is measured",
     "python -m experiments.fast.flatten runs/fast_taught/model.safetensors fast.onnx"

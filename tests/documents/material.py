@@ -80,6 +80,17 @@ def archive(path: Path) -> None:
         made.write(path.parent / "photo.jpg", "photo.jpg")
 
 
+def tape(path: Path) -> None:
+    """A video of 101 seconds, a frame for each, with sound."""
+    from tests.video.material import Recipe, make
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"b": "200k"} if path.suffix == ".avi" else {"crf": "20", "preset": "ultrafast"}
+    codec = "mpeg4" if path.suffix == ".avi" else "libx264"
+    seconds = range(0, 101 * 25, 25)
+    make(path, Recipe(codec=codec, options=options, size=(32, 24), times=seconds, audio=1))
+
+
 def checkpoint(path: Path) -> None:
     import torch
 
@@ -111,6 +122,8 @@ def frames(folder: Path) -> None:
 
 MATERIAL: dict[str, Make] = {
     "pages.tif": pages,
+    **dict.fromkeys(["tape.mp4", "tape.avi"], tape),
+    "tapes/": lambda path: tape(path / "tape.mp4"),
     **dict.fromkeys(["photo.jpg", "old.jpg", "scan.tif", "large/photo.png"], picture),
     **dict.fromkeys(["a.png", "b.png"], picture),
     **dict.fromkeys(["original.png", "hdr.png"], picture),

@@ -46,8 +46,11 @@ NOT_PICTURES = {
     "page": (b"<!DOCTYPE html><html>", "a web page"),
     "document": (b"%PDF-1.7 \xff", "a PDF document"),
     "zeros": (bytes(500), "a file of zeros"),
-    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video; extract its frames"),
-    "camera film": (b"RIFF\x10\0\0\0AVI LIST" + bytes(40), "ffmpeg -i VIDEO frames/%06d.png"),
+    "film": (
+        b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40),
+        "a video; a video is read from a file of its own",
+    ),
+    "camera film": (b"RIFF\x10\0\0\0AVI LIST" + bytes(40), "a video; a video is read from a file"),
     "noise": (bytes(range(128, 228)), "an unknown kind of file"),
     "no width": (png(0, 10), "claims a size of 0×10"),
     "no height": (png(10, 0), "claims a size of 10×0"),

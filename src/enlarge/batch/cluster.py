@@ -19,7 +19,7 @@ from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.ray_node import setup_for
 from enlarge.batch.ray_pool import ClusterRows, Pool
 from enlarge.batch.worker import SealDigest, make_picture
-from enlarge.errors import OutputError
+from enlarge.errors import OptionError, OutputError
 from enlarge.picture.hooks import Hooks, ProgressCallback
 from enlarge.picture.model import OpenModel
 from enlarge.picture.run import Done
@@ -81,6 +81,11 @@ class ClusterWorker:
         """Join the cluster and start the machines. Raises `EngineError` if there is no cluster, or
         none of its machines can help.
         """
+        videos = [item.job.source_name for item in batch.todo if item.job.video]
+        if videos:
+            raise OptionError(
+                f"--cluster takes pictures, and {videos[0]} is a video; leave --cluster out"
+            )
         setup = setup_for(self.model, self._settings, shared)
         threads, notices = self._settings.threads, self._notices
         with Pool(self._address, setup, threads=threads, report=notices.inform) as self._pool:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from enlarge.batch.archive import list_members
@@ -31,7 +32,7 @@ from enlarge.batch.names import decoded_name
 from enlarge.batch.record import LEDGER
 from enlarge.batch.remote import WEB, Remote, is_url
 from enlarge.errors import InputError
-from enlarge.media.naming import PICTURES, is_output_folder
+from enlarge.media.naming import PICTURES, VIDEOS, is_output_folder
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Input:
     """One picture. `below`: the folders that its result keeps below the folder of results.
     `scanned`: a scan found it; it was not named. `page`: which of the source's pictures it is,
     where all are wanted and there are several. `listed`: the record of a result at its place.
+    `video`: it is a video.
     """
 
     source: PictureSource
@@ -59,6 +61,7 @@ class Input:
     scanned: bool = False
     page: int | None = None
     listed: Listed | None = None
+    video: bool = False
 
 
 @dataclass(frozen=True)
@@ -339,10 +342,13 @@ def _listed_in(folder: Path) -> dict[Path, Listed]:
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Those of a folder's files that are named as pictures, sorted; without pipes and devices."""
+    """Those of a folder's files that are named as pictures, sorted, and as videos if PyAV is
+    installed; without pipes and devices.
+    """
+    wanted = PICTURES | VIDEOS if find_spec("av") else PICTURES
     for name in sorted(names):
         path = folder / name
-        if path.suffix.lower() in PICTURES and not name.startswith("._"):
+        if path.suffix.lower() in wanted and not name.startswith("._"):
             mode = file_mode(path)
             if stat.S_ISREG(mode) or not mode:
                 yield path

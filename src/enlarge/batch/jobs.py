@@ -26,7 +26,7 @@ class PictureJob:
     `name`: the target below the folder of results, as the ledger calls it. `replace`: the target
     may exist. `digest`: identifies the source's content, where it is known. `page`: which of the
     source's pictures, where `--page all` makes a job of each. `scanned`: a scan found the source,
-    which is left out if enlarge made it.
+    which is left out if enlarge made it. `video`: the source is a video, and so is the result.
     """
 
     source: PictureSource
@@ -36,6 +36,7 @@ class PictureJob:
     digest: str | None = None
     page: int | None = None
     scanned: bool = False
+    video: bool = False
 
     def chosen(self, settings: Settings) -> Settings:
         """The settings of a batch for this picture."""

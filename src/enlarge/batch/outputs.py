@@ -67,7 +67,7 @@ def name_output(
     source = item.source
     stem = input_name(source) if whole else Path(input_name(source)).stem
     place, name = _place(item, target, fitting_name(stem, ending))
-    return PictureJob(source, place, name, page=item.page, scanned=item.scanned)
+    return PictureJob(source, place, name, page=item.page, scanned=item.scanned, video=item.video)
 
 
 def _place(item: Input, target: Target | None, file: str) -> tuple[PictureTarget, str]:

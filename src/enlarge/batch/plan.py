@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enlarge.batch import lanes
 from enlarge.batch.jobs import PictureJob
@@ -12,6 +13,9 @@ from enlarge.batch.outcome import Outcome
 from enlarge.batch.remote import Remote
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
+
+if TYPE_CHECKING:
+    from enlarge.video.outlook import VideoOutlook
 
 _TYPICAL = 0.3
 """A file's usual share of the most that it can take (photographs as PNG: 0.1 to 0.3, measured in
@@ -47,7 +51,7 @@ class Request:
         """The folder whose `.enlarge/` holds the ledger."""
         return ledger_folder(self.target, self.ledger)
 
-    def ending(self, outlook: Outlook | None, factor: int) -> str:
+    def ending(self, outlook: Outlook | VideoOutlook | None, factor: int) -> str:
         """What follows the stem in the name of a result beside its input, without the extension.
 
         `outlook`: of the picture, needed only for results of a given width or height. `factor`:
@@ -68,7 +72,7 @@ class PlannedPicture:
     """A job, and the forecast of its enlargement (None if it is only read when its turn comes)."""
 
     job: PictureJob
-    outlook: Outlook | None = None
+    outlook: Outlook | VideoOutlook | None = None
 
     @property
     def pixels(self) -> int:

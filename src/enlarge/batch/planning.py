@@ -13,7 +13,7 @@ from enlarge.batch.archive import Member
 from enlarge.batch.fingerprints import fingerprint
 from enlarge.batch.inputs import Found, Input, Listed, Scan, Unreadable, find_inputs
 from enlarge.batch.jobs import PictureJob, open_source
-from enlarge.batch.locations import File, Stream, Zip
+from enlarge.batch.locations import File, Folder, Stream, Zip
 from enlarge.batch.names import decoded_name, encodable_name
 from enlarge.batch.outcome import MADE, MadeByEnlargeError, Outcome, failed, skipped
 from enlarge.batch.outputs import check_outputs, check_result_names
@@ -29,15 +29,18 @@ from enlarge.batch.remote import Remote, is_url
 from enlarge.batch.twins import Wish, name_outputs
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
-from enlarge.media.formats import FORMATS
+from enlarge.media.formats import CONTAINERS, FORMATS, format_of_file
 from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.naming import page_mark
+from enlarge.media.not_a_picture import HEAD, is_video
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, check_disk, plan_picture
+from enlarge.settings import Settings
 
 if TYPE_CHECKING:
     from enlarge.batch.ledger import Ledger
+    from enlarge.video.outlook import VideoOutlook
 
 
 def plan_batch(
@@ -185,7 +188,7 @@ def _read_headers(
     found: Sequence[Found], request: Request, model: OpenModel, rows: Mapping[str, Row]
 ) -> BatchPlan:
     """The batch as far as it is known from each input's header. `rows`: the ledger's."""
-    wishes: list[tuple[Wish, Outlook | None]] = []
+    wishes: list[tuple[Wish, Outlook | VideoOutlook | None]] = []
     refused: list[Outcome] = []
     left_out: list[Outcome] = []
     unsuited: list[OptionError] = []
@@ -194,9 +197,11 @@ def _read_headers(
         if isinstance(item, Unreadable):
             refused.append(failed(name, item.problem))
             continue
-        outlook = None
+        outlook: Outlook | VideoOutlook | None = None
         try:
-            if isinstance(item.source, File | Member):  # others are read when their turn comes
+            if isinstance(item.source, File) and is_video_file(item.source.path):
+                item, outlook = _video(item, item.source, request, model)
+            elif isinstance(item.source, File | Member):  # others are read when their turn comes
                 outlook = _forecast(item, item.source, request, model)
             elif item.listed is not None:
                 raise MadeByEnlargeError(_listed_in(item.listed))
@@ -223,15 +228,69 @@ def _read_headers(
     return BatchPlan(request, todo, (), tuple(refused), tuple(left_out), named.notes)
 
 
+def _check_not_for_videos(source: File | Member, settings: Settings) -> None:
+    """Raise `OptionError` for what only a video has."""
+    if settings.format in CONTAINERS.values():
+        raise OptionError(f"{source} is a picture, and {settings.format} is for videos")
+    for name in ("start", "end", "at"):
+        if getattr(settings, name) is not None:
+            raise OptionError(f"--{name} is for videos, and {source} is a picture")
+
+
+def _video(
+    item: Input, source: File, request: Request, model: OpenModel
+) -> tuple[Input, Outlook | VideoOutlook]:
+    """A video, and its forecast; of one frame of it, if that is all that is wanted.
+
+    Raises `InputError`, `OptionError` or `OutputError`, each of which names the video, or
+    `MadeByEnlargeError` if a scan found it and enlarge made it.
+    """
+    from enlarge.video.outlook import forecast_video
+    from enlarge.video.still import still_picture
+
+    settings, target = request.settings, request.target
+    try:
+        if settings.at is not None:
+            with open_picture(still_picture(source.path, settings)) as picture:
+                return item, plan_picture(picture.facts, settings, model)
+        if not isinstance(target, File | Folder | None):
+            raise OptionError(f"a video is written to a file or a folder, not to {target}")
+        named = target.path if isinstance(target, File) else None
+        outlook = forecast_video(source.path, settings, model, target=named)
+    except (OptionError, OutputError) as error:
+        raise type(error)(f"{source}: {error}") from error
+    if item.scanned and outlook.facts.made is not None:
+        raise MadeByEnlargeError(MADE)
+    if item.listed is not None and item.listed.is_of(outlook.facts.width, outlook.facts.height):
+        raise MadeByEnlargeError(_listed_in(item.listed))
+    return replace(item, video=True), outlook
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file is a video."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    return format_of_file(head) is None and is_video(head, path.suffix)
+
+
 def _listed_in(listed: Listed) -> str:
     return f"{listed.ledger} lists it as a result"
 
 
-def _ending(item: Input, outlook: Outlook | None, request: Request, model: OpenModel) -> str:
+def _ending(
+    item: Input, outlook: Outlook | VideoOutlook | None, request: Request, model: OpenModel
+) -> str:
     """What follows the name of an input in that of its result."""
     ending = request.suffix or ""
     if request.target is None and not isinstance(item.source, Remote | Stream):
         ending = request.ending(outlook, model.card.scale)
+    if outlook is not None and item.video:
+        return f"{ending}.{outlook.format}"
+    if request.settings.at is not None:
+        ending = f"_at{float(request.settings.at):.15g}{ending}"
     page = request.settings.page if item.page is None else item.page
     if isinstance(page, int):
         facts = None if outlook is None else outlook.facts
@@ -247,6 +306,7 @@ def _forecast(item: Input, source: File | Member, request: Request, model: OpenM
     `MadeByEnlargeError` if a scan found it and enlarge made it.
     """
     settings = request.settings
+    _check_not_for_videos(source, settings)
     if isinstance(request.target, Stream):
         settings = replace(settings, resume=False)
     if settings.all_pages:

@@ -24,6 +24,7 @@ from enlarge.batch.outputs import existing_output
 from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.remote import Remote
 from enlarge.digests import stream_digest
+from enlarge.errors import OptionError
 from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
 from enlarge.memory import resident
@@ -107,7 +108,28 @@ class LocalWorker:
     def make(self, job: PictureJob, seal: SealDigest | None, cancel: threading.Event) -> Done:
         """Enlarge one picture. Raises `EnlargeError`s."""
         hooks = Hooks(self._progress, cancel)
+        if job.video:
+            return make_video(job, self._settings, self.model, hooks=hooks, seal=seal)
         return make_picture(job, self._settings, self.model, hooks=hooks, seal=seal)
+
+
+def make_video(
+    job: PictureJob,
+    settings: Settings,
+    model: OpenModel,
+    *,
+    hooks: Hooks,
+    seal: SealDigest | None,
+) -> Done:
+    """Enlarge one video, a file, in this process into a file. Raises `EnlargeError`s."""
+    from enlarge.video.run import enlarge_video
+
+    assert isinstance(job.source, File)
+    assert job.path is not None
+    if seal is not None:
+        hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
+    transfer = Transfer(job.source.path, job.path, job.digest, job.replace)
+    return enlarge_video(transfer, settings, model, hooks=hooks)
 
 
 def make_picture(
@@ -133,6 +155,8 @@ def make_picture(
         source = content
         if source is None:
             source = open_source(job.source)
+            if settings.at is not None:
+                source = _still(source, settings)
             if not isinstance(job.source, File | Stream):
                 stack.callback(source.close)
         if job.scanned and isinstance(job.source, Remote):
@@ -150,6 +174,15 @@ def make_picture(
             raise existing_output(job.target)
         job.target.put(folder / job.target.name)
     return replace(done, output=str(job.target))
+
+
+def _still(source: Any, settings: Settings) -> bytes:
+    """The frame of a video that is wanted, as a picture file."""
+    from enlarge.video.still import still_picture
+
+    if not isinstance(source, Path):
+        raise OptionError("--at needs a video that is a file on this machine; save it first")
+    return still_picture(source, settings)
 
 
 def _check_not_made(path: Path) -> None:

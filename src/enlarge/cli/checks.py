@@ -24,7 +24,7 @@ from enlarge.batch.remote import Remote
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.options import check_report
 from enlarge.errors import InputError, OptionError
-from enlarge.media.formats import FORMATS, WRITERS, format_of
+from enlarge.media.formats import CONTAINERS, FORMATS, WRITERS
 from enlarge.picture.run import output_format
 from enlarge.settings import Settings
 
@@ -112,20 +112,26 @@ def _format(settings: Settings, target: Target | None) -> str:
     kind = output_format(named, settings.format)
     if named is not None and settings.format:
         try:
-            other = format_of(named.suffix)
+            other = output_format(named, None)
         except OptionError:
             return kind  # an extension that is not a format's
         if other != kind:
             raise OptionError(
-                f"--format {FORMATS[kind].suffixes[0][1:]} and -o {target} contradict each other: "
+                f"--format {_suffix(kind)} and -o {target} contradict each other: "
                 f"{named.suffix} means {other}; omit --format, or change the name"
             )
     return kind
 
 
+def _suffix(kind: str) -> str:
+    return kind if kind in CONTAINERS else FORMATS[kind].suffixes[0][1:]
+
+
 def _check_format(settings: Settings, target: Target | None) -> None:
     """Raise `OptionError` for a format that contradicts the target or other options."""
     kind = settings.format or "png"
+    if kind in CONTAINERS:
+        return
     writer = WRITERS[kind]
     if settings.pyramid and (writer.pyramid_memory is None or isinstance(target, Stream)):
         other = kind if writer.pyramid_memory is None else "-o -"

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from enlarge.batch.jobs import PictureJob, open_source
-from enlarge.batch.plan import BatchPlan
+from enlarge.batch.locations import File
+from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.cli.console import FAILED, SOME_FAILED, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.summary import document_before, print_before, print_json
@@ -43,9 +44,8 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
     if options.verbose:
         for item in batch.todo:
             say(one_line(f"{item.job.source} → {item.job.target}"))
-    plural = "s" * (facts["pictures"] != 1)
-    say(f"{facts['pictures']:,} picture{plural} to enlarge{_rest(facts)}")
-    if facts["pictures"]:
+    say(f"{_counted(facts)} to enlarge{_rest(facts)}")
+    if batch.todo:
         say(
             f"{facts['megapixels_in']:,.1f} megapixels become {facts['megapixels_out']:,.1f}; "
             f"up to about {format_size(facts['disk_bytes'])} of disk space"
@@ -58,23 +58,59 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
     return status
 
 
+def _counted(facts: dict[str, Any]) -> str:
+    """How many pictures and videos there are, in words."""
+    pictures, videos = facts["pictures"], facts.get("videos", 0)
+    parts = []
+    if pictures or not videos:
+        parts.append(f"{pictures:,} picture{'s' * (pictures != 1)}")
+    if videos:
+        frames = facts["frames"]
+        parts.append(f"{videos:,} video{'s' * (videos != 1)} of {frames:,} frames")
+    return " and ".join(parts)
+
+
 def _facts(batch: BatchPlan, model: OpenModel) -> dict[str, Any]:
-    known = [(item.job, item.outlook) for item in batch.todo if item.outlook is not None]
-    pixels_made = sum(outlook.pixels_made for _, outlook in known)
+    known = [item.outlook for item in batch.todo if item.outlook is not None]
+    pictures = [
+        (item.job, item.outlook) for item in batch.todo if isinstance(item.outlook, Outlook)
+    ]
+    videos = [item for item in batch.todo if item.job.video]
+    pixels_made = sum(outlook.pixels_made for outlook in known)
     needs = [*batch.file_needs(), *batch.band_needs()]
-    pace, sample = _measured_pace(known)
+    pace, sample = _measured_pace(pictures)
+    seconds = pace * sum(outlook.pixels_made for _, outlook in pictures) if sample else None
+    if videos:
+        frames, of_videos = _forecast_videos(videos)
+        seconds = (seconds or 0.0) + of_videos
+        sample = sample or str(videos[0].job.source)
     return {
         "model": model.card.name,
         "strength": batch.request.settings.strength,
-        "pictures": len(batch.todo),
+        "pictures": len(batch.todo) - len(videos),
+        **({"videos": len(videos), "frames": frames} if videos else {}),
         "done_already": len(batch.kept),
         "unreadable": len(batch.failed),
-        "megapixels_in": sum(outlook.pixels_read for _, outlook in known) / 1e6,
+        "megapixels_in": sum(outlook.pixels_read for outlook in known) / 1e6,
         "megapixels_out": pixels_made / 1e6,
         "disk_bytes": sum(size for _, size in needs),
-        "seconds": pace * pixels_made if sample else None,
+        "seconds": seconds,
         "sample": sample,
     }
+
+
+def _forecast_videos(videos: Sequence[PlannedPicture]) -> tuple[int, float]:
+    """The frames of all videos, and the seconds that they take; of each, one frame is measured."""
+    from enlarge.video.outlook import VideoOutlook
+    from enlarge.video.pace import seconds_of_frame
+
+    frames, seconds = 0, 0.0
+    for item in videos:
+        assert isinstance(item.outlook, VideoOutlook)
+        assert isinstance(item.job.source, File)
+        frames += item.outlook.frames
+        seconds += item.outlook.frames * seconds_of_frame(item.job.source.path, item.outlook)
+    return frames, seconds
 
 
 def _measured_pace(known: Sequence[tuple[PictureJob, Outlook]]) -> tuple[float, str | None]:

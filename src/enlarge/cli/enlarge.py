@@ -24,6 +24,7 @@ from enlarge.model_file import Weights
 from enlarge.picture.background import describe_start
 from enlarge.picture.loading import load_ahead
 from enlarge.picture.model import OpenModel, engine_options
+from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
 from enlarge.weights.catalog import DEFAULT, find_weights
 from enlarge.weights.starting import is_foreign, starting_weights
@@ -52,7 +53,7 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
     if len(batch.todo) == 1 and options.cluster is None and request.settings.memory is None:
         # A budget counts what the process holds when tiles are chosen: no network yet, every time.
         outlook = batch.todo[0].outlook
-        if outlook is not None:
+        if isinstance(outlook, Outlook):
             load_ahead(outlook)
     summary = Summary(request, options)
     run_and_print(batch, model, options, summary)

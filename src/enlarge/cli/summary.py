@@ -126,11 +126,16 @@ class Summary:
         assert job is not None
         for note in done.notes:
             say(one_line(f"enlarge: {job.source_name}: {note}"), sys.stderr)
+        if done.broken is not None:
+            say(one_line(f"enlarge: {job.source_name}: is damaged: {done.broken}"), sys.stderr)
         is_stream = isinstance(job.target, Stream)
         stream = sys.stderr if is_stream else sys.stdout
         memory = f", {format_size(done.peak_memory)} peak memory" if done.peak_memory else ""
         name = "standard output" if is_stream else one_line(outcome.output)
-        say(f"{name}  {done.width}×{done.height}, {done.seconds:.1f} s{memory}", stream)
+        size = f"{done.width}×{done.height}"
+        if done.frames is not None:
+            size += f", {done.frames:,} frame{'s' * (done.frames != 1)}"
+        say(f"{name}  {size}, {done.seconds:.1f} s{memory}", stream)
         if self._options.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())
             engine = done.engine if done.device == "cpu" else f"{done.engine} ({done.device})"
@@ -161,6 +166,8 @@ class Summary:
         """
         total = self._made + len(self._failed)
         status = 0 if not self._failed else SOME_FAILED if self._made else FAILED
+        if any(done.broken is not None for _, done in self._done):
+            status = SOME_FAILED  # frames are missing, though there is a result
         if self._options.report is not None:
             self._write_report(self._options.report)
         if self._options.json:

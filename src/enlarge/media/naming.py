@@ -11,6 +11,14 @@ PICTURES = frozenset(
     suffix for entry in READABLE.values() for suffix in (*entry.suffixes, *entry.read_suffixes)
 )
 """Suffixes of the files that are read, in lower case."""
+VIDEOS = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts"),
+        *(".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".dv", ".mxf", ".ogv"),
+        *(".rm", ".rmvb", ".divx", ".y4m", ".nut"),
+    }
+)
+"""Suffixes of the files that are taken for videos, in lower case."""
 _RESULT_MARK = re.compile(r"(_crop)?_(x\d+(\.\d+)?|\d+x\d+)")
 """What follows the stem of a result that is written beside its input."""
 _UPPER = frozenset(suffix.upper() for suffix in PICTURES)

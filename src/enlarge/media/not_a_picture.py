@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+HEAD = 64
+"""Bytes of a file that tell what it is."""
 _OTHERS = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a zip archive"),
@@ -20,10 +22,23 @@ _OTHERS = (
         "a git-LFS pointer, which stands for one (run git lfs pull in its folder)",
     ),
 )
-_VIDEO = "a video"
-_VIDEOS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1")
-"""Matroska and WebM, MPEG program and video streams, Flash."""
+_VIDEO, _UNKNOWN = "a video", "an unknown kind of file"
+_VIDEOS = (
+    *(b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1", b"OggS", b".RMF"),
+    *(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"YUV4MPEG2", b"\x06\x0e\x2b\x34\x02\x05\x01\x01"),
+)
+"""Matroska and WebM, MPEG program and video streams, Flash, Ogg, RealMedia, ASF, YUV4MPEG2, MXF."""
+_PLAIN = frozenset({".ts", ".m2ts", ".mts", ".dv", ".mov", ".mp4", ".m2v", ".mpg", ".nut"})
+"""Suffixes of videos that may begin in other ways."""
 _VIDEO_BRANDS = (b"qt  ", b"iso", b"mp4", b"avc1", b"M4V", b"MSNV", b"3gp", b"3g2", b"dash")
+
+
+def is_video(head: bytes, suffix: str) -> bool:
+    """Whether a file is a video, by its beginning (64 bytes suffice), or by its suffix where the
+    beginning is that of nothing else.
+    """
+    kind = kind_of_file(head)
+    return kind == _VIDEO or (suffix.lower() in _PLAIN and kind == _UNKNOWN)
 
 
 def unreadable_message(head: bytes, readable: str) -> str:
@@ -31,8 +46,8 @@ def unreadable_message(head: bytes, readable: str) -> str:
     kind = kind_of_file(head)
     if kind == _VIDEO:
         return (
-            "is not a picture but a video; extract its frames first: "
-            "mkdir frames, then ffmpeg -i VIDEO frames/%06d.png"
+            "is a video; a video is read from a file of its own on this machine: save it, or "
+            "unpack it, first"
         )
     return f"is not a picture but {kind}; supported formats: {readable}"
 
@@ -52,5 +67,5 @@ def kind_of_file(head: bytes) -> str:
         # The end of a long one may cut a character in two.
         text = (head[:-4] if len(head) > 64 else head).decode()
     except UnicodeDecodeError:
-        return "an unknown kind of file"
-    return "a text file" if text.isprintable() or "\n" in text else "an unknown kind of file"
+        return _UNKNOWN
+    return "a text file" if text.isprintable() or "\n" in text else _UNKNOWN

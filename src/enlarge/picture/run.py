@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import BudgetError, EngineMemoryError, OptionError, OutputError
 from enlarge.media.alpha import FillTransparent
-from enlarge.media.formats import format_of
+from enlarge.media.formats import CONTAINERS, format_of
 from enlarge.media.metadata.change import Change
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import CropRows, Rows, prefetched
@@ -40,7 +40,8 @@ class Done:
     """What became of one file: where it is, its size in pixels, how it was made, the seconds by
     stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown),
     what the target could not hold, and the device that computed. `missing`: the share of a damaged
-    input, 0 to 1, that is gray in the result (None: the input was sound).
+    input, 0 to 1, that is gray in the result (None: the input was sound). Of a video, `frames` is
+    their number, and `broken` says which were damaged or missing (None: none).
     """
 
     output: str
@@ -57,6 +58,8 @@ class Done:
     notes: tuple[str, ...] = ()
     device: str = "cpu"
     missing: float | None = None
+    frames: int | None = None
+    broken: str | None = None
 
 
 def enlarge_file(
@@ -230,6 +233,10 @@ def prepare_rows(rows: Rows, settings: Settings) -> Rows:
 
 def output_format(target: Path | None, name: str | None) -> str:
     """The format of an output: as named, else by the target's extension, else PNG."""
+    if name in CONTAINERS:
+        return name
+    if target is not None and (video := CONTAINERS.get(target.suffix.lower()[1:])) and not name:
+        return video
     if name:
         return format_of(name if name.startswith(".") else f".{name}")
     return format_of(target.suffix) if target is not None and target.suffix else "png"

@@ -42,11 +42,16 @@ class RowRunner:
         float32 where `Layout.in_float`, else of the layout's dtype. Raises `Cancelled` between two
         tiles.
         """
-        for column, across in zip(self._layout.plan.columns, self._across, strict=True):
+        for column in range(len(self._layout.plan.columns)):
             if cancel is not None and cancel.is_set():
                 raise Cancelled("cancelled")
-            tile = self._run(strip[:, column.start : column.stop])
-            yield _resampled(tile, self._down[number], across)
+            yield self.tile(number, column, strip)
+
+    def tile(self, number: int, column: int, strip: NDArray[Any]) -> NDArray[Any]:
+        """One tile of a row, by its column, as the row yields it."""
+        span = self._layout.plan.columns[column]
+        tile = self._run(strip[:, span.start : span.stop])
+        return _resampled(tile, self._down[number], self._across[column])
 
 
 class TileRunner:

@@ -36,6 +36,10 @@ FORMATS: dict[str, Format] = {
 READABLE = {name: entry for name, entry in FORMATS.items() if entry.read}
 WRITERS: dict[str, Writer] = {name: entry.writer for name, entry in FORMATS.items() if entry.writer}
 
+CONTAINERS = {"mp4": "mp4", "m4v": "mp4", "mkv": "mkv", "mov": "mov", "webm": "webm"}
+"""What `--format` and `-o` call files of video: a name or a suffix, without its dot, and the
+container that it means."""
+
 
 def format_of_file(head: bytes) -> Format | None:
     """The format of a file that begins with `head` (64 bytes suffice); None if it is unknown."""
