@@ -65,6 +65,8 @@ def fill(folder: Path, example: Example) -> None:
         picture(folder / "photo.jpg")
         if '"burst/' in example.source:
             MATERIAL["burst/"](folder / "burst")
+        if "tape.mp4" in example.source:
+            MATERIAL["tape.mp4"](folder / "tape.mp4")
         return
     words = shlex.split(example.text)
     read = {word for before, word in zip(["", *words], words, strict=False) if before not in GIVEN}

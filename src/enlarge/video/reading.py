@@ -77,6 +77,7 @@ class FrameReader:
         self._is_fields = part.deinterlace == "on"
         self._nominal = max(1, round(1 / facts.rate / facts.time_base))
         self._last: int | None = None
+        self._packets = 0
 
     @property
     def origin(self) -> int:
@@ -113,9 +114,7 @@ class FrameReader:
         if held is not None:
             left = held[2] if end is None else min(held[2], max(1, end - held[0]))
             yield TimedFrame(number, held[0], left, held[1])
-            self._note_end(
-                number + 1, (held[0] + held[2]) * base, whole=begin is None and end is None
-            )
+            self._note_end((held[0] + held[2]) * base, whole=begin is None and end is None)
 
     def _bounds(self) -> tuple[int | None, int | None]:
         """The part in ticks. Seeks to its beginning."""
@@ -139,10 +138,12 @@ class FrameReader:
         while True:
             try:
                 packet = next(packets, None)
-            except av.error.FFmpegError:
-                return  # cut off
+            except av.error.FFmpegError:  # cut off
+                self.damage.missing += max(self._stream.frames - self._packets, 1)
+                return
             if packet is None:
                 return
+            self._packets += packet.size > 0
             try:
                 pictures = packet.decode()
             except av.error.FFmpegError:
@@ -208,13 +209,10 @@ class FrameReader:
             pixels = np.rot90(pixels, self._facts.rotation // 90)
         return np.ascontiguousarray(pixels)
 
-    def _note_end(self, count: int, end: Fraction, *, whole: bool) -> None:
+    def _note_end(self, end: Fraction, *, whole: bool) -> None:
         """Compare what was read with what the header promises."""
         if not whole:
             return
-        promised = self._stream.frames
-        if promised and count < promised:
-            self.damage.missing = max(self.damage.missing, promised - count)
         origin = self.origin * self._facts.time_base
         there = float(end - origin)
         if there < self._facts.seconds - max(1.0, 0.02 * self._facts.seconds):
