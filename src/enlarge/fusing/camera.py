@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.fusing.alignment import covered
+from enlarge.fusing.blur import USUAL
 from enlarge.fusing.motion import Matrix, finer, moved, translation
 from enlarge.fusing.opencv import load_opencv
 
@@ -42,7 +43,7 @@ class Camera:
     width: int
     height: int
     factor: int
-    blur: float
+    blur: float = USUAL
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,42 +51,25 @@ class Camera:
         return self.width * self.factor, self.height * self.factor
 
     def blurred(self, scene: Scene) -> Scene:
-        """A scene through the lens, before it is sampled."""
+        """A scene through the lens, before it is sampled. Its own transpose."""
         cv2 = load_opencv()
         sigma = self.blur * self.factor
-        result: Scene = cv2.GaussianBlur(scene, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        result: Scene = cv2.GaussianBlur(scene, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
         return result
 
-    def seen(self, blurred: Scene, view: View) -> NDArray[np.float32]:
-        """What the frame would show of a blurred scene: (h, w, 3)."""
-        cv2 = load_opencv()
+    def places(self, view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the frame's pixels lie on the fine grid: x and y, (h · w) each."""
         height, width = view.pixels.shape[:2]
-        motion = np.linalg.inv(self._motion(view))
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        result: NDArray[np.float32] = cv2.warpPerspective(
-            blurred, motion, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        return result
+        rows, columns = np.mgrid[:height, :width].reshape(2, -1)
+        points = np.column_stack([columns, rows]).astype(np.float64)
+        placed = moved(np.linalg.inv(self._motion(view)).astype(np.float64), points)
+        return placed[:, 0], placed[:, 1]
 
     def shown(self, view: View) -> NDArray[np.bool_]:
         """Which pixels of the frame lie in the window: (h, w)."""
         height, width = view.pixels.shape[:2]
         size = self.size
         return covered((size[1], size[0]), np.linalg.inv(self._motion(view)), width, height)
-
-    def back(self, values: NDArray[np.float32], view: View, *, smooth: bool = False) -> Scene:
-        """Values at the frame's pixels brought to the fine grid."""
-        cv2 = load_opencv()
-        kind = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
-        border = cv2.BORDER_REPLICATE if smooth else cv2.BORDER_CONSTANT
-        result: Scene = cv2.warpPerspective(
-            values,
-            self._motion(view),
-            self.size,
-            flags=kind | cv2.WARP_INVERSE_MAP,
-            borderMode=border,
-        )
-        return result
 
     def _motion(self, view: View) -> Matrix:
         """From the fine grid to the frame's pixels."""

@@ -18,11 +18,11 @@ from enlarge.fusing.camera import Camera, View, cut_view
 from enlarge.fusing.finishing import finish
 from enlarge.fusing.frames import Frame, Frames, read_frames
 from enlarge.fusing.motion import displacement, translation
-from enlarge.fusing.opencv import load_opencv
-from enlarge.fusing.reconstruction import STEPS, Reconstruction, reconstruct
+from enlarge.fusing.opencv import load_opencv, load_sparse
+from enlarge.fusing.reconstruction import SHARP, SOFT, STEPS, Reconstruction, reconstruct
 from enlarge.fusing.rejection import judged
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
-from enlarge.fusing.settings import FuseOptions, FuseSettings
+from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings
 from enlarge.fusing.tracking import Region, Registration, to_luma, track
 
 Progress = Callable[[int, int], None]
@@ -31,7 +31,6 @@ Progress = Callable[[int, int], None]
 _MARGIN = 8
 """Pixels around the region that are fused too, where the frame has them, and then cut off."""
 _FACTOR = 2
-_BLUR = 0.4
 _LEAST_SIDE = 16
 _ALL = 10**9
 
@@ -76,6 +75,7 @@ def fuse(
     """
     begun = time.perf_counter()
     load_opencv()
+    load_sparse()
     settings = _settings(options)
     work = _Work(progress, cancel, settings)
     reference = settings.reference or 0
@@ -86,8 +86,9 @@ def fuse(
     work.tick()
     _check_found(read, registered, reference)
     window, views = _views(read, registered, region)
-    camera = Camera(window.width, window.height, _FACTOR if settings.scale > 1 else 1, _BLUR)
-    made = reconstruct(views, camera, work.tick)
+    camera = Camera(window.width, window.height, _FACTOR if settings.scale > 1 else 1)
+    prior = SHARP if settings.then == NONE else SOFT
+    made = reconstruct(views, camera, prior, work.tick)
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
     depth = read[0].pixels.dtype
     finished = finish(made.scene, camera.factor, inner, depth, settings)

@@ -239,7 +239,7 @@ def _best_model(
     logarithm of the number of independent pixels for each parameter.
     """
     models: tuple[Model, ...] = ("translation", "affine")
-    if min(template.width, template.height) >= _HOMOGRAPHY_SIDE:
+    if max(template.width, template.height) >= _HOMOGRAPHY_SIDE:
         models = (*models, "homography")
     best: tuple[Alignment, Model] | None = None
     lowest = np.inf

@@ -1,0 +1,70 @@
+"""How much the camera blurred, from the spectrum of what it saw.
+
+The power of a scene falls with the frequency f about as f^−α, α near 4 for edges and a little less
+for photographs; a Gaussian blur of σ pixels multiplies it by exp(−4π²σ²f²), and noise adds a floor.
+All three are fitted at once, by Whittle's likelihood of the periodogram, and weighed against what
+is usual for α and σ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+USUAL = 0.66
+"""Standard deviation in pixels of a sharp lens and a square pixel together."""
+_SPREAD = 0.3
+"""How far blurs lie from what is usual (a standard deviation, in pixels)."""
+_SLOPE, _SLOPE_SPREAD = 3.9, 0.2
+_TRUST = 0.005
+"""The exponent of the likelihood: the model is rough, and neighbouring frequencies depend on each
+other.
+"""
+_BANDS = np.arange(0.06, 0.6, 0.03)
+"""Lower ends of the bands of frequencies, in cycles per pixel of the camera."""
+_BLURS = np.arange(0.3, 1.8, 0.03)
+_SLOPES = np.arange(3.0, 4.7, 0.2)
+_FLOORS = np.exp(np.linspace(np.log(1e-4), np.log(3e3), 25))
+_LEAST_SIDE = 24
+
+
+def estimated_blur(scene: NDArray[np.float32], factor: int, smoothed: float) -> float:
+    """The standard deviation of the blur in the camera's pixels, of lens and pixel together.
+
+    `scene`: (H, W, 3), 0 to 255, the frames' mean on a grid `factor` times as fine, where it was
+    smoothed by a Gaussian of `smoothed` pixels of the camera.
+    """
+    luma = scene.mean(axis=2, dtype=np.float64)
+    if min(luma.shape) < _LEAST_SIDE:
+        return USUAL
+    frequency, power, count = _spectrum(luma, factor)
+    power = power * np.exp((2 * np.pi * smoothed * frequency) ** 2)
+    fall = frequency ** -_SLOPES[:, None]
+    blur = np.exp(-((2 * np.pi * _BLURS[:, None] * frequency) ** 2))
+    model = (blur[:, None] * fall)[:, :, None] + _FLOORS[:, None]  # (blur, slope, floor, band)
+    scale = (count * power / model).sum(-1) / count.sum()
+    likelihood = -(count * np.log(model)).sum(-1) - count.sum() * np.log(scale)
+    chance = _TRUST * likelihood.max(-1)
+    chance -= 0.5 * ((_SLOPES - _SLOPE) / _SLOPE_SPREAD) ** 2
+    chance -= 0.5 * ((_BLURS[:, None] - USUAL) / _SPREAD) ** 2
+    weight = np.exp(chance - chance.max()).sum(axis=1)
+    return float((weight * _BLURS).sum() / weight.sum())
+
+
+def _spectrum(luma: Floats, factor: int) -> tuple[Floats, Floats, Floats]:
+    """The mean power in rings of frequency: their middles, the power, and how many values of the
+    periodogram lie in each.
+    """
+    height, width = luma.shape
+    window = np.outer(np.hanning(height), np.hanning(width))
+    turned = np.fft.fft2((luma - luma.mean()) * window)
+    power = np.square(np.abs(turned)) / np.square(window).sum()
+    down, across = np.fft.fftfreq(height) * factor, np.fft.fftfreq(width) * factor
+    frequency = np.hypot(down[:, None], across)
+    rings = np.digitize(frequency, [*_BANDS, _BANDS[-1] + 0.03]).ravel()
+    count = np.bincount(rings, minlength=len(_BANDS) + 2)[1:-1].astype(np.float64)
+    total = np.bincount(rings, power.ravel(), len(_BANDS) + 2)[1:-1]
+    filled = count > 0
+    return (_BANDS + 0.015)[filled], total[filled] / count[filled] + 1e-9, count[filled]
