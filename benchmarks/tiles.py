@@ -60,7 +60,7 @@ def edsr(folder: Path, tile: int) -> Weights:
     card = describe_network(network, name="edsr", architecture="edsr-baseline", options={})
     path = folder / "edsr.onnx"
     export_onnx(network, card, path)
-    if holds_in_bf16(path, card, Runner(path)):
+    if holds_in_bf16(card, Runner(path)):
         card = replace(card, precisions=("f32", "bf16"))
     return Weights(path, replace(card, tiles=working_sets(path, card, (tile,))))
 

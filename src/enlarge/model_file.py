@@ -15,6 +15,9 @@ from enlarge.errors import WeightsError
 INT8_ENDING = ".int8.onnx"
 """What the name of an 8-bit form has in the place of `.onnx`."""
 
+NCNN = "ncnn"
+"""On a card, the network of models of ncnn."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -68,6 +71,17 @@ class Weights:
     def precisions(self) -> tuple[str, ...]:
         """The precisions in which the model's scores hold; with int8 if it has an 8-bit form."""
         return self.card.precisions if self.int8 is None else (*self.card.precisions, "int8")
+
+    @property
+    def ncnn(self) -> Path | None:
+        """One of the two files of ncnn that the model is, or was converted from, if it was."""
+        file = self.source or self.path
+        return file if self.card.network == NCNN and file.suffix != ".onnx" else None
+
+    @property
+    def is_for_ncnn(self) -> bool:
+        """Whether only ncnn runs the model, since one of its layers is not known here."""
+        return self.ncnn == self.path
 
     def stored_for(self, precision: str) -> Weights:
         """What is run in that precision: for int8 the 8-bit form, if there is one."""

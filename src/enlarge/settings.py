@@ -26,7 +26,7 @@ from enlarge.checks import (
 )
 from enlarge.errors import OptionError
 
-EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
+EngineName = Literal["auto", "openvino", "onnxruntime", "torch", "ncnn"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 Keep = Literal["keep", "no-gps", "none"]
 ColourChoice = Literal["keep", "srgb"]
@@ -245,7 +245,7 @@ class Settings:
         default="auto",
         metadata=about(
             "Engine that runs the network. auto, the default: OpenVINO on a CPU; on a GPU, torch "
-            "or ONNX Runtime, whichever is installed.",
+            "or ONNX Runtime, whichever is installed. ncnn is for ncnn's models.",
             group="Model",
             check=one_of(EngineName),
             recorded=False,

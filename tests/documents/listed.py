@@ -19,6 +19,7 @@ SKIPPED = {
     'pip install ".[cluster]"': _INSTALLS,
     'pip install ".[fuse]"': _INSTALLS,
     'pip install ".[int8]"': _INSTALLS,
+    'pip install ".[ncnn]"': _INSTALLS,
     'pip install ".[metrics]"': _INSTALLS,
     'pip install ".[torch]"': _INSTALLS,
     'pip install ".[train]"': _INSTALLS,

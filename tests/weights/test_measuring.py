@@ -145,7 +145,7 @@ def test_a_model_that_does_not_run_says_why(tmp_path: Path) -> None:
 def test_bf16_holds_where_rounding_is_harmless(tmp_path: Path) -> None:
     require("bf16")
     _, card, model = exported("srvgg", tmp_path)
-    assert holds_in_bf16(model, card, Runner(model))
+    assert holds_in_bf16(card, Runner(model))
     # A difference of large numbers: 1 + 2^9 x, minus 2^9 x, keeps no fraction in bf16.
     weights = onnx.load(model)
     for constant in weights.graph.initializer:
@@ -153,4 +153,4 @@ def test_bf16_holds_where_rounding_is_harmless(tmp_path: Path) -> None:
             values = np.full(constant.dims, 2.0**9, np.float32)
             constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
     onnx.save(weights, tmp_path / "coarse.onnx")
-    assert holds_in_bf16(tmp_path / "coarse.onnx", card, Runner(tmp_path / "coarse.onnx")) is False
+    assert holds_in_bf16(card, Runner(tmp_path / "coarse.onnx")) is False

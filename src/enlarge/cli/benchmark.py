@@ -45,7 +45,7 @@ class BenchmarkOptions:
         option(
             "Engines to measure; all: every one that is installed (default: the one that enlarge "
             "would use).",
-            metavar="auto|openvino|onnxruntime|torch|all...",
+            metavar="auto|openvino|onnxruntime|torch|ncnn|all...",
             consume_multiple=True,
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""Engines, which run a network on tiles: one protocol, three implementations, one choice."""
+"""Engines, which run a network on tiles: one protocol, four implementations, one choice."""
 
 import sys
 

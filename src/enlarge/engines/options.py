@@ -39,8 +39,8 @@ class EngineOptions:
             )
         if self.threads < 0:
             raise OptionError(f"threads must be 0 (all cores) or more, got {self.threads}")
-        if engine == "openvino" and device not in ("auto", "cpu"):
+        if engine in ("openvino", "ncnn") and device not in ("auto", "cpu"):
             raise OptionError(
-                f"--engine openvino runs on the CPU, so --device {device} contradicts it; "
+                f"--engine {engine} runs on the CPU, so --device {device} contradicts it; "
                 "use --engine torch or onnxruntime, or leave out one of them"
             )

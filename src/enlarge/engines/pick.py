@@ -21,11 +21,17 @@ from enlarge.errors import EngineError, OptionError
 from enlarge.model_file import INT8_ENDING, Weights
 
 _GPU_ENGINES = ("torch", "onnxruntime")
-_TITLES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "torch": "torch"}
+_TITLES = {
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
+    "torch": "torch",
+    "ncnn": "ncnn",
+}
 _INSTALL = {
     "openvino": "pip install openvino",
     "onnxruntime": 'pip install "enlarge[onnx]"',
     "torch": 'pip install "enlarge[torch]"',
+    "ncnn": 'pip install "enlarge[ncnn]"',
 }
 _DRIVERS = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd")  # NVIDIA, the same under WSL, AMD
 _LIBRARIES = {
@@ -55,7 +61,7 @@ def pick_engine(
     weights: Weights, options: EngineOptions = _AUTO, dtype: np.dtype[Any] = _UINT8
 ) -> Engine:
     """The engine for pictures of a `dtype` in a model: an ONNX file (torch uses the .safetensors
-    file beside it), or a network in torch, which runs there.
+    file beside it), a network in torch, or a model of ncnn that only ncnn can run.
 
     `engine` auto is OpenVINO on a CPU. If `device` is a GPU, or auto finds one that torch or ONNX
     Runtime is installed for, it is torch if that can build the model's network, otherwise ONNX
@@ -77,6 +83,10 @@ def pick_engine(
         from enlarge.engines.torch import TorchEngine
 
         return TorchEngine(stored.path, device, precision, options.threads, stored.network)
+    if name == "ncnn" and weights.ncnn is not None:
+        from enlarge.engines.ncnn import NcnnEngine
+
+        return NcnnEngine(weights.ncnn, options.threads)
     if name == "onnxruntime":
         from enlarge.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -91,6 +101,9 @@ def find_placement(weights: Weights, options: EngineOptions = _AUTO) -> Placemen
     options.check()
     if weights.network is not None:
         return _on("torch", options.device)
+    if weights.is_for_ncnn or options.engine == "ncnn":
+        _check_ncnn(weights, options.engine)
+        return _on("ncnn", options.device)
     weights = weights.stored_for(options.precision)
     placement = _place(weights.path, weights.card, options.engine, options.device)
     if placement.engine == "torch":
@@ -170,6 +183,22 @@ def _check_network(model: Path, card: Card) -> None:
         )
 
 
+def _check_ncnn(weights: Weights, engine: str) -> None:
+    """Raise `OptionError` if ncnn cannot run the model, or if only ncnn can and another engine was
+    asked for.
+    """
+    if weights.ncnn is None:
+        raise OptionError(
+            f"--engine ncnn runs models of ncnn (.param with .bin), and {weights.card.name} is "
+            "none; leave out --engine"
+        )
+    if engine not in ("auto", "ncnn"):
+        raise OptionError(
+            f"{weights.card.name} has a layer that only ncnn computes, so --engine {engine} "
+            "contradicts it; leave out --engine"
+        )
+
+
 def _on(engine: str, device: str) -> Placement:
     """The engine on that device, or on its best if `device` is auto. Raises `EngineError`."""
     available = _devices(engine)
@@ -201,7 +230,10 @@ def _devices(engine: str) -> list[str]:
             from enlarge.engines.onnxruntime import onnxruntime_devices
 
             return onnxruntime_devices()
-        import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
+        if engine == "ncnn":
+            import enlarge.engines.ncnn
+        else:
+            import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
     except (ImportError, OSError) as error:  # OSError: a missing shared library
         raise EngineError(
             f"{_TITLES[engine]} cannot be imported ({error}); install it: {_INSTALL[engine]}"
@@ -218,6 +250,8 @@ def _precisions_on(engine: str, device: str) -> tuple[str, ...]:
         from enlarge.engines.onnxruntime import onnxruntime_precisions
 
         return onnxruntime_precisions(device)
+    if engine == "ncnn":
+        return ("f32",)
     from enlarge.engines.openvino import has_bf16
 
     return ("bf16", "f32") if has_bf16() else ("f32",)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
+EngineName = Literal["auto", "openvino", "onnxruntime", "torch", "ncnn"]
 Precision = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}

@@ -17,7 +17,7 @@ from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
 from enlarge.weights.conventions import plain_file
-from enlarge.weights.measuring import Runner, measured_margin, natural_picture
+from enlarge.weights.measuring import Network, Runner, measured_margin, natural_picture
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 _FLOATS = ("f32", "f16")
@@ -44,7 +44,7 @@ def describe_graph(path: Path) -> tuple[Runner, Card]:
     """
     run = Runner(path)
     fixed = _fixed_side(path, run.graph)
-    multiple, scale = (1, _scale(run, fixed)) if fixed else _multiple_and_scale(path, run)
+    multiple, scale = (1, _scale(run, fixed)) if fixed else multiple_and_scale(path, run)
     card = Card(
         name=path.stem,
         network="onnx",
@@ -92,7 +92,7 @@ def _may_be(dimension: Any, size: int) -> bool:
     return dimension.is_dynamic or dimension.get_length() == size
 
 
-def _scale(run: Runner, height: int, width: int = 0) -> int:
+def _scale(run: Network, height: int, width: int = 0) -> int:
     """The factor at that size. Raises `WeightsError` if it is not a whole number."""
     width = width or height
     enlarged = run(natural_picture(max(height, width))[:, :, :height, :width])
@@ -106,7 +106,10 @@ def _scale(run: Runner, height: int, width: int = 0) -> int:
     return factor
 
 
-def _multiple_and_scale(path: Path, run: Runner) -> tuple[int, int]:
+def multiple_and_scale(path: Path, run: Network) -> tuple[int, int]:
+    """The smallest of 1, 2, 4, … 64 that both sides of a picture must be multiples of, and the
+    factor. Raises `WeightsError` if the network does not enlarge pictures.
+    """
     reason = WeightsError("")
     for multiple in _MULTIPLES:
         cells = max(1, 48 // multiple) | 1  # odd, so that no larger multiple divides both sides

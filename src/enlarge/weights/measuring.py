@@ -6,8 +6,8 @@
     precisions     whether bf16 is close enough to f32
     margin         of an ONNX file without a card
 
-They are measured in OpenVINO on the CPU, on generated pictures, so neither torch nor photographs
-are needed. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
+They are measured on the CPU, in OpenVINO or ncnn, on generated pictures, so neither torch nor
+photographs are needed. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from enlarge.engines.openvino_errors import FAILURES, reason_of
 from enlarge.errors import WeightsError
 from enlarge.forks import check_can_use
 from enlarge.memory import default_budget, format_size
+
+if TYPE_CHECKING:
+    from enlarge.engines import Engine
 
 LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 FEW = (64, 128, 192, 256, 384, 512)
@@ -53,6 +56,16 @@ _OFF_LINE = 1.06
 """Working sets grow with a tile's area; SwinIR, HAT, DAT and RRDB are at most 4 % above."""
 
 Picture = NDArray[np.float32]
+
+
+class Network(Protocol):
+    """A network that runs in f32 on pictures of every size that it takes."""
+
+    def __call__(self, image: Picture) -> Picture:
+        """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped. Raises `WeightsError`."""
+
+    def in_bf16(self) -> Network | None:
+        """The same in bf16; None if the processor or its engine has no bf16."""
 
 
 class Runner:
@@ -76,6 +89,12 @@ class Runner:
     def __call__(self, image: Picture) -> Picture:
         """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped."""
         return self.raw(image)
+
+    def in_bf16(self) -> Runner | None:
+        """See `Network.in_bf16`."""
+        from enlarge.engines.openvino import has_bf16
+
+        return Runner(self._source, "bf16") if has_bf16() else None
 
     def raw(self, image: NDArray[Any]) -> Picture:
         """The graph's output for an input of its own layout and range; types are converted."""
@@ -136,7 +155,7 @@ def natural_picture(side: int, seed: int = 0) -> Picture:
 
 
 def measured(
-    model: Path, card: Card, ladder: Sequence[int] | None = None, *, runner: Runner | None = None
+    model: Path, card: Card, ladder: Sequence[int] | None = None, *, runner: Network | None = None
 ) -> Card:
     """The card with halo, precisions and tiles as measured on the file.
 
@@ -150,22 +169,21 @@ def measured(
         card = replace(card, halo=card.margin)
     else:
         card = replace(card, halo=measured_halo(run, card))
-    if (close := holds_in_bf16(model, card, run)) is not None:
+    if (close := holds_in_bf16(card, run)) is not None:
         card = replace(card, precisions=("f32", "bf16") if close else ("f32",))
     del run
     return replace(card, tiles=working_sets(model, card, ladder))
 
 
-def holds_in_bf16(model: Path, card: Card, in_f32: Runner) -> bool | None:
+def holds_in_bf16(card: Card, in_f32: Network) -> bool | None:
     """Whether bf16 may replace f32: on a textured picture, both clamped, their PSNR is at least
-    48 dB, and 99.9 % of the values are within 3 of 255 levels. None if the processor has no bf16.
+    48 dB, and 99.9 % of the values are within 3 of 255 levels. None if there is no bf16.
     """
-    from enlarge.engines.openvino import has_bf16
-
-    if not has_bf16():
+    in_bf16 = in_f32.in_bf16()
+    if in_bf16 is None:
         return None
     image = natural_picture(card.fixed or _round_up(_CROPS[0], card.multiple))
-    fine, coarse = (np.clip(run(image), 0.0, 1.0) for run in (in_f32, Runner(model, "bf16")))
+    fine, coarse = (np.clip(run(image), 0.0, 1.0) for run in (in_f32, in_bf16))
     if not np.isfinite(coarse).all():
         return False
     error = np.abs(fine.astype(np.float64) - coarse)
@@ -178,7 +196,7 @@ def to_decibels(mean_squared_error: float) -> float:
     return -10.0 * math.log10(max(mean_squared_error, 1e-20))
 
 
-def measured_halo(run: Runner, card: Card) -> int:
+def measured_halo(run: Network, card: Card) -> int:
     """The distance from a tile's edge, in input pixels, beyond which no 8-bit value differs by more
     than one level from the whole picture's.
 
@@ -213,7 +231,7 @@ def _boxes(side: int, card: Card) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _reach(
-    run: Runner, scale: int, boxes: tuple[tuple[int, int], tuple[int, int]], seed: int
+    run: Network, scale: int, boxes: tuple[tuple[int, int], tuple[int, int]], seed: int
 ) -> NDArray[np.float32]:
     """For each distance d in input pixels, the largest difference of a clamped value between the
     two crops, over pixels that are at least d away from every edge of both.
@@ -236,7 +254,7 @@ def _reach(
     return np.maximum.accumulate(most[::-1])[::-1]
 
 
-def measured_margin(run: Runner, scale: int, multiple: int, side: int = 0) -> int | None:
+def measured_margin(run: Network, scale: int, multiple: int, side: int = 0) -> int | None:
     """How far, in input pixels, a change of one pixel (of `multiple`² pixels) changes the result in
     f32. None, for unbounded, if that reaches the edge of a picture of 257 pixels.
 
@@ -337,15 +355,26 @@ import json, sys
 import numpy as np
 from pathlib import Path
 from enlarge.engines import TileSpec
-from enlarge.engines.openvino import OpenVinoEngine
 from enlarge.memory import peak, resident
+from enlarge.weights.measuring import engine_of
 side = int(sys.argv[2])
-engine = OpenVinoEngine(Path(sys.argv[1]), "f32", 0)
+engine = engine_of(Path(sys.argv[1]))
 before = resident()
 session = engine.session(TileSpec(side, side, 3, np.dtype("uint8"), np.dtype("uint8")))
 session(np.zeros((side, side, 3), np.uint8))
 print(json.dumps(peak() - before))
 """
+
+
+def engine_of(model: Path) -> Engine:
+    """The engine that a model is measured in: OpenVINO or, for a file of ncnn, that."""
+    if model.suffix.lower() == ".onnx":
+        from enlarge.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(model, "f32", 0)
+    from enlarge.engines.ncnn import NcnnEngine
+
+    return NcnnEngine(model, 0)
 
 
 def _working_set(model: Path, side: int) -> int | str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from enlarge.card import KEY, Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
-from enlarge.model_file import Weights
+from enlarge.model_file import NCNN, Weights
 from enlarge.version import __version__
 from enlarge.weights.contents import model_kind
 from enlarge.weights.files import needing_torch
@@ -31,7 +31,7 @@ from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors
 
 if TYPE_CHECKING:
-    from enlarge.weights.measuring import Runner
+    from enlarge.weights.measuring import Network
 
 _SIDE = 128
 """The tile of networks that can only be exported at a fixed size."""
@@ -87,7 +87,11 @@ def is_underway(path: Path, digest: str) -> bool:
 
 
 def _from(path: Path, weights: Weights) -> Weights:
-    """The model, and the checkpoint that it was converted from."""
+    """The model, and the checkpoint that it was converted from: of two files, the weights."""
+    if weights.card.network == NCNN:
+        path = find_pair(path).weights
+        if weights.path.suffix != ".onnx":
+            return replace(weights, path=path)
     return weights if weights.path == path else replace(weights, source=path)
 
 
@@ -187,24 +191,39 @@ def _write_card(path: Path, folder: Path) -> str:
 
 
 def _translate(path: Path, folder: Path) -> str:
-    """Write a model of ncnn as ONNX into that folder. Returns a note on its conventions."""
+    """Write a model of ncnn as ONNX into that folder or, if only ncnn can run it, its card. Returns
+    a note on its conventions.
+    """
     from enlarge.weights.measuring import measured
     from enlarge.weights.onnx_writing import append_card
 
     model, run, card = _translated(path, folder)
-    append_card(model, measured(model, card, runner=run))
+    card = measured(model, card, runner=run)
+    if model.parent == folder:
+        append_card(model, card)
+    else:
+        (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return str(card.options.get("converted", ""))
 
 
-def _translated(path: Path, folder: Path) -> tuple[Path, Runner, Card]:
-    """A model of ncnn as ONNX in that folder; it ready to run, and its card (see `graphs`)."""
+def _translated(path: Path, folder: Path) -> tuple[Path, Network, Card]:
+    """A model of ncnn as ONNX in that folder, or the file itself if enlarge does not know one of
+    its layers; it ready to run, and its card (see `graphs` and `ncnn.running`).
+    """
     from enlarge.weights.graphs import describe_plain
     from enlarge.weights.ncnn.graph import write_graph
+    from enlarge.weights.ncnn.param import UnknownLayerError
+    from enlarge.weights.ncnn.running import describe_pair
 
-    model = folder / f"{path.stem}.onnx"
-    write_graph(find_pair(path), model)
+    pair, model = find_pair(path), folder / f"{path.stem}.onnx"
+    run: Network
+    try:
+        write_graph(pair, model)
+    except UnknownLayerError as error:
+        run, card = describe_pair(pair, error)
+        return pair.weights, run, card
     try:
         model, run, card = describe_plain(model, folder)
     except WeightsError as error:
         raise WeightsError(str(error).replace(str(model), str(path))) from error
-    return model, run, replace(card, network="ncnn")
+    return model, run, replace(card, network=NCNN)

@@ -109,7 +109,7 @@ BROKEN: dict[str, tuple[Callable[[], tuple[str, bytes]], str]] = {
     ),
     "unknown layers": (
         lines(("PReLU  ", "LSTM  "), ("Interp  ", "Yolov3  ")),
-        "tiny.param: has layers that enlarge does not know: LSTM, Yolov3; use its .pth",
+        "tiny.param: has layers that enlarge does not know: LSTM, Yolov3",
     ),
     "fewer layers": (lines(("8 9", "9 9")), "has 8 layers, and its second line says 9"),
     "fewer blobs": (lines(("8 9", "8 8")), "makes 9 blobs, and its second line says 8"),

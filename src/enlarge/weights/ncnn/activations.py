@@ -26,7 +26,7 @@ def activated(step: Step, name: str, kind: int, values: list[float]) -> str:
     if kind == 0:
         return name
     if kind not in given or len(values) < given[kind]:
-        raise step.misfit(f"has the activation {kind} with {values}, which enlarge does not know")
+        raise step.unknown(f"has the activation {kind} with {values}")
     if kind == 1:
         return graph.add("Relu", name)
     if kind == 2:
@@ -151,7 +151,7 @@ def unary(step: Step) -> Blob:
     """UnaryOp, by the number of its operation."""
     number, graph, x = step.whole(0), step.graph, step.blob.name
     if not 0 <= number < len(_UNARY):
-        raise step.misfit(f"has the operation {number}, which enlarge does not know")
+        raise step.unknown(f"has the operation {number}")
     kind = _UNARY[number]
     if kind == "Square":
         return step.same(graph.add("Mul", x, x))
@@ -169,7 +169,7 @@ def binary(step: Step) -> Blob:
     """BinaryOp, of two blobs, or of a blob and a number."""
     number, graph = step.whole(0), step.graph
     if not 0 <= number < len(_BINARY) and number not in _REVERSED:
-        raise step.misfit(f"has the operation {number}, which enlarge does not know")
+        raise step.unknown(f"has the operation {number}")
     kind = _REVERSED[number] if number in _REVERSED else _BINARY[number]
     if step.whole(1):
         step.check_inputs(1)
@@ -214,7 +214,7 @@ def eltwise(step: Step) -> Blob:
     step.check_inputs(2, 64)
     graph, number = step.graph, step.whole(0)
     if number not in (0, 1, 2):
-        raise step.misfit(f"has the operation {number}, which enlarge does not know")
+        raise step.unknown(f"has the operation {number}")
     names = [blob.name for blob in step.inputs]
     factors = step.layer.numbers(1)
     if number == 1 and factors:

@@ -159,11 +159,11 @@ def deconvolution(step: Step) -> Blob:
     groups = step.whole(7, 1) if step.layer.kind == "DeconvolutionDepthWise" else 1
     window = _window(step)
     if isinstance(window.pads, int):
-        raise step.misfit(f"has the padding {window.pads}, which enlarge does not know")
+        raise step.unknown(f"has the padding {window.pads}")
     inputs = _inputs(step, outputs, size, window.kernel, groups)
     weights = step.tagged(size, "weights")
     if weights.dtype == np.int8:
-        raise step.misfit("has weights in int8, which enlarge does not know")
+        raise step.unknown("has weights in int8")
     bias = step.raw(outputs, "bias") if step.whole(5) else None
     right = step.whole(18)
     more = (step.whole(19, right), right)
@@ -286,6 +286,6 @@ def _gemm_constant(step: Step, rows: int, columns: int) -> str | None:
     if kind == -1:
         return None
     if kind not in shapes or min(shapes[kind]) < 1:
-        raise step.misfit(f"adds a constant of kind {kind}, which enlarge does not know")
+        raise step.unknown(f"adds a constant of kind {kind}")
     down, across = shapes[kind]
     return step.graph.floats(step.tagged(down * across, "constant").reshape(1, down, across))

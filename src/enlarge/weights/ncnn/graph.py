@@ -16,7 +16,7 @@ from enlarge.errors import WeightsError
 from enlarge.weights.ncnn.detecting import NcnnPair
 from enlarge.weights.ncnn.layers import INPUT, LAYERS
 from enlarge.weights.ncnn.nodes import Blob, Shape, Step
-from enlarge.weights.ncnn.param import NcnnLayer, read_layers
+from enlarge.weights.ncnn.param import NcnnLayer, UnknownLayerError, read_layers
 from enlarge.weights.ncnn.weights import WeightFile
 from enlarge.weights.onnx_writing import Graph
 
@@ -34,7 +34,8 @@ def unknown_layers(layers: list[NcnnLayer]) -> list[str]:
 
 def write_graph(pair: NcnnPair, target: Path) -> None:
     """Write the pair as an ONNX file. Raises `WeightsError`, which names the layer, if one of the
-    files is damaged or the graph cannot be one for pictures.
+    files is damaged or the graph cannot be one for pictures; `UnknownLayerError` for a layer that
+    enlarge does not know.
     """
     with _naming(pair):
         graph, enlarged = _translated(pair, (3, None, None))
@@ -63,16 +64,15 @@ def _naming(pair: NcnnPair) -> Iterator[None]:
         at = error.filename or pair.param
         raise WeightsError(f"{at}: cannot be opened ({error.strerror or error})") from error
     except WeightsError as error:
-        raise WeightsError(f"{pair.param}: {error}") from error
+        raise type(error)(f"{pair.param}: {error}") from error
 
 
 def _translated(pair: NcnnPair, shape: Shape) -> tuple[Graph, Blob]:
     """The pair as a graph for pictures of that shape, and the blob that is the result."""
     layers = read_layers(pair.param)
     if unknown := unknown_layers(layers):
-        raise WeightsError(
-            f"has layers that enlarge does not know: {', '.join(unknown)[:200]}; {_INSTEAD}"
-        )
+        names = ", ".join(unknown)[:200]
+        raise UnknownLayerError(f"has layers that enlarge does not know: {names}")
     source, result = _ends(layers)
     graph, weights = Graph(), WeightFile(pair.weights)
     blobs = {source.outputs[0]: Blob("image", shape)}

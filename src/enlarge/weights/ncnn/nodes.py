@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import WeightsError
-from enlarge.weights.ncnn.param import NcnnLayer
+from enlarge.weights.ncnn.param import NcnnLayer, UnknownLayerError
 from enlarge.weights.ncnn.weights import WeightFile
 from enlarge.weights.onnx_writing import Graph
 
@@ -65,14 +65,18 @@ class Step(NamedTuple):
             raise self.misfit(f"reads {len(self.inputs)} blobs, expected {least}")
 
     def check_rank(self, *ranks: int) -> None:
-        """Raise `WeightsError` if the first input has not one of these numbers of axes."""
+        """Raise `UnknownLayerError` if the first input has not one of these numbers of axes."""
         if self.blob.rank not in ranks:
             what = " or ".join(map(str, ranks))
-            raise self.misfit(f"reads a blob of {self.blob.rank} axes; enlarge knows it for {what}")
+            raise self.unknown(f"reads a blob of {self.blob.rank} axes, not of {what}")
 
     def misfit(self, what: str) -> WeightsError:
         """The error that the layer `what` (a clause)."""
         return WeightsError(f"{self.layer} {what}")
+
+    def unknown(self, what: str) -> UnknownLayerError:
+        """The error that enlarge does not know that the layer `what` (a clause)."""
+        return UnknownLayerError(f"{self.layer} {what}, which enlarge does not know")
 
     def whole(self, key: int, default: int = 0) -> int:
         """See `NcnnLayer.whole`."""

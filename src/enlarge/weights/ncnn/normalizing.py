@@ -131,7 +131,7 @@ def normalize(step: Step) -> Blob:
     elif mode == 2:
         length = graph.add("Sqrt", graph.add("Max", square, graph.floats(eps)))
     else:
-        raise step.misfit(f"normalizes in the way {mode}, which enlarge does not know")
+        raise step.unknown(f"normalizes in the way {mode}")
     factors = step.raw(size, "factors")
     given = graph.floats(float(factors[0])) if shared and size else step.per_channel(factors)
     return step.same(graph.add("Mul", graph.add("Div", name, length), given))
@@ -173,7 +173,7 @@ def reduction(step: Step) -> Blob:
     """Reduction of all axes, or of those named."""
     rank, graph, kind = step.blob.rank, step.graph, step.whole(0)
     if not 0 <= kind < len(_REDUCTIONS):
-        raise step.misfit(f"reduces in the way {kind}, which enlarge does not know")
+        raise step.unknown(f"reduces in the way {kind}")
     axes = [step.axis(axis, rank) for axis in step.layer.wholes(3)]
     if step.whole(1, 1) or not axes:
         axes = list(range(rank))
@@ -198,7 +198,7 @@ def pooling(step: Step) -> Blob:
     step.check_rank(3)
     kind, graph = step.whole(0), step.graph
     if kind not in (0, 1):
-        raise step.misfit(f"pools in the way {kind}, which enlarge does not know")
+        raise step.unknown(f"pools in the way {kind}")
     channels, name = step.blob.shape[0], step.blob.name
     reduce = "ReduceMean" if kind else "ReduceMax"
     if step.whole(4):
@@ -206,7 +206,7 @@ def pooling(step: Step) -> Blob:
     if step.whole(7):
         across = step.whole(8)
         if (step.whole(18, across), across) != (1, 1):
-            raise step.misfit("pools to a fixed size, which enlarge does not know")
+            raise step.unknown("pools to a fixed size")
         return Blob(graph.add(reduce, name, graph.wholes([2, 3])), (channels, 1, 1))
     return _windows(step, "AveragePool" if kind else "MaxPool")
 
@@ -224,7 +224,7 @@ def _windows(step: Step, kind: str) -> Blob:
     given = [step.blob.name]
     attributes = {"kernel_shape": kernel, "strides": strides, "pads": pads}
     if mode not in (0, 1) or (mode == 0 and strides != (1, 1) and kind == "AveragePool"):
-        raise step.misfit(f"pools in the padding mode {mode}, which enlarge does not know")
+        raise step.unknown(f"pools in the padding mode {mode}")
     if kind == "AveragePool":
         name = step.graph.add(kind, *given, **attributes, count_include_pad=step.whole(6))
     else:

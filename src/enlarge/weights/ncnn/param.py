@@ -22,6 +22,11 @@ _LISTS = -23300
 _MOST = 65536
 """Entries of a list, and blobs of a layer."""
 
+
+class UnknownLayerError(WeightsError):
+    """A layer, or a parameter of one, that enlarge does not know. ncnn itself may know it."""
+
+
 Value = int | float | str | list[int | float]
 
 
@@ -66,12 +71,11 @@ class NcnnLayer:
         return [int(one) for one in self.numbers(key)]
 
     def refuse(self, *keys: int) -> None:
-        """Raise `WeightsError` if one of these parameters is there and not zero."""
+        """Raise `UnknownLayerError` if one of these parameters is there and not zero."""
         for key in keys:
             if self.values.get(key, 0) not in (0, 0.0, []):
-                raise WeightsError(
-                    f"{self} has {key}={self.values[key]}, which enlarge does not know; "
-                    "convert the model again without it, or use its .pth or .onnx file"
+                raise UnknownLayerError(
+                    f"{self} has {key}={self.values[key]}, which enlarge does not know"
                 )
 
 

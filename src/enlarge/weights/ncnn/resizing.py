@@ -60,7 +60,7 @@ def _ways(step: Step) -> dict[str, str | float]:
     """Which values are combined, and how."""
     method = _METHODS.get(step.whole(0))
     if method is None:
-        raise step.misfit(f"resizes in the way {step.whole(0)}, which enlarge does not know")
+        raise step.unknown(f"resizes in the way {step.whole(0)}")
     if method == "nearest":
         return {
             "mode": method, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"

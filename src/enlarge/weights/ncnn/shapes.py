@@ -155,7 +155,7 @@ def permute(step: Step) -> Blob:
     step.check_rank(2, 3, 4)
     kinds, axes, kind = _PERMUTATIONS[step.blob.rank], _AXES[step.blob.rank], step.whole(0)
     if not 0 <= kind < len(kinds):
-        raise step.misfit(f"has the order {kind}, which enlarge does not know")
+        raise step.unknown(f"has the order {kind}")
     order = [axes.index(name) for name in reversed(kinds[kind])]
     name = step.graph.add("Transpose", step.blob.name, perm=[0, *(axis + 1 for axis in order)])
     return Blob(name, tuple(step.blob.shape[axis] for axis in order))
@@ -244,7 +244,7 @@ def padding(step: Step) -> Blob:
     top, bottom, left, right, front, behind = (step.whole(key) for key in (0, 1, 2, 3, 7, 8))
     kind = step.whole(4)
     if kind not in (0, 1, 2) or step.whole(6):
-        raise step.misfit(f"pads in the way {kind}, which enlarge does not know")
+        raise step.unknown(f"pads in the way {kind}")
     rank = step.blob.rank
     before, after = [front, top, left][-rank:], [behind, bottom, right][-rank:]
     if min(*before, *after) < 0 or max(*before, *after) > 4096:
