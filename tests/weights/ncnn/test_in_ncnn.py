@@ -21,6 +21,7 @@ from enlarge.weights.catalog import find_weights
 from enlarge.weights.measuring import natural_picture
 from enlarge.weights.preparing import describe_file
 from tests.weights.ncnn import tiny
+from tests.weights.ncnn.cases import stored
 
 ncnn = pytest.importorskip("ncnn")
 PARAM = tiny.PARAM.replace("PReLU        act   1 1 a b 0=8", "CELU act 1 1 a b 0=0.5")
@@ -31,7 +32,7 @@ def write_pair(folder: Path, param: str = PARAM) -> Path:
     """The small model with an activation that enlarge does not know. Returns its layers."""
     first, bias, _, second, more = (part.reshape(-1) for part in tiny.arrays())
     forms = (("f16", first), ("raw", bias), ("f32", second), ("raw", more))
-    (folder / "tiny.bin").write_bytes(b"".join(tiny.stored(*pair) for pair in forms))
+    (folder / "tiny.bin").write_bytes(b"".join(stored(*pair) for pair in forms))
     (folder / "tiny.param").write_text(param, encoding="utf-8")
     return folder / "tiny.param"
 
@@ -59,7 +60,7 @@ def test_the_picture_is_the_networks(param: Path, height: int, width: int) -> No
     assert model.path == param.with_suffix(".bin")
     pixels = (natural_picture(200)[0, :, :height, :width].transpose(1, 2, 0) * 255).round()
     picture = pixels.astype(np.uint8)
-    image = picture.transpose(2, 0, 1)[None] / np.float32(255)
+    image = (picture.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
     wanted = in_torch(image)[0].transpose(1, 2, 0).clip(0, 1) * 255
     for either in (param, param.with_suffix(".bin")):
         large = enlarge.open_model(either, engine="ncnn").upscale(picture)
@@ -73,9 +74,8 @@ def test_a_session_keeps_what_its_tiles_are(param: Path, source: str, channels: 
     assert (engine.name, engine.device, engine.precision) == ("ncnn", "cpu", "f32")
     image = natural_picture(32)[:, :channels, :11, :14].repeat(3 // channels, 1)
     tile = (image[0, :channels].transpose(1, 2, 0) * LEVELS[source]).astype(source)
-    exact = in_torch(
-        np.float32(tile / LEVELS[source]).transpose(2, 0, 1)[None].repeat(3 // channels, 1)
-    )
+    planes = (tile / LEVELS[source]).astype(np.float32).transpose(2, 0, 1)
+    exact = in_torch(planes[None].repeat(3 // channels, 1))
     wanted = exact[0].transpose(1, 2, 0)
     if channels == 1:
         wanted = wanted.mean(2, keepdims=True)
