@@ -168,3 +168,9 @@ def payloads(path: Path) -> dict[int, list[tuple[Fraction, bytes]]]:
             time = packet.pts * packet.time_base
             found.setdefault(packet.stream_index, []).append((time, bytes(packet)))
     return found
+
+
+def packets_of(path: Path) -> list[tuple[int, Any, Any, bytes]]:
+    """Every packet of a file: stream, times and bytes."""
+    with av.open(str(path)) as file:
+        return [(one.stream_index, one.pts, one.dts, bytes(one)) for one in file.demux()]

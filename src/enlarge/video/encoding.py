@@ -6,6 +6,7 @@ segments are joined. So every segment of a video has the same parameter sets, wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,6 +33,9 @@ _FRAME_COST = 3.0
 _LOOK_AHEAD, _LEAST_LOOK_AHEAD = 40, 8
 _THREADS = 4
 _MAX_RATE = 1000
+_NARROW = 384
+"""Below this width, x264's macroblock tree is off: with AVX-512 it reads beyond narrow frames, and
+the same frames give different packets."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,10 @@ def _options(encoding: VideoEncoding) -> dict[str, str]:
     match coding.codec:
         case "h264":
             own = {"crf": str(coding.crf), "preset": "medium", "rc-lookahead": str(ahead)}
-            own["x264-params"] = ":".join(
-                ["sync-lookahead=0", "open-gop=0", *_h264_light(encoding.light)]
-            )
+            more = ["sync-lookahead=0", "open-gop=0", *_h264_light(encoding.light)]
+            if encoding.width < _NARROW:
+                more.append("no-mbtree=1")
+            own["x264-params"] = ":".join(more)
             return own
         case "hevc":
             more = [
@@ -174,6 +179,7 @@ class SegmentEncoder:
 
     def __init__(self, encoding: VideoEncoding) -> None:
         av = check_av()
+        os.environ.setdefault("SVT_LOG", "1")  # it prints to standard error: errors only
         self._encoding = encoding
         self._context = av.CodecContext.create(encoding.coding.encoder.library, "w")
         configure(self._context, encoding)
