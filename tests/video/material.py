@@ -81,7 +81,7 @@ def make(path: Path, recipe: Recipe) -> Path:
         file.mux(stream.encode(None))
         seconds = float(recipe.times[-1] * recipe.base) + 0.04
         for number, sound in enumerate(sounds):
-            _add_tone(file, sound, seconds, 220 * (number + 1))
+            add_tone(file, sound, seconds, 220 * (number + 1))
         if texts is not None:
             for number in range(2):
                 packet = av.Packet(f"line {number}".encode())
@@ -123,7 +123,7 @@ def _chain(recipe: Recipe) -> Any:
     return graph
 
 
-def _add_tone(file: Any, stream: Any, seconds: float, hertz: float) -> None:
+def add_tone(file: Any, stream: Any, seconds: float, hertz: float) -> None:
     for first in range(0, int(seconds * 48000), 1024):
         wave = 0.2 * np.sin(2 * np.pi * hertz * (first + np.arange(1024)) / 48000)
         samples = np.repeat(wave.astype(np.float32)[None], 2, axis=0)

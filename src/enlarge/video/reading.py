@@ -215,5 +215,6 @@ class FrameReader:
             return
         origin = self.origin * self._facts.time_base
         there = float(end - origin)
-        if there < self._facts.seconds - max(1.0, 0.02 * self._facts.seconds):
+        promised = max(self._facts.seconds, float(self._stream.frames / self._facts.rate))
+        if there < promised - max(1.0, 0.02 * promised):
             self.damage.ends_early = there
