@@ -165,7 +165,7 @@ def payloads(path: Path) -> dict[int, list[tuple[Fraction, bytes]]]:
         for packet in file.demux():
             if packet.stream_index == pictures or not packet.size:
                 continue
-            time = packet.pts * packet.time_base
+            time = (packet.pts or 0) * packet.time_base
             found.setdefault(packet.stream_index, []).append((time, bytes(packet)))
     return found
 

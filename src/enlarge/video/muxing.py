@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,33 +150,50 @@ class _Joining:
         """A stream for each other one that the container holds, by the number of the original."""
         copies: dict[int, Any] = {}
         for stream in self._given.streams:
-            if stream.index == self._pictures.index:
+            if stream.index == self._pictures.index or self._is_chapters(stream):
                 continue
             name = f"stream {stream.index} ({_named(stream)})"
             copy = self._new_stream(stream)
+            if copy is True:
+                continue
             if copy is None:
                 where = self._join.encoding.coding.container
                 self._notes.append(f"{name} is left out: .{where} cannot hold it")
                 continue
             copy.metadata.clear()
-            copy.metadata.update(_tags(stream.metadata))
+            copy.metadata.update(self._stream_tags(stream))
             copy.disposition = int(stream.disposition)
             copies[stream.index] = copy
         return copies
 
+    def _is_chapters(self, stream: Stream) -> bool:
+        """Whether a stream is the track in which MP4 keeps its chapters."""
+        return (
+            stream.type == "data"
+            and "mov" in self._given.format.name
+            and stream.name == "bin_data"
+            and bool(self._given.chapters())
+        )
+
     def _new_stream(self, stream: Stream) -> Any:
-        if stream.type == "attachment" and self._join.encoding.coding.container not in ("mkv",):
+        """A stream like another one; True for one that is complete, None for one that the container
+        does not hold.
+        """
+        container = self._join.encoding.coding.container
+        if stream.type == "attachment" and container != "mkv":
             return None
-        try:
-            copy = self._made.add_stream_from_template(stream, opaque=True)
-        except (ValueError, check_av().error.FFmpegError):
+        if _is_cover(stream) and container == "mkv":
+            name, kind = _cover_names(stream)
+            self._made.add_attachment(name, kind, _first_payload(self._join.source, stream.index))
+            return True
+        if stream.type != "attachment" and not _can_hold(container, stream):
             return None
-        return copy
+        return self._made.add_stream_from_template(stream, opaque=True)
 
     def _copy_about(self, video: Any) -> None:
         """Tags, dispositions and chapters."""
         self._made.metadata.update(_tags(self._given.metadata))
-        video.metadata.update(_tags(self._pictures.metadata))
+        video.metadata.update(self._stream_tags(self._pictures))
         video.metadata.pop("rotate", None)
         if self._join.mark is not None:
             video.metadata[MARK_TAGS[self._join.encoding.coding.container]] = self._join.mark
@@ -192,6 +210,15 @@ class _Joining:
                 kept.append({**chapter, "start": start, "end": end})
         if kept:
             self._made.set_chapters(kept)
+
+    def _stream_tags(self, stream: Stream) -> dict[str, str]:
+        """The tags of a stream, by the names that the container has for them."""
+        tags = _tags(stream.metadata)
+        if "name" in tags and "title" not in tags:  # a track's title, as MP4 is read
+            tags["title"] = tags.pop("name")
+        if self._join.encoding.coding.container not in ("mp4", "mov"):
+            tags.pop("handler_name", None)
+        return tags
 
     def _placed(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Where something from `start` to `end` seconds is in the result; None: outside."""
@@ -220,8 +247,12 @@ class _Joining:
                 return  # cut off; the pictures' reader says so
             if packet is None:
                 return
-            if packet.size == 0 or (packet.dts is None and packet.pts is None):
+            if packet.size == 0:
                 continue
+            if packet.dts is None and packet.pts is None:
+                if not _is_cover(packet.stream):
+                    continue
+                packet.pts = packet.dts = 0
             if self._is_kept(packet):
                 packet.stream = copies[packet.stream_index]
                 yield packet
@@ -233,8 +264,7 @@ class _Joining:
             return True
         at = packet.pts if packet.pts is not None else packet.dts
         assert at is not None
-        is_cover = int(packet.stream.disposition) & 0x400
-        if is_cover:
+        if _is_cover(packet.stream):
             return True
         begin, length = at * base, (packet.duration or 0) * base
         if begin + length <= span.begin and begin < span.begin:
@@ -242,13 +272,50 @@ class _Joining:
         if span.end is not None and begin >= span.end:
             return False
         shift = round(span.begin / base)
+        if begin < span.begin and packet.stream.type == "subtitle":  # its rest is shown
+            packet.duration = max(1, (packet.duration or 0) - (shift - at))
+            shift = at
+        elif begin < span.begin and self._join.encoding.coding.container in ("mkv", "webm"):
+            return False  # which hold no times below zero
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
         return True
 
 
+def _is_cover(stream: Stream) -> bool:
+    """Whether a stream is a cover picture, which lies beside the pictures."""
+    return bool(int(stream.disposition) & 0x400)
+
+
+def _can_hold(container: str, stream: Stream) -> bool:
+    """Whether a container takes a stream: tried with a file in memory."""
+    av = check_av()
+    try:
+        with av.open(BytesIO(), mode="w", format=OF_CONTAINER[container]) as file:
+            copy = file.add_stream_from_template(stream, opaque=True)
+            copy.disposition = int(stream.disposition)
+            file.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def _cover_names(stream: Stream) -> tuple[str, str]:
+    """The file name and the media type of a cover picture."""
+    name = stream.codec_context.name if stream.codec_context is not None else "mjpeg"
+    suffix, kind = {"png": ("png", "image/png")}.get(name, ("jpg", "image/jpeg"))
+    tags = stream.metadata
+    return tags.get("filename", f"cover.{suffix}"), tags.get("mimetype", kind)
+
+
+def _first_payload(path: Path, index: int) -> bytes:
+    """The first packet of a stream."""
+    with opened(path) as (file, _):
+        return next((bytes(one) for one in file.demux(file.streams[index]) if one.size), b"")
+
+
 def _named(stream: Stream) -> str:
-    kind = "cover picture" if int(stream.disposition) & 0x400 else stream.type
+    kind = "cover picture" if _is_cover(stream) else stream.type
     try:
         name = stream.name
     except Exception:  # a stream without a codec

@@ -101,7 +101,7 @@ class FrameReader:
         held: tuple[int, NDArray[Any], int] | None = None
         number, time = 0, begin or 0
         for picture in self._filtered(self._decoded()):
-            time = self._time_of(picture)
+            time = round((picture.pts or 0) * (picture.time_base or base) / base)
             if end is not None and time >= end:
                 break
             if begin is not None and time < begin:
@@ -149,12 +149,12 @@ class FrameReader:
             except av.error.FFmpegError:
                 self.damage.missing += 1
                 continue
+            base = self._facts.time_base
             for picture in pictures:
+                time = self._time_of(picture)
                 if picture.is_corrupt:
-                    base = self._facts.time_base
-                    at = (picture.pts or 0) * (picture.time_base or base)
-                    origin = self.origin * base
-                    self.damage.concealed.append(float(at - origin))
+                    self.damage.concealed.append(float((time - self.origin) * base))
+                picture.pts, picture.time_base = time, base
                 yield picture
 
     def _filtered(self, pictures: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
@@ -191,11 +191,17 @@ class FrameReader:
         return Chain(picture, [*filters, scale, form])
 
     def _time_of(self, picture: VideoFrame) -> int:
-        """The frame's time in ticks: later than the last one's, and after it if it has none."""
+        """A decoded frame's time in ticks: later than the last one's, and after it if it has none.
+
+        AVI has decoding times only, one for each frame; what is taken for others there is guessed,
+        and wrong where B-frames are packed.
+        """
+        given, base = picture.pts, self._facts.time_base
+        if "avi" in self._facts.container or given is None:
+            given = picture.dts
         time = None
-        if picture.pts is not None:
-            base = self._facts.time_base
-            time = round(picture.pts * (picture.time_base or base) / base)
+        if given is not None:
+            time = round(given * (picture.time_base or base) / base)
         if time is None:
             time = self.origin if self._last is None else self._last + self._nominal
         if self._last is not None and time <= self._last:

@@ -135,22 +135,22 @@ def _make_segments(
     if done:
         notes.append(f"{done:,} frames were finished by an earlier run")
     enlarger.skip(done)
-    with FrameReader(source, outlook.facts, outlook.part) as reader, WriteBehind() as writing:
-        sink = _Sink(outlook, store, segments, timings)
-        try:
-            with closing(read_ahead(reader.frames())) as frames:
-                for frame in _timed(frames, timings):
-                    if frame.number < done:
-                        continue
-                    image = cropped(frame.pixels, outlook.settings)
-                    large = enlarger(image, hooks, outlook.frames)
-                    writing.add(sink.task(frame, large))
-            writing.finish()
-            sink.finish()
-        finally:
-            sink.close()
-        if not segments:
-            raise InputError(f"{source}: there are no frames in the part that was asked for")
+    sink = _Sink(outlook, store, segments, timings)
+    with (
+        FrameReader(source, outlook.facts, outlook.part) as reader,
+        closing(sink),
+        WriteBehind() as writing,
+        closing(read_ahead(reader.frames())) as frames,
+    ):
+        for frame in _timed(frames, timings):
+            if frame.number < done:
+                continue
+            image = cropped(frame.pixels, outlook.settings)
+            writing.add(sink.task(frame, enlarger(image, hooks, outlook.frames)))
+        writing.finish()
+        sink.finish()
+    if not segments:
+        raise InputError(f"{source}: there are no frames in the part that was asked for")
     plan = enlarger.plans[-1]
     tile = plan.tile_width, plan.tile_height
     return Made(segments, tile, enlarger.tiles, enlarger.reused, reader.damage, tuple(notes))
