@@ -3,7 +3,7 @@
 Writes benchmarks/fuse/results.json and the tables of docs/fuse.md. `--try`: under a minute, nothing
 is written. `--jobs N`: processes (2). `--sheets` writes docs/images/fuse-*.jpg instead. It needs
 
-    pip install opencv-python-headless scipy av
+    pip install opencv-python-headless av
     pip install --no-deps font-lato font-fjallaone font-hanken-grotesk rapidocr-onnxruntime
 
 Bursts have known motion: a scene four times as fine as the frames is moved, seen through a lens and

@@ -26,6 +26,9 @@ PARAMETERS: dict[Model, int] = {"translation": 2, "affine": 6, "homography": 8}
 _TUKEY = 4.685
 """Of the residuals' scale: 95 % of the efficiency of least squares where noise is Gaussian."""
 _MAD = 1.4826
+_COMPARED = 6000
+_STILL = 2e-3
+"""Pixels: a step that moves no corner further ends the minimization."""
 _ENOUGH = 0.25
 """The share of the template that must be inside the frame."""
 
@@ -50,19 +53,27 @@ class Alignment:
 
 class Template:
     """A picture to which others are aligned, prepared once. `weight` (H, W): 0 where it must not
-    count.
+    count. Of a large picture the pixels with the strongest gradients are compared, `_COMPARED` of
+    them: what is flat says nothing about motion.
     """
 
     def __init__(self, luma: Luma, weight: Luma | None = None) -> None:
-        self.luma = luma
         self.height, self.width = luma.shape
-        self.weight = np.ones_like(luma) if weight is None else weight
-        self.gradient_x, self.gradient_y = gradients(luma)
         self.radius = max(2.0, (self.width + self.height) / 4)
-        x = (np.arange(self.width, dtype=np.float32) - (self.width - 1) / 2) / self.radius
-        y = (np.arange(self.height, dtype=np.float32) - (self.height - 1) / 2) / self.radius
-        self.x = np.broadcast_to(x, luma.shape).ravel()
-        self.y = np.broadcast_to(y[:, None], luma.shape).ravel()
+        gradient_x, gradient_y = gradients(luma)
+        strength = np.square(gradient_x) + np.square(gradient_y)
+        if weight is not None:
+            strength = np.where(weight > 0, strength, -1)
+        chosen = np.flatnonzero(strength >= 0)
+        if chosen.size > _COMPARED:
+            chosen = np.sort(np.argpartition(strength.ravel(), -_COMPARED)[-_COMPARED:])
+        self.chosen = chosen
+        self.luma = luma.ravel()[chosen]
+        self.gradient_x, self.gradient_y = (g.ravel()[chosen] for g in (gradient_x, gradient_y))
+        self.column = (chosen % self.width).astype(np.float32)
+        self.row = (chosen // self.width).astype(np.float32)
+        self.x = (self.column - np.float32((self.width - 1) / 2)) / np.float32(self.radius)
+        self.y = (self.row - np.float32((self.height - 1) / 2)) / np.float32(self.radius)
 
     @property
     def from_centre(self) -> Matrix:
@@ -74,6 +85,17 @@ class Template:
                 [0.0, 0.0, 1.0],
             ]
         )
+
+    def covered(self, shape: tuple[int, ...], motion: Matrix) -> NDArray[np.bool_]:
+        """Which of the pixels a motion maps into a picture of that shape."""
+        rows = [motion[n, 0] * self.column + motion[n, 1] * self.row + motion[n, 2] for n in (0, 1)]
+        far = motion[2, 0] * self.column + motion[2, 1] * self.row + motion[2, 2]
+        across, down = rows[0] / far, rows[1] / far
+        high, wide = shape[:2]
+        inside: NDArray[np.bool_] = (
+            (across >= 0) & (across <= wide - 1) & (down >= 0) & (down <= high - 1)
+        )
+        return inside
 
 
 def gradients(luma: Luma) -> tuple[Luma, Luma]:
@@ -120,7 +142,7 @@ def align(
     start: Matrix,
     model: Model,
     *,
-    steps: int = 20,
+    steps: int = 12,
     light: tuple[float, float] = (1.0, 0.0),
 ) -> Alignment | None:
     """Align a picture to a template, from a motion that is right to a pixel or two.
@@ -136,7 +158,7 @@ def align(
             return best
         best = step.before
         motion, gain, offset = step.motion, step.gain, step.offset
-        if step.size < 1e-3:
+        if step.size < _STILL:
             break
     final = _step(template, picture, motion, model, gain, offset)
     return best if final is None else final.before
@@ -157,58 +179,60 @@ def _step(
     template: Template, picture: Luma, motion: Matrix, model: Model, gain: float, offset: float
 ) -> _Step | None:
     """One step of the minimization."""
-    width, height = template.width, template.height
-    inside = covered(picture.shape, motion, width, height)
-    weight = template.weight * inside
-    total = float(weight.sum())
-    if total < _ENOUGH * float(template.weight.sum()) or total < 12:
+    weight = template.covered(picture.shape, motion)
+    total = int(weight.sum())
+    if total < _ENOUGH * weight.size or total < 12:
         return None
-    warped = warp(picture, motion, width, height)
-    residual = template.luma - gain * warped - offset
-    scale = max(_MAD * float(np.median(np.abs(residual[weight > 0]))), 0.25)
-    ratio = np.minimum(np.abs(residual) / (_TUKEY * scale), 1.0)
-    robust = (weight * np.square(1.0 - np.square(ratio))).ravel()
-    warped_x, warped_y = gradients(warped)
-    along_x = (0.5 * (gain * warped_x + template.gradient_x)).ravel()
-    along_y = (0.5 * (gain * warped_y + template.gradient_y)).ravel()
+    picture_warped = warp(picture, motion, template.width, template.height)
+    warped = picture_warped.ravel()[template.chosen]
+    warped_x, warped_y = (g.ravel()[template.chosen] for g in gradients(picture_warped))
+    residual = template.luma - np.float32(gain) * warped - np.float32(offset)
+    scale = max(_MAD * float(np.median(np.abs(residual[weight]))), 0.25)
+    ratio = np.square(np.minimum(np.abs(residual) * np.float32(1 / (_TUKEY * scale)), 1))
+    robust = weight * np.square(1 - ratio)
+    half = np.float32(0.5)
+    along_x = half * (np.float32(gain) * warped_x + template.gradient_x)
+    along_y = half * (np.float32(gain) * warped_y + template.gradient_y)
     columns = _jacobian(template, along_x, along_y, model)
-    columns += [warped.ravel(), np.ones(warped.size, np.float32)]
-    jacobian = np.stack(columns)
+    jacobian = np.stack([*columns, warped, np.ones_like(warped)])
     weighted = jacobian * robust
-    try:
-        change = np.linalg.solve(
-            (weighted @ jacobian.T).astype(np.float64) + 1e-6 * np.eye(len(columns)),
-            (weighted @ residual.ravel()).astype(np.float64),
-        )
-    except np.linalg.LinAlgError:
-        return None
-    if not np.isfinite(change).all():
+    change = _solution(weighted @ jacobian.T, weighted @ residual)
+    if change is None:
         return None
     local = np.eye(3)
     _fill(local, change, model)
     place = template.from_centre
-    inner = place @ local @ np.linalg.inv(place)
-    moved = normalized(motion @ inner)
-    chance = 1.0 - np.square(ratio)
-    cost = float((weight * (1.0 - chance**3)).sum() / total) * (_TUKEY * scale) ** 2 / 6
+    moved = normalized(motion @ place @ local @ np.linalg.inv(place))
+    cost = float((weight * (1 - (1 - ratio) ** 3)).sum() / total) * (_TUKEY * scale) ** 2 / 6
     before = Alignment(
         motion,
         gain,
         offset,
         scale,
-        _correlation(template.luma, warped, weight),
-        total / float(template.weight.sum()),
+        _correlation(template.luma[weight], warped[weight]),
+        total / weight.size,
         cost,
     )
     size = float(np.abs(change[:-2]).sum()) * template.radius
     return _Step(before, moved, gain + float(change[-2]), offset + float(change[-1]), size)
 
 
+def _solution(matrix: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The change of the parameters; None where the pixels do not determine it."""
+    square = np.asarray(matrix, np.float64) + 1e-6 * np.eye(len(matrix))
+    try:
+        change = np.asarray(np.linalg.solve(square, np.asarray(wanted, np.float64)), np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    return change if np.isfinite(change).all() else None
+
+
 def _jacobian(
     template: Template, along_x: NDArray[Any], along_y: NDArray[Any], model: Model
 ) -> list[NDArray[Any]]:
     """The change of every pixel by each parameter of the motion, (H · W) each."""
-    along_x, along_y = along_x * template.radius, along_y * template.radius
+    radius = np.float32(template.radius)
+    along_x, along_y = along_x * radius, along_y * radius
     columns = [along_x, along_y]
     if model != "translation":
         x, y = template.x, template.y
@@ -231,10 +255,8 @@ def _fill(local: Matrix, change: NDArray[np.float64], model: Model) -> None:
             local[2, 0], local[2, 1] = change[6], change[7]
 
 
-def _correlation(first: Luma, second: Luma, weight: Luma) -> float:
-    """The correlation of two pictures where `weight` says."""
-    total = float(weight.sum())
-    one = first - float((weight * first).sum()) / total
-    two = second - float((weight * second).sum()) / total
-    power = float((weight * one * one).sum()) * float((weight * two * two).sum())
-    return float((weight * one * two).sum()) / power**0.5 if power > 0 else 0.0
+def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """The correlation of two rows of values."""
+    one, two = first - first.mean(), second - second.mean()
+    power = float(np.dot(one, one)) * float(np.dot(two, two))
+    return float(np.dot(one, two)) / power**0.5 if power > 0 else 0.0

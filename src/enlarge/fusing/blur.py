@@ -30,16 +30,15 @@ _FLOORS = np.exp(np.linspace(np.log(1e-4), np.log(3e3), 25))
 _LEAST_SIDE = 24
 
 
-def estimated_blur(scene: NDArray[np.float32], factor: int, smoothed: float) -> float:
+def estimated_blur(luma: NDArray[np.float32], factor: int, smoothed: float) -> float:
     """The standard deviation of the blur in the camera's pixels, of lens and pixel together.
 
-    `scene`: (H, W, 3), 0 to 255, the frames' mean on a grid `factor` times as fine, where it was
+    `luma`: (H, W), 0 to 255, the frames' mean on a grid `factor` times as fine, where it was
     smoothed by a Gaussian of `smoothed` pixels of the camera.
     """
-    luma = scene.mean(axis=2, dtype=np.float64)
     if min(luma.shape) < _LEAST_SIDE:
         return USUAL
-    frequency, power, count = _spectrum(luma, factor)
+    frequency, power, count = _spectrum(luma.astype(np.float64), factor)
     power = power * np.exp((2 * np.pi * smoothed * frequency) ** 2)
     fall = frequency ** -_SLOPES[:, None]
     blur = np.exp(-((2 * np.pi * _BLURS[:, None] * frequency) ** 2))

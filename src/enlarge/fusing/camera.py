@@ -1,7 +1,7 @@
-"""What a camera makes of a scene: it blurs, samples, and brightens or darkens; and the way back.
+"""What a camera saw of a scene: which pixels of which frame lie where in the window.
 
-The scene is a fine grid over the reference's window, `factor` pixels for one of the camera's. The
-blur is that of the lens and of the pixels' area together, as a Gaussian.
+The window is a rectangle of the reference: the region with a margin. The scene is computed on a
+fine grid over it, with `factor` cells for each of the camera's pixels in width and in height.
 """
 
 from __future__ import annotations
@@ -12,80 +12,117 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.alignment import covered
-from enlarge.fusing.blur import USUAL
-from enlarge.fusing.motion import Matrix, finer, moved, translation
+from enlarge.fusing.motion import Matrix, corners, moved, translation
 from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.tracking import Region
 
-Scene = NDArray[np.float32]
-"""(H · factor, W · factor, 3), 0 to 255."""
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class View:
-    """What one frame shows of the window. `pixels`: (h, w, 3) float32, 0 to 255, with the
-    brightness of the reference; a part of the frame. `motion`: 3×3, from the window's pixels to
-    those. `weight`: of the frame against the others.
+    """What one frame shows of a window. `pixels`: (h, w, 3) uint8 or uint16, a part of the frame.
+    `motion`: 3×3, from the window's pixels to those. The frame times `gain` plus `offset` has the
+    brightness of the reference, in levels of 255. `trusted`: (h, w), from 0 to 1, how much a pixel
+    counts.
     """
 
     frame: int
-    pixels: NDArray[np.float32]
+    pixels: NDArray[Any]
     motion: Matrix
-    weight: float = 1.0
+    gain: float
+    offset: float
+    trusted: Floats
+
+    def levels(self) -> Floats:
+        """The pixels as luma and two colour differences, (h, w, 3), with the brightness of the
+        reference; in levels of 255.
+        """
+        cv2 = load_opencv()
+        scale = self.gain / 257 if self.pixels.dtype == np.uint16 else self.gain
+        values: Floats = self.pixels.astype(np.float32)
+        values *= np.float32(scale)
+        values += np.float32(self.offset)
+        result: Floats = cv2.cvtColor(values, cv2.COLOR_RGB2YCrCb)
+        return result
+
+    def places(self) -> tuple[Floats, Floats]:
+        """Where in the window the pixels lie: x and y, (h, w) each."""
+        height, width = self.pixels.shape[:2]
+        back = np.linalg.inv(self.motion)
+        x, y = np.arange(width), np.arange(height)[:, None]
+        far = back[2, 0] * x + back[2, 1] * y + back[2, 2]
+        across = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / far
+        down = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / far
+        return across.astype(np.float32), down.astype(np.float32)
+
+    def part(self, window: Region, around: int = 2) -> View:
+        """What the view shows of a part of its window."""
+        points = moved(self.motion, corners(*window))
+        height, width = self.pixels.shape[:2]
+        left, top = (int(v) for v in np.floor(points.min(axis=0)) - around)
+        right, bottom = (int(v) for v in np.ceil(points.max(axis=0)) + around + 1)
+        left, top = min(max(0, left), width - 1), min(max(0, top), height - 1)
+        right, bottom = max(left + 1, min(width, right)), max(top + 1, min(height, bottom))
+        return View(
+            self.frame,
+            self.pixels[top:bottom, left:right],
+            translation(-left, -top) @ self.motion @ translation(window.x, window.y),
+            self.gain,
+            self.offset,
+            self.trusted[top:bottom, left:right],
+        )
+
+
+def to_rgb_levels(levels: Floats) -> Floats:
+    """What `View.levels` gives, (H, W, 3), back in RGB."""
+    cv2 = load_opencv()
+    rgb: Floats = cv2.cvtColor(levels, cv2.COLOR_YCrCb2RGB)
+    return rgb
+
+
+def view_of(
+    frame: int,
+    pixels: NDArray[Any],
+    motion: Matrix,
+    light: tuple[float, float],
+    window: Region,
+) -> View:
+    """What a frame (H, W, 3) shows of a window of the reference. `motion`: from the reference."""
+    trusted = np.ones(pixels.shape[:2], np.float32)
+    return View(frame, pixels, motion, *light, trusted).part(window, around=4)
 
 
 @dataclass(frozen=True)
-class Camera:
-    """`width`, `height`: of the window, in the camera's pixels. `factor`: of the fine grid. `blur`:
-    the standard deviation in the camera's pixels.
+class Gathered:
+    """The pixels of all frames in the cells of the fine grid: their sums (H, W, 3; see
+    `View.levels`), and how many
+    there are, (H, W); both weighted.
     """
 
-    width: int
-    height: int
-    factor: int
-    blur: float = USUAL
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the fine grid."""
-        return self.width * self.factor, self.height * self.factor
-
-    def blurred(self, scene: Scene) -> Scene:
-        """A scene through the lens, before it is sampled. Its own transpose."""
-        cv2 = load_opencv()
-        sigma = self.blur * self.factor
-        result: Scene = cv2.GaussianBlur(scene, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-        return result
-
-    def places(self, view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where the frame's pixels lie on the fine grid: x and y, (h · w) each."""
-        height, width = view.pixels.shape[:2]
-        rows, columns = np.mgrid[:height, :width].reshape(2, -1)
-        points = np.column_stack([columns, rows]).astype(np.float64)
-        placed = moved(np.linalg.inv(self._motion(view)).astype(np.float64), points)
-        return placed[:, 0], placed[:, 1]
-
-    def shown(self, view: View) -> NDArray[np.bool_]:
-        """Which pixels of the frame lie in the window: (h, w)."""
-        height, width = view.pixels.shape[:2]
-        size = self.size
-        return covered((size[1], size[0]), np.linalg.inv(self._motion(view)), width, height)
-
-    def _motion(self, view: View) -> Matrix:
-        """From the fine grid to the frame's pixels."""
-        return view.motion @ finer(self.factor)
+    sums: Floats
+    counts: Floats
 
 
-def cut_view(
-    number: int, pixels: NDArray[Any], motion: Matrix, size: tuple[int, int], around: int = 4
-) -> tuple[NDArray[Any], Matrix]:
-    """The part of a frame that shows a window of that size, and the motion into that part."""
-    width, height = size
-    edges = [(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)]
-    points = moved(motion, np.array(edges, np.float64))
-    high, wide = pixels.shape[:2]
-    left, top = np.floor(points.min(axis=0)).astype(int) - around
-    right, bottom = np.ceil(points.max(axis=0)).astype(int) + around + 1
-    left, top = min(max(0, left), wide - 1), min(max(0, top), high - 1)
-    right, bottom = max(left + 1, min(wide, right)), max(top + 1, min(high, bottom))
-    return pixels[top:bottom, left:right], translation(-left, -top) @ motion
+def gather(views: list[View], width: int, height: int, factor: int) -> Gathered:
+    """Put every pixel of every view into the cell of the fine grid where it lies. `width`,
+    `height`: of the window, in the camera's pixels.
+    """
+    wide, high = width * factor, height * factor
+    sums = np.zeros((3, high * wide))
+    counts = np.zeros(high * wide)
+    for view in views:
+        across, down = view.places()
+        column = np.floor((across + 0.5) * factor).astype(np.int32)
+        row = np.floor((down + 0.5) * factor).astype(np.int32)
+        inside = (column >= 0) & (column < wide) & (row >= 0) & (row < high) & (view.trusted > 0)
+        cell = row[inside] * wide + column[inside]
+        weight = view.trusted[inside]
+        counts += np.bincount(cell, weight, minlength=counts.size)
+        values = view.levels()[inside] * weight[:, None]
+        for channel in range(3):
+            sums[channel] += np.bincount(cell, values[:, channel], minlength=counts.size)
+    planes = sums.reshape(3, high, wide).transpose(1, 2, 0)
+    return Gathered(
+        np.ascontiguousarray(planes, np.float32), counts.reshape(high, wide).astype(np.float32)
+    )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.camera import Scene
+from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.reconstruction import FACTOR, Scene
 from enlarge.fusing.settings import NONE, FuseSettings
 from enlarge.fusing.tracking import Region
 from enlarge.media.pixels import to_depth
@@ -17,11 +18,13 @@ from enlarge.upscaler import Upscaler
 from enlarge.weights.starting import starting_weights
 
 DEFAULT_MODEL = "photo"
+_GIVEN = 2
+"""How many times finer than the frames the picture is that a network receives."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """`picture`: the result. `fused`: the same before it was enlarged. `model`: which ran, or
+    """`picture`: the result. `fused`: the same without a network. `model`: which ran, or
     "none". `words`: what was done, for the provenance.
     """
 
@@ -31,22 +34,24 @@ class Finished:
     words: str
 
 
-def finish(
-    scene: Scene, factor: int, inner: Region, depth: np.dtype[Any], settings: FuseSettings
-) -> Finished:
-    """Cut the region `inner` (in the camera's pixels) from the scene, and enlarge it to the scale.
+def finish(scene: Scene, inner: Region, depth: np.dtype[Any], settings: FuseSettings) -> Finished:
+    """Cut the region `inner` (in the camera's pixels) from the scene, and bring it to the scale.
 
     `depth`: the dtype of the result.
     """
-    pixels = to_depth(scene * np.float32(1 / 255), depth)
-    fused = _cut(pixels, inner, factor)
     width, height = round(inner.width * settings.scale), round(inner.height * settings.scale)
+    fused = _cut(to_depth(scene * np.float32(1 / 255), depth), inner, FACTOR)
+    if fused.shape[:2] != (height, width):
+        fused = imresize(fused, height, width)
     model = DEFAULT_MODEL if settings.then is None else settings.then
     if model == NONE:
-        picture = fused if fused.shape[:2] == (height, width) else imresize(fused, height, width)
         words = "no network ran: nothing in this picture was learned from other pictures"
-        return Finished(picture, fused, NONE, words)
-    rest = settings.scale / factor
+        return Finished(fused, fused, NONE, words)
+    cv2 = load_opencv()
+    high, wide = (side // FACTOR * _GIVEN for side in scene.shape[:2])
+    given = cv2.resize(scene, (wide, high), interpolation=cv2.INTER_AREA)
+    pixels = to_depth(given * np.float32(1 / 255), depth)
+    rest = settings.scale / _GIVEN
     weights = starting_weights(
         model, rest, engine=settings.engine.engine, device=settings.engine.device
     )

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from enlarge.engines import EngineOptions
 from enlarge.errors import Cancelled, InputError, OptionError
-from enlarge.fusing.camera import Camera, View, cut_view
-from enlarge.fusing.finishing import finish
+from enlarge.fusing.camera import View, view_of
+from enlarge.fusing.finishing import Finished, finish
 from enlarge.fusing.frames import Frame, Frames, read_frames
-from enlarge.fusing.motion import displacement, translation
-from enlarge.fusing.opencv import load_opencv, load_sparse
-from enlarge.fusing.reconstruction import SHARP, SOFT, STEPS, Reconstruction, reconstruct
+from enlarge.fusing.motion import displacement
+from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.reconstruction import Optics, Reconstruction, reconstruct, tiles
 from enlarge.fusing.rejection import judged
+from enlarge.fusing.resolution import Resolution, measure_resolution
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
 from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings
 from enlarge.fusing.tracking import Region, Registration, to_luma, track
@@ -30,7 +31,6 @@ Progress = Callable[[int, int], None]
 
 _MARGIN = 8
 """Pixels around the region that are fused too, where the frame has them, and then cut off."""
-_FACTOR = 2
 _LEAST_SIDE = 16
 _ALL = 10**9
 
@@ -75,53 +75,35 @@ def fuse(
     """
     begun = time.perf_counter()
     load_opencv()
-    load_sparse()
     settings = _settings(options)
-    work = _Work(progress, cancel, settings)
     reference = settings.reference or 0
-    frames_read = read_frames(frames, settings.limit, reference)
-    region = _area(frames_read, settings)
-    read = frames_read.kept
-    registered = _registered(read, region, reference)
+    given = read_frames(frames, settings.limit, reference)
+    region = _area(given, settings)
+    window = _around(region, given.kept[0])
+    work = _Work(progress, cancel, 2 + len(tiles(window.width, window.height)))
+    registered = _registered(given.kept, region, reference)
     work.tick()
-    _check_found(read, registered, reference)
-    window, views = _views(read, registered, region)
-    camera = Camera(window.width, window.height, _FACTOR if settings.scale > 1 else 1)
-    prior = SHARP if settings.then == NONE else SOFT
-    made = reconstruct(views, camera, prior, work.tick)
+    _check_found(given.kept, registered, reference)
+    views = _views(given.kept, registered, window)
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
-    depth = read[0].pixels.dtype
-    finished = finish(made.scene, camera.factor, inner, depth, settings)
+    resolution = measure_resolution(views, inner)
+    optics = Optics(resolution.blur, keeps_edges=settings.then == NONE)
+    made = reconstruct(views, (window.width, window.height), optics, work.tick)
+    finished = finish(made.scene, inner, given.kept[0].pixels.dtype, settings)
     work.tick()
-    reports = _frame_reports(frames_read, registered, views, region)
-    frame = next(frame.pixels for frame in read if frame.number == reference)
-    report = FusionReport(
-        reference=reference,
-        region=region,
-        scale=settings.scale,
-        frames=reports,
-        noise=made.noise,
-        noise_gain=_noise_gain(views),
-        resolution_gain=1.0,
-        samples=_samples(made, camera.factor, inner),
-        then=finished.model,
-        provenance=_provenance(reports, finished.words),
-        digest=hashlib.sha256(finished.picture.tobytes()).hexdigest(),
-        settings=_as_text(settings),
-        seconds=time.perf_counter() - begun,
-    )
-    single = frame[region.y : region.y + region.height, region.x : region.x + region.width]
-    return FusedPicture(finished.picture, finished.fused, single, report)
+    report = _report(given, region, registered, views, made, resolution, finished)
+    report = replace(report, settings=_as_text(settings), seconds=time.perf_counter() - begun)
+    return FusedPicture(finished.picture, finished.fused, _single(given, region, reference), report)
 
 
 class _Work:
     """What is done of a fusion, for the caller's progress, and whether it is cancelled."""
 
     def __init__(
-        self, progress: Progress | None, cancel: threading.Event | None, settings: FuseSettings
+        self, progress: Progress | None, cancel: threading.Event | None, total: int
     ) -> None:
         self._progress, self._cancel = progress, cancel
-        self._done, self._total = 0, STEPS + 2
+        self._done, self._total = 0, total
 
     def tick(self) -> None:
         """One more part is done. Raises `Cancelled`."""
@@ -200,64 +182,81 @@ def _check_found(read: Sequence[Frame], found: Sequence[Registration], reference
     )
 
 
-def _views(
-    read: Sequence[Frame], registered: Sequence[Registration], region: Region
-) -> tuple[Region, list[View]]:
-    """The window, which is the region with a margin, and what the used frames show of it."""
-    height, width = read[0].pixels.shape[:2]
+def _around(region: Region, frame: Frame) -> Region:
+    """The window: the region with a margin, where the frame has it."""
+    height, width = frame.pixels.shape[:2]
     left, top = max(0, region.x - _MARGIN), max(0, region.y - _MARGIN)
-    window = Region(
-        left,
-        top,
-        min(width, region.x + region.width + _MARGIN) - left,
-        min(height, region.y + region.height + _MARGIN) - top,
-    )
-    levels = 257.0 if read[0].pixels.dtype == np.uint16 else 1.0
-    place = translation(window.x, window.y)
-    views = []
-    for frame, entry in zip(read, registered, strict=True):
-        if not entry.is_used:
-            continue
-        part, motion = cut_view(
-            entry.frame, frame.pixels, entry.motion @ place, (window.width, window.height)
-        )
-        pixels = part.astype(np.float32) * np.float32(entry.gain / levels)
-        pixels += np.float32(entry.offset)
-        views.append(View(entry.frame, pixels, motion))
-    return window, views
+    right = min(width, region.x + region.width + _MARGIN)
+    bottom = min(height, region.y + region.height + _MARGIN)
+    return Region(left, top, right - left, bottom - top)
 
 
-def _samples(made: Reconstruction, factor: int, inner: Region) -> NDArray[np.float32]:
-    cv2 = load_opencv()
-    height, width = made.samples.shape
-    small = cv2.resize(
-        made.samples, (width // factor, height // factor), interpolation=cv2.INTER_AREA
-    )
-    cut: NDArray[np.float32] = small[
-        inner.y : inner.y + inner.height, inner.x : inner.x + inner.width
+def _views(read: Sequence[Frame], registered: Sequence[Registration], window: Region) -> list[View]:
+    """What the used frames show of the window."""
+    return [
+        view_of(frame.number, frame.pixels, entry.motion, (entry.gain, entry.offset), window)
+        for frame, entry in zip(read, registered, strict=True)
+        if entry.is_used
     ]
-    return cut
 
 
-def _noise_gain(views: Sequence[View]) -> float:
-    """How many times less noise the weighted mean has."""
-    weights = np.array([view.weight for view in views])
-    return float(weights.sum() / np.sqrt(np.square(weights).sum()))
+def _single(given: Frames, region: Region, reference: int) -> NDArray[Any]:
+    """The region in the reference."""
+    pixels = next(frame.pixels for frame in given.kept if frame.number == reference)
+    return pixels[region.y : region.y + region.height, region.x : region.x + region.width]
+
+
+def _report(
+    given: Frames,
+    region: Region,
+    registered: Sequence[Registration],
+    views: Sequence[View],
+    made: Reconstruction,
+    resolution: Resolution,
+    finished: Finished,
+) -> FusionReport:
+    """The evidence."""
+    weights = np.array(made.weights)
+    by_frame = {
+        view.frame: float(weight / weights.max())
+        for view, weight in zip(views, weights, strict=True)
+    }
+    frames = _frame_reports(given, registered, by_frame, region)
+    return FusionReport(
+        reference=next(e.frame for e in registered if (e.motion == np.eye(3)).all()),
+        region=region,
+        scale=finished.picture.shape[1] / region.width,
+        frames=frames,
+        noise=made.noise,
+        noise_gain=float(weights.sum() / np.sqrt(np.square(weights).sum())),
+        resolution=resolution,
+        samples=_cut(made.samples, region, given.kept[0]),
+        then=finished.model,
+        provenance=_provenance(frames, finished.words),
+        digest=hashlib.sha256(finished.picture.tobytes()).hexdigest(),
+        settings={},
+        seconds=0.0,
+    )
+
+
+def _cut(samples: NDArray[np.float32], region: Region, frame: Frame) -> NDArray[np.float32]:
+    """The part of a map of the window that is the region's."""
+    window = _around(region, frame)
+    x, y = region.x - window.x, region.y - window.y
+    return samples[y : y + region.height, x : x + region.width]
 
 
 def _frame_reports(
-    frames: Frames,
+    given: Frames,
     registered: Sequence[Registration],
-    views: Sequence[View],
+    weights: dict[int, float],
     region: Region,
 ) -> tuple[FrameReport, ...]:
-    weights = {view.frame: view.weight for view in views}
-    most = max(weights.values())
     middle = np.array(
         [[region.x + (region.width - 1) / 2, region.y + (region.height - 1) / 2]], np.float64
     )
     reports = []
-    for frame, entry in zip(frames.kept, registered, strict=True):
+    for frame, entry in zip(given.kept, registered, strict=True):
         across, down = displacement(entry.motion, middle)[0]
         reports.append(
             FrameReport(
@@ -265,34 +264,21 @@ def _frame_reports(
                 name=frame.name,
                 used=entry.is_used,
                 reason=entry.reason,
+                digest=frame.digest,
                 motion=entry.motion,
                 shift=(float(across), float(down)),
-                weight=weights.get(entry.frame, 0.0) / most,
+                weight=weights.get(entry.frame, 0.0),
                 correlation=entry.correlation,
                 gain=entry.gain,
                 offset=entry.offset,
                 inside=entry.inside,
-                digest=frame.digest,
             )
         )
-    reason = f"not among the {len(frames.kept)} sharpest"
-    for number, name, digest in frames.dropped:
-        reports.append(
-            FrameReport(
-                number=number,
-                name=name,
-                used=False,
-                reason=reason,
-                motion=np.full((3, 3), np.nan),
-                shift=(0.0, 0.0),
-                weight=0.0,
-                correlation=0.0,
-                gain=1.0,
-                offset=0.0,
-                inside=0.0,
-                digest=digest,
-            )
-        )
+    reason = f"not among the {len(given.kept)} sharpest"
+    reports += [
+        FrameReport(number=number, name=name, used=False, reason=reason, digest=digest)
+        for number, name, digest in given.dropped
+    ]
     return tuple(sorted(reports, key=lambda entry: entry.number))
 
 

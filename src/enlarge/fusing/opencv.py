@@ -1,4 +1,4 @@
-"""OpenCV and SciPy, which do the arithmetic here, or the reason why one is missing.
+"""OpenCV, which do the arithmetic here, or the reason why one is missing.
 
 OpenCV's threads are limited to one where its calls are too short to gain from several.
 """
@@ -19,15 +19,3 @@ def load_opencv() -> ModuleType:
             'fusing frames needs OpenCV; install it: pip install "enlarge[fuse]"'
         ) from error
     return cv2
-
-
-def load_sparse() -> ModuleType:
-    """The module `scipy.sparse`. Raises `EngineError` with the command that installs it."""
-    try:
-        from scipy import sparse
-    except ImportError as error:
-        raise EngineError(
-            'fusing frames needs SciPy; install it: pip install "enlarge[fuse]"'
-        ) from error
-    module: ModuleType = sparse
-    return module

@@ -1,233 +1,278 @@
-"""The scene from what many frames saw of it, by least squares with a prior.
+"""The scene from what many frames saw of it.
 
-Every pixel of every frame is a sample of the blurred scene, at a place between the pixels of the
-fine grid: a row of sixteen weights (bicubic). The scene is sought that explains the samples, each
-counting by the inverse variance of its frame's noise, and that is smooth: squares of its gradients
-cost, or, so that edges stay sharp, Huber's function of them (Farsiu et al., "Fast and robust
-multiframe super resolution", IEEE TIP 2004, have a similar prior). The equations are solved by
-conjugate gradients. Where a frame differs from the scene over a neighbourhood, something covers it
-that the other frames do not show, and it counts less there.
+Every pixel of every frame says what the scene, blurred by lens and pixel, is at one place. On a
+fine grid the scene is found that explains them best by least squares, each pixel weighted by how
+much it is trusted, with the least differences between neighbouring cells beside it; by conjugate
+gradients. Iterative back-projection (Irani and Peleg, "Improving resolution by image registration",
+CVGIP 1991) goes towards the same solution in many more steps; that the frames' pixels can be put
+into the grid once, before the blur is undone, is from Elad and Hel-Or ("A fast super-resolution
+reconstruction algorithm for pure translational motion and common space-invariant blur", IEEE
+Transactions on Image Processing 2001).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.blur import estimated_blur
-from enlarge.fusing.camera import Camera, Scene, View
-from enlarge.fusing.opencv import load_opencv, load_sparse
+from enlarge.fusing.camera import Floats, Gathered, View, gather, to_rgb_levels
+from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.tracking import Region
 
-ROUNDS, STEPS_EACH = 2, 8
-STEPS = ROUNDS * STEPS_EACH
-_OUTLYING = 6.0
-"""Differences, in units of what is usual, from which they count less."""
-_SPREAD = 0.3
-"""Standard deviation, in the camera's pixels, of the Gaussian that the mean is taken with."""
-_LEAST_NOISE = 1.0
-"""Standard deviation in levels: 8-bit pixels, compressed, have at least that much."""
+Scene = NDArray[np.float32]
+"""(H · factor, W · factor, 3), 0 to 255; luma and two colour differences while it is computed, RGB
+when it is done.
+"""
+
+FACTOR = 4
+"""Cells of the fine grid for each of the camera's pixels, in width and in height."""
+_STEPS = 15
+_FIRST_STEPS = 6
+_EDGE_STEPS, _EDGE_ROUNDS = 10, 3
+_SMOOTHNESS = 8e-4
+"""What the squares of differences between neighbouring cells weigh, in units of the noise's
+variance, where a network follows, which tells noise from detail better: little.
+"""
+_EDGE_SMOOTHNESS = 0.02
+"""The same where no network follows; differences that belong to edges count less then."""
+_EDGE = 1.0
+"""Levels of a difference between neighbouring cells from which it belongs to an edge."""
+_COLOUR = 10.0
+"""How many times smoother colour is taken to be than brightness before a network follows: most
+compressed files hold it with half the resolution.
+"""
+_TILE = 192
+"""The camera's pixels of the side of a part of the window that is reconstructed at a time."""
+_OVERLAP = 12
+_USUAL_NOISE = 5.0
+_AROUND = 1.5
+"""Standard deviation, in the camera's pixels, of the neighbourhood over which differences are
+averaged before they tell noise from what the other frames do not show.
+"""
+_OUTLYING = 3.0
+"""Such differences, in units of what is usual, from which a pixel counts less."""
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What gradients of a scene cost: `strength` times their squares up to `edge` levels per pixel
-    of the fine grid, and growing linearly from there (None: squares throughout).
+class Optics:
+    """`blur`: the standard deviation of the blur by lens and pixel, in the camera's pixels.
+    `keeps_edges`: noise is smoothed beside edges, and edges are not; for a picture that no network
+    will clean.
     """
 
-    strength: float
-    edge: float | None = None
-
-
-SOFT = Prior(3e-4)
-"""For a network that runs afterwards: it removes what noise is left, and finds the edges."""
-SHARP = Prior(4e-3, 8.0)
-"""For what is shown as it is."""
+    blur: float
+    keeps_edges: bool
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """`scene`: on the fine grid. `samples` (H, W) of the fine grid: how many pixels of frames lie
-    in each of the camera's pixels. `noise`: the standard deviation of the differences between what
-    frames show and what they should show, in levels. `blur`: of lens and pixel, standard deviation
-    in the camera's pixels.
+    """`scene`: on the fine grid. `samples` (H, W): how many pixels of frames lie in each of the
+    window's pixels, weighted. `noise`: the standard deviation of the frames' differences from what
+    they should show, in levels. `weights`: of each view's pixels in the mean, 0 to 1.
     """
 
     scene: Scene
-    samples: NDArray[np.float32]
+    samples: Floats
     noise: float
-    blur: float
+    weights: tuple[float, ...]
 
 
-class _Samples:
-    """The pixels of all frames as samples of the fine grid."""
-
-    def __init__(self, views: Sequence[View], camera: Camera) -> None:
-        self.camera = camera
-        self.shapes = [view.pixels.shape for view in views]
-        self.matrix = load_sparse().vstack([_rows(view, camera) for view in views], format="csr")
-        self.values = np.concatenate([view.pixels.reshape(-1, 3) for view in views])
-        self.shown = np.concatenate([camera.shown(view).ravel() for view in views])
-        ends = np.cumsum([0] + [high * wide for high, wide, _ in self.shapes])
-        self.parts = [slice(a, b) for a, b in pairwise(ends)]
-
-    def seen(self, scene: Scene) -> NDArray[np.float32]:
-        """What all frames would show of a scene: (n, 3)."""
-        return self.matrix @ self.camera.blurred(scene).reshape(-1, 3)
-
-    def back(self, values: NDArray[np.float32]) -> Scene:
-        """The transpose of `seen`."""
-        width, height = self.camera.size
-        return self.camera.blurred((self.matrix.T @ values).reshape(height, width, 3))
-
-
-def _rows(view: View, camera: Camera) -> Any:
-    wide, high = camera.size
-    x, y = camera.places(view)
-    x, y = np.clip(x, 1, wide - 3.001), np.clip(y, 1, high - 3.001)
-    left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
-    across, down = _taps(x - left), _taps(y - top)
-    near = np.arange(-1, 3, dtype=np.int32)
-    columns = (top[:, None] + near)[:, :, None] * np.int32(wide) + (left[:, None] + near)[:, None]
-    weights = down[:, :, None] * across[:, None]
-    ends = np.arange(0, 16 * len(x) + 1, 16, dtype=np.int32)
-    shape = (len(x), wide * high)
-    return load_sparse().csr_matrix((weights.ravel(), columns.ravel(), ends), shape=shape)
-
-
-def _taps(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The four weights of bicubic interpolation (Keys, a = −1/2) at each place: (n, 4)."""
-    f = fraction.astype(np.float32)
-    square, cube = f * f, f * f * f
-    return np.stack(
-        [
-            -0.5 * cube + square - 0.5 * f,
-            1.5 * cube - 2.5 * square + 1,
-            -1.5 * cube + 2 * square + 0.5 * f,
-            0.5 * cube - 0.5 * square,
-        ],
-        axis=1,
-    )
+def tiles(width: int, height: int) -> list[Region]:
+    """The parts of a window that are reconstructed one after another."""
+    return [
+        Region(x, y, min(_TILE, width - x), min(_TILE, height - y))
+        for y in range(0, height, _TILE)
+        for x in range(0, width, _TILE)
+    ]
 
 
 def reconstruct(
-    views: Sequence[View], camera: Camera, prior: Prior, tick: Callable[[], None] = lambda: None
+    views: Sequence[View],
+    size: tuple[int, int],
+    optics: Optics,
+    tick: Callable[[], None] = lambda: None,
 ) -> Reconstruction:
-    """The scene on the camera's fine grid. `tick` is called after each step."""
-    samples = _Samples(views, camera)
-    given = [
-        np.full(part.stop - part.start, view.weight, np.float32)
-        for part, view in zip(samples.parts, views, strict=True)
-    ]
-    trusted = np.concatenate(given) * samples.shown
-    scene, density = _mean(samples, trusted)
-    blur = estimated_blur(scene, camera.factor, _SPREAD)
-    samples.camera = replace(camera, blur=blur)
-    weights = trusted
-    for _ in range(ROUNDS):
-        difference = samples.values - samples.seen(scene)
-        weights, noise = _weighed(difference, trusted, samples)
-        scene = _solved(scene, samples, weights, prior, tick)
-    return Reconstruction(scene, density, noise, blur)
+    """The scene in a window of that width and height, on the fine grid. `tick` is called after
+    each of `tiles`.
+    """
+    width, height = size
+    scene = np.empty((height * FACTOR, width * FACTOR, 3), np.float32)
+    samples = np.empty((height, width), np.float32)
+    squares, weights, count = 0.0, np.zeros(len(views)), 0
+    for tile in tiles(width, height):
+        left, top = max(0, tile.x - _OVERLAP), max(0, tile.y - _OVERLAP)
+        right = min(width, tile.x + tile.width + _OVERLAP)
+        bottom = min(height, tile.y + tile.height + _OVERLAP)
+        part = Region(left, top, right - left, bottom - top)
+        made = _reconstruct_part([view.part(part) for view in views], part, optics)
+        x, y = tile.x - left, tile.y - top
+        rows = slice(tile.y * FACTOR, (tile.y + tile.height) * FACTOR)
+        columns = slice(tile.x * FACTOR, (tile.x + tile.width) * FACTOR)
+        scene[rows, columns] = made.scene[
+            y * FACTOR : (y + tile.height) * FACTOR, x * FACTOR : (x + tile.width) * FACTOR
+        ]
+        samples[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = made.samples[
+            y : y + tile.height, x : x + tile.width
+        ]
+        area = tile.width * tile.height
+        squares += made.noise**2 * area
+        weights += np.array(made.weights) * area
+        count += area
+        tick()
+    return Reconstruction(
+        scene, samples, (squares / count) ** 0.5, tuple(map(float, weights / count))
+    )
 
 
-def _mean(samples: _Samples, weights: NDArray[np.float32]) -> tuple[Scene, NDArray[np.float32]]:
-    """The mean of the samples around each pixel of the fine grid, and how many of them lie in each
-    of the camera's pixels.
+def _reconstruct_part(views: list[View], part: Region, optics: Optics) -> Reconstruction:
+    """Once with all pixels, and again with those that fit."""
+    size = part.width, part.height
+    gathered = gather(views, *size, FACTOR)
+    problem = _Problem(gathered, optics.blur * FACTOR, _SMOOTHNESS * _USUAL_NOISE**2)
+    first = problem.solve(problem.start(), _FIRST_STEPS)
+    views, noise = _trusting(views, first, optics)
+    gathered = gather(views, *size, FACTOR)
+    problem = _Problem(gathered, optics.blur * FACTOR, _SMOOTHNESS * noise**2)
+    scene = problem.solve(first, _STEPS)
+    if optics.keeps_edges:
+        for _ in range(_EDGE_ROUNDS):
+            smoothness = _EDGE_SMOOTHNESS * noise**2
+            problem = _Problem(gathered, optics.blur * FACTOR, smoothness, _edges(scene))
+            scene = problem.solve(scene, _EDGE_STEPS)
+    scene = to_rgb_levels(scene)
+    cells = gathered.counts.reshape(part.height, FACTOR, part.width, FACTOR)
+    samples = cells.sum(axis=(1, 3))
+    weights = tuple(float(view.trusted.mean()) for view in views)
+    return Reconstruction(scene, samples, noise, weights)
+
+
+def _trusting(views: list[View], scene: Scene, optics: Optics) -> tuple[list[View], float]:
+    """The views with how much each of their pixels counts: frames with stronger noise less (by its
+    variance), and pixels that differ from the scene over a neighbourhood less. And the noise of the
+    best half of the frames.
     """
     cv2 = load_opencv()
-    width, height = samples.camera.size
-    values = np.column_stack([samples.values, np.ones(len(weights), np.float32)])
-    spread = (samples.matrix.T @ (values * weights[:, None])).reshape(height, width, 4)
-    smooth = cv2.GaussianBlur(spread, (0, 0), _SPREAD * samples.camera.factor)
-    scene = smooth[..., :3] / np.maximum(smooth[..., 3:], np.float32(1e-3))
-    shown = samples.matrix.T @ (weights > 0).astype(np.float32)
-    density = cv2.GaussianBlur(shown.reshape(height, width), (0, 0), 0.5 * samples.camera.factor)
-    return scene, density * np.float32(samples.camera.factor**2)
+    blurred = _blurred(scene, optics.blur * FACTOR)
+    differences, variances, shown = [], [], []
+    for view in views:
+        across, down = view.places()
+        seen = cv2.remap(
+            blurred,
+            (across + np.float32(0.5)) * np.float32(FACTOR) - np.float32(0.5),
+            (down + np.float32(0.5)) * np.float32(FACTOR) - np.float32(0.5),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        inside = (
+            (across > -0.5)
+            & (down > -0.5)
+            & (across < scene.shape[1] / FACTOR - 0.5)
+            & (down < scene.shape[0] / FACTOR - 0.5)
+            & (view.trusted > 0)
+        )
+        luma = (view.levels()[..., 0] - seen[..., 0]) * inside
+        variances.append(float(np.square(luma).sum()) / max(1, int(inside.sum())))
+        differences.append(cv2.GaussianBlur(luma, (0, 0), _AROUND))
+        shown.append(inside)
+    usual = [
+        1.4826 * float(np.median(np.abs(difference[inside]))) if inside.any() else np.inf
+        for difference, inside in zip(differences, shown, strict=True)
+    ]
+    limit = np.float32(_OUTLYING * (float(np.median(usual)) + 0.25))
+    floor = float(np.quantile(variances, 0.25)) + 0.25
+    trusting = []
+    for view, difference, inside, variance in zip(
+        views, differences, shown, variances, strict=True
+    ):
+        ratio = np.maximum(np.float32(1), np.abs(difference) / limit)
+        weight = np.float32(min(1.0, floor / max(variance, 1e-6)))
+        trusted = view.trusted * inside * (weight / np.square(ratio))
+        trusting.append(replace(view, trusted=trusted.astype(np.float32)))
+    return trusting, float(np.median(variances)) ** 0.5
 
 
-def _weighed(
-    difference: NDArray[np.float32], trusted: NDArray[np.float32], samples: _Samples
-) -> tuple[NDArray[np.float32], float]:
-    """The weight of every sample, and the standard deviation of the frames' noise."""
-    parts, variances = [], []
-    for part, (height, width, _) in zip(samples.parts, samples.shapes, strict=True):
-        mine = difference[part].reshape(height, width, 3)
-        weight = trusted[part] * _trust(mine, trusted[part].reshape(height, width)).ravel()
-        squares = np.square(difference[part]).mean(axis=1)
-        variance = float((weight * squares).sum() / max(float(weight.sum()), 1e-6))
-        variance = max(variance, _LEAST_NOISE**2)
-        variances.append(variance)
-        parts.append(weight / np.float32(variance))
-    return np.concatenate(parts), float(np.median(variances) ** 0.5)
-
-
-def _trust(difference: NDArray[np.float32], shown: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From 0 to 1, how much each pixel of a frame counts: (h, w)."""
+def _blurred(values: Floats, sigma: float) -> Floats:
     cv2 = load_opencv()
-    inside = shown > 0
-    around = np.abs(cv2.GaussianBlur(difference.mean(axis=2) * inside, (0, 0), 1.5))
-    usual = 1.4826 * float(np.median(around[inside])) + 0.25 if inside.any() else 1.0
-    ratio = around / np.float32(_OUTLYING * usual)
-    result: NDArray[np.float32] = (1.0 / np.maximum(1.0, ratio) ** 2).astype(np.float32)
+    result: Floats = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return result
 
 
-def _solved(
-    scene: Scene,
-    samples: _Samples,
-    weights: NDArray[np.float32],
-    prior: Prior,
-    tick: Callable[[], None],
-) -> Scene:
-    """A few steps of conjugate gradients from a scene."""
-    cost = _cost(scene, prior)
-
-    def equation(change: Scene) -> Scene:
-        return samples.back(samples.seen(change) * weights[:, None]) + _smoothing(change, cost)
-
-    rest = samples.back((samples.values - samples.seen(scene)) * weights[:, None])
-    rest -= _smoothing(scene, cost)
-    direction, power = rest, float(np.vdot(rest, rest))
-    for _ in range(STEPS_EACH):
-        tick()
-        if power < 1e-6:
-            continue
-        turned = equation(direction)
-        step = np.float32(power / float(np.vdot(direction, turned)))
-        scene = scene + step * direction
-        rest = rest - step * turned
-        before, power = power, float(np.vdot(rest, rest))
-        direction = rest + np.float32(power / before) * direction
-    return scene
+def _edges(scene: Scene) -> tuple[Floats, Floats]:
+    """From 0 to 1, how little the differences downwards (H - 1, W, 1) and to the right
+    (H, W - 1, 1) belong to edges of brightness.
+    """
+    soft = _blurred(np.ascontiguousarray(scene[..., 0]), 0.7)
+    down, across = (np.diff(soft, axis=axis)[..., None] for axis in (0, 1))
+    one = np.float32(1)
+    return (
+        one / np.sqrt(one + np.square(down / np.float32(_EDGE))),
+        one / np.sqrt(one + np.square(across / np.float32(_EDGE))),
+    )
 
 
-def _cost(scene: Scene, prior: Prior) -> NDArray[np.float32]:
-    """What squares of gradients cost at each pixel: (H, W, 1)."""
-    if prior.edge is None:
-        return np.full((1, 1, 1), prior.strength, np.float32)
-    across, down = _gradients(scene)
-    size = np.sqrt(np.square(across).sum(2, keepdims=True) + np.square(down).sum(2, keepdims=True))
-    cost: NDArray[np.float32] = prior.strength / np.maximum(np.float32(1), size / prior.edge)
-    return cost.astype(np.float32)
+class _Problem:
+    """Least squares for the scene: `sigma`: the blur in cells; `smoothness`: what differences
+    between neighbouring cells weigh; `edges`: factors to that, as from `_edges`.
+    """
+
+    def __init__(
+        self,
+        gathered: Gathered,
+        sigma: float,
+        smoothness: float,
+        edges: tuple[Floats, Floats] | None = None,
+    ) -> None:
+        self._gathered, self._sigma, self._edges = gathered, sigma, edges
+        self._counts = gathered.counts[..., None]
+        colour = _COLOUR if edges is None else 1.0
+        self._smoothness = np.array([1.0, colour, colour], np.float32) * np.float32(smoothness)
+
+    def start(self) -> Scene:
+        """The mean of the frames, blurred."""
+        counts = _blurred(self._gathered.counts, self._sigma)[..., None]
+        start = _blurred(self._gathered.sums, self._sigma)
+        start /= np.maximum(counts, np.float32(1e-4))
+        return start
+
+    def solve(self, start: Scene, steps: int) -> Scene:
+        """The scene after so many steps of conjugate gradients."""
+        scene = start.copy()
+        residual = _blurred(self._gathered.sums, self._sigma) - self._applied(scene)
+        direction = residual.copy()
+        power = _dot(residual, residual)
+        for _ in range(steps):
+            change = self._applied(direction)
+            curvature = _dot(direction, change)
+            if curvature <= 0 or power <= 1e-12:
+                break
+            step = np.float32(power / curvature)
+            scene += step * direction
+            residual -= step * change
+            before, power = power, _dot(residual, residual)
+            direction *= np.float32(power / before)
+            direction += residual
+        return scene
+
+    def _applied(self, scene: Scene) -> Scene:
+        """The normal equations' matrix times a scene."""
+        seen = _blurred(scene, self._sigma)
+        seen *= self._counts
+        result = _blurred(seen, self._sigma)
+        down, across = np.diff(scene, axis=0), np.diff(scene, axis=1)
+        if self._edges is not None:
+            down *= self._edges[0]
+            across *= self._edges[1]
+        down *= self._smoothness
+        across *= self._smoothness
+        result[:-1] -= down
+        result[1:] += down
+        result[:, :-1] -= across
+        result[:, 1:] += across
+        return result
 
 
-def _gradients(scene: Scene) -> tuple[Scene, Scene]:
-    """Differences to the right and downwards; 0 at the last column and row."""
-    across, down = np.zeros_like(scene), np.zeros_like(scene)
-    across[:, :-1] = scene[:, 1:] - scene[:, :-1]
-    down[:-1] = scene[1:] - scene[:-1]
-    return across, down
-
-
-def _smoothing(scene: Scene, cost: NDArray[np.float32]) -> Scene:
-    """Half the derivative of the prior's cost."""
-    across, down = (cost * part for part in _gradients(scene))
-    found = -across - down
-    found[:, 1:] += across[:, :-1]
-    found[1:] += down[:-1]
-    return found
+def _dot(first: Scene, second: Scene) -> float:
+    return float(np.dot(first.ravel(), second.ravel()))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.resolution import Resolution
 from enlarge.fusing.tracking import Region
 
 
@@ -27,14 +28,14 @@ class FrameReport:
     name: str
     used: bool
     reason: str
-    motion: NDArray[np.float64]
-    shift: tuple[float, float]
-    weight: float
-    correlation: float
-    gain: float
-    offset: float
-    inside: float
     digest: str
+    motion: NDArray[np.float64] = field(default_factory=lambda: np.full((3, 3), np.nan))
+    shift: tuple[float, float] = (0.0, 0.0)
+    weight: float = 0.0
+    correlation: float = 0.0
+    gain: float = 1.0
+    offset: float = 0.0
+    inside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class FusionReport:
     """The evidence for a fused picture.
 
     `region` of the frame `reference`; `frames`: one report for each that was given.
-    `noise_gain`: how many times less noise the fused picture has than one frame. `resolution_gain`:
-    how many times finer details are than those that one frame resolves. `samples` (h, w): how many
-    pixels of frames lie in each pixel of the region. `noise`: of one frame, in levels of 255.
+    `noise_gain`: how many times less noise the weighted mean of the frames has than one.
+    `resolution`: what is resolved in one frame and in all, with its `gain`. `samples` (h, w): how
+    many pixels of frames lie in each pixel of the region. `noise`: of one frame's luma, in levels
+    of 255.
     `then`: the model that enlarged what was fused, or "none"; `provenance`: the same in words.
     `digest`: SHA-256 of the picture's pixels. `settings`: the options, as text.
     """
@@ -55,7 +57,7 @@ class FusionReport:
     frames: tuple[FrameReport, ...]
     noise: float
     noise_gain: float
-    resolution_gain: float
+    resolution: Resolution
     samples: NDArray[np.float32] = field(repr=False)
     then: str
     provenance: str
@@ -74,6 +76,11 @@ class FusionReport:
         """The frames that were not, each with its reason."""
         return tuple(frame for frame in self.frames if not frame.used)
 
+    @property
+    def resolution_gain(self) -> float:
+        """How many times finer details are than those that one frame resolves."""
+        return self.resolution.gain
+
     def document(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         samples = self.samples
@@ -86,6 +93,12 @@ class FusionReport:
             "noise": round(self.noise, 3),
             "noise_gain": round(self.noise_gain, 3),
             "resolution_gain": round(self.resolution_gain, 3),
+            "resolved": {
+                "single": round(self.resolution.single, 4),
+                "fused": round(self.resolution.fused, 4),
+                "unit": "cycles per pixel of a frame",
+            },
+            "blur": round(self.resolution.blur, 3),
             "samples": {
                 "least": round(float(samples.min()), 2),
                 "mean": round(float(samples.mean()), 2),
@@ -120,7 +133,7 @@ class FusionReport:
 @dataclass(frozen=True)
 class FusedPicture:
     """`picture`: the result, (H, W, 3) RGB, sRGB-coded, uint8 or uint16 as the frames were.
-    `fused`: what was fused, before a network and before it was enlarged to the full scale.
+    `fused`: the same without a network.
     `single`: the region in the reference frame.
     """
 

@@ -41,7 +41,7 @@ _GOOD = 0.7
 """The correlation from which a motion that was found beside a frame's neighbour is not doubted."""
 _ROUNDS = 2
 """How often all frames are aligned to the mean of the others."""
-_HOMOGRAPHY_SIDE = 48
+_HOMOGRAPHY_SIDE = 16
 
 
 class Region(NamedTuple):
@@ -179,26 +179,28 @@ class _Tracker:
         found = _best_model(template, luma, start, light)
         if found is None:
             return replace(entry, reason="the region was not found")
-        return self._registration(entry.frame, *found)
+        better, model = found
+        if PARAMETERS[entry.model] > PARAMETERS[model]:  # it only moved what was turned before
+            model = entry.model
+        return self._registration(entry.frame, better, model)
 
     def _descend(self, luma: Luma, start: Matrix) -> tuple[Alignment, Model] | None:
         """Align from the smallest size to the full one."""
         motion, light = start, (1.0, 0.0)
-        for level in range(len(self.templates) - 1, -1, -1):
-            template = self.templates[level]
+        for level in range(len(self.templates) - 1, 0, -1):
             size = _scaling(level)
-            model: Model = "translation" if level else "affine"
-            picture = _reduced(luma, level)
-            if level == 0:
-                return _best_model(template, picture, motion, light)
             found = align(
-                template, picture, np.linalg.inv(size) @ motion @ size, model, light=light
+                self.templates[level],
+                _reduced(luma, level),
+                np.linalg.inv(size) @ motion @ size,
+                "translation" if level > 1 else "affine",
+                light=light,
             )
             if found is None:
                 return None
             motion = size @ found.motion @ np.linalg.inv(size)
             light = found.gain, found.offset
-        return None
+        return _best_model(self.templates[0], luma, motion, light, ("affine", "homography"))
 
     def _seek(self, luma: Luma) -> Matrix | None:
         """Where the region is by correlation, anywhere in the frame, only moved."""
@@ -233,19 +235,22 @@ class _Tracker:
 
 
 def _best_model(
-    template: Template, luma: Luma, start: Matrix, light: tuple[float, float]
+    template: Template,
+    luma: Luma,
+    start: Matrix,
+    light: tuple[float, float],
+    models: Sequence[Model] = ("translation", "affine", "homography"),
 ) -> tuple[Alignment, Model] | None:
     """The alignment by the kind of motion that explains most, by the Bayesian criterion: half the
     logarithm of the number of independent pixels for each parameter.
     """
-    models: tuple[Model, ...] = ("translation", "affine")
-    if max(template.width, template.height) >= _HOMOGRAPHY_SIDE:
-        models = (*models, "homography")
     best: tuple[Alignment, Model] | None = None
     lowest = np.inf
     # Neighbouring pixels of what was smoothed are not independent.
-    independent = template.weight.sum() / (4 * np.pi * SMOOTHING**2)
+    independent = template.chosen.size / (4 * np.pi * SMOOTHING**2)
     for model in models:
+        if model == "homography" and min(template.width, template.height) < _HOMOGRAPHY_SIDE:
+            continue
         found = align(template, luma, start, model, light=light)
         if found is None:
             continue
