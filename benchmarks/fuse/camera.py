@@ -196,7 +196,7 @@ def _seen(pixels: Floats, pose: Matrix, roll: NDArray[np.float64]) -> Floats:
         .reshape(height, width, 2)
     )
     return cv2.remap(
-        pixels, source[..., 0], source[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT
+        pixels, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
 
 
