@@ -9,6 +9,8 @@ each set and fewer colours, nothing is written):
     flat             the largest distance from f32, in levels of 255, on pictures of one colour
     colour           the same from the colour itself
     gradient         the same from f32 on gradients
+    drawing          as `valid`, of the drawing that loses most: text and boards of two colours,
+                     drawn in high resolution and reduced
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.sets import bicubic_sets
 from enlarge.card import Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
+from enlarge.media.resample import imresize
 from enlarge.metrics.pairs import DataSet, read_pair
 from enlarge.metrics.protocol import Protocol, to_rgb
 from enlarge.upscaler import Upscaler, open_model
@@ -36,6 +40,9 @@ Pixels = NDArray[np.uint8]
 
 ISA = "AVX2"
 CAPS = ("ONEDNN_MAX_CPU_ISA", "OV_CPU_MAX_ISA")
+_COLOURS = (((0, 0, 0), (255, 255, 255)), ((255, 255, 255), (0, 0, 0)), ((200, 0, 0), (0, 0, 90)))
+"""Of drawings: the foreground, and the background."""
+_TEXT = "The quick brown fox\njumps over the lazy dog\n0123456789 &@%"
 _CORNERS = [(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)]
 
 
@@ -63,6 +70,29 @@ def gradients(height: int = 64, width: int = 160) -> Iterator[Pixels]:
                 yield np.clip(np.rint(np.stack(planes, 2)), 0, 255).astype(np.uint8)
 
 
+def drawings(factor: int, width: int = 160, height: int = 80) -> Iterator[tuple[Pixels, Pixels]]:
+    """Drawings of width × height pixels, and in high resolution: letters 6 to 20 pixels tall, and
+    boards with fields of 1, 2 and 5 pixels.
+    """
+    size = (width * factor, height * factor)
+    for colour, ground in _COLOURS:
+        for tall in (6, 9, 13, 20):
+            high = Image.new("RGB", size, ground)
+            font = ImageFont.load_default(tall * factor)
+            ImageDraw.Draw(high).text((4 * factor, 4 * factor), _TEXT, colour, font)
+            yield _reduced(np.asarray(high), factor)
+        y, x = np.mgrid[: size[1], : size[0]] // factor
+        for side in (1, 2, 5):
+            is_ground = (y // side + x // side) % 2 == 1
+            board = np.where(is_ground[..., None], ground, colour).astype(np.uint8)
+            yield _reduced(board, factor)
+
+
+def _reduced(high: Pixels, factor: int) -> tuple[Pixels, Pixels]:
+    low = imresize(high, high.shape[0] // factor, high.shape[1] // factor)
+    return low, high
+
+
 def worst_on_flat(
     exact: Upscaler, coarse: Upscaler, colours: list[tuple[int, int, int]], side: int = 48
 ) -> tuple[int, int]:
@@ -85,16 +115,29 @@ def worst_on_gradients(exact: Upscaler, coarse: Upscaler, pictures: Iterator[Pix
     return int(max(distances))
 
 
+def lost(
+    exact: Upscaler, coarse: Upscaler, low: Pixels, high: Pixels, factor: int
+) -> tuple[float, float]:
+    """PSNR of f32 minus PSNR of int8 in dB, in Y and in RGB."""
+    results = [model.upscale(to_rgb(low), scale=factor) for model in (exact, coarse)]
+    y, rgb = (
+        [protocol.measure(result, high, factor=factor).psnr for result in results]
+        for protocol in (Protocol(), Protocol(colour="rgb"))
+    )
+    return y[0] - y[1], rgb[0] - rgb[1]
+
+
 def loss(exact: Upscaler, coarse: Upscaler, data: DataSet) -> float:
     """PSNR of f32 minus PSNR of int8 in dB, mean over a data set; the larger of Y and RGB."""
-    lost = []
-    for pair in data.pairs:
-        low, high, _ = read_pair(pair, data.factor)
-        results = [model.upscale(to_rgb(low), scale=data.factor) for model in (exact, coarse)]
-        for protocol in (Protocol(), Protocol(colour="rgb")):
-            fine, rough = (protocol.measure(r, high, factor=data.factor) for r in results)
-            lost.append(fine.psnr - rough.psnr)
-    return max(float(np.mean(lost[0::2])), float(np.mean(lost[1::2])))
+    read = (read_pair(pair, data.factor)[:2] for pair in data.pairs)
+    both = [lost(exact, coarse, low, high, data.factor) for low, high in read]
+    return float(np.mean(both, axis=0).max())
+
+
+def worst_on_drawings(exact: Upscaler, coarse: Upscaler) -> float:
+    """The largest loss, in Y or in RGB, as `lost` gives it."""
+    factor = exact.card.scale
+    return max(max(lost(exact, coarse, *pair, factor)) for pair in drawings(factor))
 
 
 def measure(model: Path, *, pictures: int | None = None) -> dict[str, Any]:
@@ -109,6 +152,7 @@ def measure(model: Path, *, pictures: int | None = None) -> dict[str, Any]:
     count = 80 if pictures is None else 8
     found["flat"], found["colour"] = worst_on_flat(exact, coarse, flat_colours(count))
     found["gradient"] = worst_on_gradients(exact, coarse, gradients())
+    found["drawing"] = round(worst_on_drawings(exact, coarse), 4)
     return found
 
 

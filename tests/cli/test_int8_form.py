@@ -30,6 +30,7 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENLARGE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("ENLARGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(pick, "_has_gpu", lambda: False)
+    monkeypatch.setattr("enlarge.engines.openvino.has_bf16", lambda: False)
     write_pair(tmp_path / "models")
     return tmp_path / "models" / "m.int8.onnx"
 

@@ -13,7 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from enlarge.card import KEY, Card
 from enlarge.digests import file_digest
 
-GOOD = {"isa": "AVX2", "valid": 0.02, "detail": 0.004, "flat": 1.0, "gradient": 1.0}
+GOOD = {
+    **{"isa": "AVX2", "valid": 0.02, "detail": 0.004},
+    **{"flat": 1.0, "gradient": 1.0, "drawing": 0.1},
+}
 """What a form loses that may just be chosen automatically."""
 EXACT, FORM = 1.0, 0.5
 """By what the model, and its form, multiply a picture."""

@@ -51,28 +51,24 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status. Every error is one line on stderr."""
     with importing():
-        from cyclopts import CycloptsError
-
-        from enlarge.cli.commands import app, help_text, version_text
+        from enlarge.cli.common import read_common
         from enlarge.errors import DataError, EnlargeError, OptionError
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--help" in options or "-h" in options:
-        say(help_text(arguments[0]))
-        return 0
-    if "--version" in options:
-        say(version_text())
-        return 0
+    asked = [text for text in ("--help", "-h", "--version") if text in options]
     try:
-        result = app(
-            hide_hyphens(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
-    except CycloptsError as error:
-        say(f"enlarge: {_plain(error)} (see enlarge --help){_hint(arguments)}", sys.stderr)
-        return USAGE
+        if asked:
+            with importing():
+                from enlarge.cli.commands import help_text, version_text
+
+            say(version_text() if asked == ["--version"] else help_text(arguments[0]))
+            return 0
+        if (line := read_common(arguments)) is None:
+            return _parse_and_run(arguments)
+        with importing():
+            from enlarge.cli.enlarge import enlarge_pictures
+
+        return enlarge_pictures(*line)
     except OptionError as error:
         say(f"enlarge: {one_line(quote_hyphens(str(error)))}", sys.stderr)
         return USAGE
@@ -87,6 +83,24 @@ def run(arguments: Sequence[str]) -> int:
         verbose = "-v" in options or "--verbose" in options
         say(f"enlarge: {describe_bug(error, verbose=verbose)}", sys.stderr)
         return FAILED
+
+
+def _parse_and_run(arguments: Sequence[str]) -> int:
+    with importing():
+        from cyclopts import CycloptsError
+
+        from enlarge.cli.commands import app
+
+    try:
+        result = app(
+            hide_hyphens(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        say(f"enlarge: {_plain(error)} (see enlarge --help){_hint(arguments)}", sys.stderr)
+        return USAGE
     return result if isinstance(result, int) else 0
 
 

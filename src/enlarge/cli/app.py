@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from enlarge.cli.options import (
-    FLAT,
     VERBOSE,
     build_settings,
     option,
@@ -15,6 +14,7 @@ from enlarge.cli.options import (
     settings_options,
     whole,
 )
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import EngineError, OptionError
 
 if TYPE_CHECKING:

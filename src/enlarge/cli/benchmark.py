@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
+from enlarge.cli.options import VERBOSE, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import EngineError, OptionError
 from enlarge.settings import EngineName
 

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import (
-    FLAT,
-    PROTOCOL,
-    VERBOSE,
-    PerceptualWeights,
-    option,
-    refuse_both,
-    whole,
-)
+from enlarge.cli.options import PROTOCOL, VERBOSE, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT, PerceptualWeights
 from enlarge.errors import OptionError, OutputError
 
 if TYPE_CHECKING:

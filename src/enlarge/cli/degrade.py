@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
+from enlarge.cli.options import VERBOSE, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import DataError, InputError, OptionError, OutputError
 
 if TYPE_CHECKING:

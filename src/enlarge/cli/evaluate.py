@@ -8,16 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from enlarge.cli.options import (
-    FLAT,
-    PROTOCOL,
-    VERBOSE,
-    PerceptualWeights,
-    check_report,
-    option,
-    refuse_both,
-    whole,
-)
+from enlarge.cli.options import PROTOCOL, VERBOSE, check_report, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT, PerceptualWeights
 from enlarge.errors import OutputError
 from enlarge.settings import EngineName, Precision
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
+from enlarge.cli.options import VERBOSE, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import OptionError
 
 if TYPE_CHECKING:

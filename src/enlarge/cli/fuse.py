@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from enlarge.cli.options import (
-    FLAT,
     VERBOSE,
     build_settings,
     check_report,
@@ -18,6 +17,7 @@ from enlarge.cli.options import (
     settings_options,
     whole,
 )
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ the command's function takes the dataclass with `FLAT`, so that its fields becom
     DEFAULTS = ExportOptions()
 
     def export(checkpoint: str, /, options: Annotated[ExportOptions, FLAT] = DEFAULTS) -> None:
+
+Annotations are texts that only the parser evaluates, so it is not loaded with this module.
 """
 
 from __future__ import annotations
@@ -17,18 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from enlarge.checks import rectangle
 from enlarge.errors import OptionError
 from enlarge.settings import Settings
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from cyclopts import Parameter
 
-FLAT = Parameter(name="*")
-"""Marks a parameter that is a dataclass of options."""
+T = TypeVar("T")
 
 
 def option(
@@ -38,6 +38,8 @@ def option(
 
     `more`: other arguments of `cyclopts.Parameter`. A switch gets no `--no-NAME` beside it.
     """
+    from cyclopts import Parameter
+
     if group is not None:
         more["group"] = group
     return Parameter(help=text, metavar=metavar, negative="", **more)
@@ -45,15 +47,6 @@ def option(
 
 PROTOCOL = "Protocol"
 """The group of the options about how pictures are compared."""
-PerceptualWeights = Annotated[
-    Path | None,
-    option(
-        "Measure LPIPS and DISTS too, with torchvision's weights of AlexNet or VGG16 at this path "
-        "(such as ~/.cache/torch/hub/checkpoints). Needs enlarge[metrics].",
-        group=PROTOCOL,
-        metavar="FOLDER|FILE",
-    ),
-]
 VERBOSE = ("--verbose", "-v")
 """The names of the option for more output."""
 
@@ -89,11 +82,6 @@ def settings_options(*names: str) -> Callable[[type[T]], type[T]]:
         return dataclass(frozen=True, kw_only=True)(cls)
 
     return decorate
-
-
-@settings_options()
-class SettingsArguments:
-    """Every option of `Settings`, as given on a command line."""
 
 
 def build_settings(arguments: Any) -> Settings:

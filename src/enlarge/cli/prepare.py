@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both, whole
+from enlarge.cli.options import VERBOSE, option, refuse_both, whole
+from enlarge.cli.parameters import FLAT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from enlarge.cli.options import FLAT, VERBOSE, option, refuse_both
+from enlarge.cli.options import VERBOSE, option, refuse_both
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import CompleteError, EngineError, OptionError
 
 if TYPE_CHECKING:

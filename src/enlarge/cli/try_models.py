@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from enlarge.cli.options import (
-    FLAT,
     VERBOSE,
     build_settings,
     option,
@@ -18,6 +17,7 @@ from enlarge.cli.options import (
     settings_options,
     whole,
 )
+from enlarge.cli.parameters import FLAT
 from enlarge.errors import EnlargeError, OptionError, OutputError, WeightsError
 
 if TYPE_CHECKING:

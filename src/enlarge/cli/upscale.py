@@ -9,9 +9,16 @@ from cyclopts import Parameter
 
 from enlarge.cli.console import restore_hyphens
 from enlarge.cli.invocation import Invocation
-from enlarge.cli.options import FLAT, SettingsArguments, build_settings, refuse_both
+from enlarge.cli.options import build_settings, refuse_both, settings_options
+from enlarge.cli.parameters import FLAT
 from enlarge.cli.starting import importing
 from enlarge.errors import OptionError
+
+
+@settings_options()
+class SettingsArguments:
+    """Every option of `Settings`, as given on a command line."""
+
 
 _SETTINGS, _OPTIONS = SettingsArguments(), Invocation()
 

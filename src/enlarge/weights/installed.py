@@ -14,7 +14,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -87,6 +86,8 @@ def _package_folders() -> Iterator[tuple[str, Path]]:
 
 def _licence(name: str) -> str:
     """The licence that a package states, and where it does."""
+    from importlib import metadata
+
     try:
         stated = metadata.metadata(name)
     except metadata.PackageNotFoundError:
