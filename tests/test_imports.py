@@ -93,6 +93,7 @@ LEARNING = (
     *("ray", "fsspec", "s3fs", "boto3"),  # the cluster's
     "cv2",  # that of fusing frames
     "av",  # of videos
+    "ncnn",
 )
 MAY_USE_TORCH = (
     *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),
@@ -205,7 +206,8 @@ def test_every_module_says_what_it_is(module: str, tree: ast.Module) -> None:
 
 
 def test_the_using_side_works_without_the_learning_packages() -> None:
-    learning = (*MAY_USE_TORCH, "engines.onnxruntime", "app")
+    extras = ("engines.onnxruntime", "engines.ncnn", "weights.onnx_wrapping", "app")
+    learning = (*MAY_USE_TORCH, *extras)
     using = [
         f"enlarge.{name}" if name else "enlarge"
         for name in MODULES

@@ -19,7 +19,7 @@ from enlarge.version import __version__
 from enlarge.weights.conventions import plain_file
 from enlarge.weights.measuring import Network, Runner, measured_margin, natural_picture
 
-_MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
+_MULTIPLES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 28, 32, 48, 64)
 _FLOATS = ("f32", "f16")
 
 
@@ -38,7 +38,7 @@ def describe_plain(path: Path, folder: Path) -> tuple[Path, Runner, Card]:
 def describe_graph(path: Path) -> tuple[Runner, Card]:
     """The graph, ready to run, and its card without what `measuring.measured` adds.
 
-    The scale is that of a picture's result, the multiple the smallest of 1, 2, 4, … 64 that the
+    The scale is that of a picture's result, the multiple the smallest of `_MULTIPLES` that the
     graph accepts, the margin how far a change is visible. Raises `WeightsError` if the graph does
     not enlarge pictures.
     """
@@ -107,7 +107,7 @@ def _scale(run: Network, height: int, width: int = 0) -> int:
 
 
 def multiple_and_scale(path: Path, run: Network) -> tuple[int, int]:
-    """The smallest of 1, 2, 4, … 64 that both sides of a picture must be multiples of, and the
+    """The smallest of `_MULTIPLES` that both sides of a picture must be multiples of, and the
     factor. Raises `WeightsError` if the network does not enlarge pictures.
     """
     reason = WeightsError("")

@@ -71,10 +71,11 @@ class Network(Protocol):
 class Runner:
     """An ONNX file in OpenVINO on the CPU, for pictures of every size that its graph takes.
 
-    Raises `WeightsError` if OpenVINO cannot read it, or cannot run it at that size.
+    `graph`: what is run in the place of the file's own. Raises `WeightsError` if OpenVINO cannot
+    read it, or cannot run it at that size.
     """
 
-    def __init__(self, model: Path, precision: str = "f32") -> None:
+    def __init__(self, model: Path, precision: str = "f32", graph: Any = None) -> None:
         from enlarge.engines.openvino import core
 
         check_can_use("engines", f"{model}: preparing a model")
@@ -82,7 +83,7 @@ class Runner:
         self._core = core()
         self._compiled: dict[tuple[int, ...], Any] = {}
         try:
-            self.graph = self._core.read_model(model)
+            self.graph = self._core.read_model(model) if graph is None else graph
         except FAILURES as error:
             raise WeightsError(f"{model}: OpenVINO cannot read it: {reason_of(error)}") from error
 
@@ -112,7 +113,7 @@ class Runner:
             kind = compiled.input(0).get_element_type().to_dtype()
             return np.array(compiled([image.astype(kind)])[0], np.float32)
         except FAILURES as error:
-            what = f"does not run at {shape[3]}×{shape[2]}: {reason_of(error)}"
+            what = f"does not run at {list(shape)}: {reason_of(error)}"
             raise WeightsError(f"{self._source}: {what}") from error
 
 
