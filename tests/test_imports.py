@@ -62,8 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "trying": {"errors", "model_file", "engines", "weights", "media", "metrics", "upscaler"},
     "fusing": {
-        *("errors", "digests", "memory", "checks", "engines", "weights", "media", "metrics"),
-        "upscaler",
+        *("version", "errors", "digests", "memory", "checks", "engines", "weights", "media"),
+        *("metrics", "upscaler"),
     },
     "training": {
         *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),
@@ -75,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app": {
         *("errors", "memory", "card", "tiling", "media", "settings", "engines", "weights"),
-        *("model_file", "picture", "upscaler", "metrics"),
+        *("model_file", "picture", "upscaler", "metrics", "fusing"),
     },
     "cli": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),

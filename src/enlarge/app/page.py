@@ -10,6 +10,7 @@ import streamlit as st
 from enlarge.app.comparing import compare_tab
 from enlarge.app.enlarging import enlarge_tab
 from enlarge.app.frame import Page
+from enlarge.app.fusing import fuse_tab
 from enlarge.app.options import from_environment
 from enlarge.app.planning import plan_tab
 from enlarge.app.queue import Queue
@@ -88,7 +89,7 @@ def page() -> None:
 
 
 def _tabs(page: Page) -> None:
-    keys = ("tab_enlarge", "tab_plan", "tab_compare")
+    keys = ("tab_enlarge", "tab_plan", "tab_compare", "tab_fuse")
     labels = [page.say(key) for key in keys]
     tabs = st.tabs(labels, key=f"tab-{page.language}", on_change="rerun")
     with tabs[0]:
@@ -99,6 +100,9 @@ def _tabs(page: Page) -> None:
     if tabs[2].open:
         with tabs[2]:
             compare_tab(page, _selected(page.visit))
+    if tabs[3].open:
+        with tabs[3]:
+            fuse_tab(page)
 
 
 if __name__ == "__main__":

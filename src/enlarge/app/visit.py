@@ -81,6 +81,8 @@ class Visit:
     def __init__(self, queue: Queue, options: Options) -> None:
         self.owner = uuid4().hex
         self.items: dict[str, Item] = {}
+        self.fusion: QueuedJob | None = None
+        """The fusion of several of them that was asked for last."""
         self.closed = False
         self._queue, self._options = queue, options
         self._folder = tempfile.TemporaryDirectory(

@@ -189,22 +189,13 @@ def _write(made: FusedPicture, target: Path, chosen: Any, options: FuseCommandOp
     """Write the picture with its provenance. Raises `OutputError`."""
     from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
     from enlarge.picture.run import output_format
-    from enlarge.version import __version__
 
     height, width = made.picture.shape[:2]
-    report = made.report
-    facts = {
-        "version": __version__,
-        "fused": report.provenance,
-        "model": report.then,
-        "scale": f"{report.scale:g}",
-        "region": ",".join(map(str, report.region)),
-    }
     with create_picture(
         target,
         PictureSpec(width, height, 3, made.picture.dtype),
         WriteOptions(output_format(target, chosen.format), chosen.quality),
-        provenance=facts if chosen.provenance else None,
+        provenance=made.report.facts() if chosen.provenance else None,
     ) as sink:
         sink.write(made.picture)
         sink.finish(overwrite=options.overwrite)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from enlarge.fusing.resolution import Resolution
 from enlarge.fusing.tracking import Region
+from enlarge.version import __version__
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ class FusionReport:
     def resolution_gain(self) -> float:
         """How many times finer details are than those that one frame resolves."""
         return self.resolution.gain
+
+    def facts(self) -> dict[str, str]:
+        """What is recorded in the picture's file."""
+        return {
+            "version": __version__,
+            "fused": self.provenance,
+            "model": self.then,
+            "scale": f"{self.scale:g}",
+            "region": ",".join(map(str, self.region)),
+        }
 
     def document(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
