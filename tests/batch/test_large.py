@@ -21,7 +21,8 @@ from PIL import Image
 from enlarge.cli import run
 from enlarge.errors import BudgetError, Cancelled, InputError
 from enlarge.media.libvips import FileCallbacks
-from enlarge.media.parts import count_parts, parts_folder
+from enlarge.media.parts import count_parts
+from enlarge.media.parts_folder import parts_folder
 from enlarge.picture import outlook
 from enlarge.picture.budget import (
     CODEC_FIXED,

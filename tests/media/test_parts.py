@@ -9,13 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from enlarge.errors import OutputError
-from enlarge.media.parts import (
-    Parts,
-    count_parts,
-    parts_bytes,
-    parts_folder,
-    sweep_parts,
-)
+from enlarge.media.parts import Parts, count_parts, parts_bytes
+from enlarge.media.parts_folder import parts_folder, sweep_parts
 from enlarge.media.temporary import TemporaryFile
 
 HEIGHTS = [5, 7, 7, 2]

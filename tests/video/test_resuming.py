@@ -88,7 +88,7 @@ def test_cancelled_and_continued(tape: Path, tmp_path: Path) -> None:
         enlarge.upscale_video(tape, target, scale=2, progress=watch, cancel=cancel)
     parts = tmp_path / "made.mkv.parts"
     assert not target.exists()
-    assert {path.name for path in parts.iterdir()} >= {"segment-000000", "segments.json"}
+    assert {path.name for path in parts.iterdir()} >= {"segment-000000", "parts.json"}
     assert not list(parts.glob(".*.part"))
     counts.clear()
     enlarge.upscale_video(tape, target, scale=2, progress=lambda step: counts.append(step.done))

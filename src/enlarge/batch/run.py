@@ -34,7 +34,7 @@ from enlarge.errors import (
     OutputError,
     WeightsError,
 )
-from enlarge.media.parts import sweep_parts
+from enlarge.media.parts_folder import sweep_parts
 from enlarge.media.temporary import sweep, temporary_name
 from enlarge.picture.run import Done
 

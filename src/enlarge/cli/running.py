@@ -15,7 +15,7 @@ from enlarge.cli.console import one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.progress import bar, counting
 from enlarge.cli.summary import Summary
-from enlarge.media.parts import count_parts, parts_folder
+from enlarge.media.parts_folder import part_sizes, parts_folder
 from enlarge.picture.hooks import ProgressCallback
 from enlarge.picture.model import OpenModel
 from enlarge.settings import Settings
@@ -71,12 +71,12 @@ def _worker(
 
 
 def _print_kept_bands(batch: BatchPlan) -> None:
-    """Print what an interrupt leaves of large pictures."""
+    """Print what an interrupt leaves of large pictures and of videos."""
     for item in batch.todo:
-        path = item.job.path
-        if path is not None and (count := count_parts(path)):
+        path, kind = item.job.path, "segment" if item.job.video else "band"
+        if path is not None and (count := len(part_sizes(path, kind))):
             say(
                 f"enlarge: {one_line(str(parts_folder(path)))} keeps {count} finished "
-                f"band{'s' * (count != 1)}; rerun the command to resume",
+                f"{kind}{'s' * (count != 1)}; rerun the command to resume",
                 sys.stderr,
             )

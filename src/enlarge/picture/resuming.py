@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from enlarge.digests import file_digest
 from enlarge.errors import InputError
-from enlarge.media.parts import Parts, facts_of_parts
+from enlarge.media.parts import Parts
+from enlarge.media.parts_folder import facts_of_parts
 from enlarge.picture.bands import EnlargedRows
 from enlarge.picture.hooks import Seal
 from enlarge.tiling import Plan

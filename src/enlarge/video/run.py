@@ -11,10 +11,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from enlarge.errors import InputError, OutputError
+from enlarge.errors import Cancelled, InputError, OutputError
 from enlarge.media.temporary import TemporaryFile
 from enlarge.memory import peak
-from enlarge.picture.hooks import Hooks
+from enlarge.picture.hooks import Hooks, Seal
 from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import SourceStamp, Transfer
 from enlarge.picture.run import NO_HOOKS, Done
@@ -79,7 +79,7 @@ def enlarge_video(
         made = _make_segments(source, outlook, store, hooks, timings)
         stamp.check()
         with timings.measured("encode"):
-            lost = _write(target, outlook, made.segments, transfer, hooks)
+            lost = _write(target, outlook, made.segments, transfer, store.sealing(hooks.seal))
         store.remove()
     engine = outlook.model.engine(outlook.dtype)
     return Done(
@@ -143,6 +143,8 @@ def _make_segments(
         closing(read_ahead(reader.frames())) as frames,
     ):
         for frame in _timed(frames, timings):
+            if hooks.cancel is not None and hooks.cancel.is_set():
+                raise Cancelled("cancelled")
             if frame.number < done:
                 continue
             image = cropped(frame.pixels, outlook.settings)
@@ -234,7 +236,7 @@ def _write(
     outlook: VideoOutlook,
     segments: Sequence[Segment],
     transfer: Transfer,
-    hooks: Hooks,
+    seal: Seal,
 ) -> list[str]:
     """Join the segments, and give the file its name. Returns what was lost."""
     assert isinstance(transfer.source, Path)
@@ -248,7 +250,7 @@ def _write(
     temporary = TemporaryFile(target)
     try:
         lost = join_file(temporary.path, join)
-        temporary.finish(hooks.seal, overwrite=transfer.overwrite)
+        temporary.finish(seal, overwrite=transfer.overwrite)
     finally:
         temporary.abort()
     return lost

@@ -1,9 +1,8 @@
 """Finished segments of a video, kept on the disk until the whole file is written.
 
-The folder `NAME.parts/` beside the target holds each segment in a file of its own, which appears
-when it is complete, and `segments.json`, which says what they are of. The running process holds a
-lock in the folder. After a killed run, the next one for the same result goes on after the last
-segment. A segment holds the packets of a closed group of pictures:
+The folder `NAME.parts/` beside the target holds each segment in a file of its own. After a killed
+run, the next one for the same result goes on after the last segment. A segment holds the packets of
+a closed group of pictures:
 
     packets, each: the number of its frame, its flags, its length (int64, uint32, uint32), its bytes
     JSON: the times and durations of the frames in ticks, what was found broken, and more
@@ -12,11 +11,8 @@ segment. A segment holds the packets of a closed group of pictures:
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +20,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from enlarge.errors import OutputError
-from enlarge.media.parts import parts_folder
-from enlarge.media.temporary import TemporaryFile, is_there, sweep, take_lock
+from enlarge.media.parts_folder import PartsFolder, part_sizes
+from enlarge.media.temporary import TemporaryFile
+from enlarge.picture.hooks import Seal
 
 _HEAD = struct.Struct("<qII")
 _TAIL = struct.Struct("<I")
 _DIGEST = 32
-_LOCK, _FACTS, _TILES = "lock", "segments.json", "tiles.json"
-_OURS = re.compile(r"lock|segments\.json|tiles\.json|segment-\d{6}|\..+\.enlarge-.+\.part")
+_KIND, _TILES = "segment", "tiles.json"
 _BLOCK = 1 << 20
 KEY = 1
 """The flag of packets that begin a group of pictures."""
@@ -130,70 +126,17 @@ class SegmentStore:
     otherwise they stay, unless `keep` is off.
 
     `facts`: everything that determines the segments; those of anything else are removed. `notes`:
-    what was found. Raises `OutputError` if the folder cannot be made, holds other files, or is in
-    use.
+    what was found. Raises `OutputError` as `PartsFolder` does.
     """
 
     def __init__(self, target: Path, facts: Mapping[str, Any], *, keep: bool = True) -> None:
-        self.folder = parts_folder(target)
-        self.notes: list[str] = []
-        self._target, self._keep = target, keep
-        self._lock = self._locked()
-        self._is_over = False
-        try:
-            self._begin(json.loads(json.dumps(dict(facts))))
-        except BaseException as error:
-            self._lock.close()
-            if isinstance(error, OSError):
-                raise self._error(error) from error
-            raise
-
-    def _error(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.folder}: cannot be written: {error.strerror or error}")
-
-    def _locked(self) -> BinaryIO:
-        path = self.folder / _LOCK
-        try:
-            while True:
-                self.folder.mkdir(exist_ok=True)
-                others = [name for name in os.listdir(self.folder) if not _OURS.fullmatch(name)]  # noqa: PTH208
-                if others:
-                    raise OutputError(
-                        f"{self.folder}: is needed for the finished segments of "
-                        f"{self._target.name}, but holds {others[0]}; move it, or choose another "
-                        "output"
-                    )
-                try:
-                    file = path.open("a+b")
-                except FileNotFoundError:  # the process that finished removed the folder
-                    continue
-                if not take_lock(file):
-                    file.close()
-                    raise OutputError(
-                        f"{self._target}: another process is writing it; wait for that process, or "
-                        "choose another output"
-                    )
-                if is_there(file, path):
-                    return file
-                file.close()
-        except OSError as error:
-            raise self._error(error) from error
-
-    def _begin(self, facts: dict[str, Any]) -> None:
-        sweep(self.folder)
-        described = self.folder / _FACTS
-        if kept_facts(self._target) == facts:
-            return
-        self._remove_segments()
-        (self.folder / _TILES).unlink(missing_ok=True)
-        temporary = TemporaryFile(described)
-        temporary.file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
-        temporary.finish()
+        self._folder = PartsFolder(target, facts, _KIND)
+        self.notes, self._keep = self._folder.notes, keep
 
     def tiles(self) -> list[tuple[int, int]]:
         """The tiles (width, height) of each pass of the run that made the segments."""
         try:
-            found = json.loads((self.folder / _TILES).read_text())
+            found = json.loads((self._folder.path / _TILES).read_text())
             return [(int(width), int(height)) for width, height in found]
         except (OSError, ValueError):
             return []
@@ -201,26 +144,13 @@ class SegmentStore:
     def begin(self, tiles: Sequence[Sequence[int]]) -> None:
         """Record the tiles of this run, and remove segments that were made with others."""
         wanted = [(int(width), int(height)) for width, height in tiles]
-        if self.tiles() == wanted:
-            return
-        self._remove_segments()
-        temporary = TemporaryFile(self.folder / _TILES)
-        temporary.file.write(json.dumps(wanted).encode())
-        temporary.finish()
-
-    def _remove_segments(self) -> None:
-        old = list(self.folder.glob("segment-*"))
-        for path in old:
-            path.unlink()
-        if old:
-            self.notes.append(
-                f"removed {len(old)} finished segments in {self.folder}: they are from another "
-                "input, other settings or another version"
-            )
+        if self.tiles() != wanted:
+            self._folder.remove_parts()
+            self._folder.write(_TILES, wanted)
 
     def path(self, number: int) -> Path:
         """The file of a segment, from 0 on."""
-        return self.folder / f"segment-{number:06}"
+        return self._folder.part(number)
 
     def stored(self) -> list[Segment]:
         """The finished segments, from the first to the last before one that is missing."""
@@ -231,30 +161,30 @@ class SegmentStore:
                 self.notes.append(f"{path} was damaged and is made again")
                 break
             found.append(segment)
-        for path in self.folder.glob("segment-*"):
+        for path in self._folder.path.glob(f"{_KIND}-*"):
             if path.name >= self.path(len(found)).name:
                 path.unlink(missing_ok=True)
         return found
 
+    def sealing(self, seal: Seal | None) -> Seal:
+        """`seal`, and after it what the folder notes of the file."""
+
+        def both(file: BinaryIO) -> None:
+            if seal is not None:
+                seal(file)
+            self._folder.sealed(file)
+
+        return both
+
     def remove(self) -> None:
         """Remove the segments and the folder."""
-        self._is_over = True
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self.folder):  # noqa: PTH208, only names are needed
-                if name != _LOCK and _OURS.fullmatch(name):
-                    (self.folder / name).unlink(missing_ok=True)
-            (self.folder / _LOCK).unlink(missing_ok=True)
-            self.folder.rmdir()
-        self._lock.close()
+        self._folder.remove()
 
     def close(self) -> None:
         """Release the folder; remove it if it is empty, or nothing is to be kept."""
-        if self._is_over:
-            return
-        if self._keep and any(self.folder.glob("segment-*")):
-            self._lock.close()
-        else:
-            self.remove()
+        if not self._keep and not self._folder.is_over:
+            self._folder.remove()
+        self._folder.close()
 
     def __enter__(self) -> SegmentStore:
         return self
@@ -263,20 +193,6 @@ class SegmentStore:
         self.close()
 
 
-def kept_facts(target: Path) -> dict[str, Any]:
-    """What the finished segments of `target` are of; empty if there are none."""
-    try:
-        found = json.loads((parts_folder(target) / _FACTS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def kept_bytes(target: Path) -> int:
     """Bytes of the finished segments of `target`."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for path in parts_folder(target).glob("segment-*"):
-            with contextlib.suppress(OSError):  # another process can come between
-                total += path.stat().st_size
-    return total
+    return sum(part_sizes(target, _KIND))
