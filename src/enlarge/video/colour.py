@@ -1,8 +1,8 @@
 """Frames of FFmpeg to arrays and back, by the stream's own matrix, range and chroma siting.
 
 8 bits go through libswscale with exact rounding, whose results are within half a level. For more
-bits its RGB is up to four levels of 1,023 off; there it only resamples chroma, and the matrix is
-applied here, in float32.
+bits its RGB is up to four levels of 1,023 off, and chroma that it writes in the full range is half
+a level too low; there it only resamples chroma, and the matrix is applied here, in float32.
 
 An array is (height, width, 3), RGB, uint8 or uint16, the full range.
 """
@@ -139,13 +139,12 @@ def array_frame(image: NDArray[Any], pixels: str, colour: ColourCode) -> VideoFr
     """
     from av import VideoFrame
 
-    if image.dtype == np.uint8 and pixels != "yuv422p10le" and "10" not in pixels:
-        return VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    if pixels.startswith(("gbrp", "bgr")):
+    if pixels.startswith("gbrp"):
         return _rgb_frame(image, pixels)
-    if image.dtype == np.uint8:
-        image = image.astype(np.uint16) * np.uint16(257)
-    return _luma_frame(image, 10, colour)
+    bits = 10 if "10" in pixels else 8
+    if bits > 8 or (colour.full_range and colour.matrix != RGB):
+        return _luma_frame(image, bits, colour)
+    return VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
 
 
 def _rgb_frame(image: NDArray[Any], pixels: str) -> VideoFrame:
@@ -162,20 +161,21 @@ def _rgb_frame(image: NDArray[Any], pixels: str) -> VideoFrame:
     return frame
 
 
-def _luma_frame(image: NDArray[np.uint16], bits: int, colour: ColourCode) -> VideoFrame:
-    """Y, Cb and Cr in 4:4:4 from RGB in 16 bits."""
+def _luma_frame(image: NDArray[Any], bits: int, colour: ColourCode) -> VideoFrame:
+    """Y, Cb and Cr in 4:4:4 from RGB in 8 or 16 bits."""
     from av import VideoFrame
 
     red, blue = LUMA[colour.matrix]
     black, span, chroma = _levels(bits, full_range=colour.full_range)
     height, width = image.shape[:2]
-    frame = VideoFrame(width, height, f"yuv444p{bits}le")
-    parts = [np.empty((height, width), np.uint16) for _ in range(3)]
+    frame = VideoFrame(width, height, "yuv444p" if bits == 8 else f"yuv444p{bits}le")
+    parts = [np.empty((height, width), np.uint8 if bits == 8 else np.uint16) for _ in range(3)]
+    most = np.float32(np.iinfo(image.dtype).max)
     step = max(1, _BLOCK // width)
     half, top = np.float32(1 << (bits - 1)), np.float32((1 << bits) - 1)
     for first in range(0, height, step):
         rows = slice(first, first + step)
-        r, g, b = (image[rows, :, n].astype(np.float32) / np.float32(65535) for n in range(3))
+        r, g, b = (image[rows, :, n].astype(np.float32) / most for n in range(3))
         luma = np.float32(red) * r + np.float32(1 - red - blue) * g + np.float32(blue) * b
         found = (
             luma * np.float32(span) + np.float32(black),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from enlarge.errors import InputError
@@ -15,12 +16,15 @@ def has_av() -> bool:
     return find_spec("av") is not None
 
 
-def check_av() -> ModuleType:
-    """PyAV, imported; quiet. Raises `InputError` with the install command if it is missing."""
+def check_av(path: Path | None = None) -> ModuleType:
+    """PyAV, imported; quiet. Raises `InputError` with the install command if it is missing, which
+    names the video at `path`.
+    """
     try:
         import av
     except ImportError as error:
-        raise InputError(f"videos need PyAV; install it: {INSTALL}") from error
+        name = "" if path is None else f"{path}: "
+        raise InputError(f"{name}videos need PyAV; install it: {INSTALL}") from error
     import av.logging
 
     av.logging.set_level(None)

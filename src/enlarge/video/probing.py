@@ -45,7 +45,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises `InputError` for a file that FFmpeg does not read, has no such stream, or whose decoder
     is missing.
     """
-    av = check_av()
+    av = check_av(path)
     try:
         container = av.open(
             str(path), mode="r", metadata_encoding="utf-8", metadata_errors="surrogateescape"
