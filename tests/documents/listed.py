@@ -37,7 +37,7 @@ SKIPPED = {
     "enlarge benchmark": "measures every model for minutes; one model is measured",
     "python -m experiments.fast.flatten runs/fast_taught/model.safetensors fast.onnx"
     " --steps 1200": _HOURS,
-    "python -m experiments.photo.temper 0.4 --out FOLDER": _HOURS,
+    "enlarge export runs/photo-sharp/model.safetensors -o photo-sharp.onnx --precision f16": _HOURS,
     "enlarge train fast": _HOURS,
     "enlarge train fast_taught": _HOURS,
     "enlarge train quality": _HOURS,

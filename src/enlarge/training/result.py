@@ -30,6 +30,8 @@ NOT_SCORES = (
     "adversarial",
     "discriminator",
     "features",
+    "flat",
+    "grid",
     "perceptual",
     "taught",
     *PIXEL_LOSSES,
