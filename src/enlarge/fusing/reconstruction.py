@@ -275,4 +275,4 @@ class _Problem:
 
 
 def _dot(first: Scene, second: Scene) -> float:
-    return float(np.dot(first.ravel(), second.ravel()))
+    return float(np.einsum("i,i->", first.ravel(), second.ravel()))

@@ -1,8 +1,8 @@
 """How fine the details are that frames show: by what two halves of them agree on.
 
-Two means, of every other frame each, share the scene and not the noise. Their correlation at each
-frequency (the Fourier ring correlation, Saxton and Baumeister 1982) says up to where the scene is
-stronger than the noise.
+Two means, of one half of the frames each, share the scene and not the noise. Their correlation at
+each frequency (the Fourier ring correlation, Saxton and Baumeister 1982) says up to where the scene
+is stronger than the noise.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ def measure_resolution(views: Sequence[View], inner: Region) -> Resolution:
     blur = estimated_blur(_mean(cut, part), _FACTOR, _kernel(cut))
     if len(cut) < 4:
         return Resolution(blur, 0.0, 0.0)
-    halves = _rings(_mean(cut[::2], part), _mean(cut[1::2], part))
+    # Frames that follow each other in a video share the codec's errors; distant ones do not.
     middle = len(cut) // 2
-    alone = _rings(_mean(cut[middle : middle + 1], part), _mean(cut[middle - 1 : middle], part))
+    halves = _rings(_mean(cut[:middle], part), _mean(cut[middle:], part))
+    alone = _rings(_mean(cut[:1], part), _mean(cut[middle : middle + 1], part))
     # The scene is as strong as the noise: of two single frames half of the power is common, of two
     # halves of the frames a third.
     return Resolution(blur, _limit(alone, 1 / 2), _limit(halves, 1 / 3))
