@@ -1,7 +1,8 @@
 """What fusing several frames gains over the best of one: `python -m benchmarks.fuse [SECTION…]`.
 
-Writes benchmarks/fuse/results.json and the tables of docs/fuse.md. `--try`: under a minute, nothing
-is written. `--jobs N`: processes (2). `--sheets` writes docs/images/fuse-*.jpg instead. It needs
+Writes benchmarks/fuse/results.json and the tables of docs/fuse.md, row by row; after an
+interruption it goes on where it was, on the same commit. `--try`: a minute, nothing is written.
+`--jobs N`: processes (2). `--sheets` writes docs/images/fuse-*.jpg instead. It needs
 
     pip install opencv-python-headless av
     pip install --no-deps font-lato font-fjallaone font-hanken-grotesk rapidocr-onnxruntime

@@ -15,7 +15,7 @@ from benchmarks import fuse
 from benchmarks.fuse import reading
 from benchmarks.fuse.camera import MOTIONS, Camera, Scene
 from benchmarks.fuse.judging import Cell, judge
-from benchmarks.fuse.page import into_page, text_of_section
+from benchmarks.fuse.page import into_page, row_of_cell, text_of_section
 from benchmarks.fuse.scenes import STYLES, before_still, photographs, plate
 from benchmarks.record import DOCS, stamp
 
@@ -62,47 +62,79 @@ def still_scenes() -> list[Scene]:
     return [before_still(one, still.pixels) for one, still in zip(plates, behind, strict=True)]
 
 
-def section(name: str, pool: ProcessPoolExecutor, *, trial: bool) -> Iterator[Row]:
-    """Judge the cells of a section, all scenes of each; a trial takes one cell and two scenes."""
+def judged_cell(cell: Cell, pool: ProcessPoolExecutor, *, trial: bool) -> Row:
+    """All scenes as the cell records them; a trial takes two."""
     all_scenes = scenes()
-    for cell in SECTIONS[name][: 1 if trial else None]:
-        shown = still_scenes() if "still" in cell.name else all_scenes
-        chosen = [shown[0], shown[-1]] if trial else shown
-        others = [*all_scenes[1:], all_scenes[0]][: len(chosen)]
-        # The same seeds everywhere: the cells of a section differ in what they are named for alone.
-        seeds = [[7, number] for number in range(len(chosen))]
-        rows = list(pool.map(judge, chosen, [cell] * len(chosen), seeds, others))
-        yield {"name": cell.name, "count": cell.count, "scenes": rows}
+    shown = still_scenes() if "still" in cell.name else all_scenes
+    chosen = [shown[0], shown[-1]] if trial else shown
+    others = [*all_scenes[1:], all_scenes[0]][: len(chosen)]
+    # The same seeds everywhere: the cells of a section differ in what they are named for alone.
+    seeds = [[7, number] for number in range(len(chosen))]
+    rows = list(pool.map(judge, chosen, [cell] * len(chosen), seeds, others))
+    errors = [value for row in rows for frame in row.pop("errors") for value in frame]
+    found: Row = {"name": cell.name, "count": cell.count, "scenes": rows}
+    if errors:
+        found["motion"] = [float(np.median(errors)), float(np.percentile(errors, 95))]
+    return found
 
 
-def read_plates(pool: ProcessPoolExecutor, *, trial: bool) -> Row:
-    """The section of reading."""
-    rows = list(pool.map(reading.read_plate, range(6 if trial else reading.PLATES)))
-    return reading.summary(rows)
+class Record:
+    """What was measured: of every section its cells, or the plates that were read. Each is written
+    when it is done; what this commit measured already is not measured again.
+    """
+
+    def __init__(self, *, trial: bool) -> None:
+        self._trial, self._known = trial, stamp()
+        self._all: Row = json.loads(FILE.read_text()) if FILE.is_file() and not trial else {}
+
+    def of(self, name: str) -> Row:
+        """A section, without what another commit measured."""
+        mine = self._all.get(name, {})
+        if mine.get("commit") != self._known["commit"]:
+            mine = {**self._known, "plates" if name == "reading" else "cells": []}
+        return dict(mine)
+
+    def put(self, name: str, found: Row) -> None:
+        """Write a section, and its table; a trial is printed."""
+        if self._trial:
+            print(text_of_section(name, found))
+            print("(a trial: nothing was written, and its numbers mean nothing)")
+            return
+        self._all[name] = found
+        lines = [
+            f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in self._all.items()
+        ]
+        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        page = DOCS / "fuse.md"
+        page.write_text(into_page(page.read_text(encoding="utf-8"), name, found), encoding="utf-8")
 
 
 def measure(names: Sequence[str], jobs: int, *, trial: bool) -> None:
-    """Measure sections, into what was recorded before; each is written when it is done."""
-    recorded: Row = json.loads(FILE.read_text()) if FILE.is_file() else {}
-    known = stamp()
+    """Measure sections, into what was recorded before."""
+    record = Record(trial=trial)
     with ProcessPoolExecutor(jobs) as pool:
         for name in names:
+            found = record.of(name)
             if name == "reading":
-                found = read_plates(pool, trial=trial)
-            else:
-                cells = []
-                for cell in section(name, pool, trial=trial):
-                    cells.append(cell)
-                    print(text_of_section("", {"cells": [cell]}).splitlines()[-1], flush=True)
-                found = {"cells": cells}
-            recorded[name] = {**known, **found}
-            print(text_of_section(name, recorded[name]), flush=True)
-            if trial:
-                print("(a trial: nothing was written, and its numbers mean nothing)")
+                wanted = range(6 if trial else reading.PLATES)
+                for part in batched(wanted[len(found["plates"]) :], 20):
+                    found["plates"] += pool.map(reading.read_plate, part)
+                    record.put(name, found)
+                    print(f"{len(found['plates'])} plates", flush=True)
                 continue
-            FILE.write_text(json.dumps(recorded, ensure_ascii=False, indent=1) + "\n")
-            page = DOCS / "fuse.md"
-            page.write_text(into_page(page.read_text(encoding="utf-8"), name, recorded[name]))
+            done = {cell["name"] for cell in found["cells"]}
+            for cell in SECTIONS[name][: 1 if trial else None]:
+                if cell.name not in done:
+                    found["cells"].append(judged_cell(cell, pool, trial=trial))
+                    record.put(name, found)
+                    print(row_of_cell(found["cells"][-1]), flush=True)
+
+
+def batched(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Parts of a sequence, each of that size but the last."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def main() -> None:

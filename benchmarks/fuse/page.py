@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuse.reading import WAYS
+from benchmarks.fuse.reading import WAYS, summary
 from benchmarks.record import measured_at
 
 Row = dict[str, Any]
@@ -26,7 +26,9 @@ def into_page(page: str, name: str, result: Row) -> str:
 def text_of_section(name: str, result: Row) -> str:
     """The Markdown of one section."""
     told = f"{measured_at(result)}; {result['machine']}.\n\n" if "machine" in result else ""
-    return told + (_reading(result) if name == "reading" else _cells(result["cells"]))
+    return told + (
+        _reading(summary(result["plates"])) if name == "reading" else _cells(result["cells"])
+    )
 
 
 def _cells(cells: Sequence[Row]) -> str:
@@ -35,18 +37,18 @@ def _cells(cells: Sequence[Row]) -> str:
         "| | one frame | `--then none` | default | photographs | plates | worst scene "
         "| motion: median, 95 % | used |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-        *(_cell(cell) for cell in cells),
+        *(row_of_cell(cell) for cell in cells),
     ]
     return "\n".join(lines)
 
 
-def _cell(cell: Row) -> str:
+def row_of_cell(cell: Row) -> str:
+    """A line of a table."""
     rows = cell["scenes"]
     gain = {key: np.array([row[key] - row["single"] for row in rows]) for key in ("none", "then")}
     is_plate = np.array([row["scene"].endswith((" px", "background")) for row in rows])
     groups = [_signed(gain["then"][mask]) for mask in (~is_plate, is_plate)]
-    errors = np.array([value for row in rows for frame in row["errors"] for value in frame])
-    motion = f"{np.median(errors):.3f}, {np.percentile(errors, 95):.2f} px" if errors.size else "–"
+    motion = "{:.3f}, {:.2f} px".format(*cell["motion"]) if "motion" in cell else "–"
     used = np.mean([row["used"] for row in rows])
     told = f"{used:.1f} of {rows[0]['given']}"
     if "another" in cell["name"]:
