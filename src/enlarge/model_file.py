@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +25,16 @@ class Weights:
     """A model file and its card.
 
     `source`: the checkpoint that the file was converted from, if it was. `network`: the network in
-    torch of a checkpoint that is not converted yet, which is then `path` itself.
+    torch of a checkpoint that is not converted yet, which is then `path` itself. `choices`: of the
+    model `auto`, the models among which each picture's looks choose, by the kind of picture; `path`
+    is then that of the first.
     """
 
     path: Path
     card: Card
     source: Path | None = None
     network: Any = field(default=None, repr=False, compare=False)
+    choices: Mapping[str, Weights] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:

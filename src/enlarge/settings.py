@@ -223,7 +223,7 @@ class Settings:
     model: str | None = field(
         default=None,
         metadata=about(
-            "A name listed by `enlarge models`, or the path of a model file.",
+            "A name of `enlarge models`, a model file's path, or auto: by each picture's looks.",
             group="Model",
             metavar="MODEL",
             check=model_name,

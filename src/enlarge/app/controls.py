@@ -7,7 +7,7 @@ import streamlit as st
 from enlarge.app.frame import Page
 from enlarge.media.formats import WRITERS
 from enlarge.settings import Settings
-from enlarge.weights.catalog import find_weights, list_weights
+from enlarge.weights.catalog import AUTO, auto_weights, find_weights, list_weights
 from enlarge.weights.mixing import PARTNERS
 
 _MODEL_TEXTS = {
@@ -52,7 +52,7 @@ def settings_controls(page: Page) -> Settings:
 def _model(page: Page) -> tuple[str, float]:
     """The chosen model and its own factor."""
     models = {weights.path.stem: weights.card for weights in list_weights()}
-    names = list(models)
+    names = [AUTO, *models]
     if page.options.model not in names:
         names.insert(0, page.options.model)
     model = st.selectbox(
@@ -62,6 +62,9 @@ def _model(page: Page) -> tuple[str, float]:
         help=page.say("model_help"),
         key="model",
     )
+    if model == AUTO:
+        st.caption(page.say("model_auto"))
+        return model, float(auto_weights().card.scale)
     card = models.get(model) or find_weights(model).card
     key = _MODEL_TEXTS.get(model, "model_other")
     st.caption(page.say(key, scale=card.scale, parameters=f"{card.parameters:,}"))

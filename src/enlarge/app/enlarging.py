@@ -18,7 +18,7 @@ from enlarge.app.work import Sentence, weights_of
 from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
-from enlarge.weights.catalog import DEFAULT, find_weights
+from enlarge.weights.catalog import AUTO, DEFAULT, find_weights
 
 _WELCOME_PART = Box(196, 300, 200, 150)
 """The part of the sample that the welcome shows at ×4."""
@@ -45,7 +45,7 @@ def enlarge_tab(page: Page) -> None:
         _start(page, items, item, settings)
         _collect(page, items)
     with left:
-        _picture(page, item, settings)
+        _picture(page, item, page.settled(item, settings))
 
 
 def _choose_page(page: Page, item: Item) -> None:
@@ -109,7 +109,8 @@ def _sample_urls(_page: Page, model: str) -> tuple[str, str]:
     """A part of the sample, bicubic and enlarged. This also loads the model early."""
     width, height = 4 * _WELCOME_PART.width, 4 * _WELCOME_PART.height
     low = read_part(sample(), _WELCOME_PART)
-    large = _page.open(find_weights(model)).upscale(low, width=width, height=height)
+    named = DEFAULT if model == AUTO else model  # the sample is clean
+    large = _page.open(find_weights(named)).upscale(low, width=width, height=height)
     return data_url(enlarge_bicubic(low, width, height)), data_url(large)
 
 
@@ -117,7 +118,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
     """Show the size of the result, and the button that starts the work."""
     good = [one for one in items if one.problem is None]
     if item.problem is None:
-        outlook = page.outlook(item, settings)
+        outlook = page.outlook(item, page.settled(item, settings))
         if isinstance(outlook, Sentence):
             st.error(page.say_sentence(outlook))
         else:
@@ -126,8 +127,9 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
             sizes |= {"to_width": f"{outlook.width:,}", "to_height": f"{outlook.height:,}"}
             st.caption(page.say("becomes", **sizes))
         _advise(page, item, settings)
-    able = [one for one in good if isinstance(page.outlook(one, settings), Outlook)]
-    todo = [one for one in able if not _is_made(one, settings)]
+    own = {one.key: page.settled(one, settings) for one in good}
+    able = [one for one in good if isinstance(page.outlook(one, own[one.key]), Outlook)]
+    todo = [one for one in able if not _is_made(one, own[one.key])]
     label = page.say("enlarge")
     if len(able) > 1:
         label = page.say("enlarge_all", count=len(todo) or len(able))
@@ -135,12 +137,17 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
         for one in todo:
             if one.job is not None and one.job.active:
                 page.queue.cancel(one.job)
-            page.visit.start(one, settings, page.open(weights_of(settings)))
+            page.visit.start(one, own[one.key], page.open(weights_of(own[one.key])))
         st.rerun()
 
 
 def _advise(page: Page, item: Item, settings: Settings) -> None:
-    """Suggest `photo` for a strongly compressed JPEG, if the default model is selected."""
+    """Say what `auto` takes, or suggest `photo` for a strongly compressed JPEG, if the default
+    model is selected.
+    """
+    if settings.model == AUTO and item.finding is not None:
+        taken = page.settled(item, settings).model
+        st.caption(page.say("auto_took", model=taken, reason=item.finding.reason))
     if settings.model == DEFAULT and item.known().format == "jpeg":
         if "quality" not in item.views:
             item.views["quality"] = quality_of(item.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,20 @@ from enlarge.app.options import Options
 from enlarge.app.queue import Queue
 from enlarge.app.texts import Language, plain, text
 from enlarge.app.visit import Item, Visit
-from enlarge.app.work import Sentence, check_result_size, reason_of, result_outlook
+from enlarge.app.work import (
+    Sentence,
+    check_result_size,
+    looked_at,
+    model_for,
+    reason_of,
+    result_outlook,
+)
 from enlarge.errors import EnlargeError
 from enlarge.model_file import Weights
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler, open_model
+from enlarge.weights.catalog import AUTO
 
 SAMPLE = "sample"
 """The key of the bundled picture among a visit's."""
@@ -67,6 +75,14 @@ class Page:
         return _open(
             str(weights.path), options.engine, options.device, options.precision, options.threads
         )
+
+    def settled(self, item: Item, settings: Settings) -> Settings:
+        """The settings for a picture: with the model that `auto` takes for it."""
+        if settings.model != AUTO or item.facts is None:
+            return settings
+        if item.finding is None:
+            item.finding = looked_at(item.source, item.page)
+        return replace(settings, model=model_for(item.finding.kind, settings))
 
     def outlook(self, item: Item, settings: Settings) -> Outlook | Sentence:
         """The result's size, or why this page does not make it."""

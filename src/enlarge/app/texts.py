@@ -144,6 +144,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "세부를 그려 넣는 신경망입니다. fast와 quality는 깨끗한 사진에, photo와 photo-sharp는 "
         "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
+    "model_auto": (
+        "fast for clean pictures, photo for noisy, compressed or blurred ones: each picture is "
+        "looked at.",
+        "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 잡음이 있거나 압축되었거나 흐린 "
+        "사진에는 photo를 씁니다.",
+    ),
+    "auto_took": ("auto takes {model}: {reason}.", "auto가 고른 모델: {model} ({reason})."),
     "model_fast": (
         "For clean pictures; fast. A network for ×{scale} with {parameters} parameters.",
         "깨끗한 사진에 맞고 빠릅니다. ×{scale}, 매개변수 {parameters}개.",

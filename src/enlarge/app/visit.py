@@ -32,6 +32,7 @@ from enlarge.app.work import (
 )
 from enlarge.errors import InputError
 from enlarge.media.reading import Facts
+from enlarge.picture.looking import Finding
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
 
@@ -42,7 +43,8 @@ GRACE = 30.0
 @dataclass(eq=False)
 class Item:
     """One picture of a visit: its file, its facts or why it is not accepted, and its last job.
-    `page`: which of several pictures in the file was chosen; None: its main one.
+    `page`: which of several pictures in the file was chosen; None: its main one. `finding`: what
+    it looks like, once the model `auto` has asked.
     """
 
     key: str
@@ -51,6 +53,7 @@ class Item:
     facts: Facts | None = None
     page: int | None = None
     problem: Sentence | None = None
+    finding: Finding | None = None
     settings: Settings | None = None
     job: QueuedJob | None = None
     canvas: Canvas | None = field(default=None, repr=False)
@@ -123,6 +126,7 @@ class Visit:
         if item.job is not None and item.job.active:
             self._queue.cancel(item.job)
         item.page, item.facts, item.job, item.views = page, found, None, {}
+        item.finding = None
         return None
 
     def remove(self, key: str) -> None:

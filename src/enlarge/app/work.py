@@ -15,12 +15,14 @@ from enlarge.media.naming import page_mark
 from enlarge.media.reading import Facts, open_picture
 from enlarge.media.repair.opening import ADVICE, SALVAGE_ADVICE
 from enlarge.model_file import Weights
+from enlarge.picture.choosing import finding_in_file
 from enlarge.picture.hooks import ProgressCallback
+from enlarge.picture.looking import Finding
 from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.run import Done
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
-from enlarge.weights.catalog import DEFAULT, find_weights
+from enlarge.weights.catalog import AUTO, DEFAULT, auto_weights, find_weights
 
 MEGA = 1_000_000
 
@@ -28,6 +30,8 @@ MEGA = 1_000_000
 def weights_of(settings: Settings) -> Weights:
     """The model file: as on the command line, the ×2 variant for small factors."""
     model = settings.model or DEFAULT
+    if model == AUTO:
+        return auto_weights(settings.scale)
     if settings.strength is None:
         return find_weights(model, settings.scale)
     found = _mixture(model, settings.strength)
@@ -35,6 +39,21 @@ def weights_of(settings: Settings) -> Weights:
         _mixture.cache_clear()
         found = _mixture(model, settings.strength)
     return found
+
+
+def looked_at(source: Path, page: int | None) -> Finding:
+    """What a picture looks like, for the model `auto`; clean if it cannot be read, which whoever
+    enlarges it reports.
+    """
+    try:
+        return finding_in_file(source, Settings(page=page))
+    except EnlargeError:
+        return Finding("clean", "")
+
+
+def model_for(kind: str, settings: Settings) -> str:
+    """The model that `auto` takes for a kind of picture."""
+    return auto_weights(settings.scale).choices[kind].path.stem
 
 
 def model_label(settings: Settings) -> str:

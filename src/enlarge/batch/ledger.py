@@ -58,7 +58,8 @@ CREATE TABLE pictures (
     digest TEXT,              -- digest of the output that has it
     shape TEXT,               -- of the output: its size and times
     width INTEGER, height INTEGER, tile TEXT, seconds REAL,
-    problem TEXT              -- why it failed
+    problem TEXT,             -- why it failed
+    chosen TEXT               -- the model that was chosen, and why, if none was named
 ) WITHOUT ROWID;
 CREATE TABLE archive (name TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -137,6 +138,9 @@ class Ledger:
                 for statement in _TABLES.split(";")[:-1]:
                     base.execute(statement)
                 base.execute(f"PRAGMA user_version = {_VERSION}")
+            columns = [row[1] for row in base.execute("PRAGMA table_info(pictures)")]
+            if "chosen" not in columns:  # of an earlier version
+                base.execute("ALTER TABLE pictures ADD COLUMN chosen TEXT")
             base.execute("COMMIT")
         except BaseException:
             base.close()

@@ -71,6 +71,7 @@ class Row:
     tile: str | None
     seconds: float | None
     problem: str | None
+    chosen: str | None = None
 
     @property
     def is_made(self) -> bool:

@@ -242,6 +242,7 @@ class _Session:
             "height": done.height,
             "tile": f"{done.tile[0]}x{done.tile[1]}",
             "seconds": done.seconds,
+            "chosen": f"{done.model}: {done.reason}" if done.reason else None,
         }
         if done.missing is None:
             facts["settings"] = wanted.sound or wanted.settings

@@ -100,14 +100,15 @@ def app(
 
     from enlarge.engines import find_placement
     from enlarge.picture.model import engine_options
-    from enlarge.weights.catalog import DEFAULT, find_weights
+    from enlarge.weights.catalog import AUTO, DEFAULT, auto_weights, find_weights
 
     refuse_both(options.quiet, options.verbose)
     if options.port > 65_535:
         raise OptionError(f"--port must be a number from 1 to 65535, got {options.port}")
     upload = _upload_limit(options.max_upload)
     settings = build_settings(model)
-    weights = find_weights(settings.model or DEFAULT)
+    name = settings.model or DEFAULT
+    weights = auto_weights() if name == AUTO else find_weights(name)
     find_placement(weights, engine_options(settings))
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')

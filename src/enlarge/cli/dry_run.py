@@ -6,8 +6,10 @@ import contextlib
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from enlarge.batch.jobs import PictureJob, open_source
@@ -19,6 +21,7 @@ from enlarge.cli.summary import document_before, print_before, print_json
 from enlarge.errors import InputError
 from enlarge.media.formats import WRITERS
 from enlarge.memory import format_size
+from enlarge.picture.choosing import finding_in_file
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.resuming import Transfer
@@ -50,6 +53,7 @@ def dry_run(batch: BatchPlan, model: OpenModel, options: Invocation) -> int:
             f"{facts['megapixels_in']:,.1f} megapixels become {facts['megapixels_out']:,.1f}; "
             f"up to about {format_size(facts['disk_bytes'])} of disk space"
         )
+    _print_choices(facts.get("choices", {}), verbose=options.verbose)
     if facts["strength"] is not None:
         say(f"strength {facts['strength']:g}, between photo (0) and photo-sharp (1)")
     if facts["seconds"] is not None:
@@ -70,6 +74,17 @@ def _counted(facts: dict[str, Any]) -> str:
     return " and ".join(parts)
 
 
+def _print_choices(choices: Mapping[str, Mapping[str, str]], *, verbose: bool) -> None:
+    """Which models `auto` takes: for each picture, or of several their numbers."""
+    if verbose or len(choices) == 1:
+        for name, choice in choices.items():
+            say(one_line(f"{name}: {choice['model']}: {choice['reason']}"))
+    elif choices:
+        counts = Counter(choice["model"] for choice in choices.values())
+        listed = ", ".join(f"{model} for {count:,}" for model, count in counts.most_common())
+        say(f"auto takes {listed}")
+
+
 def _facts(batch: BatchPlan, model: OpenModel) -> dict[str, Any]:
     known = [item.outlook for item in batch.todo if item.outlook is not None]
     pictures = [
@@ -78,14 +93,18 @@ def _facts(batch: BatchPlan, model: OpenModel) -> dict[str, Any]:
     videos = [item for item in batch.todo if item.job.video]
     pixels_made = sum(outlook.pixels_made for outlook in known)
     needs = [*batch.file_needs(), *batch.band_needs()]
-    pace, sample = _measured_pace(pictures)
-    seconds = pace * sum(outlook.pixels_made for _, outlook in pictures) if sample else None
+    choices = {
+        job.source_name: found for job, outlook in pictures if (found := _choice(job, outlook))
+    }
+    total, sample = _estimate(pictures, choices)
+    seconds = total if sample else None
     if videos:
         frames, of_videos = _forecast_videos(videos)
         seconds = (seconds or 0.0) + of_videos
         sample = sample or str(videos[0].job.source)
     return {
         "model": model.card.name,
+        **({"choices": choices} if choices else {}),
         "strength": batch.request.settings.strength,
         "pictures": len(batch.todo) - len(videos),
         **({"videos": len(videos), "frames": frames} if videos else {}),
@@ -111,6 +130,41 @@ def _forecast_videos(videos: Sequence[PlannedPicture]) -> tuple[int, float]:
         frames += item.outlook.frames
         seconds += item.outlook.frames * seconds_of_frame(item.job.source.path, item.outlook)
     return frames, seconds
+
+
+def _choice(job: PictureJob, outlook: Outlook) -> dict[str, str] | None:
+    """The model that `auto` takes for a picture, and why; None for a model that was named, or a
+    picture that cannot be read.
+    """
+    if not outlook.model.weights.choices:
+        return None
+    source = open_source(job.source)
+    try:
+        found = finding_in_file(source, job.chosen(outlook.settings))
+    except InputError:
+        return None
+    finally:
+        if not isinstance(source, Path):
+            source.close()
+    return {"model": outlook.model.chosen(found.kind).card.name, "reason": found.reason}
+
+
+def _estimate(
+    known: Sequence[tuple[PictureJob, Outlook]], choices: Mapping[str, Mapping[str, str]]
+) -> tuple[float, str | None]:
+    """Seconds for all pictures, and the one that they were estimated from; of several models each
+    is estimated from a picture of its own, and the largest share's is named.
+    """
+    groups: dict[str, list[tuple[PictureJob, Outlook]]] = {}
+    for job, outlook in known:
+        model = choices.get(job.source_name, {}).get("model", "")
+        groups.setdefault(model, []).append((job, outlook))
+    total, sample = 0.0, None
+    for group in sorted(groups.values(), key=len):
+        pace, found = _measured_pace(group)
+        total += pace * sum(outlook.pixels_made for _, outlook in group)
+        sample = found or sample
+    return total, sample
 
 
 def _measured_pace(known: Sequence[tuple[PictureJob, Outlook]]) -> tuple[float, str | None]:

@@ -135,7 +135,8 @@ class Summary:
         size = f"{done.width}×{done.height}"
         if done.frames is not None:
             size += f", {done.frames:,} frame{'s' * (done.frames != 1)}"
-        say(f"{name}  {size}, {done.seconds:.1f} s{memory}", stream)
+        chosen = f"; {done.model}: {done.reason}" if done.reason else ""
+        say(f"{name}  {size}, {done.seconds:.1f} s{memory}{chosen}", stream)
         if self._options.verbose:
             stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.stages.items())
             engine = done.engine if done.device == "cpu" else f"{done.engine} ({done.device})"

@@ -60,7 +60,8 @@ class Facts:
     `width`, `height`, `channels` (1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha) and `dtype` are
     those of the rows: orientation applied, palettes expanded, CMYK converted. `orientation` is the
     one found (1 to 8). `kind`: how the file stores colour. `density`: pixels per millimetre.
-    `pages`: how many pictures the file holds; `page`: which of them this is, from 1.
+    `pages`: how many pictures the file holds; `page`: which of them this is, from 1. `quality`: of
+    a JPEG, 1 to 100 (see `formats.jpeg.quality_of`).
 
     `in_order`: it streams, from top to bottom. If not: `decode_bytes` is what the decoder itself
     takes while it works; `memory_bytes` the peak if the picture is held in memory (the decoder
@@ -85,6 +86,7 @@ class Facts:
     memory_bytes: int
     disk_bytes: int
     notes: tuple[str, ...]
+    quality: int | None = None
 
     def buffering(self, memory: int | None) -> Buffering:
         """How the picture is buffered within `memory` bytes (None: as many as it takes)."""
@@ -324,6 +326,7 @@ def _facts(form: str, stored: StoredPicture) -> Facts:
         memory_bytes=stored.decoder_bytes + turned,
         disk_bytes=0 if streams else pixels,
         notes=(*stored.pages.notes(), *stored.notes),
+        quality=stored.quality,
     )
 
 

@@ -71,6 +71,28 @@ class ArrayRows:
         """Nothing to close."""
 
 
+class PeekedRows:
+    """Other rows, which it owns, of which `first` were read before."""
+
+    def __init__(self, rows: Rows, first: NDArray[Any]) -> None:
+        self.width, self.height = rows.width, rows.height
+        self.channels, self.dtype = rows.channels, rows.dtype
+        self._rows = rows
+        self._first = first
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next rows, (n, width, channels), n = min(`count`, rows left). Raises `InputError`."""
+        band, self._first = self._first[:count], self._first[count:]
+        if len(band) == count:
+            return band
+        rest = self._rows.read(count - len(band))
+        return np.concatenate([band, rest]) if len(band) else rest
+
+    def close(self) -> None:
+        """Close the rows it reads from."""
+        self._rows.close()
+
+
 class CropRows:
     """The rectangle `width` × `height` at (`x`, `y`) of other rows, which it owns.
 

@@ -88,7 +88,8 @@ class StoredPicture:
     `rows` own the file. `kind`: how the file stores colour ("RGB", "palette", …). `decoder_bytes`:
     what the decoder holds at its peak, besides the rows that it gives. `streams`: whether rows are
     decoded as they are read. `orientation`: 1 to 8, still to be applied. `pages`: the pictures in
-    the file. `notes`: a line for each thing that is lost or converted.
+    the file. `notes`: a line for each thing that is lost or converted. `quality`: of a JPEG, 1 to
+    100 (see `jpeg.quality_of`).
     """
 
     rows: Rows
@@ -99,3 +100,4 @@ class StoredPicture:
     orientation: int = 1
     pages: Pages = Pages()
     notes: tuple[str, ...] = ()
+    quality: int | None = None

@@ -15,15 +15,17 @@ from enlarge.media.floats import check_range
 from enlarge.media.metadata.change import Change
 from enlarge.media.metadata.exif import adapt_exif, orientation_of
 from enlarge.media.metadata.prefixes import without_prefix
-from enlarge.media.reading import open_picture
+from enlarge.media.reading import Facts, open_picture
 from enlarge.media.rows import ArrayRows, Rows
 from enlarge.memory import format_size
 from enlarge.picture.background import prepare_later
+from enlarge.picture.choosing import chosen
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import decoder_bytes, plan_array, plan_picture
 from enlarge.picture.pillow_images import ImagePixels, from_pillow, to_pillow
-from enlarge.picture.run import NO_HOOKS, enlarge_rows, prepare_rows
+from enlarge.picture.run import NO_HOOKS, enlarge_rows
+from enlarge.picture.source import prepare_rows
 from enlarge.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,8 +57,7 @@ def _enlarge_path(path: Path, settings: Settings, model: OpenModel, hooks: Hooks
     page, salvage = settings.single_page, settings.salvage
     with open_picture(path, page=page, memory=settings.budget // 4, salvage=salvage) as picture:
         plan_picture(picture.facts, settings, model).check_decoder()
-        buffers = decoder_bytes(picture.facts, settings)
-        return _to_array(picture.rows(), settings, model, hooks, buffers=buffers)
+        return _to_array(picture.rows(), settings, model, hooks, facts=picture.facts)
 
 
 def _enlarge_array(
@@ -75,11 +76,14 @@ def _enlarge_array(
 
 
 def _to_array(
-    rows: Rows, settings: Settings, model: OpenModel, hooks: Hooks, buffers: int = 0
+    rows: Rows, settings: Settings, model: OpenModel, hooks: Hooks, facts: Facts | None = None
 ) -> NDArray[Any]:
-    """The whole result, (height, width, channels)."""
+    """The whole result, (height, width, channels). `facts`: of the file, if there is one."""
     rows = prepare_rows(rows, settings)
+    buffers = 0 if facts is None else decoder_bytes(facts, settings)
     outlook = plan_array(rows, settings, model, buffers=buffers)
+    choice = chosen(rows, outlook, quality=None if facts is None else facts.quality)
+    rows, outlook = choice.rows, choice.outlook
     width, height = outlook.width, outlook.height
     try:
         result = np.empty((height, width, rows.channels), rows.dtype)

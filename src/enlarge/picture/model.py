@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from enlarge.engines import Engine, EngineOptions, pick_engine
 from enlarge.engines.forked import ForkedEngine
 from enlarge.forks import can_use, check_can_use, keep
 from enlarge.model_file import Weights
+from enlarge.picture.looking import RULES
 from enlarge.settings import Settings
 
 _AUTO = EngineOptions()
@@ -30,13 +33,16 @@ class OpenModel:
     compiled last, so that a next picture of that size starts at once. Threads may share it, and so
     may forked processes (see `engines.forked`).
 
-    A checkpoint that is not prepared runs in torch; see `current`.
+    A checkpoint that is not prepared runs in torch; see `current`. The model `auto` stands for
+    several; see `chosen`.
     """
 
     def __init__(self, weights: Weights, options: EngineOptions = _AUTO) -> None:
         self.card: Card = weights.card
         self.path: Path = weights.path
         self.weights, self.options = weights, options
+        self._kinds = tuple(weights.choices.values()) or (weights,)
+        self._chosen: dict[Path, OpenModel] = {}
         self._prepared: OpenModel | None = None
         self._looked = time.monotonic()
         self._is_claimed = False
@@ -72,9 +78,16 @@ class OpenModel:
         """The lock of this process."""
         return self._locks.setdefault(os.getpid(), threading.Lock())
 
+    def chosen(self, kind: str) -> OpenModel:
+        """Of the model `auto`, the one for a kind of picture."""
+        weights = self.weights.choices[kind]
+        with self._lock:
+            return self._chosen.setdefault(weights.path, OpenModel(weights, self.options))
+
     def card_for(self, engine: Engine) -> Card:
-        """The card with the working sets of this engine."""
-        measured = self.weights.stored_for(engine.precision).card.tiles or self.card.tiles
+        """The card with the working sets of this engine; of `auto`, the largest of any model."""
+        cards = [one.stored_for(engine.precision).card for one in self._kinds]
+        measured = max((card.tiles for card in cards), key=_largest) or self.card.tiles
         sets = {side: round(size * engine.memory_factor) for side, size in measured.items()}
         return replace(self.card, tiles=sets)
 
@@ -83,6 +96,8 @@ class OpenModel:
         """The SHA-256 of the model's file, in hexadecimal digits; of one that was converted, that
         of the checkpoint.
         """
+        if self.weights.choices:
+            return _digest_of_all(one.digest for one in self._kinds)
         source = self.weights.source
         return self.weights.digest if source is None else file_digest(source)
 
@@ -90,6 +105,8 @@ class OpenModel:
         """The same for pictures of that dtype: where they are computed in int8, that of the 8-bit
         form.
         """
+        if self.weights.choices:
+            return _digest_of_all(self.chosen(k).digest_for(dtype) for k in self.weights.choices)
         if self.weights.int8 is None:
             return self.digest
         return self.weights.stored_for(self.engine(dtype).precision).digest
@@ -137,6 +154,15 @@ class OpenModel:
         from enlarge.weights.preparing import has_failed, is_underway
 
         return not has_failed(self.path, digest) and not is_underway(self.path, digest)
+
+
+def _largest(tiles: Mapping[int, int]) -> int:
+    return max(tiles.values(), default=0)
+
+
+def _digest_of_all(digests: Iterable[str]) -> str:
+    """Of `auto`: changes with any of its models and with the rules by which it chooses."""
+    return hashlib.sha256(" ".join([RULES, *digests]).encode()).hexdigest()
 
 
 def engine_options(settings: Settings) -> EngineOptions:

@@ -10,21 +10,22 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from enlarge.errors import BudgetError, EngineMemoryError, OptionError, OutputError
-from enlarge.media.alpha import FillTransparent
+from enlarge.errors import BudgetError, EngineMemoryError, OutputError
 from enlarge.media.formats import CONTAINERS, format_of
 from enlarge.media.metadata.change import Change
 from enlarge.media.reading import Facts, Picture, open_picture
-from enlarge.media.rows import CropRows, Rows, prefetched
+from enlarge.media.rows import Rows, prefetched
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.memory import peak
 from enlarge.picture.background import prepare_later
 from enlarge.picture.bands import EnlargedRows
+from enlarge.picture.choosing import Chosen, chosen
 from enlarge.picture.hooks import Hooks
 from enlarge.picture.loading import layout_of
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.resuming import Transfer, earlier_tiles, facts_of_bands, resumable
+from enlarge.picture.source import prepare_rows
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
 from enlarge.tiling import Plan
@@ -41,7 +42,8 @@ class Done:
     stage (decode, compile, compute, encode), the process's peak memory in bytes (0: unknown),
     what the target could not hold, and the device that computed. `missing`: the share of a damaged
     input, 0 to 1, that is gray in the result (None: the input was sound). Of a video, `frames` is
-    their number, and `broken` says which were damaged or missing (None: none).
+    their number, and `broken` says which were damaged or missing (None: none). `reason`: why the
+    model was chosen (empty: it was named).
     """
 
     output: str
@@ -60,6 +62,7 @@ class Done:
     missing: float | None = None
     frames: int | None = None
     broken: str | None = None
+    reason: str = ""
 
 
 def enlarge_file(
@@ -98,9 +101,10 @@ def enlarge_picture(
 ) -> Done:
     """Enlarge an open picture as its outlook says. Raises `EnlargeError`s."""
     begun, timings = time.perf_counter(), Timings()
-    settings, model = outlook.settings, outlook.model
-    rows = prepare_rows(_read_ahead(picture), settings)
+    rows = prepare_rows(_read_ahead(picture), outlook.settings)
     try:
+        choice = chosen(rows, outlook, quality=picture.facts.quality)
+        rows, outlook = choice.rows, choice.outlook
         about = _about_bands(outlook, rows, transfer) if outlook.bands_bytes else None
         earlier = earlier_tiles(transfer.path, about) if about else ()
         large, plans = enlarge_rows(rows, outlook, hooks, timings=timings, earlier=earlier)
@@ -108,20 +112,13 @@ def enlarge_picture(
         if about is not None and len(plans[-1].rows) > 1:
             facts = facts_of_bands(about, plans)
         spec = PictureSpec(outlook.width, outlook.height, large.channels, large.dtype)
-        options = WriteOptions(
-            outlook.format,
-            settings.quality,
-            settings.metadata,
-            settings.pyramid,
-            settings.colour,
-        )
-        provenance = _provenance(picture, outlook, rows, plans[-1])
+        provenance = _provenance(picture, choice, plans[-1])
         with (
             resumable(large, transfer, facts) as bands,
             create_picture(
                 transfer.target,
                 spec,
-                options,
+                _write_options(outlook),
                 metadata=picture.metadata,
                 change=_change(picture.facts, outlook),
                 provenance=provenance,
@@ -135,12 +132,12 @@ def enlarge_picture(
     finally:
         rows.close()
     prepare_later(outlook)
-    engine = model.engine(outlook.dtype)
+    engine = outlook.model.engine(outlook.dtype)
     return Done(
         output="-" if transfer.path is None else str(transfer.path),
         width=outlook.width,
         height=outlook.height,
-        model=model.card.name,
+        model=outlook.model.card.name,
         engine=engine.name,
         precision=engine.precision,
         tile=(plans[-1].tile_width, plans[-1].tile_height),
@@ -151,6 +148,14 @@ def enlarge_picture(
         notes=(*picture.notes, *bands.notes, *sink.notes),
         device=engine.device,
         missing=None if picture.salvage is None else picture.salvage.missing,
+        reason=choice.reason,
+    )
+
+
+def _write_options(outlook: Outlook) -> WriteOptions:
+    settings = outlook.settings
+    return WriteOptions(
+        outlook.format, settings.quality, settings.metadata, settings.pyramid, settings.colour
     )
 
 
@@ -218,19 +223,6 @@ def _tiles(
         raise BudgetError(f"{error} ({refusal})") from None
 
 
-def prepare_rows(rows: Rows, settings: Settings) -> Rows:
-    """The part of a picture that is enlarged, with colours under transparent pixels filled in.
-
-    Raises `OptionError` where the crop is not inside the picture.
-    """
-    if settings.crop is not None:
-        try:
-            rows = CropRows(rows, *settings.crop)
-        except ValueError as error:
-            raise OptionError(f"--crop: {error}") from error
-    return FillTransparent(rows) if rows.channels in (2, 4) else rows
-
-
 def output_format(target: Path | None, name: str | None) -> str:
     """The format of an output: as named, else by the target's extension, else PNG."""
     if name in CONTAINERS:
@@ -265,10 +257,9 @@ def _change(facts: Facts, outlook: Outlook) -> Change:
     )
 
 
-def _provenance(
-    picture: Picture, outlook: Outlook, rows: Rows, tiles: Plan
-) -> dict[str, str] | None:
+def _provenance(picture: Picture, choice: Chosen, tiles: Plan) -> dict[str, str] | None:
     """What the result's file says of how it was made; None if it is to say nothing."""
+    outlook, rows = choice.outlook, choice.rows
     settings, model = outlook.settings, outlook.model
     if not settings.provenance:
         return None
@@ -289,6 +280,8 @@ def _provenance(
         facts["exact"] = "yes"
     if settings.ensemble:
         facts["ensemble"] = "yes"
+    if choice.reason:
+        facts["chosen"] = choice.reason
     if model.card.strength is not None:
         facts["strength"] = str(model.card.strength)
     words = {True: "yes", False: "no"}

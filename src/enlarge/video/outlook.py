@@ -126,6 +126,8 @@ def plan_video(
     `source`: the input's suffix, whose container is kept if possible; `target`: the file, where its
     name is given. Raises `OptionError` for options that contradict each other or the video.
     """
+    if model.weights.choices:  # frames are not looked at: they were all compressed
+        model = model.chosen("degraded")
     model = model.current()
     coding = choose_coding(settings, facts, choose_container(settings, source, target))
     part = Excerpt(settings.start, settings.end, settings.deinterlace)

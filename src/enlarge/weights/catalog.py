@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from enlarge.weights.sample import Kind
 
 DEFAULT = "fast"
+AUTO = "auto"
+"""The name that stands for the model that suits a picture's looks."""
+CHOICES = {
+    "clean": ("fast",),
+    "drawing": ("fast",),
+    "degraded": ("photo-fast", "photo"),
+}
+"""The models of `auto` by the kind of picture (see `picture.looking`): the first that there is."""
 _BUNDLED = Path(__file__).parent / "data"
 
 
@@ -77,6 +86,8 @@ def find_weights(
     known = _named_weights()
     if strength is not None:
         return _mixture(name, strength, known)
+    if name == AUTO and name not in known:
+        raise WeightsError("auto chooses a model for each picture; here, name one")
     is_path = os.sep in name or "/" in name or bool(Path(name).suffix) or Path(name).is_file()
     if name not in known and is_path:
         return _by_path(Path(name), quiet=quiet)
@@ -94,6 +105,20 @@ def find_weights(
             "For a file give its path, for example ./model.onnx"
         )
     return known[name]
+
+
+def auto_weights(scale: float | None = None) -> Weights:
+    """The model `auto`: those that it chooses among, each as `find_weights` finds it for `scale`.
+
+    Its card is that of the model for clean pictures, under its own name.
+    """
+    known = _named_weights()
+    choices = {
+        kind: find_weights(next(name for name in names if name in known), scale)
+        for kind, names in CHOICES.items()
+    }
+    first = next(iter(choices.values()))
+    return Weights(first.path, replace(first.card, name=AUTO), choices=choices)
 
 
 def _mixture(name: str, strength: float, known: Mapping[str, Weights]) -> Weights:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from enlarge.card import Card, read_card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
-from enlarge.errors import WeightsError
+from enlarge.errors import OptionError, WeightsError
 from enlarge.model_file import Weights
-from enlarge.weights.catalog import find_weights, list_weights
+from enlarge.weights.catalog import AUTO, auto_weights, find_weights, list_weights
 from enlarge.weights.files import needing_torch
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -39,9 +39,17 @@ def starting_weights(
     quiet: bool = False,
 ) -> Weights:
     """As `find_weights`, but a checkpoint that is not prepared comes with its network in torch, if
-    `engine` and `device` allow that. Raises `WeightsError` or `OptionError`.
+    `engine` and `device` allow that, and `auto` with the models that it chooses among. Raises
+    `WeightsError` or `OptionError`.
     """
     path = Path(model)
+    if str(model) == AUTO and not path.exists():
+        if strength is not None:
+            raise OptionError(
+                "--strength and --model auto contradict each other; use --model photo, or leave "
+                "out --strength"
+            )
+        return auto_weights(scale)
     may_start = engine in ("auto", "torch") and _DEVICES.fullmatch(device) is not None
     if strength is None and may_start and is_foreign(model):
         from enlarge.weights.contents import model_kind

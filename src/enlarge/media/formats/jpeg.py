@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
 from enlarge.media.formats.gain_map import NOTE, jpeg_has_gain_map
@@ -45,6 +45,8 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
     if pages.number > 1:
         source = source.part(*pictures[pages.number - 1])
         held = source.size
+    quality = _quality_in(source.file)
+    source.file.seek(0)
     with libvips_errors("JPEG"):
         loaded = load(source, "JPEG", "jpegload_source")
         loaded.check_size(_PIXELS_PER_BYTE)
@@ -60,7 +62,8 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
             pages=pages,
             notes=notes,
         )
-    return replace(stored, metadata=_with_resolution(stored.metadata, source.head))
+    metadata = _with_resolution(stored.metadata, source.head)
+    return replace(stored, metadata=metadata, quality=quality)
 
 
 def _with_resolution(metadata: Metadata, head: bytes) -> Metadata:
@@ -121,10 +124,17 @@ def quality_of(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            for marker, _, length in segments_of(file):
-                if marker == _TABLES and (body := file.read(length))[0] & 15 == 0:
-                    return _quality(body)
-    except (OSError, struct.error, IndexError, ValueError):
+            return _quality_in(file)
+    except OSError:
+        return None
+
+
+def _quality_in(file: BinaryIO) -> int | None:
+    try:
+        for marker, _, length in segments_of(file):
+            if marker == _TABLES and (body := file.read(length))[0] & 15 == 0:
+                return _quality(body)
+    except (struct.error, IndexError, ValueError):
         return None
     return None
 
