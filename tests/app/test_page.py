@@ -22,6 +22,7 @@ from enlarge.app.options import VARIABLE, Options
 from enlarge.app.texts import LANGUAGES, Language, text
 from enlarge.app.upload import upload_pictures
 from enlarge.app.visit import Item
+from enlarge.weights.catalog import auto_weights
 
 PAGE = Path(enlarge.app.__file__).with_name("page.py")
 
@@ -235,6 +236,27 @@ def test_a_picture_that_is_cut_off_gets_a_sentence_in_every_tab(page: AppTest, t
     assert said
     assert all(r"a\_cut.png: this PNG is truncated" in sentence for sentence in said)
     assert "enlarge-app-" not in "".join(said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_auto_takes_a_model_for_each_picture(page: AppTest, language: Language) -> None:
+    page.context = {"locale": {"en": "en-GB", "ko": "ko-KR"}[language]}
+    run(page)
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (20, 90, 160)).save(file, "PNG")
+    upload(page, ("noise.png", picture()), ("flat.png", file.getvalue()))
+    page.selectbox(key="model").set_value("auto")
+    run(page)
+    page.button(key="enlarge").click()
+    run(page)
+    finish(page)
+    noise, flat = page.session_state["visit"].items.values()
+    taken = [item.settings.model for item in (noise, flat)]
+    assert taken == [auto_weights().choices[kind].path.stem for kind in ("degraded", "drawing")]
+    assert all(item.job.state == "done" for item in (noise, flat))
+    assert flat.result_name == "flat_x4.png"
+    shown = text(language, "auto_took", model="fast", reason=flat.finding.reason)
+    assert shown in [caption.value for caption in page.caption]
 
 
 def test_a_compressed_picture_is_told_of_photo(page: AppTest) -> None:

@@ -145,6 +145,16 @@ def test_results_are_made_again_when_a_model_or_a_rule_changes(
     assert OpenModel(auto_weights()).digest != before.digest
 
 
+def test_videos_are_compressed_and_not_looked_at(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from enlarge.video.outlook import forecast_video
+    from tests.video.material import Recipe, make
+
+    video = make(tmp_path / "tape.mp4", Recipe())
+    outlook = forecast_video(video, Settings(), OpenModel(auto_weights()))
+    assert outlook.model.card.name == CLEANING
+
+
 def test_it_is_refused_where_nothing_is_looked_at() -> None:
     with pytest.raises(WeightsError, match="auto chooses a model for each picture; here, name one"):
         find_weights(AUTO)
