@@ -38,7 +38,7 @@ Pixels = NDArray[np.uint8]
 QUALITIES = (98, 95, 90, 85, 80, 70, 60, 50, 40)
 DEVIATIONS = (2, 4, 6, 8, 12, 20)
 CHAIN_NAMES = ("compressed", "old", "cctv", "real")
-TILES, SIDE = 8, 576
+TILES, SIDE = 5, 576
 """Tiles of each validation part, and the side of the part of them that is used."""
 DRAWN = 20
 """Screenshots, and as many drawings."""
@@ -175,7 +175,11 @@ def main() -> None:
     choices = auto_weights().choices
     names = list(dict.fromkeys(choices[kind].path.stem for kind in ("clean", "degraded")))
     models = {name: method(name) for name in names}
-    found = [judged(case, models) for case in cases(trial=trial)]
+    found = []
+    for case in cases(trial=trial):
+        found.append(judged(case, models))
+        if len(found) % 20 == 0:
+            print(f"{len(found)}: {case.name}", flush=True)
     result = {**stamp(), "models": names, "pictures": found}
     write("auto", result, page(result), trial=trial)
 

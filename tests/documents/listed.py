@@ -35,11 +35,10 @@ SKIPPED = {
     "RAY_USAGE_STATS_ENABLED=0 ray start --address 10.0.0.5:6379": _CLUSTER,
     "enlarge evaluate --data SET/x4 --perceptual ~/.cache/torch/hub/checkpoints": _DOWNLOAD,
     "enlarge benchmark": "measures every model for minutes; one model is measured",
-    "python -m experiments.fast.flatten runs/fast_taught/model.safetensors fast.onnx"
-    " --steps 1200": _HOURS,
     "enlarge export runs/photo-sharp/model.safetensors -o photo-sharp.onnx --precision f16": _HOURS,
     "enlarge train fast": _HOURS,
     "enlarge train fast_taught": _HOURS,
+    "enlarge train fast_flat": _HOURS,
     "enlarge train quality": _HOURS,
     "enlarge train photo": _HOURS,
     "enlarge train photo-sharp": _HOURS,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from enlarge.errors import OptionError
-from enlarge.training.config import Config, as_yaml, fast_dev_run, from_dict, load_config
+from enlarge.training.config import Config, as_yaml, from_dict, load_config
+from enlarge.training.trial import fast_dev_run
 from tests.training.conftest import RECIPES
 
 
@@ -44,17 +45,17 @@ from tests.training.conftest import RECIPES
 )
 def test_a_wrong_key_is_named(override: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        load_config(RECIPES / "fast_flat.yaml", [override])
+        load_config(RECIPES / "fast.yaml", [override])
 
 
 def test_a_run_needs_an_end() -> None:
     with pytest.raises(OptionError, match="needs an end"):
-        load_config(RECIPES / "fast_flat.yaml", ["train.minutes=0"])
+        load_config(RECIPES / "fast.yaml", ["train.steps=0"])
 
 
 def test_a_loss_is_a_name_or_weights() -> None:
-    assert load_config(RECIPES / "fast_flat.yaml", ["train.loss=l2"]).train.loss == {"l2": 1.0}
-    config = load_config(RECIPES / "fast_flat.yaml", ["train.loss={l1: 1, fft: 0.05}"])
+    assert load_config(RECIPES / "fast.yaml", ["train.loss=l2"]).train.loss == {"l2": 1.0}
+    config = load_config(RECIPES / "fast.yaml", ["train.loss={l1: 1, fft: 0.05}"])
     assert config.train.loss == {"l1": 1.0, "fft": 0.05}
 
 

@@ -14,13 +14,14 @@ from enlarge.data.datasets import Batch, to_planes
 from enlarge.data.patches import Patches
 from enlarge.errors import OptionError
 from enlarge.networks import build
-from enlarge.training.config import fast_dev_run, load_config
+from enlarge.training.config import load_config
 from enlarge.training.devices import with_precision
 from enlarge.training.fit import fit
 from enlarge.training.learner import Learner, to_unit
 from enlarge.training.losses import l1
 from enlarge.training.teaching import learn_beforehand, region_sampling, teacher_in_steps
 from enlarge.training.training_data import load_training_data
+from enlarge.training.trial import fast_dev_run
 
 BEFORE = ["teacher={model: fast, weight: 0.75, regions: 3, side: 14}"]
 IN_STEPS = ["teacher={model: fast, weight: 0.75}"]

@@ -82,8 +82,8 @@ def _load(recipe: Path, overrides: tuple[str, ...], *, fast_dev_run: bool) -> Co
     """The configuration. Raises `EngineError` if the packages for training are missing."""
     try:
         import_module("enlarge.training.fit")
-        from enlarge.training.config import fast_dev_run as shortened
         from enlarge.training.config import load_config
+        from enlarge.training.trial import fast_dev_run as shortened
     except ImportError as error:
         if (error.name or "enlarge").partition(".")[0] == "enlarge":
             raise

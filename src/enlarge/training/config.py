@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from enlarge.errors import DataError, OptionError
-
-FAST_PATCH = 32
-"""The largest patch of `--fast-dev-run`, in LR pixels."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,8 @@ class Train:
     `loss`: l1, l2, charbonnier, fft or perceptual, or names with weights. `ignore_border`: LR
     pixels at the edges of a patch that the loss ignores. `features`: the network of the perceptual
     loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: the default model).
-    `flat`: share of patches of a single colour; `flat_weight`: their weight.
+    `flat`: share of patches of a single colour; `flat_weight`: their weight. `flats`: the weight of
+    a loss on whole pictures of a single colour, in squared levels.
     `precision`: auto is bf16 if the device computes in it in hardware, else f32. `check_every`:
     steps between validations. `keep`: the checkpoint that becomes the model, best by PSNR or last.
     `checkpointing`: gradient checkpointing. `device`, `devices`, `nodes`: device, processes per
@@ -101,6 +99,7 @@ class Train:
     features: str = ""
     flat: float = 0.0
     flat_weight: float = 1.0
+    flats: float = 0.0
     seed: int = 1
     precision: Literal["auto", "f32", "bf16"] = "auto"
     check_every: int = 1000
@@ -292,7 +291,7 @@ def _check(config: Config) -> None:
     parts = Path(config.name).parts
     if not parts or Path(config.name).is_absolute() or {"..", "."} & set(parts):
         raise OptionError(f"name is that of a folder in runs/, got {config.name!r}")
-    for key in ("steps", "epochs", "minutes", "lr", "lr_rest", "weight_decay"):
+    for key in ("steps", "epochs", "minutes", "lr", "lr_rest", "weight_decay", "flats"):
         if getattr(train, key) < 0:
             raise OptionError(f"train.{key} must be 0 or more, got {getattr(train, key)}")
     shares = {"train.decay": train.decay, "train.ema": train.ema, "train.flat": train.flat}
@@ -328,21 +327,20 @@ def _check(config: Config) -> None:
 
 
 def _check_teacher(config: Config) -> None:
-    """Raise `OptionError` for a teacher that cannot teach."""
+    """Raise `OptionError` for a teacher that cannot teach, or a loss that nothing computes."""
     teacher = config.teacher
     if teacher.regions < 0 or teacher.side < 1:
         raise OptionError(
             f"teacher.regions must be 0 or more and teacher.side at least 1, got {teacher.regions} "
             f"and {teacher.side}"
         )
+    for key, value in {"teacher.weight": teacher.weight, "train.flats": config.train.flats}.items():
+        if value and config.adversarial.weight:
+            raise OptionError(f"{key} and adversarial.weight do not go together; give one of them")
     if not teacher.weight:
         return
     if not teacher.model:
         raise OptionError("teacher.weight needs teacher.model, a model by name or its file")
-    if config.adversarial.weight:
-        raise OptionError(
-            "teacher.weight and adversarial.weight do not go together; give one of them"
-        )
     if teacher.model == START and (teacher.regions or not config.model.start):
         raise OptionError(
             "teacher.model=start teaches in every step and is what model.start names; give "
@@ -350,41 +348,6 @@ def _check_teacher(config: Config) -> None:
         )
     if teacher.ensemble and not teacher.regions:
         raise OptionError("teacher.ensemble is computed beforehand; give teacher.regions too")
-
-
-def fast_dev_run(config: Config) -> Config:
-    """The config for a trial: two steps of the same network on small patches, one validation."""
-    patch = min(config.train.patch, FAST_PATCH)
-    train = replace(
-        config.train,
-        steps=2,
-        epochs=0.0,
-        minutes=0.0,
-        batch=1,
-        accumulate=1,
-        patch=patch,
-        ignore_border=min(config.train.ignore_border, (patch - 1) // 2),
-        features="",
-        check_every=2,
-        devices=1,
-        nodes=1,
-    )
-    adversarial = config.adversarial
-    if adversarial.weight and adversarial.discriminator == "srgan":
-        options = {k: v for k, v in adversarial.options.items() if k != "patch"}
-        adversarial = replace(adversarial, options=options)
-    model = replace(config.model, start="")
-    teacher = replace(
-        config.teacher, regions=min(config.teacher.regions, 1), side=patch, ensemble=False
-    )
-    return replace(
-        config,
-        train=train,
-        model=model,
-        teacher=teacher,
-        adversarial=adversarial,
-        data=replace(config.data, workers=0),
-    )
 
 
 def data_root() -> Path:

@@ -27,6 +27,7 @@ from enlarge.data.datasets import Batch, Judged
 from enlarge.errors import DataError
 from enlarge.metrics import luma, psnr
 from enlarge.training.config import Config
+from enlarge.training.flats import flat_loss, flat_pictures
 from enlarge.training.losses import Loss, one_colour
 from enlarge.training.optimizers import make_optimizers, rate, set_rate_factor
 
@@ -195,11 +196,17 @@ class Learner(LightningModule):
         enlarged = self.enlarge(low)
         loss, parts = self.criterion(enlarged, high)
         lesson = self.lesson(batch, low, high)
-        if lesson is None:
-            return loss, parts
-        learned, _ = self.criterion(enlarged, lesson)
-        share = self.config.teacher.weight
-        return (1.0 - share) * loss + share * learned, {**parts, "taught": learned.detach()}
+        if lesson is not None:
+            learned, _ = self.criterion(enlarged, lesson)
+            share = self.config.teacher.weight
+            loss = (1.0 - share) * loss + share * learned
+            parts = {**parts, "taught": learned.detach()}
+        if weight := self.config.train.flats:
+            flat = flat_pictures(self.config.train.seed, batch.number).to(low.device)
+            off = flat_loss(self.enlarge(flat), flat)
+            loss = loss + weight * off
+            parts = {**parts, "flats": off.detach()}
+        return loss, parts
 
     def training_step(self, batch: Batch, index: int) -> None:
         """One batch, and an optimiser step after every `accumulate` batches.

@@ -34,6 +34,7 @@ NOT_SCORES = (
     "grid",
     "perceptual",
     "taught",
+    "flats",
     *PIXEL_LOSSES,
 )
 """The keys of a line of the log that are not scores of a validation part."""
