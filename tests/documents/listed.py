@@ -52,9 +52,8 @@ SHORTENED = {
     " train.minutes=30": "--fast-dev-run",
     "enlarge train fast name=pairs data.pairs=STORE 'data.split=[0.8,0.2]' model.start=fast"
     " train.minutes=30": "--fast-dev-run",
-    "enlarge train fast name=small data.photos=FOLDER data.chain=old train.minutes=30"
-    " model.start=fast teacher.model=photo teacher.weight=0.7"
-    " teacher.regions=500": "--fast-dev-run",
+    "enlarge train photo-fast data.photos=FOLDER data.pairs=[] teacher.regions=500"
+    " train.minutes=30": "--fast-dev-run",
     "enlarge benchmark --engine all": "--model fast --sizes 32",
 }
 """Commands that take long, and what shortens them. Only `make docs-check` runs them."""
