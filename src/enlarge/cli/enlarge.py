@@ -53,7 +53,7 @@ def enlarge_pictures(inputs: Sequence[str], settings: Settings, options: Invocat
     if len(batch.todo) == 1 and options.cluster is None and request.settings.memory is None:
         # A budget counts what the process holds when tiles are chosen: no network yet, every time.
         outlook = batch.todo[0].outlook
-        if isinstance(outlook, Outlook) and not model.weights.choices:  # else it is not known yet
+        if isinstance(outlook, Outlook):
             load_ahead(outlook)
     summary = Summary(request, options)
     run_and_print(batch, model, options, summary)

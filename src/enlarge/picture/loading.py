@@ -36,6 +36,8 @@ def load_ahead(outlook: Outlook) -> None:
 
 def _load(outlook: Outlook) -> None:
     with contextlib.suppress(Exception):
+        if outlook.model.weights.choices:  # which network it will be is not known yet
+            return
         engine = outlook.model.engine(outlook.dtype)
         if engine.device == "cpu":
             layout = layout_of(outlook, outlook.passes[0], outlook.tiles()[0])
