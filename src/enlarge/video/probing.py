@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from av.stream import Disposition
     from av.video.stream import VideoStream
 
+_PROBED = 3
+"""Frames that are looked at."""
 _TRIED = 500
 """Packets of video that are read to find a first frame."""
 _CENTERED = frozenset({"mjpeg", "mpeg1video", "jpeg2000", "theora", "vp8", "png", "webp"})
@@ -47,9 +49,10 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     av = check_av(path)
     try:
-        container = av.open(
-            str(path), mode="r", metadata_encoding="utf-8", metadata_errors="surrogateescape"
-        )
+        # Tags that are no UTF-8 keep their bytes; PyAV 19 sees to that by itself.
+        is_old = int(av.__version__.partition(".")[0]) < 19
+        errors = {"metadata_errors": "surrogateescape"} if is_old else {}
+        container = av.open(str(path), mode="r", **errors)
     except (av.error.FFmpegError, UnicodeError) as error:
         problem = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as a video: {problem}") from error
@@ -87,16 +90,17 @@ def _is(disposition: Disposition, flag: int) -> bool:
 def probe(path: Path) -> VideoFacts:
     """The facts of a video. Raises `InputError` for one without a frame that can be decoded."""
     with opened(path) as (container, stream):
-        frame = _first_frame(container, stream, path)
+        first = _first_frames(container, stream, path)
+        frame = first[0]
         seconds = _seconds(container, stream)
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        rate = _fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         frames = stream.frames or max(1, round(seconds * rate))
         form = frame.format
         components = form.components
         depth = 8 if form.has_palette else max(part.bits for part in components)
         rotation = frame.rotation % 360
         width, height = frame.width, frame.height
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = _fraction(stream.sample_aspect_ratio or 1)
         colour = _colour(stream, frame)
         check_matrix(colour.matrix)
         if rotation % 180:
@@ -112,14 +116,14 @@ def probe(path: Path) -> VideoFacts:
             frames=frames,
             seconds=seconds or float(frames / rate),
             rate=rate,
-            time_base=stream.time_base or 1 / rate,
+            time_base=_fraction(stream.time_base or 1 / rate),
             depth=depth,
             colour=colour,
             chroma=_chroma(frame),
             aspect=aspect,
             rotation=rotation,
             is_interlaced=frame.interlaced_frame,
-            light=_light(frame),
+            light=_light(first),
             lost=tuple(lost),
             made=_mark(stream),
         )
@@ -131,23 +135,29 @@ def _mark(stream: VideoStream) -> str | None:
     return next((text for text in found if text and text.startswith(f"{MARK} ")), None)
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+def _fraction(value: Any) -> Fraction:
+    """A number of Python; PyAV 19 has a class of its own."""
+    return Fraction(value.numerator, value.denominator)
+
+
+def _first_frames(container: InputContainer, stream: VideoStream, path: Path) -> list[VideoFrame]:
+    """Up to three frames, at least one: some metadata comes with the second."""
     av = check_av()
     tried = 0
+    frames: list[VideoFrame] = []
     try:
         for packet in container.demux(stream):
             if packet.has_sidedata("encryption_info"):
                 raise InputError(f"{path}: is encrypted (DRM); its pictures cannot be decoded")
             tried += packet.size > 0
-            try:
-                for frame in packet.decode():
-                    return frame
-            except av.error.FFmpegError:
-                pass
-            if tried >= _TRIED:
+            with suppress(av.error.FFmpegError):
+                frames += packet.decode()
+            if len(frames) >= _PROBED or tried >= _TRIED:
                 break
     except av.error.FFmpegError:
         pass  # the file ends here
+    if frames:
+        return frames[:_PROBED]
     found = "has no frames" if not tried else f"none of its first {tried} frames can be decoded"
     raise InputError(f"{path}: {found}")
 
@@ -227,16 +237,17 @@ def _lost(frame: VideoFrame) -> Iterator[str]:
 def _side_data(frame: VideoFrame) -> list[tuple[str, bytes]]:
     """The side data of a frame, by the names of its kinds; none if PyAV does not know a kind."""
     try:
-        entries: Any = frame.side_data
+        found: Any = frame.side_data
+        entries = [found[number] for number in range(len(found))]  # iterated, PyAV 19 gives keys
         return [(entry.type.name, bytes(entry)) for entry in entries]
     except ValueError:
         return []
 
 
-def _light(frame: VideoFrame) -> LightLevels:
+def _light(frames: Sequence[VideoFrame]) -> LightLevels:
     """The static metadata of HDR10, from the structures of libavutil."""
     mastering, content = None, None
-    for name, raw in _side_data(frame):
+    for name, raw in (entry for frame in frames for entry in _side_data(frame)):
         if name == "MASTERING_DISPLAY_METADATA" and len(raw) >= 88:
             mastering = _mastering(raw)
         elif name == "CONTENT_LIGHT_LEVEL" and len(raw) >= 8:
