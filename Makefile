@@ -63,8 +63,8 @@ $(VENV)/.app: $(VENV)/.base
 	@touch $@
 
 # torch is installed first, at a fixed version, so that no other package chooses the version.
-# spandrel, for comparison, is installed without its dependencies: torchvision's wheels do not work with
-# torch's CPU build, and only two of spandrel's networks need it (benchmarks/others.py).
+# spandrel is installed without its dependencies: torchvision would replace torch, and what spandrel
+# takes from it is in src/enlarge/weights/spandrel_networks.py.
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing the test dependencies into $(VENV) (once)"
 	@$(PIP) install --quiet $(INDEX) "$(TORCH)"

@@ -98,7 +98,8 @@ LEARNING = (
 MAY_USE_TORCH = (
     *("networks", "training", "data.datasets", "engines.torch", "metrics.perceptual"),
     *("weights.backbones", "weights.foreign", "weights.network_file", "weights.onnx_file"),
-    *("weights.activations", "weights.opening"),
+    *("weights.activations", "weights.opening", "weights.spandrel_networks"),
+    *("weights.ncnn_writing", "weights.sharing"),
 )
 
 

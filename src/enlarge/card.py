@@ -12,6 +12,7 @@ such files:
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field, fields
 from io import BytesIO
@@ -21,6 +22,8 @@ from typing import Any, BinaryIO
 from enlarge.errors import WeightsError
 
 KEY = "enlarge.card"
+EXACT = 64
+"""Up to this margin tiles overlap by all of it, so their results equal the whole picture's."""
 _METADATA_FIELD = 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -34,6 +37,9 @@ class Card:
     margin                   receptive margin in input pixels (None: unbounded)
     halo                     the margin by which tiles overlap, in input pixels
     multiple                 input sides must be multiples of it
+    minimum                  and at least as large as this
+    step                     and tiles start on multiples of it too: many networks divide what they
+                             get into windows
     tiles                    side of a tile → measured working set in bytes, in f32
     fixed                    the only side that the file's input may have (0: any)
     precisions               those in which the scores hold
@@ -61,6 +67,8 @@ class Card:
     margin: int | None
     halo: int
     multiple: int = 1
+    minimum: int = 0
+    step: int = 1
     tiles: dict[int, int] = field(default_factory=dict)
     fixed: int = 0
     precisions: tuple[str, ...] = ("f32",)
@@ -76,13 +84,35 @@ class Card:
     version: str = ""
     strength: float | None = None
 
+    @property
+    def is_global(self) -> bool:
+        """Whether tiles differ from the whole picture visibly, since the network relates all of its
+        parts: then a picture that fits into a tile is not divided.
+        """
+        return self.margin is None and self.halo >= EXACT
+
+    @property
+    def grid(self) -> int:
+        """What tiles start on multiples of."""
+        return math.lcm(self.step, self.multiple)
+
+    def padded(self, side: int) -> int:
+        """The side, in pixels, that a picture of `side` pixels is padded to, where the network runs
+        on the whole of it.
+        """
+        least = max(side, self.minimum)
+        return max(-(-least // self.multiple) * self.multiple, self.fixed)
+
     def to_json(self) -> str:
         """The card as a JSON string, with keys in the order of the fields."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     def _check_types(self) -> None:
         """Raise `TypeError` if a field that decides how the network is run is of another kind."""
-        for key, least in (("scale", 1), ("multiple", 1), ("halo", 0), ("fixed", 0), ("margin", 0)):
+        for key, least in (
+            *(("scale", 1), ("multiple", 1), ("minimum", 0), ("step", 1), ("halo", 0)),
+            *(("fixed", 0), ("margin", 0)),
+        ):
             value = getattr(self, key)
             if value is None and key == "margin":
                 continue

@@ -60,7 +60,7 @@ def test_a_checkpoint_enlarges_a_picture_in_silence(checkpoint: Path, capsys: Sa
     ("arguments", "status", "words"),
     [
         (["theirs.pth"], 2, ["--output"]),
-        (["theirs.pth", "-o", "a.png"], 2, ["-o must end in .onnx or .safetensors", ".png"]),
+        (["theirs.pth", "-o", "a.png"], 2, ["-o must end in .onnx, .safetensors", ".png"]),
         (["theirs.pth", "-o", "a.onnx", "--precision", "int4"], 2, ["int4", "f32", "f16"]),
         (["theirs.pth", "-o", "a.onnx", "--tile", "0"], 2, ["--tile", "whole number"]),
         (["gone.pth", "-o", "a.onnx"], 1, ["gone.pth", "no such file"]),

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.networks.conftest import Architecture
+from tests.networks.conftest import spandrel as spandrel
 from tests.networks.tiny import tiny
 
 DISTRIBUTION = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.21.0\n"
@@ -55,11 +57,11 @@ def test_a_checkpoint_opens_beside_it(tmp_path: Path, environment: dict[str, str
     assert status == 0, said
 
 
-def test_a_checkpoint_that_spandrel_might_know_says_why_it_was_not_asked(
-    tmp_path: Path, environment: dict[str, str]
+@pytest.mark.filterwarnings("ignore")
+def test_spandrel_works_beside_it(
+    spandrel: Architecture, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    pytest.importorskip("spandrel")
-    torch.save({"something.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
-    status, said = enlarge(tmp_path, environment, "export", "other.pth", "-o", "mine.onnx")
-    assert status == 1
-    assert f"spandrel, which opens more architectures, cannot be imported ({FAILURE})" in said
+    network = spandrel("SPAN").SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2)
+    torch.save(network.state_dict(), tmp_path / "theirs.pth")
+    status, said = enlarge(tmp_path, environment, "inspect", "theirs.pth")
+    assert status == 0, said

@@ -15,6 +15,7 @@ _DOWNLOAD = "needs weights that are downloaded"
 
 SKIPPED = {
     "pip install .": _INSTALLS,
+    "pip install --no-deps spandrel einops": _INSTALLS,
     'pip install ".[app]"': _INSTALLS,
     'pip install ".[cluster]"': _INSTALLS,
     'pip install ".[fuse]"': _INSTALLS,

@@ -97,13 +97,16 @@ def test_every_parameter_learns(name: str) -> None:
 
 
 def pad(image: Tensor, multiple: int) -> Tensor:
-    """What `picture` does: numpy's reflection, or its edge where the axis is too short."""
+    """What `picture` does: numpy's reflection, and repetition where the axis is too short."""
     array = image.numpy()
     for axis in (2, 3):
         size = array.shape[axis]
         more = -size % multiple
-        widths = [(0, more if i == axis else 0) for i in range(4)]
-        array = np.pad(array, widths, mode="reflect" if more < size else "edge")
+        mirrored = min(more, size - 1)
+        widths = [(0, mirrored if i == axis else 0) for i in range(4)]
+        array = np.pad(array, widths, mode="reflect")
+        widths = [(0, more - mirrored if i == axis else 0) for i in range(4)]
+        array = np.pad(array, widths, mode="edge")
     return torch.from_numpy(array)
 
 

@@ -45,6 +45,35 @@ def test_a_side_that_was_asked_for_is_kept(choice: TileChoice) -> None:
     assert set(tile_of(choice)) <= allowed
 
 
+def test_what_fits_into_a_tile_is_not_divided_where_that_would_change_it() -> None:
+    """300×200 takes fewer pixels in tiles of 64 and 128 than in one of 512."""
+    step = pass_of(300, 200)
+    assert tile_of(TileChoice((step,), CARD)) != (300, 200)
+    far = replace(CARD, margin=None, halo=64)
+    windows = replace(CARD, step=16)
+    for card in (far, windows):
+        assert tile_of(TileChoice((step,), card)) == (300, 200)
+        assert tile_of(TileChoice((step,), card, tile=192)) == (192, 192)
+    needed = TileChoice((step,), windows).smallest_bytes(step, [64, 128, 512])
+    assert needed < step.bytes(windows, 300, 200, 200)
+
+
+def test_tiles_of_windows_lie_on_their_grid() -> None:
+    choice = TileChoice((pass_of(1647, 740),), replace(CARD, step=16))
+    (plan,) = choose_tiles(choice, PLENTY)
+    assert (plan.width, plan.height) == (1648, 752)
+    assert all(span.start % 16 == 0 for span in (*plan.columns, *plan.rows))
+    (again,) = choose_tiles(choice, PLENTY, [(plan.tile_width, plan.tile_height)])
+    assert again == plan
+
+
+def test_a_small_picture_is_padded_to_the_least_side_only() -> None:
+    (plan,) = choose_tiles(
+        TileChoice((pass_of(37, 45),), replace(CARD, minimum=40, step=16)), PLENTY
+    )
+    assert (plan.width, plan.height, len(plan)) == (40, 45, 1)
+
+
 @pytest.mark.parametrize("spare", [0, 30_000_000, 100_000_000, 300_000_000])
 def test_fitted_tiles_keep_within_the_budget(spare: int) -> None:
     step = pass_of(3492, 2766)

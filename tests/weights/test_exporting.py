@@ -101,7 +101,7 @@ def test_a_model_by_its_name(tmp_path: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "options", "message"),
     [
-        ("a.png", {}, r"-o must end in \.onnx or \.safetensors, got '\.png'"),
+        ("a.png", {}, r"-o must end in \.onnx, .* for ncnn, \.param, got '\.png'"),
         ("a", {}, "must end in"),
         ("gone/a.onnx", {}, "the folder .*gone does not exist"),
         ("there.onnx", {}, "there.onnx exists; --overwrite replaces it"),

@@ -161,13 +161,13 @@ def _whole(upscaler: Upscaler, pixels: Pixels) -> Pixels:
     """The plain network on the whole of it, without the tiler."""
     height, width, _ = pixels.shape
     card, kind = upscaler.card, pixels.dtype
-    padded = _padded(pixels, card.multiple)
+    padded = _padded(pixels, card)
     spec = TileSpec(padded.shape[1], padded.shape[0], 3, kind, kind)
     run = upscaler.engine(kind).session(spec)
     return np.array(run(padded)[: height * card.scale, : width * card.scale])
 
 
-def _padded(pixels: Pixels, multiple: int) -> Pixels:
+def _padded(pixels: Pixels, card: Card) -> Pixels:
     """Right and bottom, by reflection, as `picture` does where a network wants a multiple."""
-    room = [(0, -size % multiple) for size in pixels.shape[:2]]
+    room = [(0, card.padded(size) - size) for size in pixels.shape[:2]]
     return np.ascontiguousarray(np.pad(pixels, (*room, (0, 0)), mode="reflect"))

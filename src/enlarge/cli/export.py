@@ -1,4 +1,4 @@
-"""`enlarge export CHECKPOINT -o model.onnx`: any model as a file that describes itself."""
+"""`enlarge export CHECKPOINT -o model.onnx`: any model as a file for other programs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ExportOptions:
     output: Annotated[
         str,
         option(
-            "Write model.onnx or model.safetensors. An ONNX file is compared with torch before it "
-            "is saved.",
+            "Write model.onnx, model.safetensors, or model.param with model.bin beside it, for "
+            "ncnn and upscayl. The file is compared with torch before it is saved.",
             name=["--output", "-o"],
             metavar="OUT",
         ),
@@ -69,7 +69,7 @@ def export(
     *,
     options: Annotated[ExportOptions, FLAT],
 ) -> None:
-    """Write a model and its card as .onnx, for any engine, or as .safetensors, for torch."""
+    """Write a model as .onnx, for any engine, .safetensors, for torch, or .param, for ncnn."""
     from enlarge.cli.progress import waiting
     from enlarge.weights.export import check_target, export_model
 
@@ -98,14 +98,43 @@ def _print(card: Card, target: Path, options: ExportOptions) -> None:
     if options.json:
         say(json_text(asdict(card) | {"file": str(target)}))
     elif not options.quiet:
-        size = target.stat().st_size / 1e6
+        files = (
+            [target, target.with_suffix(".bin")] if target.suffix.lower() == ".param" else [target]
+        )
+        size = sum(file.stat().st_size for file in files) / 1e6
         about = f"{card.network} ×{card.scale}, {card.parameters:,} parameters"
         close = card.scores["int8 to f32"]["psnr"] if options.precision == "int8" else 0.0
         how = f", int8, {close:.1f} dB to f32" if close else ""
         say(f"{target}  {about}, {size:.2f} MB{how}")
+        if note := _for_others(card, target):
+            say(f"  {note}")
         if options.verbose:
             for key, value in asdict(card).items():
                 say(f"  {key.ljust(10)}  {value}")
+
+
+def _for_others(card: Card, target: Path) -> str:
+    """Which other programs open the file, where that is not plain."""
+    match target.suffix.lower():
+        case ".safetensors":
+            from enlarge.weights.sharing import known_as
+
+            if name := known_as(card):
+                return f"spandrel and chaiNNer open it as {name}"
+            return (
+                f"for enlarge alone: spandrel and chaiNNer do not know the network {card.network}"
+            )
+        case ".param":
+            from enlarge.weights.ncnn_writing import upscayl_factor
+
+            if card.scale != upscayl_factor(target.stem):
+                return (
+                    f"upscayl takes it for ×{upscayl_factor(target.stem)} by its name; name it "
+                    f"{target.stem}-x{card.scale}.param"
+                )
+            if card.multiple > 1:
+                return f"takes sides that are multiples of {card.multiple} only"
+    return ""
 
 
 def _crops(precision: str, folder: Path | None) -> CropsFor | None:

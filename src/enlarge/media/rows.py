@@ -134,8 +134,8 @@ class CropRows:
 class PaddedRows:
     """Other rows, which it owns, padded at the right and the bottom to `width` × `height`.
 
-    Padded by reflection without repeating the edge, or by repeating the edge if an axis is too
-    short to reflect, like in the networks (`networks.blocks.pad_to_multiple`).
+    Padded by reflection without repeating the edge; where an axis is too short for that, what is
+    reflected last is repeated, like in the networks (`networks.blocks.pad_to_multiple`).
     """
 
     def __init__(self, rows: Rows, width: int, height: int) -> None:
@@ -179,8 +179,7 @@ class PaddedRows:
 def _reflected(size: int, padded: int) -> NDArray[np.intp]:
     """For each sample of the padded axis, the source sample that it repeats."""
     at = np.arange(padded)
-    mirrored = 2 * (size - 1) - at if padded - size < size else np.full(padded, size - 1)
-    return np.where(at < size, at, mirrored)
+    return np.where(at < size, at, np.maximum(2 * (size - 1) - at, 0))
 
 
 class _Prefetched:

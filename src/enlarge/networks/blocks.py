@@ -103,19 +103,46 @@ def nearest_margin(doublings: int, last: int) -> int:
     return margin
 
 
+class RepeatedColours(nn.Module):
+    """(B, 3, H, W) → (B, 3s², H, W): each colour s² times, which a pixel shuffle turns into the
+    nearest-neighbour enlargement.
+    """
+
+    colours: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        colours = torch.arange(3).repeat_interleave(scale**2)
+        self.register_buffer("colours", colours, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.index_select(1, self.colours)
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """(B, C, H, W) padded right and bottom until `multiple` divides H and W.
 
-    By reflection, without repeating the edge; an axis that is too short to reflect repeats its
-    edge instead.
+    By reflection, without repeating the edge; where an axis is too short for that, what is
+    reflected last is repeated.
     """
     height, width = image.shape[-2:]
     below, right = -height % multiple, -width % multiple
-    if below:
-        image = F.pad(image, (0, 0, 0, below), "reflect" if below < height else "replicate")
-    if right:
-        image = F.pad(image, (0, right, 0, 0), "reflect" if right < width else "replicate")
+    if below or right:
+        least = (min(below, height - 1), min(right, width - 1))
+        image = F.pad(image, (0, least[1], 0, least[0]), "reflect")
+        if least != (below, right):
+            image = F.pad(image, (0, right - least[1], 0, below - least[0]), "replicate")
     return image
+
+
+def without_padding(x: Tensor, size: tuple[int, int], scale: int, multiple: int) -> Tensor:
+    """The enlarged picture (B, C, H, W) without what `pad_to_multiple` added to one of `size`, its
+    height and width. Where it added nothing, nothing is recorded of this in an exported graph.
+    """
+    height, width = size
+    if height % multiple or width % multiple:
+        return x[..., : height * scale, : width * scale]
+    return x
 
 
 def relative_positions(window: int) -> Tensor:

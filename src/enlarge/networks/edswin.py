@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,11 +32,13 @@ from enlarge.networks.blocks import (
     DIV2K_MEAN,
     DirectUpsampler,
     MeanShift,
+    RepeatedColours,
     ResidualBlock,
     SwinLayer,
     Upsampler,
     pad_to_multiple,
     shuffle_margin,
+    without_padding,
 )
 from enlarge.networks.checkpoints import (
     Detected,
@@ -163,8 +164,7 @@ class EDSwin(nn.Module):
         assert last.bias is not None
         nn.init.normal_(last.weight, std=1e-3)
         nn.init.zeros_(last.bias)
-        self.colours: Tensor
-        self.register_buffer("colours", torch.arange(3).repeat_interleave(scale**2), False)
+        self.repeat = RepeatedColours(scale)
 
     @property
     def margin(self) -> int | None:
@@ -180,11 +180,10 @@ class EDSwin(nn.Module):
         shallow = self.head(self.sub_mean(image))
         deep = self.merge(self.trunk(shallow)) + shallow
         if self.direct:
-            nearest = image.index_select(1, self.colours)  # (B, 3s², H, W)
-            x = F.pixel_shuffle(self.tail[0](deep) + nearest, self.scale)
+            x = F.pixel_shuffle(self.tail[0](deep) + self.repeat(image), self.scale)
         else:
             x = self.tail(deep) + F.interpolate(image, scale_factor=float(self.scale))
-        return x[..., : height * self.scale, : width * self.scale]
+        return without_padding(x, (height, width), self.scale, self.multiple)
 
 
 def detect_edswin(state: State) -> Detected | None:

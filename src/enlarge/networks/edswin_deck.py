@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from enlarge.networks.blocks import pad_to_multiple
+from enlarge.networks.blocks import pad_to_multiple, without_padding
 from enlarge.networks.checkpoints import Detected, State
 from enlarge.networks.edsr import EDSR, detect_edsr
 from enlarge.networks.swinir import SwinIR, detect_swinir
@@ -60,7 +60,7 @@ class EDSwinDeck(nn.Module):
         height, width = image.shape[-2:]
         image = pad_to_multiple(image, self.multiple)
         x = self.fuse(torch.cat([self.edsr(image), self.swinir(image)], dim=1))
-        return x[..., : height * self.scale, : width * self.scale]
+        return without_padding(x, (height, width), self.scale, self.multiple)
 
 
 def detect_edswin_deck(state: State) -> Detected | None:

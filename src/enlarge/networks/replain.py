@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from enlarge.networks.blocks import RepeatedColours
 from enlarge.networks.checkpoints import Detected, State, count_modules, direct_scale
 
 
@@ -80,7 +81,6 @@ class RePlain(nn.Module):
         deployed: bool = False,
     ) -> None:
         super().__init__()
-        self.colours: Tensor
         least = min(blocks + 1, 2)  # a single tap, the head, would bypass the blocks
         if not least <= taps <= blocks + 1:
             raise ValueError(
@@ -92,7 +92,7 @@ class RePlain(nn.Module):
         self.blocks = nn.ModuleList(RepBlock(channels, deployed=deployed) for _ in range(blocks))
         self.fuse = nn.Conv2d(channels * taps, channels, 1)
         self.tail = nn.Conv2d(channels, 3 * scale * scale, 3, padding=1)
-        self.register_buffer("colours", torch.arange(3).repeat_interleave(scale**2), False)
+        self.repeat = RepeatedColours(scale)
         nn.init.normal_(self.tail.weight, std=1e-3)
         assert self.tail.bias is not None
         nn.init.zeros_(self.tail.bias)
@@ -110,8 +110,7 @@ class RePlain(nn.Module):
             x = block(x)
             features.append(x)
         x = self.fuse(torch.cat([features[i] for i in self.tapped], dim=1))
-        nearest = image.index_select(1, self.colours)  # (B, 3s², H, W)
-        return F.pixel_shuffle(self.tail(x) + nearest, self.scale)
+        return F.pixel_shuffle(self.tail(x) + self.repeat(image), self.scale)
 
     @property
     def margin(self) -> int:

@@ -21,7 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enlarge.networks.blocks import nearest_and_conv, nearest_margin, pad_to_multiple
+from enlarge.networks.blocks import (
+    nearest_and_conv,
+    nearest_margin,
+    pad_to_multiple,
+    without_padding,
+)
 from enlarge.networks.checkpoints import Detected, State, count_modules, renamed
 
 
@@ -112,7 +117,7 @@ class RRDB(nn.Module):
         ups = (self.get_submodule(f"conv_up{n}") for n in range(1, self.doublings + 1))
         x = nearest_and_conv(x, ups)
         x = self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
-        return x[..., : height * self.scale, : width * self.scale]
+        return without_padding(x, (height, width), self.scale, self.multiple)
 
 
 def detect_rrdb(state: State) -> Detected | None:

@@ -17,9 +17,10 @@ Liang et al., ICCV Workshops 2021, https://arxiv.org/abs/2108.10257. Keys as pub
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,7 @@ from enlarge.networks.blocks import (
     nearest_and_conv,
     pad_to_multiple,
     stages,
+    without_padding,
 )
 from enlarge.networks.checkpoints import (
     Detected,
@@ -44,6 +46,8 @@ from enlarge.networks.checkpoints import (
 
 UpsamplerName = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", "none"]
 Connection = Literal["1conv", "3conv"]
+_CONSTANTS = ("attn_mask", "relative_position_index")
+"""Ends of keys in published files that hold no parameters."""
 
 
 def connection_conv(dim: int, connection: Connection) -> nn.Module:
@@ -174,6 +178,8 @@ class SwinIR(nn.Module):
         self.conv_after_body = connection_conv(dim, connection)
         self.add_mean = MeanShift(mean, +1)
         self._build_reconstruction(dim, features)
+        hook = self.register_load_state_dict_pre_hook
+        hook(_drop_constants)  # type: ignore[no-untyped-call]
 
     def _build_reconstruction(self, dim: int, features: int) -> None:
         scale = self.scale
@@ -219,6 +225,24 @@ class SwinIR(nn.Module):
         x = nearest_and_conv(x, (self.get_submodule(f"conv_up{n}") for n in numbers))
         return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
 
+    def constants(self) -> State:
+        """The constants that published files hold beside the parameters, and from which other
+        programs deduce the window: indices of the tables of positions, int64 (N, N), and masks of
+        shifted layers, (4, N, N), for a picture of two by two windows.
+        """
+        found: State = {}
+        for name, layer in self.named_modules():
+            if isinstance(layer, SwinLayer):
+                attention = layer.attn
+                pixels = attention.window**2
+                index = attention.position.to(torch.int64).view(pixels, pixels)
+                found[f"{name}.attn.relative_position_index"] = index
+                if attention.shift:
+                    across, down = attention.masks()
+                    masks = [torch.zeros_like(across), across, down, torch.minimum(across, down)]
+                    found[f"{name}.attn_mask"] = torch.stack(masks)
+        return found
+
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         image = self.sub_mean(pad_to_multiple(image, self.multiple))
@@ -227,7 +251,16 @@ class SwinIR(nn.Module):
         x = self.norm(self.layers(x)).permute(0, 3, 1, 2)  # (B, C, H, W)
         x = self.conv_after_body(x) + shallow
         x = self.add_mean(self.reconstruct(x, image))
-        return x[..., : height * self.scale, : width * self.scale]
+        return without_padding(x, (height, width), self.scale, self.multiple)
+
+
+def _without_constants(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in state.items() if not key.endswith(_CONSTANTS)}
+
+
+def _drop_constants(module: nn.Module, state: dict[str, Any], *unused: Any) -> None:
+    for key in state.keys() - _without_constants(state).keys():
+        del state[key]
 
 
 def detect_swinir(state: State) -> Detected | None:
@@ -239,8 +272,7 @@ def detect_swinir(state: State) -> Detected | None:
     table = f"{first}attn.relative_position_bias_table"
     if not {"conv_first.weight", table, f"{first}mlp.fc1.weight"} <= state.keys():
         return None
-    constants = ("attn_mask", "relative_position_index")
-    state = {key: value for key, value in state.items() if not key.endswith(constants)}
+    state = _without_constants(state)
     layers = range(count_modules(state, r"layers\.(\d+)\."))
     prefixes = [f"layers.{i}.residual_group.blocks." for i in layers]
     hidden, dim = state[f"{first}mlp.fc1.weight"].shape

@@ -86,7 +86,7 @@ class TileChoice:
             return
         card = self.card
         halo = max(step.halo(card, exact=self.exact) for step in self.passes)
-        smallest = -(-max(3 * halo, 1) // card.multiple) * card.multiple
+        smallest = -(-max(3 * halo, 1) // card.grid) * card.grid
         longest = max(side for step in self.passes for side in (step.width, step.height))
         if self.tile < smallest and self.tile < longest:
             raise OptionError(
@@ -119,6 +119,8 @@ class TileChoice:
         `fitted`: of a large picture's tiles the sides may lie between those given.
         """
         card, halo = self.card, step.halo(self.card, exact=self.exact)
+        if (whole := self._whole(step, max(sides), fits)) is not None:
+            return whole
         width, height = _padded(step, card)
         is_free = fitted and self.tile is None and self.below is None and not card.fixed
         is_large = width * height >= FITTED_FROM * max(sides) ** 2
@@ -127,8 +129,8 @@ class TileChoice:
             height,
             ladder=sides,
             halo=halo,
-            multiple=card.multiple,
-            grain=math.lcm(GRAIN, card.multiple) if is_free and is_large else 0,
+            multiple=card.grid,
+            grain=math.lcm(GRAIN, card.grid) if is_free and is_large else 0,
             fits=fits,
         )
         if plan is not None and card.fixed and {plan.tile_width, plan.tile_height} != {card.fixed}:
@@ -138,14 +140,29 @@ class TileChoice:
             )
         return plan
 
+    def _whole(self, step: Pass, longest: int, fits: Fits) -> Plan | None:
+        """The picture as one tile, where the network's tiles differ from that, or have to lie on a
+        grid that the picture does not fill; None for other networks, or where it is too large.
+        """
+        card = self.card
+        width, height = card.padded(step.width), card.padded(step.height)
+        differs = card.is_global or card.grid != card.multiple
+        if not differs or card.fixed or self.tile is not None or max(width, height) > longest:
+            return None
+        halo = step.halo(card, exact=self.exact)
+        return _one_tile(width, height, halo) if fits(width, height, height) else None
+
     def repeat(self, earlier: Sequence[tuple[int, int]]) -> list[Plan] | None:
         """The plans with the tiles (width, height) of an earlier run; None where they cannot be."""
         if len(earlier) < len(self.passes):
             return None
         plans = []
         for step, tile in zip(self.passes, earlier, strict=False):
+            halo, multiple = step.halo(self.card, exact=self.exact), self.card.grid
+            if tile == (self.card.padded(step.width), self.card.padded(step.height)):
+                plans.append(_one_tile(*tile, halo))
+                continue
             width, height = _padded(step, self.card)
-            halo, multiple = step.halo(self.card, exact=self.exact), self.card.multiple
             try:
                 columns = spans(width, tile[0], halo, multiple)
                 rows = spans(height, tile[1], halo, multiple)
@@ -219,14 +236,18 @@ def _sides(card: Card, tile: int | None) -> Sequence[int]:
             f"{card.name} accepts only tiles of {card.fixed}, got --tile {tile}; leave it out"
         )
     sides = (tuple(card.tiles) or (64, 128, 256, 512)) if tile is None else (tile,)
-    whole = {max(side // card.multiple, 1) * card.multiple for side in sides}
+    least = -(-card.padded(1) // card.grid) * card.grid
+    whole = {max(side // card.grid * card.grid, least) for side in sides}
     return tuple(sorted(whole))
 
 
 def _padded(step: Pass, card: Card) -> tuple[int, int]:
     """The size that the tiles have to cover, (width, height) in input pixels."""
     width, height = (
-        max(-(-side // card.multiple) * card.multiple, card.fixed)
-        for side in (step.width, step.height)
+        -(-card.padded(side) // card.grid) * card.grid for side in (step.width, step.height)
     )
     return width, height
+
+
+def _one_tile(width: int, height: int, halo: int) -> Plan:
+    return Plan(width, height, halo, spans(width, width, halo), spans(height, height, halo))

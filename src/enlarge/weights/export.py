@@ -1,4 +1,4 @@
-"""`enlarge export`: a model written as one file, for engines (ONNX) or for torch (safetensors)."""
+"""`enlarge export`: a model as a file for engines (ONNX), for torch (safetensors), or for ncnn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from enlarge.model_file import Weights
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.contents import model_kind
 from enlarge.weights.files import needing_torch
+from enlarge.weights.starting import is_foreign
 
+SUFFIXES = (".onnx", ".safetensors", ".param")
 CropsFor = Callable[[int, int], tuple[Sequence[Any], Sequence[Any]]]
 """From a network's scale and multiple to low-resolution crops, uint8 h×w×3: those to calibrate on,
 and others to verify on.
@@ -31,7 +33,8 @@ def export_model(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Card:
-    """Write a model, given by name or path, as `target`, .onnx or .safetensors. Returns its card.
+    """Write a model, given by name or path, as `target`, .onnx, .safetensors or .param (and .bin).
+    Returns its card.
 
     `half` stores weights as fp16, after rounding the network that is verified. `int8` provides the
     crops on which the convolutions of an ONNX file are quantised, and others on which it must stay
@@ -43,23 +46,11 @@ def export_model(
     check_target(model, target, tile=tile, overwrite=overwrite)
     if int8 is not None:
         check_int8(target, half=half)
-    weights = find_weights(model, quiet=quiet)
-    source = _parameters_of(model, weights)
-    if weights.card.network == "onnx":  # a graph does not tell its network
-        weights = find_weights(str(source), quiet=quiet)
-    with needing_torch(Path(model)):
-        from enlarge.weights.measuring import measured
-        from enlarge.weights.network_file import round_to_half, save_network
-        from enlarge.weights.onnx_file import copy_file, export_onnx, with_card
-        from enlarge.weights.opening import SPANDREL, open_network
+    if target.suffix.lower() == ".param":
+        _check_pnnx()
+    network, card = _opened(model, target, quiet=quiet)
+    from enlarge.weights.network_file import round_to_half
 
-        network = open_network(source)[0]
-    card = replace(weights.card, name=target.stem)
-    if target.suffix.lower() == ".safetensors" and card.network.startswith(SPANDREL):
-        raise WeightsError(
-            f"{model}: its network, {card.network}, is not one of enlarge's own, and only those "
-            "can be stored as .safetensors; write an .onnx file"
-        )
     if tile:
         _check_side(tile, card)
         card = replace(card, fixed=tile, tiles={})
@@ -67,9 +58,45 @@ def export_model(
         return _export_int8(network, card, target, int8)
     if half:
         round_to_half(network)
-    if target.suffix.lower() == ".safetensors":
-        save_network(network, card, target, half=half)
-        return card
+    match target.suffix.lower():
+        case ".safetensors":
+            from enlarge.weights.sharing import write_parameters
+
+            write_parameters(network, card, target, half=half)
+        case ".param":
+            from enlarge.weights.ncnn_writing import write_pair
+
+            write_pair(network, card, target, half=half)
+        case _:
+            return _export_onnx(network, card, target, half=half)
+    return card
+
+
+def _opened(model: str, target: Path, *, quiet: bool) -> tuple[Any, Card]:
+    """A model's network, and its card with the name of the target. Raises `WeightsError`."""
+    path = Path(model)
+    with needing_torch(path):
+        from enlarge.weights.opening import open_network
+        from enlarge.weights.spandrel_networks import SPANDREL
+
+    is_checkpoint = is_foreign(model) and model_kind(path) in ("checkpoint", "safetensors")
+    if is_checkpoint and target.suffix.lower() != ".onnx":
+        network, card = open_network(path)
+        if card.network.startswith(SPANDREL):
+            return network, replace(card, name=target.stem)  # nothing needs to be measured
+    weights = find_weights(model, quiet=quiet)
+    source = _parameters_of(model, weights)
+    if weights.card.network == "onnx":  # a graph does not tell its network
+        weights = find_weights(str(source), quiet=quiet)
+    return open_network(source)[0], replace(weights.card, name=target.stem)
+
+
+def _export_onnx(network: Any, card: Card, target: Path, *, half: bool) -> Card:
+    """Write an ONNX file. Returns its card, which is measured if it was not."""
+    from enlarge.weights.measuring import measured
+    from enlarge.weights.onnx_file import copy_file, export_onnx, with_card
+    from enlarge.weights.spandrel_networks import SPANDREL
+
     with tempfile.TemporaryDirectory(prefix="enlarge-export-") as folder:
         whole = Path(folder) / f"{target.stem}.onnx"
         export_onnx(network, card, whole, half=half, traced=card.network.startswith(SPANDREL))
@@ -96,12 +123,20 @@ def check_int8(target: Path, *, half: bool = False) -> None:
     need_nncf()
 
 
+def _check_pnnx() -> None:
+    """Raise `WeightsError` where what writes models of ncnn is missing, before any work."""
+    with needing_torch(Path("pnnx")):
+        from enlarge.weights.ncnn_writing import need_pnnx
+
+    need_pnnx()
+
+
 def _export_int8(network: Any, card: Card, target: Path, crops_for: CropsFor) -> Card:
     """Quantise in a temporary folder, and copy the finished file to the target."""
     from enlarge.weights import quantizing
     from enlarge.weights.measuring import working_sets
     from enlarge.weights.onnx_file import copy_file, export_onnx, fix_sides, with_card
-    from enlarge.weights.opening import SPANDREL
+    from enlarge.weights.spandrel_networks import SPANDREL
 
     quantizing.check_can_quantize(card)
     with tempfile.TemporaryDirectory(prefix="enlarge-int8-") as folder:
@@ -139,21 +174,24 @@ def _parameters_of(model: str, weights: Weights) -> Path:
 def check_target(model: str, target: Path, *, tile: int, overwrite: bool) -> None:
     """Check the target before any work. Raises `OptionError` or `OutputError`."""
     suffix = target.suffix.lower()
-    if suffix not in (".onnx", ".safetensors"):
+    if suffix not in SUFFIXES:
         raise OptionError(
-            f"-o must end in .onnx or .safetensors, got {target.suffix or target.name!r}"
+            "-o must end in .onnx, .safetensors or, for ncnn, .param, got "
+            f"{target.suffix or target.name!r}"
         )
     if tile and suffix != ".onnx":
         raise OptionError(f"--tile and -o {target} contradict each other; --tile is for .onnx")
     if not target.absolute().parent.is_dir():
         raise OutputError(f"{target}: the folder {target.parent} does not exist")
-    if target.exists():
-        if Path(model).exists() and target.samefile(model):
-            raise OutputError(f"{target}: is the input itself; choose another file with -o")
-        if not target.is_file():
-            raise OutputError(f"{target}: is not a regular file; choose another with -o")
+    for file in (target, target.with_suffix(".bin")) if suffix == ".param" else (target,):
+        if not file.exists():
+            continue
+        if Path(model).exists() and file.samefile(model):
+            raise OutputError(f"{file}: is the input itself; choose another file with -o")
+        if not file.is_file():
+            raise OutputError(f"{file}: is not a regular file; choose another with -o")
         if not overwrite:
-            raise OutputError(f"{target} exists; --overwrite replaces it, -o names another place")
+            raise OutputError(f"{file} exists; --overwrite replaces it, -o names another place")
 
 
 def _check_side(tile: int, card: Card) -> None:

@@ -31,6 +31,8 @@ PATTERNS = (
     KeyPattern(_LANGUAGE, 0.5, "a language model"),
     KeyPattern(r"(vision_model|text_model|text_encoder)\.", 0.5, "a text or picture encoder"),
 )
+_RESTORER = {"quantize.embedding.weight", "encoder.conv_in.weight", "quant_conv.weight"}
+"""Of RestoreFormer, which restores faces, and is built like a VAE."""
 _QUANTISED = re.compile(r"_packed_params|\.(absmax|SCB|qweight|qzeros)$|\.quant_state\.")
 _PARAMETER = re.compile(
     r"[\w.\-]+\.(weight|bias|alpha|beta|gamma|running_mean|\w*table)|[\w.\-]+\.\d+\.\w+"
@@ -45,7 +47,7 @@ def foreign_keys(keys: Iterable[str]) -> str:
     named = [key for key in every if _PARAMETER.fullmatch(key)]
     if not named and "param_groups" in every and "state" in every:
         return "the state of an optimizer, without a network's weights; give the file with those"
-    for pattern, share, what in PATTERNS:
+    for pattern, share, what in () if every >= _RESTORER else PATTERNS:
         hits = sum(re.match(pattern, key) is not None for key in named)
         if named and hits > share * len(named):
             return f"{what}; expected a network that enlarges pictures, such as ESRGAN or SwinIR"

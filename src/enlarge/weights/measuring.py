@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.card import Card
+from enlarge.card import EXACT, Card
 from enlarge.engines.openvino_errors import FAILURES, reason_of
 from enlarge.errors import WeightsError
 from enlarge.forks import check_can_use
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 LADDER = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 FEW = (64, 128, 192, 256, 384, 512)
 """The sides of tiles that are measured while a user waits."""
-EXACT = 64
-"""Up to this margin tiles overlap by all of it, so their results equal the whole picture's."""
 WORK = 5e12
 """Floating-point operations that a tile of `FEW` may cost: about 15 seconds on two cores."""
 _LEVEL = 1.0 / 255.0
@@ -95,7 +93,7 @@ class Runner:
         """See `Network.in_bf16`."""
         from enlarge.engines.openvino import has_bf16
 
-        return Runner(self._source, "bf16") if has_bf16() else None
+        return Runner(self._source, "bf16", self.graph) if has_bf16() else None
 
     def raw(self, image: NDArray[Any]) -> Picture:
         """The graph's output for an input of its own layout and range; types are converted."""
@@ -202,13 +200,16 @@ def measured_halo(run: Network, card: Card) -> int:
     than one level from the whole picture's.
 
     It is measured on three generated pictures, enlarged by a quarter, and rounded up to a multiple
-    of 8 and of `multiple`, but never exceeds the margin. An unbounded network gets at most about
-    64, since its tiles are blended.
+    of 8 and of the grid of tiles, but never exceeds the margin. An unbounded network gets at most
+    about 64, since its tiles are blended; and so much if it relates all parts of a picture, since
+    two crops of one picture are too much alike to show that.
     """
-    step = math.lcm(8, card.multiple)
+    step = math.lcm(8, card.grid)
     most = card.margin if card.margin is not None else _round_up(EXACT, step)
     if card.fixed:
-        most = min(most, card.fixed // 4 // card.multiple * card.multiple)
+        most = min(most, card.fixed // 4 // card.grid * card.grid)
+    elif card.margin is None and _relates_all(run, card):
+        return most
     for side in _CROPS:
         boxes = _boxes(side, card)
         reach = np.max([_reach(run, card.scale, boxes, seed) for seed in range(_PICTURES)], axis=0)
@@ -220,14 +221,24 @@ def measured_halo(run: Network, card: Card) -> int:
     return most
 
 
+def _relates_all(run: Network, card: Card) -> bool:
+    """Whether darkening a part of a picture changes what is `EXACT` away by more than a level."""
+    side, far = _round_up(3 * EXACT, card.multiple), _round_up(2 * EXACT, card.multiple)
+    image = natural_picture(side)
+    darker = np.concatenate([image[..., :far], 0.25 * image[..., far:]], axis=3)
+    kept = (far - EXACT) * card.scale
+    before, after = (np.clip(run(one)[..., :kept], 0.0, 1.0) for one in (image, darker))
+    return bool(np.abs(before - after).max() > _LEVEL)
+
+
 def _boxes(side: int, card: Card) -> tuple[tuple[int, int], tuple[int, int]]:
     """Two squares on the diagonal of a picture, as start and stop: one in the middle of the other
     or, for a network of a fixed size, two that overlap.
     """
     if card.fixed:
-        shift = max(card.fixed // 4 // card.multiple, 1) * card.multiple
+        shift = max(card.fixed // 4 // card.grid, 1) * card.grid
         return (0, card.fixed), (shift, card.fixed + shift)
-    room, inner = _round_up(side // 3, card.multiple), _round_up(side, card.multiple)
+    room, inner = _round_up(side // 3, card.grid), _round_up(side, card.grid)
     return (0, inner + 2 * room), (room, room + inner)
 
 

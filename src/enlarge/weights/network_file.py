@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enlarge.card import KEY, Card, read_card
@@ -98,12 +98,21 @@ def round_to_half(network: nn.Module) -> None:
         value.copy_(rounded)
 
 
-def save_network(network: nn.Module, card: Card, path: Path, *, half: bool = False) -> None:
+def save_network(
+    network: nn.Module,
+    card: Card,
+    path: Path,
+    *,
+    half: bool = False,
+    more: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write the parameters and the card as safetensors, atomically.
 
-    `half` stores fp16, which is exact after `round_to_half`.
+    `half` stores fp16, which is exact after `round_to_half`. `more`: further tensors, which the
+    network itself ignores.
     """
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    tensors = {**network.state_dict(), **(more or {})}
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
     if half:
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     with replacing(path) as temporary:

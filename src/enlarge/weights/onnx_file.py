@@ -17,6 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import optimizer
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.onnx import OnnxExporterError
 
 from enlarge.card import KEY, Card
@@ -24,6 +25,7 @@ from enlarge.engines.protocol import FOREIGN_ERRORS
 from enlarge.errors import WeightsError
 from enlarge.weights.measuring import Runner, check_finite, natural_picture
 from enlarge.weights.network_file import replacing
+from enlarge.weights.spandrel_networks import SPANDREL
 
 _OPSET = 18
 _TOLERANCE = 1e-4
@@ -68,15 +70,17 @@ def export_onnx(
 
 
 def _examples(card: Card) -> list[Tensor]:
-    """Two pictures, (1, 3, H, W), which differ in both sides if these are free. The second has a
-    size at which more is measured, and compiling takes long.
+    """Pictures, (1, 3, H, W), which differ in both sides if these are free. The first is the one
+    that is recorded. The second has a size at which more is measured, and compiling takes long.
     """
     if card.fixed:
         return [torch.from_numpy(natural_picture(card.fixed, seed)) for seed in (0, 1)]
     cell = card.multiple
-    most = -(-48 // cell)
-    image = torch.from_numpy(natural_picture(max(2 * most, 3) * cell))
-    sizes = ((most, 2 * most - 1), (2 * most, 2 * most)) if most > 1 else ((1, 3), (2, 2))
+    most = -(-max(48, card.minimum) // cell)
+    sizes = [(most, 2 * most - 1), (2 * most, 2 * most)] if most > 1 else [(1, 3), (2, 2)]
+    if card.network.startswith(SPANDREL):  # they pad inside, which is recorded only where they do
+        sizes = [(most | 1, 2 * most - 1), sizes[1], (most + 3, most)]
+    image = torch.from_numpy(natural_picture(max(max(size) for size in sizes) * cell))
     return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
 
 
@@ -123,7 +127,7 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
     file = io.BytesIO()
     free = {"image": {2: "height", 3: "width"}, "enlarged": {2: "rows", 3: "columns"}}
     try:
-        with _silenced():
+        with _silenced(), _recordable():
             torch.onnx.export(
                 network,
                 (_examples(card)[0],),
@@ -140,6 +144,35 @@ def _traced(network: nn.Module, card: Card) -> onnx.ModelProto:
     model = onnx.load_model_from_string(file.getvalue())
     _allow_empty(model)
     return model if _has_subgraphs(model) else _briefly_named(_without_duplicates(model))
+
+
+@contextmanager
+def _recordable() -> Iterator[None]:
+    """Let a trace record what other projects' networks compute from sizes: adaptive pooling, which
+    ONNX lacks, as pooling where the sides are divided by a whole number; tensors of sizes as sizes,
+    not as constants. That this holds at other sizes is seen when the graph is compared.
+    """
+    adaptive, make = F.adaptive_max_pool2d, torch.tensor
+
+    def tensor(data: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Any:
+        if isinstance(data, list | tuple) and any(isinstance(value, Tensor) for value in data):
+            stacked = torch.stack([torch.as_tensor(value) for value in data])
+            return stacked.to(dtype=dtype, device=device)
+        return make(data, dtype=dtype, device=device, **options)
+
+    def pool(x: Tensor, size: Any, *options: Any) -> Any:
+        before = [int(side) for side in x.shape[2:]]  # a trace would record the division
+        after = [int(side) for side in size] if isinstance(size, list | tuple) else [0, 0]
+        factors = [old // new if new else 0 for old, new in zip(before, after, strict=True)]
+        if options or [f * new for f, new in zip(factors, after, strict=True)] != before:
+            return adaptive(x, size, *options)
+        return F.max_pool2d(x, factors)
+
+    F.adaptive_max_pool2d, torch.tensor = pool, tensor  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.adaptive_max_pool2d, torch.tensor = adaptive, make
 
 
 def _allow_empty(model: onnx.ModelProto) -> None:

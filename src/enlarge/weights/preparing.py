@@ -33,9 +33,6 @@ from enlarge.weights.tensors import check_tensors
 if TYPE_CHECKING:
     from enlarge.weights.measuring import Network
 
-_SIDE = 128
-"""The tile of networks that can only be exported at a fixed size."""
-
 
 def prepared(path: Path, *, quiet: bool = False) -> Weights:
     """The model in a checkpoint, in an ONNX file without a card, or in one of ncnn's two files: as
@@ -145,22 +142,16 @@ def _convert(path: Path, folder: Path) -> str:
         from enlarge.weights.measuring import measured, measured_margin
         from enlarge.weights.network_file import save_network
         from enlarge.weights.onnx_file import export_onnx, with_card
-        from enlarge.weights.opening import SPANDREL, open_network
+        from enlarge.weights.opening import open_network
+        from enlarge.weights.spandrel_networks import SPANDREL
 
         network, card = open_network(path)
     model = folder / f"{path.stem}.onnx"
     from_spandrel = card.network.startswith(SPANDREL)
     card = replace(card, name=path.stem)
-    try:
-        run = export_onnx(network, card, model, traced=from_spandrel)
-    except WeightsError:
-        if not from_spandrel:
-            raise
-        side = -(-_SIDE // card.multiple) * card.multiple  # many cannot be traced with free sides
-        card = replace(card, fixed=side)
-        run = export_onnx(network, card, model, traced=True)
+    run = export_onnx(network, card, model, traced=from_spandrel)
     if from_spandrel:
-        margin = measured_margin(run, card.scale, card.multiple, card.fixed)
+        margin = measured_margin(run, card.scale, card.grid, card.fixed)
         card = replace(card, margin=margin)
     if not card.tiles:
         card = measured(model, card, runner=run)

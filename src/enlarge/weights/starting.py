@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from enlarge.card import Card, read_card
+from enlarge.card import EXACT, Card, read_card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import OptionError, WeightsError
 from enlarge.model_file import Weights
@@ -20,7 +20,6 @@ from enlarge.weights.files import needing_torch
 
 _DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SIDES = (64, 128, 192, 256, 384, 512)
-_EXACT = 64
 _COUNTED = 64
 """The side of the picture on which the memory is counted."""
 _WORK = 5e12
@@ -56,8 +55,21 @@ def starting_weights(
         from enlarge.weights.preparing import find_prepared
 
         if model_kind(path) in ("checkpoint", "safetensors"):
-            return find_prepared(path) or _unprepared(path)
+            found = find_prepared(path)
+            if found is None:
+                return _unprepared(path)
+            return _back_in_torch(path, found) if engine == "torch" else found
     return find_weights(model, scale, strength=strength, quiet=quiet)
+
+
+def _back_in_torch(path: Path, prepared: Weights) -> Weights:
+    """A prepared checkpoint for torch: networks that are not of this package have no parameters
+    beside their ONNX file, and are built from the checkpoint again.
+    """
+    if not prepared.card.network.startswith("spandrel:"):
+        return prepared
+    known, anew = prepared.card, _unprepared(path)
+    return replace(anew, card=replace(anew.card, margin=known.margin, halo=known.halo))
 
 
 def is_foreign(model: str | Path) -> bool:
@@ -87,7 +99,7 @@ def _unprepared(path: Path) -> Weights:
         from enlarge.weights.opening import open_network
 
         network, card = open_network(path)
-    counted = -(-_COUNTED // card.multiple) * card.multiple
+    counted = card.fixed or card.padded(_COUNTED)
     try:
         size = activation_bytes(network, counted)
     except FOREIGN_ERRORS as error:
@@ -96,19 +108,27 @@ def _unprepared(path: Path) -> Weights:
         ) from error
     card = replace(card, name=path.stem, halo=_halo(card))
     per_pixel = _SPARE * size / counted**2
-    sides = [-(-side // card.multiple) * card.multiple for side in _SIDES]
-    smallest = max(3 * card.halo, 1)
-    sides = [
+    tiles = {side: round(_FIXED + per_pixel * side * side) for side in _sides(card)}
+    return Weights(path, replace(card, tiles=tiles), source=path, network=network)
+
+
+def _sides(card: Card) -> list[int]:
+    """Those that tiles may have."""
+    if card.fixed:
+        return [card.fixed]
+    smallest = card.padded(max(3 * card.halo, 1))
+    sides = [card.padded(side) for side in _SIDES]
+    return [
         side
         for side in sides
         if side >= smallest and card.flops * (side * card.scale) ** 2 <= _WORK
-    ] or [-(-smallest // card.multiple) * card.multiple]
-    tiles = {side: round(_FIXED + per_pixel * side * side) for side in sides}
-    return Weights(path, replace(card, tiles=tiles), source=path, network=network)
+    ] or [smallest]
 
 
 def _halo(card: Card) -> int:
     """The margin or, where that is large or unbounded, the most that is ever measured for it."""
-    if card.margin is not None and card.margin <= _EXACT:
+    if card.fixed:
+        return card.fixed // 4 // card.multiple * card.multiple
+    if card.margin is not None and card.margin <= EXACT:
         return card.margin
-    return -(-_EXACT // card.multiple) * card.multiple
+    return -(-EXACT // card.multiple) * card.multiple
