@@ -38,7 +38,7 @@ Pixels = NDArray[np.uint8]
 QUALITIES = (98, 95, 90, 85, 80, 70, 60, 50, 40)
 DEVIATIONS = (2, 4, 6, 8, 12, 20)
 CHAIN_NAMES = ("compressed", "old", "cctv", "real")
-TILES, SIDE = 5, 576
+TILES, SIDE = 3, 576
 """Tiles of each validation part, and the side of the part of them that is used."""
 DRAWN = 20
 """Screenshots, and as many drawings."""
