@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "trying": {"errors", "model_file", "engines", "weights", "media", "metrics", "upscaler"},
     "fusing": {
         *("version", "errors", "digests", "memory", "checks", "engines", "weights", "media"),
-        *("metrics", "upscaler"),
+        *("metrics", "upscaler", "video"),
     },
     "training": {
         *("errors", "memory", "card", "networks", "engines.torch", "weights", "data", "metrics"),

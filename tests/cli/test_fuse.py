@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,31 @@ def test_the_report_as_json(frames: list[str]) -> None:
     assert json.loads(Path("r.json").read_text())["then"] == "none"
 
 
+def test_frames_of_a_video(frames: list[str], capsys: Said) -> None:
+    av: Any = pytest.importorskip("av")
+    with av.open("tape.mp4", "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": "4"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for pixels in burst(9, sigma=2).frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode(None))
+    more = ["--at", "0.17", "--frames", "5", "--then", "none", "--json"]
+    assert run(["fuse", "tape.mp4", *more]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["output"] == "tape_fused.png"
+    assert [frame["name"] for frame in told["frames"]] == [
+        f"tape.mp4 at {0.04 * number:.3f} s" for number in range(2, 7)
+    ]
+    assert told["reference"] == 2
+    assert told["used"] == 5
+    assert run(["fuse", "tape.mp4", "-o", "x.png"]) == 2
+    assert "tape.mp4 is a video; --at names the time" in capsys.readouterr().err
+    assert run(["fuse", "tape.mp4", "burst", "--at", "0", "-o", "x.png"]) == 1
+    assert "is a video, and not the only input" in capsys.readouterr().err
+    assert run(["fuse", "tape.mp4", "--at", "7", "-o", "x.png"]) == 1
+    assert "has no frames at 7 s" in capsys.readouterr().err
+
+
 def test_existing_outputs_are_kept(frames: list[str], capsys: Said) -> None:
     Path("out.png").write_text("mine")
     assert run(["fuse", *frames, "-o", "out.png"]) == 1
@@ -75,6 +101,7 @@ def test_existing_outputs_are_kept(frames: list[str], capsys: Said) -> None:
         (["burst", "--region", "90,0,40,40"], 2, "--region 90,0,40,40 is not inside"),
         (["burst", "-o", "burst"], 1, "is a folder"),
         (["burst", "-o", "burst/1.png", "--overwrite"], 1, "is one of the frames"),
+        (["burst", "--at", "1"], 2, "--at takes a video"),
         (["burst", "-"], 2, "not standard input"),
         (["burst", "--report", "r.txt"], 2, "--report writes .json or .html"),
         (["burst", "--then", "nosuch", "-o", "x.png"], 1, "unknown model 'nosuch'"),

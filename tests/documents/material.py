@@ -120,6 +120,20 @@ def frames(folder: Path) -> None:
         Image.fromarray(frame).save(folder / f"{number}.jpg")
 
 
+def street(path: Path) -> None:
+    """A video of half a second that moves over a scene."""
+    import av
+
+    from tests.fusing.bursts import burst
+
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for pixels in burst(12, sigma=2).frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode(None))
+
+
 MATERIAL: dict[str, Make] = {
     "pages.tif": pages,
     **dict.fromkeys(["tape.mp4", "tape.avi"], tape),
@@ -140,6 +154,7 @@ MATERIAL: dict[str, Make] = {
     **dict.fromkeys(["runs/mine/model.onnx", "model8.onnx"], model),
     "runs/taught/LR": folder,
     "burst/": frames,
+    "street.mp4": street,
     "burst/*.jpg": lambda path: frames(path.parent),
 }
 """What an example may read: its name in a command, or what follows `=` there."""

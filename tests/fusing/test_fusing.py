@@ -197,3 +197,37 @@ def test_frames_without_a_common_scene_are_refused() -> None:
     other = burst(1, scene=sample(0, 450)).frames[0]
     with pytest.raises(InputError, match="no frame shows the region of frame 0 again: 1 others"):
         enlarge.fuse([eight().frames[0], other])
+
+
+def test_fields_are_frames_of_their_own() -> None:
+    # Even rows of one moment, odd rows of the next: without `fields` they do not fit together.
+    moments, _, scene = burst(12, sigma=3, seed=9)
+    woven = []
+    for first, second in zip(moments[::2], moments[1::2], strict=True):
+        frame = first.copy()
+        frame[1::2] = second[1::2]
+        woven.append(frame)
+    by_field = enlarge.fuse(woven, then="none", fields=True)
+    by_frame = enlarge.fuse(woven, then="none")
+    assert psnr(by_field.picture, scene) > psnr(by_frame.picture, scene) + 1
+    assert len(by_field.report.frames) == 12
+    assert by_field.report.frames[3].name == "frame 1, odd rows"
+
+
+def test_what_covers_the_scene_in_a_frame_counts_less() -> None:
+    frames, _, scene = burst(8, sigma=3, seed=5)
+    covered = list(frames)
+    for number in (2, 5):
+        covered[number] = frames[number].copy()
+        covered[number][20:40, 30:60] = 20
+    clean = psnr(enlarge.fuse(frames, then="none").picture, scene)
+    assert psnr(enlarge.fuse(covered, then="none").picture, scene) > clean - 0.7
+
+
+def test_no_foreign_frame_is_used() -> None:
+    # A tenth of the frames shows another scene.
+    frames = list(burst(20, seed=2).frames)
+    strangers = burst(2, scene=sample(0, 450)).frames
+    frames[4], frames[13] = strangers
+    report = enlarge.fuse(frames, then="none").report
+    assert [frame.number for frame in report.rejected] == [4, 13]

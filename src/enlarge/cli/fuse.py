@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from enlarge.fusing import FusedPicture
 
 _FRAMES, _RESULT = "Frames", "Result"
+_MOST, _OF_A_VIDEO = 64, 25
+"""How many frames are fused: of pictures at most, and of a video."""
 
 
 @settings_options(
@@ -50,23 +52,40 @@ class FuseCommandOptions:
         ),
     ] = None
     reference: Annotated[
-        int,
+        int | None,
         option(
-            "The frame whose view the result has, counted from 1 (default: 1).",
+            "The frame whose view the result has, counted from 1 (default: 1; of a video, the one "
+            "at --at).",
             group=_FRAMES,
             metavar="N",
             converter=whole(1),
         ),
-    ] = 1
-    frames: Annotated[
-        int,
+    ] = None
+    at: Annotated[
+        str | None,
         option(
-            "Fuse this many frames at most, the best ones (default: 64).",
+            "Take the frames around this time of a video, and its view (needs enlarge[video]).",
+            group=_FRAMES,
+            metavar="TIME",
+        ),
+    ] = None
+    frames: Annotated[
+        int | None,
+        option(
+            "Of pictures: fuse this many at most, the sharpest (default: 64). Of a video: fuse "
+            "this many (default: 25).",
             group=_FRAMES,
             metavar="N",
             converter=whole(2),
         ),
-    ] = 64
+    ] = None
+    fields: Annotated[
+        bool,
+        option(
+            "The frames are interlaced: take each as two, of its even and its odd rows.",
+            group=_FRAMES,
+        ),
+    ] = False
     scale: Annotated[
         float,
         option("Factor by which width and height grow (default: 4).", group=_RESULT, metavar="1-8"),
@@ -109,7 +128,9 @@ _OPTIONS, _SETTINGS = FuseCommandOptions(), FuseArguments()
 
 
 def fuse(
-    *frames: Annotated[str, Parameter(help="Pictures of one scene, or folders or globs of them.")],
+    *frames: Annotated[
+        str, Parameter(help="Pictures of one scene, folders or globs of them, or one video.")
+    ],
     options: Annotated[FuseCommandOptions, FLAT] = _OPTIONS,
     settings: Annotated[FuseArguments, FLAT] = _SETTINGS,
 ) -> None:
@@ -121,16 +142,16 @@ def fuse(
     check_report(options.report)
     chosen = build_settings(settings)
     paths = _paths(frames)
-    if options.reference > len(paths):
-        raise OptionError(f"--reference {options.reference}: there are {len(paths)} frames")
     target = _target(paths, options)
+    given, reference = _frames(paths, options)
     is_shown = not options.quiet and not options.json
-    with counting(f"{len(paths)} frames", shown=is_shown) as progress:
+    with counting(f"{len(given)} frames", shown=is_shown) as progress:
         made = fuse_frames(
-            paths,
+            given,
             region=options.region,
-            reference=options.reference - 1,
-            limit=options.frames,
+            reference=reference,
+            limit=options.frames or _MOST,
+            fields=options.fields,
             scale=options.scale,
             then=options.then,
             memory=chosen.memory,
@@ -143,6 +164,36 @@ def fuse(
     _write(made, target, chosen, options)
     _write_report(made, options.report)
     _print(made, target, options)
+
+
+def _frames(paths: Sequence[Path], options: FuseCommandOptions) -> tuple[Sequence[Any], int]:
+    """The pictures, or the frames of a video; and the place of the reference among them, from 0.
+
+    Raises `InputError` and `OptionError`.
+    """
+    from enlarge.checks import time_of_day
+    from enlarge.media.naming import VIDEOS
+
+    videos = [path for path in paths if path.suffix.lower() in VIDEOS]
+    given: Sequence[Any] = paths
+    reference = 0
+    if videos:
+        if len(paths) > 1:
+            raise InputError(f"{videos[0]} is a video, and not the only input; expected it alone")
+        if options.at is None:
+            raise OptionError(f"{videos[0]} is a video; --at names the time, such as --at 00:01:12")
+        from enlarge.fusing.video import frames_around
+
+        at = time_of_day("--at", options.at)
+        count = options.frames or _OF_A_VIDEO
+        given, reference = frames_around(videos[0], at, count, fields=options.fields)
+    elif options.at is not None:
+        raise OptionError("--at takes a video, and the inputs are pictures")
+    if options.reference is None:
+        return given, reference
+    if options.reference > len(given):
+        raise OptionError(f"--reference {options.reference}: there are {len(given)} frames")
+    return given, options.reference - 1
 
 
 def _paths(frames: Sequence[str]) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.frames import Frame
 from enlarge.fusing.motion import Matrix, corners, moved, translation
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
@@ -81,16 +82,14 @@ def to_rgb_levels(levels: Floats) -> Floats:
     return rgb
 
 
-def view_of(
-    frame: int,
-    pixels: NDArray[Any],
-    motion: Matrix,
-    light: tuple[float, float],
-    window: Region,
-) -> View:
-    """What a frame (H, W, 3) shows of a window of the reference. `motion`: from the reference."""
-    trusted = np.ones(pixels.shape[:2], np.float32)
-    return View(frame, pixels, motion, *light, trusted).part(window, around=4)
+def view_of(frame: Frame, motion: Matrix, light: tuple[float, float], window: Region) -> View:
+    """What a frame shows of a window of the reference. `motion`: from the reference; `light`: gain
+    and offset.
+    """
+    trusted = np.ones(frame.pixels.shape[:2], np.float32)
+    if frame.field is not None:
+        trusted[1 - frame.field :: 2] = 0
+    return View(frame.number, frame.pixels, motion, *light, trusted).part(window, around=4)
 
 
 @dataclass(frozen=True)

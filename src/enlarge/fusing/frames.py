@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyvips
@@ -26,16 +26,38 @@ Pixels = NDArray[Any]
 """(H, W, 3) RGB, sRGB-coded, uint8 or uint16."""
 
 
+class NamedFrame(NamedTuple):
+    """An array, as `read_frames` takes it, with the name that reports give it."""
+
+    name: str
+    pixels: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame. `number`: its place among those that were given, from 0. `name`: of its file, or
     "frame N". `digest`: the SHA-256 of its file, or of an array's pixels, in hexadecimal digits.
+    `field`: 0 or 1 where only the even or odd rows count, which were seen at one moment.
     """
 
     number: int
     name: str
     pixels: Pixels
     digest: str
+    field: int | None = None
+
+    @property
+    def filled(self) -> Pixels:
+        """The pixels, with the rows of the other field interpolated."""
+        if self.field is None:
+            return self.pixels
+        rows = np.arange(len(self.pixels))
+        mine = rows[self.field :: 2]
+        above = np.clip(np.searchsorted(mine, rows, "right") - 1, 0, len(mine) - 1)
+        below = np.clip(above + (mine[above] < rows), 0, len(mine) - 1)
+        both = self.pixels[mine[above]].astype(np.float32) + self.pixels[mine[below]]
+        pixels: Pixels = (both / 2).round().astype(self.pixels.dtype)
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -50,14 +72,25 @@ class Frames:
     @property
     def count(self) -> int:
         """How many were given."""
-        return len(self.kept) + len(self.dropped)
+        return len({frame.number for frame in self.kept}) + len(self.dropped)
+
+    def fields(self) -> Frames:
+        """Each frame as two, of its even and its odd rows."""
+        words = "even rows", "odd rows"
+        kept = [
+            replace(frame, name=f"{frame.name}, {words[field]}", field=field)
+            for frame in self.kept
+            for field in (0, 1)
+        ]
+        return Frames(kept, self.dropped)
 
 
 def read_frames(frames: Iterable[Any], limit: int, reference: int = 0) -> Frames:
     """The frames, all of one size. Of more than `limit` the sharpest are kept, and the one with the
     number `reference`. Raises `InputError`.
 
-    `frames`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16. At most `limit` of
+    `frames`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, also as
+    `NamedFrame`. At most `limit` of
     them are held at a time.
     """
     if isinstance(frames, str | Path):
@@ -106,6 +139,8 @@ def _read(number: int, source: Any) -> Frame:
     if isinstance(source, str | Path):
         return _read_file(number, Path(source))
     name = f"frame {number}"
+    if isinstance(source, NamedFrame):
+        name, source = source
     if not isinstance(source, np.ndarray):
         raise InputError(
             f"{name}: expected an array or the path of a picture, got {type(source).__name__}"

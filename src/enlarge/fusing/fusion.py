@@ -67,8 +67,9 @@ def fuse(
     `reference`: the frame whose view the result has, from 0 (default: the first). `scale`: how many
     times larger the result is (default: 4). `then`: the model that enlarges what was fused, or
     "none": then nothing in the result was learned from other pictures. `limit`: how many frames are
-    fused at most. `memory`: the limit of this process ("1.5GB"). `engine`, `device`, `precision`,
-    `threads`: as in `open_model`.
+    fused at most. `fields`: the frames are interlaced; each counts as two, of its even and its odd
+    rows. `memory`: the limit of this process ("1.5GB"). `engine`, `device`, `precision`, `threads`:
+    as in `open_model`.
 
     `progress` is called with what is done of what; `cancel`, when set, ends the work with
     `Cancelled`. Raises `EnlargeError`s: `InputError` where fewer than two frames show the region.
@@ -78,6 +79,7 @@ def fuse(
     settings = _settings(options)
     reference = settings.reference or 0
     given = read_frames(frames, settings.limit, reference)
+    given = given.fields() if settings.fields else given
     region = _area(given, settings)
     window = _around(region, given.kept[0])
     work = _Work(progress, cancel, 2 + len(tiles(window.width, window.height)))
@@ -162,7 +164,7 @@ def _area(frames: Frames, settings: FuseSettings) -> Region:
 
 
 def _registered(read: Sequence[Frame], region: Region, reference: int) -> list[Registration]:
-    lumas = [to_luma(frame.pixels) for frame in read]
+    lumas = [to_luma(frame.filled) for frame in read]
     place = next(n for n, frame in enumerate(read) if frame.number == reference)
     found = judged(track(lumas, region, place), place)
     return [replace(entry, frame=frame.number) for entry, frame in zip(found, read, strict=True)]
@@ -194,7 +196,7 @@ def _around(region: Region, frame: Frame) -> Region:
 def _views(read: Sequence[Frame], registered: Sequence[Registration], window: Region) -> list[View]:
     """What the used frames show of the window."""
     return [
-        view_of(frame.number, frame.pixels, entry.motion, (entry.gain, entry.offset), window)
+        view_of(frame, entry.motion, (entry.gain, entry.offset), window)
         for frame, entry in zip(read, registered, strict=True)
         if entry.is_used
     ]
@@ -202,7 +204,7 @@ def _views(read: Sequence[Frame], registered: Sequence[Registration], window: Re
 
 def _single(given: Frames, region: Region, reference: int) -> NDArray[Any]:
     """The region in the reference."""
-    pixels = next(frame.pixels for frame in given.kept if frame.number == reference)
+    pixels = next(frame.filled for frame in given.kept if frame.number == reference)
     return pixels[region.y : region.y + region.height, region.x : region.x + region.width]
 
 
@@ -217,11 +219,9 @@ def _report(
 ) -> FusionReport:
     """The evidence."""
     weights = np.array(made.weights)
-    by_frame = {
-        view.frame: float(weight / weights.max())
-        for view, weight in zip(views, weights, strict=True)
-    }
-    frames = _frame_reports(given, registered, by_frame, region)
+    shares = iter(weights / weights.max())
+    by_place = [float(next(shares)) if entry.is_used else 0.0 for entry in registered]
+    frames = _frame_reports(given, registered, by_place, region)
     return FusionReport(
         reference=next(e.frame for e in registered if (e.motion == np.eye(3)).all()),
         region=region,
@@ -249,14 +249,14 @@ def _cut(samples: NDArray[np.float32], region: Region, frame: Frame) -> NDArray[
 def _frame_reports(
     given: Frames,
     registered: Sequence[Registration],
-    weights: dict[int, float],
+    weights: Sequence[float],
     region: Region,
 ) -> tuple[FrameReport, ...]:
     middle = np.array(
         [[region.x + (region.width - 1) / 2, region.y + (region.height - 1) / 2]], np.float64
     )
     reports = []
-    for frame, entry in zip(given.kept, registered, strict=True):
+    for frame, entry, weight in zip(given.kept, registered, weights, strict=True):
         across, down = displacement(entry.motion, middle)[0]
         reports.append(
             FrameReport(
@@ -267,7 +267,7 @@ def _frame_reports(
                 digest=frame.digest,
                 motion=entry.motion,
                 shift=(float(across), float(down)),
-                weight=weights.get(entry.frame, 0.0),
+                weight=weight,
                 correlation=entry.correlation,
                 gain=entry.gain,
                 offset=entry.offset,
@@ -294,5 +294,6 @@ def _as_text(settings: FuseSettings) -> dict[str, str]:
         "reference": settings.reference,
         "then": settings.then,
         "limit": settings.limit,
+        "fields": "yes" if settings.fields else None,
     }
     return {name: str(value) for name, value in values.items() if value is not None}

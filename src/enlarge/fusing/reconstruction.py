@@ -48,6 +48,13 @@ _TILE = 192
 """The camera's pixels of the side of a part of the window that is reconstructed at a time."""
 _OVERLAP = 12
 _USUAL_NOISE = 5.0
+_ENOUGH_FOR_MEDIAN = 5
+_COVERING = 5.0
+"""Differences from the median of all frames, in units of what a tenth of the pixels exceed, from
+which something covers the scene.
+"""
+_CUBIC = 2 | 16
+"""OpenCV's INTER_CUBIC | WARP_INVERSE_MAP."""
 _AROUND = 1.5
 """Standard deviation, in the camera's pixels, of the neighbourhood over which differences are
 averaged before they tell noise from what the other frames do not show.
@@ -130,6 +137,7 @@ def reconstruct(
 def _reconstruct_part(views: list[View], part: Region, optics: Optics) -> Reconstruction:
     """Once with all pixels, and again with those that fit."""
     size = part.width, part.height
+    views = _uncovered(views, part)
     gathered = gather(views, *size, FACTOR)
     problem = _Problem(gathered, optics.blur * FACTOR, _SMOOTHNESS * _USUAL_NOISE**2)
     first = problem.solve(problem.start(), _FIRST_STEPS)
@@ -156,7 +164,7 @@ def _trusting(views: list[View], scene: Scene, optics: Optics) -> tuple[list[Vie
     """
     cv2 = load_opencv()
     blurred = _blurred(scene, optics.blur * FACTOR)
-    differences, variances, shown = [], [], []
+    lumas, differences, shown = [], [], []
     for view in views:
         across, down = view.places()
         seen = cv2.remap(
@@ -174,7 +182,7 @@ def _trusting(views: list[View], scene: Scene, optics: Optics) -> tuple[list[Vie
             & (view.trusted > 0)
         )
         luma = (view.levels()[..., 0] - seen[..., 0]) * inside
-        variances.append(float(np.square(luma).sum()) / max(1, int(inside.sum())))
+        lumas.append(luma)
         differences.append(cv2.GaussianBlur(luma, (0, 0), _AROUND))
         shown.append(inside)
     usual = [
@@ -182,16 +190,47 @@ def _trusting(views: list[View], scene: Scene, optics: Optics) -> tuple[list[Vie
         for difference, inside in zip(differences, shown, strict=True)
     ]
     limit = np.float32(_OUTLYING * (float(np.median(usual)) + 0.25))
+    fits = [
+        inside / np.square(np.maximum(np.float32(1), np.abs(difference) / limit))
+        for difference, inside in zip(differences, shown, strict=True)
+    ]
+    variances = [
+        float((fit * np.square(luma)).sum() / max(float(fit.sum()), 1.0))
+        for fit, luma in zip(fits, lumas, strict=True)
+    ]
     floor = float(np.quantile(variances, 0.25)) + 0.25
-    trusting = []
-    for view, difference, inside, variance in zip(
-        views, differences, shown, variances, strict=True
-    ):
-        ratio = np.maximum(np.float32(1), np.abs(difference) / limit)
-        weight = np.float32(min(1.0, floor / max(variance, 1e-6)))
-        trusted = view.trusted * inside * (weight / np.square(ratio))
-        trusting.append(replace(view, trusted=trusted.astype(np.float32)))
+    trusting = [
+        replace(view, trusted=(view.trusted * fit * min(1.0, floor / max(variance, 1e-6))))
+        for view, fit, variance in zip(views, fits, variances, strict=True)
+    ]
     return trusting, float(np.median(variances)) ** 0.5
+
+
+def _uncovered(views: list[View], part: Region) -> list[View]:
+    """The views without what differs much from the median of all, over a neighbourhood: it covered
+    the scene, and would leave its trace in a mean.
+    """
+    if len(views) < _ENOUGH_FOR_MEDIAN:
+        return views
+    cv2 = load_opencv()
+    lumas = [np.ascontiguousarray(view.levels()[..., 0]) for view in views]
+    size = part.width, part.height
+    stack = [
+        cv2.warpPerspective(luma, view.motion, size, flags=_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        for luma, view in zip(lumas, views, strict=True)
+    ]
+    median = np.median(np.stack(stack), axis=0).astype(np.float32)
+    differences = []
+    for luma, view in zip(lumas, views, strict=True):
+        across, down = view.places()
+        seen = cv2.remap(median, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        differences.append(np.abs(cv2.GaussianBlur(luma - seen, (0, 0), _AROUND)))
+    usual = float(np.median([np.quantile(difference, 0.9) for difference in differences]))
+    limit = _COVERING * (usual + 0.25)
+    return [
+        replace(view, trusted=view.trusted * (difference < limit))
+        for view, difference in zip(views, differences, strict=True)
+    ]
 
 
 def _blurred(values: Floats, sigma: float) -> Floats:

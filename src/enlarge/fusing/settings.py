@@ -22,8 +22,9 @@ class FuseSettings:
     `region`: (x, y, width, height) in pixels of the reference frame (None: all of it). `scale`:
     how many times larger the result is. `reference`: the frame whose view the result has, from 0
     (None: the first). `then`: the model that enlarges what was fused, by its name or file, or
-    "none" (None: chosen). `limit`: how many frames are fused at most. `memory`: in bytes (None:
-    half of the machine's).
+    "none" (None: chosen). `limit`: how many frames are fused at most. `fields`: frames are
+    interlaced; each counts as two, of its even and its odd rows. `memory`: in bytes (None: half of
+    the machine's).
     """
 
     region: Sequence[int] | str | None = None
@@ -31,6 +32,7 @@ class FuseSettings:
     reference: int | None = None
     then: str | None = None
     limit: int = 64
+    fields: bool = False
     memory: int | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
 
@@ -63,6 +65,7 @@ class FuseOptions(TypedDict, total=False):
     reference: int | None
     then: str | None
     limit: int
+    fields: bool
     memory: float | str | None
     engine: str
     device: str

@@ -241,9 +241,7 @@ def _best_model(
     light: tuple[float, float],
     models: Sequence[Model] = ("translation", "affine", "homography"),
 ) -> tuple[Alignment, Model] | None:
-    """The alignment by the kind of motion that explains most, by the Bayesian criterion: half the
-    logarithm of the number of independent pixels for each parameter.
-    """
+    """The alignment by the kind of motion that explains most, by Akaike's criterion."""
     best: tuple[Alignment, Model] | None = None
     lowest = np.inf
     # Neighbouring pixels of what was smoothed are not independent.
@@ -254,7 +252,7 @@ def _best_model(
         found = align(template, luma, start, model, light=light)
         if found is None:
             continue
-        score = independent * np.log(found.cost + 1e-6) + PARAMETERS[model] * np.log(independent)
+        score = independent * np.log(found.cost + 1e-6) + 2 * PARAMETERS[model]
         if score < lowest:
             best, lowest = (found, model), score
         start, light = found.motion, (found.gain, found.offset)
