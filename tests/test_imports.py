@@ -75,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app": {
         *("errors", "memory", "card", "tiling", "media", "settings", "engines", "weights"),
-        *("model_file", "picture", "upscaler", "metrics", "fusing"),
+        *("model_file", "picture", "upscaler", "metrics", "fusing", "video"),
     },
     "cli": {
         *("version", "errors", "digests", "memory", "card", "report", "media", "checks"),

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 import pytest
-from streamlit.web import bootstrap
+from streamlit.starlette import App
 
 import enlarge.engines.pick  # noqa: F401 - before find_spec is replaced
 from enlarge.app.options import VARIABLE, Options
@@ -24,18 +24,24 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     """The scripts and options with which Streamlit was started, instead of starting it."""
     calls: list[Started] = []
     monkeypatch.setenv(VARIABLE, "{}")
-    monkeypatch.setattr(bootstrap, "load_config_options", lambda options: None)
     monkeypatch.setattr(
-        bootstrap, "run", lambda script, hello, args, options: calls.append((script, options))
+        App, "run", lambda self, *, config: calls.append((str(self.script_path), config))
     )
     return calls
 
 
 def test_options_reach_the_page_and_the_server(started: list[Started], capsys: Any) -> None:
     command = "app --port 8765 --host 0.0.0.0 --max-upload 10MB --max-pixels 3 --memory 1GB"
+    command += " --max-video 3GB --max-frames 500"
     assert run([*command.split(), "--no-browser"]) == 0
     options = Options(**json.loads(os.environ[VARIABLE]))
-    assert options == Options(max_upload=10_000_000, max_pixels=3_000_000, memory="1GB")
+    assert options == Options(
+        max_upload=10_000_000,
+        max_pixels=3_000_000,
+        memory="1GB",
+        max_video=3_000_000_000,
+        max_frames=500,
+    )
     ((script, arguments),) = started
     assert script.endswith("page.py")
     expected = {"server.port": 8765, "server.address": "0.0.0.0", "server.maxUploadSize": 10}
@@ -56,6 +62,7 @@ def test_streamlit_knows_every_option_of_ours() -> None:
     [
         ("--port 70000", "--port must be a number from 1 to 65535, got 70000"),
         ("--max-upload 10kB", "--max-upload must be at least 1MB, got '10kB'"),
+        ("--max-video 1kB", "--max-video must be at least 1MB, got '1kB'"),
         ("--max-upload many", "--max-upload must be a size like 1.5GB or 600MB, got 'many'"),
         ("--max-pixels 0", "--max-pixels must be a whole number from 1 on, got '0'"),
         ("--model nothing", "unknown model 'nothing'"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import streamlit as st
 
 from enlarge.app.frame import Page
 from enlarge.media.formats import WRITERS
-from enlarge.settings import Settings
+from enlarge.settings import Codec, Settings
+from enlarge.video.containers import ENCODERS
 from enlarge.weights.catalog import AUTO, auto_weights, find_weights, list_weights
 from enlarge.weights.mixing import PARTNERS
 
@@ -18,6 +21,11 @@ _MODEL_TEXTS = {
 }
 _SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 _TO_WIDTH = 0.0  # stands for "Width…" among them
+_CODINGS = (
+    *(("mp4", "h264"), ("mp4", "hevc"), ("mkv", "h264"), ("webm", "av1")),
+    *(("mkv", "ffv1"), ("mov", "prores")),
+)
+"""Containers and codecs that are offered; the first is the one that every browser plays."""
 _FORMATS = [name for name, writer in WRITERS.items() if writer.to_stream]
 
 
@@ -47,6 +55,27 @@ def settings_controls(page: Page) -> Settings:
         metadata="no-gps" if no_gps else "keep",
         ensemble=ensemble,
     )
+
+
+def video_controls(page: Page) -> Settings:
+    """Show the controls of a video and return the settings that the visitor chose."""
+    model, scale_of_model = _model(page)
+    strength = _strength(page, model)
+    scale, width = _size(page, scale_of_model)
+    container, codec = st.selectbox(
+        page.say("format"), _CODINGS, format_func=lambda both: f"{both[0].upper()} ({both[1]})",
+        help=page.say("video_format_help"), key="video-format",
+    )  # fmt: skip
+    encoder = ENCODERS[codec]
+    crf = encoder.crf
+    if crf is not None:
+        crf = st.slider(
+            page.say("crf"), 0, encoder.worst, crf, help=page.say("crf_help"), key=f"crf-{codec}"
+        )
+    return Settings(
+        model=model, strength=strength, scale=scale, width=width, format=container,
+        codec=cast(Codec, codec), crf=crf,
+    )  # fmt: skip
 
 
 def _model(page: Page) -> tuple[str, float]:

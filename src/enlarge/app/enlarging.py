@@ -9,11 +9,13 @@ import streamlit as st
 from enlarge.app.controls import settings_controls
 from enlarge.app.frame import Page, button, sample
 from enlarge.app.preview import show_preview
-from enlarge.app.result import format_seconds, show_result
+from enlarge.app.result import show_result
 from enlarge.app.upload import is_added_here, upload_pictures
+from enlarge.app.video import upload_videos, video_view
 from enlarge.app.viewer import Layer, Scene, viewer
 from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part
-from enlarge.app.visit import Item
+from enlarge.app.visit import Clip, Item, Upload
+from enlarge.app.watching import POLL_SECONDS, watch
 from enlarge.app.work import Sentence, weights_of
 from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.picture.outlook import Outlook
@@ -22,17 +24,20 @@ from enlarge.weights.catalog import AUTO, DEFAULT, find_weights
 
 _WELCOME_PART = Box(196, 300, 200, 150)
 """The part of the sample that the welcome shows at ×4."""
-_POLL_SECONDS = 0.4
-"""How often a waiting or running job is looked at."""
 
 
 def enlarge_tab(page: Page) -> None:
     """The tab."""
     items = upload_pictures(page)
-    if not items:
+    clips = upload_videos(page)
+    if not items and not clips:
         _welcome(page)
         return
-    item = _select(page, items)
+    item = _select(page, [*items, *clips])
+    if isinstance(item, Clip):
+        video_view(page, item)
+        return
+    assert isinstance(item, Item)
     if is_added_here(item.key):  # the uploader has its own button for the others
         st.button(
             page.say("remove"), type="tertiary", on_click=page.visit.remove, args=(item.key,),
@@ -63,9 +68,11 @@ def _choose_page(page: Page, item: Item) -> None:
             st.error(page.say_sentence(problem))
 
 
-def _select(page: Page, items: Sequence[Item]) -> Item:
-    """Let the visitor select one of several pictures."""
+def _select(page: Page, items: Sequence[Upload]) -> Upload:
+    """Let the visitor select one of several pictures and videos."""
     names = {item.key: _with_state(item) for item in items}
+    if "chosen" in st.session_state:  # by the page, after this was drawn
+        st.session_state["selected"] = st.session_state.pop("chosen")
     if st.session_state.get("selected") not in names:
         st.session_state["selected"] = items[-1].key
     if len(items) == 1:
@@ -73,10 +80,10 @@ def _select(page: Page, items: Sequence[Item]) -> Item:
     chosen = st.selectbox(
         page.say("picture"), list(names), format_func=names.__getitem__, key="selected"
     )
-    return page.visit.items[chosen]
+    return next(item for item in items if item.key == chosen)
 
 
-def _with_state(item: Item) -> str:
+def _with_state(item: Upload) -> str:
     """A picture's name, behind a mark for the state of its job."""
     state = item.job.state if item.job is not None else ""
     if item.problem is not None:
@@ -182,7 +189,7 @@ def _collect(page: Page, items: Sequence[Item]) -> None:
         )
 
 
-@st.fragment(run_every=_POLL_SECONDS)
+@st.fragment(run_every=POLL_SECONDS)
 def _watch_all(page: Page, items: Sequence[Item], before: int) -> None:
     jobs = [item.job for item in items if item.job is not None]
     done = sum(job.state == "done" for job in jobs)
@@ -198,7 +205,7 @@ def _picture(page: Page, item: Item, settings: Settings) -> None:
         st.error(page.say_sentence(item.problem))
         return
     if job is not None and job.active:
-        _watch(page, item)
+        watch(page, item)
     elif job is not None and job.state == "done" and item.settings == settings:
         show_result(page, item)
     else:
@@ -208,39 +215,3 @@ def _picture(page: Page, item: Item, settings: Settings) -> None:
         elif job is not None and job.state == "cancelled":
             st.info(page.say("cancelled"))
         show_preview(page, item, settings)
-
-
-@st.fragment(run_every=_POLL_SECONDS)
-def _watch(page: Page, item: Item) -> None:
-    """The progress of a job that waits or runs."""
-    job = item.job
-    assert job is not None
-    if not job.active:
-        st.rerun()
-    if item.canvas is not None:
-        st.image(item.canvas.pixels, width="stretch", output_format="JPEG")
-    share = job.done / job.total if job.total else 0.0
-    bar, beside = st.columns([4, 1], vertical_alignment="center")
-    bar.progress(share, _progress_text(page, item))
-    beside.button(
-        page.say("cancel"), on_click=page.queue.cancel, args=(job,), key="cancel", width="stretch"
-    )
-    st.caption(page.say("evidence"))
-
-
-def _progress_text(page: Page, item: Item) -> str:
-    job = item.job
-    assert job is not None
-    if job.cancelled.is_set():
-        return page.say("cancelling")
-    if job.state == "waiting":
-        ahead = page.queue.ahead(job)
-        key = {0: "waiting_next", 1: "waiting_one"}.get(ahead, "waiting")
-        return page.say(key, count=ahead)
-    left = job.seconds_left()
-    if left is None:
-        return page.say("starting")
-    if job.done == job.total:
-        return page.say("finishing")
-    percent = round(100 * job.done / job.total)
-    return page.say("running", percent=percent, left=format_seconds(page, left))

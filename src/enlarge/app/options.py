@@ -15,13 +15,16 @@ VARIABLE = "ENLARGE_APP"
 @dataclass(frozen=True)
 class Options:
     """`max_upload`: bytes of one file. `max_pixels`, `max_result`: of a picture and of its
-    enlargement. `max_files`: of one visitor. The others are the command line's own.
+    enlargement. `max_files`: of one visitor. `max_video`, `max_frames`: bytes and frames of one
+    video. The others are the command line's own.
     """
 
     max_upload: int = 64_000_000
     max_pixels: int = 25_000_000
     max_result: int = 400_000_000
     max_files: int = 20
+    max_video: int = 2_000_000_000
+    max_frames: int = 100_000
     model: str = DEFAULT
     engine: str = "auto"
     device: str = "auto"

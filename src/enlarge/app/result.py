@@ -14,6 +14,7 @@ from enlarge.app.upload import SUFFIXES, megabytes
 from enlarge.app.viewer import Detail, Layer, Scene, viewer
 from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part, read_reduced, shown
 from enlarge.app.visit import Item, unique_names
+from enlarge.app.watching import format_seconds
 from enlarge.app.work import MEGA, format_file_size
 from enlarge.errors import EnlargeError
 from enlarge.media.formats import FORMATS
@@ -107,14 +108,6 @@ def _show_layers(page: Page, item: Item, done: Done, ended: float) -> None:
     if wanted is not None and views.reduced > 1 and (detail is None or detail.box != wanted):
         item.views["detail"] = Detail(wanted, region_urls(item, done, wanted))
         st.rerun(scope="fragment")
-
-
-def format_seconds(page: Page, seconds: float) -> str:
-    """A duration in the visitor's language."""
-    whole = round(seconds)
-    if whole < 120:
-        return page.say("seconds", count=whole if seconds >= 10 else f"{seconds:.1f}")
-    return page.say("minutes", minutes=whole // 60, seconds=whole % 60)
 
 
 def region_urls(item: Item, done: Done, box: Box) -> list[str]:

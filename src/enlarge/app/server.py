@@ -13,9 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlit.web import bootstrap
+from streamlit.starlette import App
 
 from enlarge.app.theme import streamlit_options
+from enlarge.app.transfer import routes
 from enlarge.errors import OptionError
 
 _ANY = frozenset({"0.0.0.0", "::"})
@@ -84,9 +85,8 @@ def serve(address: Address, *, max_upload: int, browser: bool, verbose: bool) ->
         )
         opening.start()
     # `streamlit run` asks for an e-mail address at its first start; its parts do not.
-    bootstrap.load_config_options(options)
     with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
-        bootstrap.run(str(script), False, [], options)
+        App(script, routes=routes()).run(config=options)
 
 
 def _open_when_ready(address: Address) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
+from enlarge.app.video_texts import VIDEO_TEXTS
+
 Language = Literal["en", "ko"]
 LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
 
 TEXTS: dict[str, tuple[str, str]] = {
+    **VIDEO_TEXTS,
     "tagline": (
         "Small pictures, enlarged and sharp. Colours and metadata are kept.",
         "작은 사진을 크고 또렷하게. 담긴 정보는 그대로 지킵니다.",
@@ -58,7 +61,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No other visitor sees your pictures, and they are deleted soon after you close the page.",
         "올린 사진은 다른 방문자가 볼 수 없고, 페이지를 닫으면 곧 지워집니다.",
     ),
-    "picture": ("Picture", "사진"),
+    "picture": ("Picture or video", "사진·동영상"),
     # Fusing
     "fuse_intro": (
         "Several pictures of one scene, taken one after another or out of a video, become one with "
@@ -259,11 +262,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "기다리는 중입니다. 앞에 사진이 1장 있습니다.",
     ),
     "waiting_next": ("Next in line.", "다음 차례입니다."),
-    "starting": ("Reading the picture…", "사진을 읽는 중…"),
+    "starting": ("Reading the file…", "파일을 읽는 중…"),
     "running": ("{percent} %, {left} left", "{percent} %, {left} 남음"),
     "finishing": ("Writing the file…", "파일을 쓰는 중…"),
     "seconds": ("{count} s", "{count}초"),
     "minutes": ("{minutes} min {seconds} s", "{minutes}분 {seconds}초"),
+    "hours": ("{hours} h {minutes} min", "{hours}시간 {minutes}분"),
     "cancel": ("Cancel", "취소"),
     "cancelling": ("Stopping…", "멈추는 중…"),
     "cancelled": ("Cancelled. No file was written.", "취소했습니다. 남은 것은 없습니다."),

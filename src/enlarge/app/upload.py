@@ -8,7 +8,7 @@ import streamlit as st
 
 from enlarge.app.frame import SAMPLE, Page
 from enlarge.app.viewer import pasted
-from enlarge.app.visit import Item
+from enlarge.app.visit import FRAME, Item
 from enlarge.app.work import MEGA, format_file_size
 from enlarge.media.formats import READABLE
 
@@ -51,7 +51,7 @@ def megabytes(size: int) -> int:
 
 def is_added_here(key: str) -> bool:
     """Whether a picture came another way than through the uploader."""
-    return key == SAMPLE or key.startswith("paste-")
+    return key == SAMPLE or key.startswith(("paste-", FRAME))
 
 
 def _translate_uploader(page: Page) -> None:

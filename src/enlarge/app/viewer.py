@@ -14,6 +14,7 @@ from typing import Any
 
 import streamlit as st
 
+from enlarge.app.transfer import ROUTE
 from enlarge.app.views import Box
 
 MAX_REGION = 4_000_000
@@ -153,3 +154,19 @@ def pasted(most: int, language: str) -> Mapping[str, Any] | None:
     found = _component("paste")(key="paste", data=data, on_file_change=_nothing)
     value: Mapping[str, Any] | None = found.get("file")
     return value
+
+
+def choose_video(
+    gate: str, *, most: int, suffixes: Sequence[str], texts: Mapping[str, str], key: str
+) -> None:
+    """Let the visitor choose or drop a video of at most `most` bytes, and send it to `gate`. The
+    page runs again when it has come.
+    """
+    data = {"url": f"{ROUTE}/{gate}", "most": most, "suffixes": list(suffixes)}
+    _component("video")(key=key, data={**data, "texts": dict(texts)}, on_came_change=_nothing)
+
+
+def player(gate: str, name: str, *, texts: Mapping[str, str], key: str) -> None:
+    """Play the video behind `gate`, and offer it as a file called `name`."""
+    data = {"url": f"{ROUTE}/{gate}", "name": name, "texts": dict(texts)}
+    _component("player")(key=key, data=data)

@@ -175,5 +175,7 @@ def _pixels(width: int, height: int, limit: int) -> dict[str, Any]:
 
 
 def format_file_size(size: int) -> str:
-    """A file size for people: "1.2 MB"."""
+    """A file size for people: "1.2 MB", "64 MB", "2 GB"."""
+    if size >= 1000 * MEGA:
+        return f"{size / MEGA / 1000:.3g} GB"
     return f"{size / MEGA:.1f} MB" if size < 10 * MEGA else f"{size / MEGA:.0f} MB"

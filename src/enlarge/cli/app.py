@@ -78,6 +78,18 @@ class AppOptions:
             converter=whole(1),
         ),
     ] = 20
+    max_video: Annotated[
+        str, option("Largest video (default: 2GB).", group=_LIMITS, metavar="SIZE")
+    ] = "2GB"
+    max_frames: Annotated[
+        int,
+        option(
+            "Frames of one video that are enlarged (default: 100,000).",
+            group=_LIMITS,
+            metavar="NUMBER",
+            converter=whole(1),
+        ),
+    ] = 100_000
     verbose: Annotated[bool, option("Print the server's messages.", name=VERBOSE)] = False
     quiet: Annotated[bool, option("Print errors only.")] = False
 
@@ -105,7 +117,8 @@ def app(
     refuse_both(options.quiet, options.verbose)
     if options.port > 65_535:
         raise OptionError(f"--port must be a number from 1 to 65535, got {options.port}")
-    upload = _upload_limit(options.max_upload)
+    upload = _size_limit(options.max_upload, "--max-upload")
+    video = _size_limit(options.max_video, "--max-video")
     settings = build_settings(model)
     name = settings.model or DEFAULT
     weights = auto_weights() if name == AUTO else find_weights(name)
@@ -119,23 +132,25 @@ def app(
 
     address = Address(options.host, options.port)
     address.check()
-    os.environ[VARIABLE] = _page_options(options, model, settings, upload).to_json()
+    os.environ[VARIABLE] = _page_options(options, model, settings, upload, video).to_json()
     if not options.quiet:
         say(f"enlarge: {address.url}  (Ctrl+C ends it)")
     serve(address, max_upload=upload, browser=not options.no_browser, verbose=options.verbose)
 
 
-def _upload_limit(text: str) -> int:
-    """The largest file in bytes. Raises `OptionError`."""
+def _size_limit(text: str, name: str) -> int:
+    """The most bytes of a file. Raises `OptionError`."""
     from enlarge.memory import parse_size
 
-    upload = parse_size(text, "--max-upload")
-    if upload < _MEGA:
-        raise OptionError(f"--max-upload must be at least 1MB, got {text!r}")
-    return upload
+    most = parse_size(text, name)
+    if most < _MEGA:
+        raise OptionError(f"{name} must be at least 1MB, got {text!r}")
+    return most
 
 
-def _page_options(options: AppOptions, model: Any, settings: Settings, upload: int) -> Options:
+def _page_options(
+    options: AppOptions, model: Any, settings: Settings, upload: int, video: int
+) -> Options:
     """The options that are passed to the page."""
     from enlarge.app.options import Options
     from enlarge.weights.catalog import DEFAULT
@@ -145,6 +160,8 @@ def _page_options(options: AppOptions, model: Any, settings: Settings, upload: i
         max_pixels=options.max_pixels * _MEGA,
         max_result=options.max_result * _MEGA,
         max_files=options.max_files,
+        max_video=video,
+        max_frames=options.max_frames,
         model=settings.model or DEFAULT,
         engine=settings.engine,
         device=settings.device,
