@@ -17,6 +17,7 @@ SKIPPED = {
     "pip install .": _INSTALLS,
     "pip install --no-deps spandrel einops": _INSTALLS,
     'pip install ".[app]"': _INSTALLS,
+    'pip install ".[app,video]"': _INSTALLS,
     'pip install ".[cluster]"': _INSTALLS,
     'pip install ".[fuse]"': _INSTALLS,
     'pip install ".[int8]"': _INSTALLS,
