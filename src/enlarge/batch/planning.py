@@ -254,7 +254,8 @@ def _video(
             with open_picture(still_picture(source.path, settings)) as picture:
                 return item, plan_picture(picture.facts, settings, model)
         if not isinstance(target, File | Folder | None):
-            raise OptionError(f"a video is written to a file or a folder, not to {target}")
+            where = "standard output" if isinstance(target, Stream) else str(target)
+            raise OptionError(f"a video is written to a file or a folder, not to {where}")
         named = target.path if isinstance(target, File) else None
         outlook = forecast_video(source.path, settings, model, target=named)
     except (OptionError, OutputError) as error:

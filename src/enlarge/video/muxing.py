@@ -14,7 +14,7 @@ from enlarge.video.containers import OF_CONTAINER
 from enlarge.video.encoding import VideoEncoding, configure
 from enlarge.video.facts import MARK_TAGS, VideoFacts
 from enlarge.video.missing import check_av
-from enlarge.video.probing import opened
+from enlarge.video.probing import as_file, opened
 from enlarge.video.segments import KEY, Segment
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def join_file(target: Path, join: Join) -> list[str]:
     try:
         with (
             opened(join.source) as (given, pictures),
-            av.open(str(target), mode="w", format=container, container_options=options) as made,
+            av.open(as_file(target), mode="w", format=container, container_options=options) as made,
         ):
             return _Joining(join, given, pictures, made).run()
     except av.error.FFmpegError as error:

@@ -40,6 +40,11 @@ _FULL = 2
 _DECODER_THREADS = 2
 
 
+def as_file(path: Path) -> str:
+    """A path as FFmpeg takes it for a file's, whatever it looks like: `a:b` is no protocol."""
+    return f"file:{path}"
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A video file, open, and its stream of pictures: the default one, else the first.
@@ -52,9 +57,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         # Tags that are no UTF-8 keep their bytes; PyAV 19 sees to that by itself.
         is_old = int(av.__version__.partition(".")[0]) < 19
         errors = {"metadata_errors": "surrogateescape"} if is_old else {}
-        container = av.open(str(path), mode="r", **errors)
+        container = av.open(as_file(path), mode="r", **errors)
     except (av.error.FFmpegError, UnicodeError) as error:
         problem = getattr(error, "strerror", None) or error
+        if isinstance(error, av.error.InvalidDataError | EOFError):
+            problem = f"{problem}; if it was cut off or damaged, copy or download it again"
         raise InputError(f"{path}: cannot be read as a video: {problem}") from error
     with container:
         yield container, _pictures(container, path)
@@ -158,7 +165,10 @@ def _first_frames(container: InputContainer, stream: VideoStream, path: Path) ->
         pass  # the file ends here
     if frames:
         return frames[:_PROBED]
-    found = "has no frames" if not tried else f"none of its first {tried} frames can be decoded"
+    found = "has no frames"
+    if tried:
+        which = "its only frame cannot" if tried == 1 else f"none of its first {tried} frames can"
+        found = f"{which} be decoded"
     raise InputError(f"{path}: {found}")
 
 
