@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks.record import DOCS, RESULTS, measured_at, stamp
 from benchmarks.speed import video_parts, video_usual
 
-MARKS = re.compile(r"(<!-- measured: [^>]*-->\n).*(<!-- /measured -->)", re.DOTALL)
+MARKS = re.compile(r"(<!-- measured: [^>]*-->\n).*?(<!-- /measured -->)", re.DOTALL)
 Measure = Callable[[Path, bool], dict[str, Any]]
 SECTIONS: dict[str, Measure] = {
     "pace": video_parts.pace,

@@ -213,7 +213,7 @@ def _compared(source: Path, model: Upscaler, skipped: int) -> dict[str, float]:
             begun = time.perf_counter()
             made.append(enlarger(image, NO_HOOKS, 1))
             seconds[name].append(time.perf_counter() - begun)
-        if not np.array_equal(*made):
+        if not np.array_equal(made[0], made[1]):
             raise SystemExit(f"frame {number} differs")
     share = (one.reused - reused) / (one.tiles - tiles)
     return {"share": share} | {name: float(np.mean(each)) for name, each in seconds.items()}

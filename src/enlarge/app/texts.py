@@ -267,7 +267,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "finishing": ("Writing the file…", "파일을 쓰는 중…"),
     "seconds": ("{count} s", "{count}초"),
     "minutes": ("{minutes} min {seconds} s", "{minutes}분 {seconds}초"),
-    "hours": ("{hours} h {minutes} min", "{hours}시간 {minutes}분"),
     "cancel": ("Cancel", "취소"),
     "cancelling": ("Stopping…", "멈추는 중…"),
     "cancelled": ("Cancelled. No file was written.", "취소했습니다. 남은 것은 없습니다."),

@@ -79,4 +79,5 @@ VIDEO_TEXTS: dict[str, tuple[str, str]] = {
         "{name}은(는) 읽을 수 있는 동영상이 아닙니다.",
     ),
     "unreadable_video": ("{reason}", "{name}은(는) 동영상으로 읽을 수 없습니다. ({reason})"),
+    "hours": ("{hours} h {minutes} min", "{hours}시간 {minutes}분"),
 }

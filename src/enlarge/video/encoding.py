@@ -32,7 +32,7 @@ _FRAME_COST = 3.0
 """What x264 and x265 keep of a frame (padding, smaller copies, half-pixel planes), by its size."""
 _LOOK_AHEAD, _LEAST_LOOK_AHEAD = 40, 8
 _THREADS = 4
-_MAX_RATE = 1000
+_LEAST_RATE, _MAX_RATE = Fraction(1, 1000), Fraction(1000)
 _NARROW = 384
 """Below this width, x264's macroblock tree is off: with AVX-512 it reads beyond narrow frames, and
 the same frames give different packets."""
@@ -93,7 +93,8 @@ def plan_encoding(
     elif colour.matrix == RGB:
         plain = replace(colour, matrix=2, full_range=False)
         colour = complete_colour(plain, facts.height, is_rgb=False)
-    rate = min(Fraction(facts.rate).limit_denominator(1001 * 1000), Fraction(_MAX_RATE))
+    rate = min(Fraction(facts.rate).limit_denominator(1001 * 1000), _MAX_RATE)
+    rate = max(rate, _LEAST_RATE)
     aspect = (facts.aspect * stretch).limit_denominator(255)
     if abs(aspect - 1) < Fraction(1, 200):  # sizes are whole numbers
         aspect = Fraction(1) if facts.aspect == 1 else facts.aspect

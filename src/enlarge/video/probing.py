@@ -37,6 +37,8 @@ _CENTERED = frozenset({"mjpeg", "mpeg1video", "jpeg2000", "theora", "vp8", "png"
 """Codecs that place chroma in the middle between the luma samples."""
 _FULL = 2
 """The full range, as FFmpeg numbers it."""
+_LEAST_FRAME = 8
+"""Bytes of a file that a frame takes at least, with its entry in the index."""
 _DECODER_THREADS = 2
 
 
@@ -102,6 +104,7 @@ def probe(path: Path) -> VideoFacts:
         seconds = _seconds(container, stream)
         rate = _fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         frames = stream.frames or max(1, round(seconds * rate))
+        frames = min(frames, max(1, path.stat().st_size // _LEAST_FRAME))  # headers may lie
         form = frame.format
         components = form.components
         depth = 8 if form.has_palette else max(part.bits for part in components)

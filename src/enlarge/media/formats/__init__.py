@@ -65,9 +65,8 @@ def format_of(suffix: str) -> str:
         if suffix.lower() in FORMATS[name].suffixes or suffix.lower() == name:
             return name
     known = ", ".join(suffix for name in WRITERS for suffix in FORMATS[name].suffixes)
-    raise OptionError(
-        f"cannot write {suffix or 'a file without a suffix'}: choose one of {known}; for a video, .{', .'.join(CONTAINERS)}"
-    )
+    given, videos = suffix or "a file without a suffix", ", .".join(CONTAINERS)
+    raise OptionError(f"cannot write {given}: choose one of {known}; for a video, .{videos}")
 
 
 def check_output(format: str, width: int, height: int) -> None:  # noqa: A002
