@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import streamlit as st
 
 from enlarge.app.frame import Page
+from enlarge.app.work import model_for
 from enlarge.media.formats import WRITERS
 from enlarge.settings import Codec, Settings
 from enlarge.video.containers import ENCODERS
@@ -72,10 +74,16 @@ def video_controls(page: Page) -> Settings:
         crf = st.slider(
             page.say("crf"), 0, encoder.worst, crf, help=page.say("crf_help"), key=f"crf-{codec}"
         )
-    return Settings(
+    settings = Settings(
         model=model, strength=strength, scale=scale, width=width, format=container,
         codec=cast(Codec, codec), crf=crf,
     )  # fmt: skip
+    if model == AUTO:  # as the command line does
+        settings = replace(settings, model=model_for("degraded", settings))
+        st.caption(page.say("video_auto", model=settings.model))
+    elif model in ("fast", "quality"):
+        st.caption(page.say("video_model"))
+    return settings
 
 
 def _model(page: Page) -> tuple[str, float]:

@@ -60,8 +60,6 @@ def video_view(page: Page, clip: Clip) -> None:
     left, right = st.columns([2, 1], gap="large")
     with right, st.container(key="settings"):
         settings = _with_part(page, clip, video_controls(page))
-        if settings.model in ("fast", "quality"):
-            st.caption(page.say("video_model"))
         outlook = clip_outlook(settings, clip.known(), page.options)
         _start(page, clip, settings, outlook)
     with left:

@@ -41,6 +41,10 @@ VIDEO_TEXTS: dict[str, tuple[str, str]] = {
         "Most videos are compressed: the model photo is for those.",
         "동영상은 대개 압축되어 있습니다. 그런 데에는 photo 모델이 맞습니다.",
     ),
+    "video_auto": (
+        "For videos, auto takes {model}: they were all compressed.",
+        "동영상에는 auto가 {model} 모델을 씁니다. 모두 압축된 것이기 때문입니다.",
+    ),
     "enlarge_video": ("Enlarge the video", "동영상 확대하기"),
     "video_about": ("{frames} frames, at most about {size}", "프레임 {frames}개, 많아야 약 {size}"),
     "video_done": (
