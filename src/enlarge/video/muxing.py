@@ -55,8 +55,9 @@ class Join:
     mark: str | None = None
 
 
-def join_file(target: Path, join: Join) -> list[str]:
-    """Write the result to a new file at `target`. Returns a line for each thing that is lost.
+def join_file(place: Path, join: Join, target: Path) -> list[str]:
+    """Write the result to a new file at `place`, which becomes `target`. Returns a line for each
+    thing that is lost.
 
     Raises `OutputError` or `InputError`.
     """
@@ -66,7 +67,7 @@ def join_file(target: Path, join: Join) -> list[str]:
     try:
         with (
             opened(join.source) as (given, pictures),
-            av.open(as_file(target), mode="w", format=container, container_options=options) as made,
+            av.open(as_file(place), mode="w", format=container, container_options=options) as made,
         ):
             return _Joining(join, given, pictures, made).run()
     except av.error.FFmpegError as error:

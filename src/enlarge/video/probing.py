@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PROBED = 3
 """Frames that are looked at."""
+_FASTEST = 1000
 _TRIED = 500
 """Packets of video that are read to find a first frame."""
 _CENTERED = frozenset({"mjpeg", "mpeg1video", "jpeg2000", "theora", "vp8", "png", "webp"})
@@ -102,7 +103,7 @@ def probe(path: Path) -> VideoFacts:
         first = _first_frames(container, stream, path)
         frame = first[0]
         seconds = _seconds(container, stream)
-        rate = _fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+        rate = _rate(stream)
         frames = stream.frames or max(1, round(seconds * rate))
         frames = min(frames, max(1, path.stat().st_size // _LEAST_FRAME))  # headers may lie
         form = frame.format
@@ -148,6 +149,14 @@ def _mark(stream: VideoStream) -> str | None:
 def _fraction(value: Any) -> Fraction:
     """A number of Python; PyAV 19 has a class of its own."""
     return Fraction(value.numerator, value.denominator)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Frames per second: the first figure that can be meant; some demuxers give their clock's."""
+    for found in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if found and (rate := _fraction(found)) <= _FASTEST:
+            return rate
+    return Fraction(25)
 
 
 def _first_frames(container: InputContainer, stream: VideoStream, path: Path) -> list[VideoFrame]:

@@ -249,7 +249,7 @@ def _write(
     join = Join(transfer.source, facts, outlook.encoding, segments, span, _mark(outlook))
     temporary = TemporaryFile(target)
     try:
-        lost = join_file(temporary.path, join)
+        lost = join_file(temporary.path, join, target)
         temporary.finish(seal, overwrite=transfer.overwrite)
     finally:
         temporary.abort()
