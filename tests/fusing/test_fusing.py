@@ -12,7 +12,7 @@ import pytest
 
 import enlarge
 from enlarge import fusing
-from enlarge.errors import Cancelled, InputError, OptionError
+from enlarge.errors import BudgetError, Cancelled, InputError, OptionError
 from enlarge.fusing.tracking import to_luma
 from tests.fusing.bursts import Burst, burst, errors, psnr, sample
 
@@ -231,3 +231,23 @@ def test_no_foreign_frame_is_used() -> None:
     frames[4], frames[13] = strangers
     report = enlarge.fuse(frames, then="none").report
     assert [frame.number for frame in report.rejected] == [4, 13]
+
+
+def test_a_timestamp_does_not_hold_the_motion() -> None:
+    frames, motions, _ = burst(8, seed=3)
+    height, width = frames[0].shape[:2]
+    for frame in frames:
+        cv2.putText(frame, "12:07:33", (4, 60), cv2.FONT_HERSHEY_PLAIN, 0.9, (255, 255, 255), 1)
+    off = [
+        errors(entry.motion, true, width, height)
+        for entry, true in zip(fusing.register(frames)[1:], motions[1:], strict=True)
+    ]
+    assert np.median(off) < 0.1
+
+
+def test_too_little_memory_is_refused_with_what_fits() -> None:
+    with pytest.raises(BudgetError, match="choose a smaller --region, or allow more"):
+        enlarge.fuse(eight().frames, memory="100MB")
+    large = [np.zeros((2000, 3000, 3), np.uint8)] * 40
+    with pytest.raises(BudgetError, match=r"fusing 40 frames .* use --frames \d+, or allow more"):
+        enlarge.fuse(large, region=(0, 0, 64, 64), then="none", memory="1.5GB")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,13 +85,19 @@ class Frames:
         return Frames(kept, self.dropped)
 
 
-def read_frames(frames: Iterable[Any], limit: int, reference: int = 0) -> Frames:
+def read_frames(
+    frames: Iterable[Any],
+    limit: int,
+    reference: int = 0,
+    admit: Callable[[Frame, int], None] = lambda _frame, _count: None,
+) -> Frames:
     """The frames, all of one size. Of more than `limit` the sharpest are kept, and the one with the
     number `reference`. Raises `InputError`.
 
     `frames`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, also as
     `NamedFrame`. At most `limit` of
     them are held at a time.
+    `admit` is called with the first frame and how many will be held; what it raises ends the work.
     """
     if isinstance(frames, str | Path):
         raise InputError(f"expected several frames, got one path, {str(frames)!r}")
@@ -100,7 +106,9 @@ def read_frames(frames: Iterable[Any], limit: int, reference: int = 0) -> Frames
     first: Frame | None = None
     for number, source in enumerate(frames):
         frame = _read(number, source)
-        first = frame if first is None else first
+        if first is None:
+            first = frame
+            admit(frame, min(limit, len(frames)) if isinstance(frames, Sized) else limit)
         if frame.pixels.shape != first.pixels.shape:
             raise InputError(
                 f"the frames have different sizes: {first.name} is {_size(first)}, {frame.name} is "

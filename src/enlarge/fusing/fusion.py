@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,6 +18,7 @@ from enlarge.errors import Cancelled, InputError, OptionError
 from enlarge.fusing.camera import View, view_of
 from enlarge.fusing.finishing import Finished, finish
 from enlarge.fusing.frames import Frame, Frames, read_frames
+from enlarge.fusing.memory import check_memory
 from enlarge.fusing.motion import displacement
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.reconstruction import Optics, Reconstruction, reconstruct, tiles
@@ -78,7 +80,7 @@ def fuse(
     load_opencv()
     settings = _settings(options)
     reference = settings.reference or 0
-    given = read_frames(frames, settings.limit, reference)
+    given = read_frames(frames, settings.limit, reference, partial(check_memory, settings))
     given = given.fields() if settings.fields else given
     region = _area(given, settings)
     window = _around(region, given.kept[0])

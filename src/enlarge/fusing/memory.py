@@ -1,0 +1,38 @@
+"""Whether a fusion stays within the memory limit, asked when the first frame is read."""
+
+from __future__ import annotations
+
+from enlarge.errors import BudgetError
+from enlarge.fusing.frames import Frame
+from enlarge.fusing.settings import NONE, FuseSettings
+from enlarge.memory import format_size, resident
+
+_LUMA = 5
+"""Bytes for each pixel of a frame, beside its own: luma, and a map of what counts."""
+_SCENE = 900
+"""Bytes for each pixel of the window: the scene on the fine grid, and its copies."""
+_TILE = 120_000_000
+"""Bytes for the part that is reconstructed at a time."""
+_NETWORK = 150_000_000
+"""Bytes for a network; it takes smaller tiles where there is less."""
+
+
+def check_memory(settings: FuseSettings, frame: Frame, count: int) -> None:
+    """Raise `BudgetError` where `count` frames like this one, and what is made of them, take more
+    than the settings allow.
+    """
+    height, width = frame.pixels.shape[:2]
+    each = frame.pixels.nbytes + _LUMA * height * width * (2 if settings.fields else 1)
+    if settings.region is not None:
+        _, _, width, height = map(int, settings.region)
+    fixed = resident() + _TILE + _SCENE * width * height
+    fixed += 0 if settings.then == NONE else _NETWORK
+    needed = fixed + count * each
+    if needed <= settings.budget:
+        return
+    room = (settings.budget - fixed) // each
+    advice = f"use --frames {room}" if room >= 2 else "choose a smaller --region"
+    raise BudgetError(
+        f"fusing {count} frames of this size takes about {format_size(needed)}, more than the "
+        f"{format_size(settings.budget)} that are allowed; {advice}, or allow more with --memory"
+    )
