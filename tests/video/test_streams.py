@@ -280,3 +280,12 @@ def test_chapters_and_titles_from_mp4(rich: Path, tmp_path: Path) -> None:
     assert not enlarge.upscale_video(first, back, scale=1).notes
     assert about(back)["chapters"] == about(rich)["chapters"]
     assert about(back)["streams"][1] == about(rich)["streams"][1]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_hevc_has_the_name_that_players_ask_for(rich: Path, tmp_path: Path, suffix: str) -> None:
+    made = tmp_path / f"made.{suffix}"
+    enlarge.upscale_video(rich, made, scale=1, codec="hevc", model="fast")
+    with av.open(str(made)) as file:
+        assert file.streams.video[0].codec_context.codec_tag == "hvc1"
+        assert len(list(file.decode(video=0))) == 12

@@ -109,6 +109,8 @@ class _Joining:
         library: Any = encoding.coding.encoder.library
         video: Any = self._made.add_stream(library, rate=encoding.rate)
         configure(video.codec_context, encoding)
+        if encoding.coding.codec == "hevc" and encoding.coding.container in ("mp4", "mov"):
+            video.codec_context.codec_tag = "hvc1"  # what Apple's players ask for
         video.time_base = self._base
         return video
 
