@@ -234,7 +234,7 @@ def test_no_foreign_frame_is_used() -> None:
 
 
 def test_a_timestamp_does_not_hold_the_motion() -> None:
-    frames, motions, _ = burst(8, seed=3)
+    frames, motions, _ = burst(8, seed=3, scene=sample(200, 300))
     height, width = frames[0].shape[:2]
     for frame in frames:
         cv2.putText(frame, "12:07:33", (4, 60), cv2.FONT_HERSHEY_PLAIN, 0.9, (255, 255, 255), 1)
@@ -243,6 +243,7 @@ def test_a_timestamp_does_not_hold_the_motion() -> None:
         for entry, true in zip(fusing.register(frames)[1:], motions[1:], strict=True)
     ]
     assert np.median(off) < 0.1
+    assert np.quantile(off, 0.95) < 0.3  # 0.6 where it counts
 
 
 def test_too_little_memory_is_refused_with_what_fits() -> None:

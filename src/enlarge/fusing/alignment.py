@@ -10,7 +10,7 @@ biweight), so that what covers the scene does not pull at it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +86,12 @@ class Template:
             ]
         )
 
-    def covered(self, shape: tuple[int, ...], motion: Matrix) -> NDArray[np.bool_]:
-        """Which of the pixels a motion maps into a picture of that shape."""
+    def covered(
+        self, shape: tuple[int, ...], motion: Matrix, hidden: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        """Which of the pixels a motion maps into a picture of that shape, and not to where it is
+        `hidden`.
+        """
         rows = [motion[n, 0] * self.column + motion[n, 1] * self.row + motion[n, 2] for n in (0, 1)]
         far = motion[2, 0] * self.column + motion[2, 1] * self.row + motion[2, 2]
         across, down = rows[0] / far, rows[1] / far
@@ -95,6 +99,10 @@ class Template:
         inside: NDArray[np.bool_] = (
             (across >= 0) & (across <= wide - 1) & (down >= 0) & (down <= high - 1)
         )
+        if hidden is not None:
+            column = np.clip(np.rint(across), 0, wide - 1).astype(np.intp)
+            row = np.clip(np.rint(down), 0, high - 1).astype(np.intp)
+            inside &= ~hidden[row, column]
         return inside
 
 
@@ -144,24 +152,41 @@ def align(
     *,
     steps: int = 12,
     light: tuple[float, float] = (1.0, 0.0),
+    hidden: NDArray[np.bool_] | None = None,
 ) -> Alignment | None:
     """Align a picture to a template, from a motion that is right to a pixel or two.
+
+    `hidden`: pixels of the picture that do not show the scene.
 
     `light`: the gain and offset to start with. None where the picture covers too little of the
     template, or shows nothing to hold on to.
     """
-    motion, (gain, offset) = start, light
+    state = _State(start, *light)
+    shown = _Shown(picture, hidden)
     best: Alignment | None = None
     for _ in range(steps):
-        step = _step(template, picture, motion, model, gain, offset)
+        step = _step(template, shown, state, model)
         if step is None:
             return best
         best = step.before
-        motion, gain, offset = step.motion, step.gain, step.offset
+        state = step.after
         if step.size < _STILL:
             break
-    final = _step(template, picture, motion, model, gain, offset)
+    final = _step(template, shown, state, model)
     return best if final is None else final.before
+
+
+class _State(NamedTuple):
+    motion: Matrix
+    gain: float
+    offset: float
+
+
+class _Shown(NamedTuple):
+    """A picture, and where it does not show the scene."""
+
+    luma: Luma
+    hidden: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -169,21 +194,18 @@ class _Step:
     """`before`: how well the motion fitted before the step. `size`: how far it moved a corner."""
 
     before: Alignment
-    motion: Matrix
-    gain: float
-    offset: float
+    after: _State
     size: float
 
 
-def _step(
-    template: Template, picture: Luma, motion: Matrix, model: Model, gain: float, offset: float
-) -> _Step | None:
+def _step(template: Template, shown: _Shown, state: _State, model: Model) -> _Step | None:
     """One step of the minimization."""
-    weight = template.covered(picture.shape, motion)
+    motion, gain, offset = state
+    weight = template.covered(shown.luma.shape, motion, shown.hidden)
     total = int(weight.sum())
     if total < _ENOUGH * weight.size or total < 12:
         return None
-    picture_warped = warp(picture, motion, template.width, template.height)
+    picture_warped = warp(shown.luma, motion, template.width, template.height)
     warped = picture_warped.ravel()[template.chosen]
     warped_x, warped_y = (g.ravel()[template.chosen] for g in gradients(picture_warped))
     residual = template.luma - np.float32(gain) * warped - np.float32(offset)
@@ -217,7 +239,8 @@ def _step(
         cost,
     )
     size = float(np.abs(change[:-2]).sum()) * template.radius
-    return _Step(before, moved, gain + float(change[-2]), offset + float(change[-1]), size)
+    after = _State(moved, gain + float(change[-2]), offset + float(change[-1]))
+    return _Step(before, after, size)
 
 
 def _solution(matrix: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.float64] | None:

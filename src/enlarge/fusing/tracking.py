@@ -28,6 +28,7 @@ from enlarge.fusing.alignment import (
 )
 from enlarge.fusing.motion import Matrix, corners, largest_distance, translation
 from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.overlays import find_overlays
 
 SMOOTHING = 1.0
 """Standard deviation in pixels of the blur before frames are compared. It lessens noise and what
@@ -120,6 +121,7 @@ class _Tracker:
         x, y, width, height = region
         self.window = np.ascontiguousarray(lumas[reference][y : y + height, x : x + width])
         self.corners = corners(0, 0, width, height)
+        self.hidden: NDArray[np.bool_] | None = None  # what does not move with the scene
         levels = 1
         while min(width, height) >> levels >= _COARSEST:
             levels += 1
@@ -155,11 +157,16 @@ class _Tracker:
         for entry in used:
             luma, motion = self.lumas[entry.frame], entry.motion @ self.place
             inside = covered(luma.shape, motion, width, height).astype(np.float32)
+            if self.hidden is not None:
+                inside *= warp(self.hidden.astype(np.float32), motion, width, height) < 0.5
             warped: Luma = warp(luma, motion, width, height)
             picture = (np.float32(entry.gain) * warped + np.float32(entry.offset)) * inside
             shown[entry.frame] = picture, inside
             total += picture
             count += inside
+        if self.hidden is None:
+            mean: Luma = (total / np.maximum(count, np.float32(1))).astype(np.float32)
+            self.hidden = find_overlays(mean, [self._seen(entry) for entry in used])
         nothing = np.zeros_like(total), np.zeros_like(count)
         refined = []
         for entry in results:
@@ -168,15 +175,20 @@ class _Tracker:
                 continue
             picture, inside = shown.get(entry.frame, nothing)
             others = count - inside
-            mean = (total - picture) / np.maximum(others, 1.0)
+            mean = ((total - picture) / np.maximum(others, 1.0)).astype(np.float32)
             weight = (others > 0.5).astype(np.float32)
             refined.append(self._again(entry, Template(mean, weight)))
         return refined
 
+    def _seen(self, entry: Registration) -> tuple[Luma, Matrix]:
+        """A frame in the brightness of the reference, and the motion from the window to it."""
+        luma = np.float32(entry.gain) * self.lumas[entry.frame] + np.float32(entry.offset)
+        return luma, entry.motion @ self.place
+
     def _again(self, entry: Registration, template: Template) -> Registration:
         luma, start = self.lumas[entry.frame], entry.motion @ self.place
         light = entry.gain, entry.offset
-        found = _best_model(template, luma, start, light)
+        found = _best_model(template, luma, start, light, hidden=self.hidden)
         if found is None:
             return replace(entry, reason="the region was not found")
         better, model = found
@@ -240,6 +252,7 @@ def _best_model(
     start: Matrix,
     light: tuple[float, float],
     models: Sequence[Model] = ("translation", "affine", "homography"),
+    hidden: NDArray[np.bool_] | None = None,
 ) -> tuple[Alignment, Model] | None:
     """The alignment by the kind of motion that explains most, by Akaike's criterion."""
     best: tuple[Alignment, Model] | None = None
@@ -249,7 +262,7 @@ def _best_model(
     for model in models:
         if model == "homography" and min(template.width, template.height) < _HOMOGRAPHY_SIDE:
             continue
-        found = align(template, luma, start, model, light=light)
+        found = align(template, luma, start, model, light=light, hidden=hidden)
         if found is None:
             continue
         score = independent * np.log(found.cost + 1e-6) + 2 * PARAMETERS[model]
