@@ -114,7 +114,7 @@ def test_a_damaged_video_gives_status_3(here: Path, capsys: pytest.CaptureFixtur
             2,
             "x.png is no video file; choose .mp4, .mkv, .mov or .webm",
         ),
-        (["tape.mp4", "-o", "-"], 2, "a video is written to a file or a folder, not to -"),
+        (["tape.mp4", "-o", "-"], 2, "a video is written to a file or a folder, not to standard"),
         (["tape.mp4", "-o", "x.webm", "--codec", "h264"], 2, "--codec h264 and .webm contradict"),
         (["tape.mp4", "--codec", "ffv1", "--crf", "9"], 2, "--crf and ffv1 contradict each other"),
         (["tape.mp4", "--crf", "60"], 2, "--crf of h264 is between 0 and 51, got 60"),
