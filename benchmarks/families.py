@@ -209,6 +209,7 @@ def through_spandrel_itself(path: Path, pixels: Pixels) -> Pixels:
     """
     state = torch.load(path, weights_only=True)
     image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
+    image = image.contiguous()  # random numbers are drawn in the order of the memory
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         model = import_spandrel().ModelLoader(device="cpu").load_from_state_dict(state)
