@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ class Record:
 def measure(names: Sequence[str], jobs: int, *, trial: bool) -> None:
     """Measure sections, into what was recorded before."""
     record = Record(trial=trial)
-    with ProcessPoolExecutor(jobs) as pool:
+    # A fork would inherit the locks of threads that it does not have.
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for name in names:
             found = record.of(name)
             if name == "reading":
