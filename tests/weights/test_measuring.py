@@ -18,12 +18,12 @@ from enlarge.weights.measuring import (
     Runner,
     holds_in_bf16,
     measured_halo,
-    measured_margin,
     natural_picture,
     working_sets,
 )
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
+from enlarge.weights.reach import _reach, margin_of, measured_margin
 from tests.networks.tiny import TINY, tiny
 from tests.precisions import require
 from tests.weights.test_graphs import loud
@@ -65,6 +65,29 @@ def test_the_margin_is_what_the_network_says(
     assert margin is not None
     assert isinstance(network.margin, int)
     assert 0 <= network.margin - margin <= (1 if name == "rrdb" else 0)  # what f32 shows of it
+
+
+@pytest.mark.parametrize("name", ["edsr", "srvgg", "rrdb", "srresnet", "msrresnet"])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_margin_is_read_off_a_graph_of_convolutions(
+    name: str, scale: int, tmp_path: Path
+) -> None:
+    network, card, model = exported(name, tmp_path, scale=scale)
+    run = Runner(model)
+    assert margin_of(run, scale, card.multiple) == measured_margin(run, scale, card.multiple) or (
+        card.multiple == 1 and margin_of(run, scale, 1) == network.margin
+    )
+    if card.multiple == 1:
+        assert _reach(run.graph, 48) == network.margin
+
+
+def test_the_margin_of_what_the_graph_does_not_tell_is_measured(tmp_path: Path) -> None:
+    _, card, model = exported("swinir", tmp_path)
+    assert _reach(Runner(model).graph, 4 * card.multiple) is None
+    export_onnx(Global(), replace(card, multiple=1, scale=1, margin=5), tmp_path / "g.onnx")
+    run = Runner(tmp_path / "g.onnx")
+    assert _reach(run.graph, 48) is None
+    assert margin_of(run, 1, 1) is None
 
 
 class Global(nn.Module):

@@ -17,7 +17,8 @@ from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
 from enlarge.weights.conventions import plain_file
-from enlarge.weights.measuring import Network, Runner, measured_margin, natural_picture
+from enlarge.weights.measuring import Network, Runner, natural_picture
+from enlarge.weights.reach import margin_of
 
 _MULTIPLES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 28, 32, 48, 64)
 _FLOATS = ("f32", "f16")
@@ -50,7 +51,7 @@ def describe_graph(path: Path) -> tuple[Runner, Card]:
         network="onnx",
         options={},
         scale=scale,
-        margin=measured_margin(run, scale, multiple, fixed),
+        margin=margin_of(run, scale, multiple, fixed),
         halo=0,
         multiple=multiple,
         fixed=fixed,

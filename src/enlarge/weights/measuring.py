@@ -4,7 +4,6 @@
                    user waits, two, and the others lie on the line through them
     halo           if the margin is unbounded, or larger than tiles should overlap
     precisions     whether bf16 is close enough to f32
-    margin         of an ONNX file without a card
 
 They are measured on the CPU, in OpenVINO or ncnn, on generated pictures, so neither torch nor
 photographs are needed. Pictures are (1, 3, H, W), float32, RGB in [0, 1].
@@ -43,13 +42,15 @@ FEW = (64, 128, 192, 256, 384, 512)
 WORK = 5e12
 """Floating-point operations that a tile of `FEW` may cost: about 15 seconds on two cores."""
 _LEVEL = 1.0 / 255.0
-_CROPS = (96, 192, 384)
+_CROPS = (96, 144, 288)
+"""The sides of pictures on which overlaps are measured: the second is enough for `EXACT`."""
 _PICTURES = 3
 _SPARE = 1.25
 _AT_ONCE = 2
 """Tiles that are measured at a time, each in a process of its own."""
 _LARGEST = 256
-"""The larger of two tiles that are measured for all of `FEW`."""
+"""The larger of two tiles that are measured for all of `FEW`, unless it costs more than that."""
+_COSTLY = 1.5e12
 _OFF_LINE = 1.06
 """Working sets grow with a tile's area; SwinIR, HAT, DAT and RRDB are at most 4 % above."""
 
@@ -199,10 +200,10 @@ def measured_halo(run: Network, card: Card) -> int:
     """The distance from a tile's edge, in input pixels, beyond which no 8-bit value differs by more
     than one level from the whole picture's.
 
-    It is measured on three generated pictures, enlarged by a quarter, and rounded up to a multiple
-    of 8 and of the grid of tiles, but never exceeds the margin. An unbounded network gets at most
-    about 64, since its tiles are blended; and so much if it relates all parts of a picture, since
-    two crops of one picture are too much alike to show that.
+    It is measured on up to three generated pictures, enlarged by a quarter, and rounded up to a
+    multiple of 8 and of the grid of tiles, but never exceeds the margin. An unbounded network gets
+    at most about 64, since its tiles are blended; and so much if it relates all parts of a picture,
+    since two crops of one picture are too much alike to show that.
     """
     step = math.lcm(8, card.grid)
     most = card.margin if card.margin is not None else _round_up(EXACT, step)
@@ -212,11 +213,19 @@ def measured_halo(run: Network, card: Card) -> int:
         return most
     for side in _CROPS:
         boxes = _boxes(side, card)
-        reach = np.max([_reach(run, card.scale, boxes, seed) for seed in range(_PICTURES)], axis=0)
-        quiet = np.flatnonzero(reach <= _LEVEL)
-        if quiet.size and (card.fixed or quiet[0] <= 0.75 * reach.size):
-            return min(most, max(step, _round_up(math.ceil(_SPARE * int(quiet[0])), step)))
-        if card.fixed or reach.size > most:
+        halo, size = 0, 0
+        for seed in range(_PICTURES):
+            reach = _reach(run, card.scale, boxes, seed)
+            quiet, size = np.flatnonzero(reach <= _LEVEL), reach.size
+            if not quiet.size or not (card.fixed or quiet[0] <= 0.75 * size):
+                halo = 0
+                break
+            halo = max(halo, step, _round_up(math.ceil(_SPARE * int(quiet[0])), step))
+            if halo >= most:
+                return most
+        if halo:
+            return halo
+        if card.fixed or size > most:
             break
     return most
 
@@ -266,30 +275,6 @@ def _reach(
     return np.maximum.accumulate(most[::-1])[::-1]
 
 
-def measured_margin(run: Network, scale: int, multiple: int, side: int = 0) -> int | None:
-    """How far, in input pixels, a change of one pixel (of `multiple`² pixels) changes the result in
-    f32. None, for unbounded, if that reaches the edge of a picture of 257 pixels.
-
-    `side` is the only size that the network takes (0: any).
-    """
-    for size in (side,) if side else (129, 257):
-        whole = _round_up(size, multiple)
-        first = whole // 2 // multiple * multiple
-        cell = slice(first, first + multiple)
-        image = natural_picture(whole)
-        changed = image.copy()
-        changed[:, :, cell, cell] = np.where(image[:, :, cell, cell] < 0.5, 8.0, -8.0)
-        touched = (run(image) != run(changed)).any((0, 1))  # (scale·H, scale·W)
-        touched = touched.reshape(whole, scale, whole, scale).any((1, 3))
-        rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
-        if not rows.size:
-            return 0
-        low, high = min(rows[0], columns[0]), max(rows[-1], columns[-1])
-        if low > 0 and high < whole - 1:
-            return int(max(first - low, high - (first + multiple - 1), 0))
-    return None
-
-
 def _round_up(size: int, step: int) -> int:
     return -(-size // step) * step
 
@@ -300,7 +285,8 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
     """
     sides = list(_sides(card, ladder))
     if ladder is None and len(sides) > 2:
-        smaller = [side for side in sides[1:] if side <= _LARGEST] or sides[1:2]
+        most = min(_LARGEST, (_COSTLY / max(card.flops, 1.0)) ** 0.5 / card.scale)
+        smaller = [side for side in sides[1:] if side <= most] or sides[1:2]
         sizes = _measured_sets(model, [sides[0], smaller[-1]])
         return _on_line(sizes, sides) if len(sizes) > 1 else sizes
     return _measured_sets(model, sides)

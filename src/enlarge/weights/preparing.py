@@ -139,10 +139,11 @@ def _convert(path: Path, folder: Path) -> str:
     """Write the checkpoint as ONNX and safetensors into that folder. Returns no note."""
     check_checkpoint(path, model_kind(path))
     with needing_torch(path):
-        from enlarge.weights.measuring import measured, measured_margin
+        from enlarge.weights.measuring import measured
         from enlarge.weights.network_file import save_network
         from enlarge.weights.onnx_file import export_onnx, with_card
         from enlarge.weights.opening import open_network
+        from enlarge.weights.reach import margin_of
         from enlarge.weights.spandrel_networks import SPANDREL
 
         network, card = open_network(path)
@@ -151,7 +152,7 @@ def _convert(path: Path, folder: Path) -> str:
     card = replace(card, name=path.stem)
     run = export_onnx(network, card, model, traced=from_spandrel)
     if from_spandrel:
-        margin = measured_margin(run, card.scale, card.grid, card.fixed)
+        margin = margin_of(run, card.scale, card.grid, card.fixed)
         card = replace(card, margin=margin)
     if not card.tiles:
         card = measured(model, card, runner=run)
