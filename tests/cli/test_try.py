@@ -15,6 +15,8 @@ from enlarge.engines import EngineOptions
 from enlarge.trying.part import Part, Region
 from enlarge.trying.results import Trials
 from enlarge.weights.catalog import find_weights
+from enlarge.weights.installed import list_pairs
+from tests.weights.ncnn.tiny import write_pair
 
 Said = pytest.CaptureFixture[str]
 
@@ -91,3 +93,30 @@ def test_a_model_that_fails_is_named_and_the_others_are_shown(photo: Path, capsy
     captured = capsys.readouterr()
     assert status == 1
     assert "broken.onnx" in captured.err
+
+
+def test_a_pair_of_ncnn_is_tried_with_its_preparing_announced(
+    photo: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write_pair(folder)
+    monkeypatch.setenv("ENLARGE_MODELS", str(folder))
+    monkeypatch.setenv("ENLARGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("enlarge.weights.measuring.FEW", (64,))
+    (pair,) = list_pairs()
+    fast = find_weights("fast-x2")
+    part = Part(
+        np.zeros((24, 24, 3), np.uint8), Region(0, 0, 24, 24), Region(0, 0, 24, 24), (240, 240), ()
+    )
+    trials = Trials(part, 2, EngineOptions(precision="f32"))
+    trials.run(fast)
+    before = trials.expected(pair)
+    assert before > trials.expected(fast) * 0.01
+    tried = trials.run(pair)
+    assert (tried.model, tried.call, tried.pixels.shape) == ("tiny", "tiny", (48, 48, 3))
+    (pair,) = list_pairs()
+    assert trials.expected(pair) < before, "prepared by now"
+    assert run(["try", str(photo), "--scale", "2", "--json"]) == 0
+    names = [row["model"] for row in json.loads(capsys.readouterr().out)["models"]]
+    assert set(names) == {"fast-x2", "quality-x2", "tiny"}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from enlarge.trying.page import try_page
 from enlarge.trying.part import Part, Region
 from enlarge.trying.results import Tried
 from enlarge.trying.sheet import draw_sheet, seconds_text
+from tests.app.browser import chromium, launch
 
 
 def results(count: int, side: int = 48) -> list[Tried]:
@@ -57,7 +61,7 @@ def test_the_page_holds_every_result_and_escapes_names() -> None:
     part = Part(
         np.zeros((12, 12, 3), np.uint8), Region(3, 4, 12, 12), Region(0, 0, 12, 12), (9, 9), ()
     )
-    page = try_page("<a>.png", part, 4, found)
+    page = try_page(Path("<a>.png"), part, 4, found)
     assert page.count("<script>") == 1, "only the page's own"
     assert "&lt;a&gt;.png" in page
     assert "a &amp; b" in page
@@ -68,3 +72,34 @@ def test_the_page_holds_every_result_and_escapes_names() -> None:
             assert (np.asarray(image) == result.pixels).all()
     assert page.count("<option") == 8
     assert not re.search(r'(src|href)="https?:', page)
+
+
+def test_a_click_makes_a_model_the_choice(tmp_path: Path) -> None:
+    pytest.importorskip("playwright")
+    if chromium() is None:
+        pytest.skip("there is no chromium")
+    from playwright.sync_api import sync_playwright
+
+    part = Part(
+        np.zeros((12, 12, 3), np.uint8), Region(3, 4, 12, 12), Region(0, 0, 12, 12), (9, 9), ()
+    )
+    found = [replace(result, call=result.model if n else "") for n, result in enumerate(results(4))]
+    found[2] = replace(found[2], call="a b/x'4.param", model='m"2')
+    page = tmp_path / "p.html"
+    page.write_text(try_page(tmp_path / "it's.png", part, 4, found), encoding="utf-8")
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        tab = browser.new_page()
+        tab.goto(page.as_uri())
+        assert tab.locator(".all button").count() == 3
+        tab.locator(".all button").nth(1).click()
+        said = tab.locator(".choice code").inner_text()
+        assert shlex.split(said) == [
+            "enlarge", str(tmp_path / "it's.png"), "--scale", "4", "--model", "a b/x'4.param"
+        ]  # fmt: skip
+        assert tab.locator("select").nth(1).input_value() == "2"
+        shown = tab.locator(".two img").nth(1).get_attribute("src")
+        assert shown == tab.locator(".all img").nth(2).get_attribute("src")
+        tab.locator(".all button").nth(0).press("Enter")
+        pressed = [one.get_attribute("aria-pressed") for one in tab.locator(".all button").all()]
+        assert pressed == ["true", "false", "false"]
+        assert "--model m1" in tab.locator(".choice code").inner_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,14 +102,15 @@ def try_models(
     from enlarge.picture.model import engine_options
     from enlarge.trying.part import Region, cut_part
     from enlarge.trying.results import Trials, at_hand, without_model
-    from enlarge.weights.catalog import find_weights, list_weights
+    from enlarge.weights.catalog import find_weights
 
     refuse_both(options.quiet, options.verbose)
     targets = _targets(picture, options)
     chosen = build_settings(settings)
     quiet = options.quiet or options.json
     named = [find_weights(name, quiet=quiet) for name in options.model or ()]
-    found = at_hand(named or list_weights(), options.scale)
+    found = at_hand(named or _listed(), options.scale)
+    calls = dict(zip((weights.path for weights in named), options.model or (), strict=True))
     region = Region(*chosen.crop) if chosen.crop else None
     part = cut_part(picture, region, page=options.page)
     trials = Trials(part, options.scale, engine_options(chosen), options.limit)
@@ -121,12 +122,22 @@ def try_models(
         if isinstance(result, str):
             left_out.append(result)
         else:
-            results.append(result)
+            results.append(replace(result, call=calls.get(weights.path, result.call)))
             _print(result, options)
     if len(results) == 1:
         raise WeightsError(f"no model could be tried: {'; '.join(left_out)}")
     _write(picture, part, options.scale, results, targets)
     _report(part, results, left_out, targets, options)
+
+
+def _listed() -> list[Weights]:
+    """All models that have a name."""
+    from enlarge.weights.catalog import list_weights
+    from enlarge.weights.installed import list_pairs
+
+    own = list_weights()
+    names = {weights.path.stem for weights in own}
+    return own + [weights for weights in list_pairs() if weights.path.stem not in names]
 
 
 def _tried(trials: Any, weights: Weights, quiet: bool) -> Tried | str:
@@ -212,9 +223,7 @@ def _write(
     sheet, page = targets
     write_pixels(draw_sheet(results), sheet)
     try:
-        page.write_text(
-            try_page(picture.name, part, scale, results), "utf-8", errors="backslashreplace"
-        )
+        page.write_text(try_page(picture, part, scale, results), "utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"{page}: cannot be written: {error.strerror or error}") from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from enlarge.metrics.pictures import write_pixels
 from enlarge.trying.part import Part, Pixels
@@ -35,6 +37,12 @@ figure { margin: 0; }
 figure img { display: block; width: 100%; image-rendering: pixelated; }
 figcaption { color: #4b5563; font-size: .9rem; overflow-wrap: anywhere; }
 figcaption b { color: #1c2430; }
+figure button { display: block; width: 100%; padding: 0; border: 0; background: none;
+  cursor: pointer; }
+figure button:focus-visible { outline: 2px solid #2563c9; outline-offset: 2px; }
+figure button[aria-pressed="true"] img { box-shadow: 0 0 0 3px #2563c9; }
+.choice { display: block; min-height: 3.5rem; margin: 1rem 0 0; color: #4b5563; }
+.choice code { display: block; overflow-wrap: anywhere; color: #1c2430; user-select: all; }
 """
 _SCRIPT = """
 const two = document.querySelector(".two"), images = two.querySelectorAll("img");
@@ -48,12 +56,29 @@ document.querySelectorAll("select").forEach((select, side) => {
   show();
 });
 const slider = two.querySelector("input");
+const choice = document.querySelector(".choice"), right = document.querySelectorAll("select")[1];
+document.querySelectorAll(".all button").forEach((button, _, all) => {
+  button.onclick = () => {
+    all.forEach((other) => other.setAttribute("aria-pressed", other === button));
+    right.value = button.dataset.number;
+    right.onchange();
+    const command = document.createElement("code");
+    command.textContent = button.dataset.command;
+    choice.replaceChildren("The whole picture by " + button.title + ":", command);
+  };
+});
 slider.oninput = () => two.style.setProperty("--at", slider.value + "%");
 """
 
 
-def try_page(name: str, part: Part, scale: int, results: Sequence[Tried]) -> str:
-    """The page. `name`: of the picture. The first result is that without a model."""
+def try_page(picture: Path, part: Part, scale: int, results: Sequence[Tried]) -> str:
+    """The page. The first result is that without a model.
+
+    A click on another one makes it the choice: it goes under the divider, and the command appears
+    that enlarges the whole picture by it.
+    """
+    name = picture.name
+    command = ["enlarge", str(picture), "--scale", str(scale), "--model"]
     x, y, width, height = part.region
     options = [
         f'<option value="{number}"{{}}>{escape(result.model)}</option>'
@@ -68,7 +93,10 @@ def try_page(name: str, part: Part, scale: int, results: Sequence[Tried]) -> str
         + "</select>"
         for side, chosen in (("left", 0), ("right", len(results) - 1))
     ]
-    figures = "".join(_figure(result) for result in results)
+    figures = "".join(
+        _figure(result, number, shlex.join([*command, result.call]))
+        for number, result in enumerate(results)
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -77,18 +105,22 @@ def try_page(name: str, part: Part, scale: int, results: Sequence[Tried]) -> str
         "Seconds are those of the whole picture on this machine.</p>"
         f'<div class="pick">{"".join(picks)}</div><div class="two"><img alt=""><img alt="">'
         '<input type="range" aria-label="divider" value="50" step="any"></div>'
+        '<output class="choice">A click on a result below makes that model the choice.</output>'
         f'<div class="all">{figures}</div><script>{_SCRIPT}</script></body></html>\n'
     )
 
 
-def _figure(result: Tried) -> str:
+def _figure(result: Tried, number: int, command: str) -> str:
     about = [f"<b>{escape(result.model)}</b>"]
     about += [seconds_text(result.whole)] if result.whole else []
     about += [escape(text) for text in (result.purpose, result.licence) if text]
-    return (
-        f'<figure><img alt="{escape(result.model)}" src="{_url(result.pixels)}">'
-        f"<figcaption>{'<br>'.join(about)}</figcaption></figure>"
-    )
+    image = f'<img alt="{escape(result.model)}" src="{_url(result.pixels)}">'
+    if result.call:
+        image = (
+            f'<button type="button" aria-pressed="false" title="{escape(result.model)}" '
+            f'data-command="{escape(command)}" data-number="{number}">{image}</button>'
+        )
+    return f"<figure>{image}<figcaption>{'<br>'.join(about)}</figcaption></figure>"
 
 
 def _url(pixels: Pixels) -> str:

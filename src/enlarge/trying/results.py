@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from enlarge.card import Card
 from enlarge.engines import EngineOptions
 from enlarge.errors import OptionError
 from enlarge.media.resample import imresize
 from enlarge.model_file import Weights
 from enlarge.trying.part import Part, Pixels
 from enlarge.upscaler import Upscaler
+from enlarge.weights.catalog import find_weights
 
 PURPOSES = {
     "fast": "clean photographs, at once",
@@ -26,6 +28,8 @@ SLOW = 10.0
 """Seconds from which a model is announced before it runs."""
 _AGAIN = 3.0
 """Seconds below which a model runs a second time, since the first one compiles its network."""
+_PREPARED_ON = 220_000
+"""Input pixels that preparing a large network computes, in all its measurements."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ class Tried:
     """A part enlarged by one model: uint8 (H, W, 3) RGB.
 
     `seconds` for the part, once the model is loaded; `whole`: the same for the whole picture, by
-    its area. `purpose`: what the model is for, of those in `PURPOSES`. `data`, `licence`: what it
-    was trained on, and the licence, as its card tells them. Each may be empty.
+    its area. `call`: what `--model` takes for it. `purpose`: what the model is for, of those in
+    `PURPOSES`. `data`, `licence`: what it was trained on, and the licence, as its card tells them.
+    Each may be empty.
     """
 
     model: str
@@ -44,15 +49,28 @@ class Tried:
     purpose: str = ""
     data: str = ""
     licence: str = ""
+    call: str = ""
 
 
 def at_hand(found: Sequence[Weights], scale: int) -> list[Weights]:
     """The models whose own factor is `scale`, the quickest first. Raises `OptionError`."""
-    fitting = sorted((w for w in found if w.card.scale == scale), key=lambda w: w.card.flops)
+    fitting = sorted((w for w in found if w.card.scale == scale), key=lambda w: _flops(w.card))
     if not fitting:
         there = ", ".join(f"×{factor}" for factor in sorted({w.card.scale for w in found}))
         raise OptionError(f"no model enlarges ×{scale}; those at hand: {there}")
     return fitting
+
+
+def _flops(card: Card) -> float:
+    """Operations per output pixel; of a model that is not prepared at least those of convolutions
+    on the input's pixels.
+    """
+    return card.flops or 2.0 * card.parameters / card.scale**2
+
+
+def _is_unprepared(weights: Weights) -> bool:
+    """Whether it is a model of ncnn as it was found, which is converted and measured first."""
+    return weights.path.suffix.lower() == ".param" and not weights.card.tiles
 
 
 def without_model(part: Part, scale: int) -> Tried:
@@ -75,10 +93,13 @@ class Trials:
     _rate: float = 0.0
 
     def expected(self, weights: Weights) -> float:
-        """Seconds that the model will take for the part, by the operations per second of those that
-        ran before; 0 if none did.
+        """Seconds that the model will take for the part, with preparing it once if that has to be
+        done, by the operations per second of those that ran before; 0 if none did.
         """
-        return self._work(weights) / self._rate if self._rate else 0.0
+        if not self._rate:
+            return 0.0
+        more = _PREPARED_ON * self.scale**2 if _is_unprepared(weights) else 0
+        return (self._work(weights) + _flops(weights.card) * more) / self._rate
 
     def is_too_slow(self, weights: Weights) -> bool:
         """Whether it is expected to take longer than `limit`."""
@@ -86,11 +107,16 @@ class Trials:
 
     def run(self, weights: Weights) -> Tried:
         """Enlarge the part. Raises `EnlargeError`."""
+        licence = weights.card.licence
+        if weights.path.suffix.lower() == ".param":  # as it was found
+            weights = find_weights(weights.path, quiet=True)
+            weights = replace(weights, card=replace(weights.card, licence=licence))
         model = Upscaler(weights, self.options)
         large, seconds = self._timed(model)
         if seconds < _AGAIN:
             large, seconds = self._timed(model)
-        self._rate = max(self._rate, self._work(weights) / max(seconds, 1e-6))
+        if weights.card.flops:
+            self._rate = max(self._rate, self._work(weights) / max(seconds, 1e-6))
         width, height = self.part.size
         share = width * height / (self.part.pixels.shape[0] * self.part.pixels.shape[1])
         card = weights.card
@@ -102,6 +128,7 @@ class Trials:
             PURPOSES.get(weights.path.stem, ""),
             card.data,
             card.licence,
+            weights.path.stem,
         )
 
     def _timed(self, model: Upscaler) -> tuple[Pixels, float]:
@@ -111,7 +138,7 @@ class Trials:
 
     def _work(self, weights: Weights) -> float:
         height, width = self.part.pixels.shape[:2]
-        return weights.card.flops * height * width * self.scale**2
+        return _flops(weights.card) * height * width * self.scale**2
 
 
 def _inner(large: Pixels, part: Part, scale: int) -> Pixels:
