@@ -188,7 +188,10 @@ ZOO = (
         lambda: damaged(to_safetensors(state()), 0, (10**7).to_bytes(8, "little")),
         said="its header of 10000000 bytes is not complete",
     ),
-    Kept("broken.onnx", "ONNX broken", lambda: damaged(onnx_file(), 40, b"\xff" * 30), said="is damaged"),
+    Kept(
+        "broken.onnx", "ONNX broken", lambda: damaged(onnx_file(), 40, b"\xff" * 30),
+        said="is damaged",
+    ),
     Kept("half.param", "half of a pair", PARAM.encode, said="without its weights, half.bin"),
     Kept("lonely.bin", "half of a pair", content, said="without its layers, lonely.param"),
     Kept("gpu.engine", "TensorRT", lambda: b"ftrt" + bytes(900), said="is a TensorRT engine"),
@@ -197,7 +200,10 @@ ZOO = (
     Kept("openvino.xml", "OpenVINO IR", lambda: IR, said="is a model of OpenVINO"),
     Kept("lora.safetensors", "LoRA", lambda: to_safetensors(named(*LORA)), said="is a LoRA"),
     Kept("sd.ckpt", "diffusion", lambda: saved(named(*DIFFUSION)), said="is a diffusion model"),
-    Kept("adam.pth", "optimiser alone", lambda: saved({"state": {}, "param_groups": []}), said="an optimizer"),
+    Kept(
+        "adam.pth", "optimiser alone", lambda: saved({"state": {}, "param_groups": []}),
+        said="the state of an optimizer",
+    ),
     Kept("nan.pth", "not finite", lambda: saved(spoiled()), said="holds 1 NaN"),
     Kept("empty.pth", "empty", lambda: b"", said=r"is empty \(0 bytes\)"),
     Kept("noise.pth", "noise", lambda: np.random.default_rng(0).bytes(999), said="is not a model"),
