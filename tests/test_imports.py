@@ -60,7 +60,16 @@ ALLOWED: dict[str, set[str]] = {
         *("model_file", "weights", "upscaler", "data"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
-    "trying": {"errors", "model_file", "engines", "weights", "media", "metrics", "upscaler"},
+    "trying": {
+        "errors",
+        "card",
+        "model_file",
+        "engines",
+        "weights",
+        "media",
+        "metrics",
+        "upscaler",
+    },
     "fusing": {
         *("version", "errors", "digests", "memory", "checks", "engines", "weights", "media"),
         *("metrics", "upscaler", "video"),
