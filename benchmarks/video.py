@@ -58,7 +58,7 @@ def memory_lines(found: dict[str, Any]) -> list[str]:
     """The peaks."""
     few, many = found["few"], found["many"]
     return [
-        "**Memory.** Peaks of the whole process.",
+        "**Memory.** Peaks of the whole process; of small frames, the median of three runs.",
         "",
         "| | MB |",
         "|---|--:|",

@@ -153,6 +153,15 @@ def test_a_torch_that_does_not_load_is_as_good_as_none(monkeypatch: Patch) -> No
     refused(EngineError, "libcudart.so.12", 'pip install "enlarge[torch]"', engine="torch")
 
 
+def test_an_interrupt_while_an_engine_is_imported_is_one(monkeypatch: Patch) -> None:
+    def interrupted() -> list[str]:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr(torch_engine, "torch_devices", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_placement(FAST, EngineOptions("torch"))
+
+
 def test_a_gpu_that_torch_was_not_built_for_is_none(monkeypatch: Patch) -> None:
     """torch counts it; the first sum fails."""
     with_gpus(monkeypatch)

@@ -236,6 +236,8 @@ def _devices(engine: str) -> list[str]:
         else:
             import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
     except (ImportError, OSError) as error:  # OSError: a missing shared library
+        if isinstance(error.__cause__, KeyboardInterrupt):  # pybind11 wraps it
+            raise error.__cause__ from None
         raise EngineError(
             f"{_TITLES[engine]} cannot be imported ({error}); install it: {_INSTALL[engine]}"
         ) from error

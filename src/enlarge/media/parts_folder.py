@@ -65,8 +65,8 @@ class PartsFolder:
         self._lock = self._locked()
         try:
             self._begin(json.loads(json.dumps(dict(facts))))
-        except BaseException as error:
-            self._lock.close()
+        except BaseException as error:  # an interrupt too: an empty folder would be left
+            self.close()
             if isinstance(error, OSError):
                 raise self.write_error(error) from error
             raise
