@@ -72,7 +72,7 @@ def test_choose_preview_enlarge_play_download(
 ) -> None:
     page = visit(browser, server)
     choose(page, tape)
-    page.locator(".st-key-take-frame button:visible").first.wait_for()
+    page.locator(".st-key-take-frame button").wait_for()
     assert page.get_by_text("192 × 128 becomes 384 × 256. 20 frames").is_visible()
     page.locator(".st-key-enlarge button").click()
     link = page.get_by_role("link", name="Download tape_x2.mp4")
@@ -111,7 +111,7 @@ def test_a_dropped_video_is_cancelled_and_started_again(
         }""",
         list(content),
     )
-    page.locator(".st-key-take-frame button:visible").first.wait_for()
+    page.locator(".st-key-take-frame button").wait_for()
     page.locator(".st-key-enlarge button").click()
     page.get_by_text("left").first.wait_for()
     page.locator(".st-key-cancel button").click()
@@ -161,7 +161,7 @@ def test_it_fits(
     size = {"width": width, "height": 1300}
     page = visit(browser, server, viewport=size, color_scheme=scheme, locale=locale)
     choose(page, tape)
-    page.locator(".st-key-take-frame button:visible").first.wait_for()
+    page.locator(".st-key-take-frame button").wait_for()
     settle(page)
     assert page.evaluate(STICKS_OUT) <= 0
     keep_screenshot(page.screenshot(), f"app-video-{width}-{scheme}-{language}.png")

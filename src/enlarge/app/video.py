@@ -139,7 +139,7 @@ def _moment(page: Page, clip: Clip, settings: Settings) -> None:
         st.error(page.marked("unreadable_video", name=clip.name, reason=reason))
         return
     show_preview(page, item, still)
-    if button(page.say("take_frame"), key="take-frame", help=page.say("take_frame_help")):
+    if button(page.say("take_frame"), key="take-frame"):
         page.visit.add_frame(clip, at, settings, page.open(weights_of(still)))
         st.session_state["chosen"] = next(reversed(page.visit.items))
         st.rerun()

@@ -17,10 +17,6 @@ VIDEO_TEXTS: dict[str, tuple[str, str]] = {
     "remove_video": ("Remove this video", "이 동영상 빼기"),
     "moment": ("Moment", "장면"),
     "take_frame": ("Enlarge this frame as a picture", "이 장면만 사진으로 확대하기"),
-    "take_frame_help": (
-        "Adds the whole frame to your pictures and enlarges it.",
-        "장면 전체를 사진으로 넣고 확대합니다.",
-    ),
     "video_part": ("Part", "구간"),
     "video_part_help": (
         "Only the part between these times is enlarged. Try a few seconds first.",
