@@ -257,7 +257,7 @@ def _measured(family: str, path: Path) -> Row:
     whole = {
         size: apart(here.upscale(picture(*size)), through_spandrel_itself(path, picture(*size)))
         for size in SIZES
-        if not here.card.fixed or max(size) <= here.card.fixed
+        if max(size) <= max(here.card.tiles, default=512)  # others are not computed whole
     }
     large = picture(*SIZES[-1])
     tile = here.card.fixed or here.card.padded(max(64, 3 * here.card.halo, 3 * home.card.halo))

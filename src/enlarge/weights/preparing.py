@@ -144,7 +144,7 @@ def _convert(path: Path, folder: Path) -> str:
         from enlarge.weights.onnx_file import export_onnx, with_card
         from enlarge.weights.opening import open_network
         from enlarge.weights.reach import margin_of
-        from enlarge.weights.spandrel_networks import SPANDREL
+        from enlarge.weights.spandrel_networks import SPANDREL, STEP
 
         network, card = open_network(path)
     model = folder / f"{path.stem}.onnx"
@@ -153,7 +153,7 @@ def _convert(path: Path, folder: Path) -> str:
     run = export_onnx(network, card, model, traced=from_spandrel)
     if from_spandrel:
         margin = margin_of(run, card.scale, card.grid, card.fixed)
-        card = replace(card, margin=margin)
+        card = replace(card, margin=margin, step=card.step if margin is not None else STEP)
     if not card.tiles:
         card = measured(model, card, runner=run)
     with_card(model, card)

@@ -43,8 +43,10 @@ _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601."""
 _TRIED = 32
 """The side of the picture on which a network is tried, where its needs allow that."""
-_STEP = 16
+STEP = 16
 """Windows of most networks divide it; spandrel does not tell them."""
+_WINDOW = 8
+"""Networks with a least side from here on divide what they get into windows."""
 
 Call = Callable[[nn.Module, Tensor], Tensor]
 
@@ -117,7 +119,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         halo=0,
         multiple=network.multiple,
         minimum=network.minimum,
-        step=_STEP,
+        step=STEP if network.minimum >= _WINDOW else 1,
         fixed=fixed,
         parameters=sum(p.numel() for p in network.inner.parameters()),
         flops=flops,
