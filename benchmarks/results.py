@@ -1,11 +1,13 @@
-"""`make results`: evaluate every bundled model.
+"""`make results`, or `python -m benchmarks.results [MODEL…]`: evaluate the bundled models.
 
-Writes benchmarks/results.json, docs/results.md and the table between the markers of README.md.
-Quality only; seconds are in docs/speed.md.
+Writes benchmarks/results.json, docs/results.md and the table between the markers of README.md. If
+models are named, only those are evaluated, and the rows of the others stay as they were. Quality
+only; seconds are in docs/speed.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -38,10 +40,10 @@ _VALIDATION = (
 )
 
 
-def measured() -> dict[str, Any]:
-    """All results, as benchmarks/results.json holds them."""
+def measured(names: Sequence[str] = ()) -> dict[str, Any]:
+    """The results of all models (or those named), as benchmarks/results.json holds them."""
     os.environ.pop("ENLARGE_MODELS", None)  # the bundled models only
-    bundled = list_weights()
+    bundled = [w for w in list_weights() if not names or w.path.stem in names]
     tables = []
     for factor in sorted({weights.card.scale for weights in bundled}, reverse=True):
         models = [w for w in bundled if w.card.scale == factor]
@@ -64,6 +66,24 @@ def measured() -> dict[str, Any]:
         "models": [described(weights.card) for weights in bundled],
         "tables": tables,
     }
+
+
+def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Earlier results with those of some models in their places, which name their own commit."""
+    fresh = {model["model"]: model for model in found["models"]}
+    tables = {table["title"]: table for table in found["tables"]}
+    document = {**known, "models": [fresh.get(m["model"], m) for m in known["models"]]}
+    document["tables"] = []
+    for table in known["tables"]:
+        rows = tables.get(table["title"], {"rows": []})["rows"]
+        by_name = {
+            row["model"]: {**row, "measured": f"{found['date']}, commit {found['commit']}"}
+            for row in rows
+            if row["model"] in fresh
+        }
+        table["rows"] = [by_name.get(row["model"], row) for row in table["rows"]]
+        document["tables"].append(table)
+    return document
 
 
 def described(card: Card) -> dict[str, Any]:
@@ -135,7 +155,8 @@ def markdown(document: dict[str, Any]) -> str:
 def _models(models: Sequence[dict[str, Any]]) -> list[str]:
     """What each costs, and what the self-ensemble (×8 the work) brings it to."""
     lines = [
-        "*Minutes*: training on one H200, including the model that it started from. `--ensemble`: "
+        "*Minutes*: training on one H200 (`photo-sharp`: all but six on two busy CPU cores), "
+        "including the model that it started from. `--ensemble`: "
         "PSNR in dB / SSIM with the option `--ensemble`. Speed: [speed.md](speed.md).",
         "",
         "| model | parameters | kFLOP per output pixel | minutes | Set5, `--ensemble` | Set14 |",
@@ -178,7 +199,8 @@ def _ours(table: dict[str, Any], sets: Sequence[str]) -> Iterator[tuple[float, s
         if row["parameters"]:
             name, count = f"**{name}**", f"{row['parameters'] / 1000:,.0f} K"
             cells = [f"**{cell}**" for cell in cells]
-        yield scores[0]["psnr"], f"| {name} | {count} | {' | '.join(cells)} | measured |"
+        kind = f"measured {row['measured']}" if "measured" in row else "measured"
+        yield scores[0]["psnr"], f"| {name} | {count} | {' | '.join(cells)} | {kind} |"
 
 
 def _anchors(
@@ -214,5 +236,14 @@ def write(document: dict[str, Any]) -> None:
         README.write_text(changed, encoding="utf-8")
 
 
+def main() -> None:
+    """Measure, and write everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", help="only these")
+    names = parser.parse_args().models
+    found = measured(names)
+    write(merged(json.loads(JSON.read_text(encoding="utf-8")), found) if names else found)
+
+
 if __name__ == "__main__":
-    write(measured())
+    main()
