@@ -1,0 +1,1 @@
+"""Finishing of the `photo-sharp` weights."""
