@@ -158,3 +158,13 @@ def test_progress_and_the_seconds_left() -> None:
     job.tell(Progress(1, 4, 0, 0, tile, last=True))
     assert (job.done, job.total, len(seen)) == (1, 4, 1)
     assert job.seconds_left() == pytest.approx(6.0, rel=0.1)
+
+
+def test_at_the_end_nothing_runs(gate: Gate) -> None:
+    queue = Queue()
+    jobs = [gate.job("ann"), gate.job("ann"), gate.job("bob")]
+    for job in jobs:
+        queue.add(job)
+    until(lambda: jobs[0].state == "running")
+    queue.end()
+    assert [job.state for job in jobs] == ["cancelled"] * 3

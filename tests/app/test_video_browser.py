@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,11 +97,16 @@ def test_choose_preview_enlarge_play_download(
     page.context.close()
 
 
-def test_a_dropped_video_is_cancelled_and_started_again(
-    browser: Any, server: Server, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = Recipe(size=(192, 128), times=range(400), picture=photo, options={"crf": "30"})
-    content = make(tmp_path / "long.mp4", recipe).read_bytes()
+    return make(tmp_path_factory.mktemp("long") / "long.mp4", recipe)
+
+
+def test_a_dropped_video_is_cancelled_and_started_again(
+    browser: Any, server: Server, long: Path
+) -> None:
+    content = long.read_bytes()
     page = visit(browser, server)
     settle(page)
     page.evaluate(
@@ -172,3 +180,23 @@ def test_it_fits(
     assert page.evaluate(STICKS_OUT) <= 0
     keep_screenshot(page.screenshot(), f"app-video-result-{width}-{scheme}-{language}.png")
     page.context.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_ends_while_a_video_is_made(
+    browser: Any, long: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serving(tmp_path, "--model", "fast-x2") as server:
+        page = visit(browser, server)
+        choose(page, long)
+        page.locator(".st-key-take-frame button").wait_for()
+        page.locator(".st-key-enlarge button").click()
+        page.get_by_text(re.compile(r"\d+ %, .* left")).wait_for()  # the engine computes
+        os.kill(server.process, number)
+        end = time.monotonic() + 60
+        while (status := os.waitpid(server.process, os.WNOHANG))[0] == 0:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        page.context.close()
+        assert status[1] == 0, (tmp_path / "log").read_text()
+        assert not list(server.temporary.iterdir())

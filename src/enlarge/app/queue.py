@@ -6,6 +6,7 @@ block one with a single picture. Everybody can see how many pictures come before
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class Queue:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="enlarge-app", daemon=True)
                 self._thread.start()
+                atexit.register(self.end)  # an engine that still computes would abort the process
             self._changed.notify_all()
 
     def cancel(self, job: QueuedJob) -> None:
@@ -101,6 +103,15 @@ class Queue:
             self._changed.wait_for(
                 lambda: self._running is None or self._running.owner != owner, timeout=60
             )
+
+    def end(self) -> None:
+        """Cancel all jobs, and wait until none is running."""
+        with self._changed:
+            owners = list(self._waiting)
+            if self._running is not None:
+                owners.append(self._running.owner)
+        for owner in owners:
+            self.leave(owner)
 
     def ahead(self, job: QueuedJob) -> int:
         """How many pictures come before a waiting one, including the running one; 0 for others."""

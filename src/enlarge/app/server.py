@@ -85,7 +85,8 @@ def serve(address: Address, *, max_upload: int, browser: bool, verbose: bool) ->
         )
         opening.start()
     # `streamlit run` asks for an e-mail address at its first start; its parts do not.
-    with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
+    quiet = contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO())
+    with quiet, contextlib.suppress(KeyboardInterrupt):  # raised after the server has ended
         App(script, routes=routes()).run(config=options)
 
 
