@@ -76,6 +76,8 @@ def _signed(values: Any) -> str:
 def _reading(result: Row) -> str:
     """Shares of characters right / confidently wrong, by height; then the pooled comparison."""
     lines = [
+        f"{result['plates']} plates.",
+        "",
         "| height, px | characters | " + " | ".join(WAYS) + " |",
         "|--:|--:|" + "--:|" * len(WAYS),
     ]
