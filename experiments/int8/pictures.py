@@ -1,5 +1,4 @@
-"""What the 8-bit forms learn from: photographs, drawings, gradients and pictures of one
-colour.
+"""What the 8-bit forms are made with: photographs, drawings and gradients.
 
 Batches are (B, 3, H, W), float32, RGB in [0, 1], with the values of 8-bit pixels.
 """
@@ -38,14 +37,18 @@ def patches(lows: Sequence[Pixels], random: np.random.Generator, count: int) -> 
 
 def drawings(lows: Sequence[Pixels], random: np.random.Generator, count: int) -> Tensor:
     """Patches of two colours each, with contours from photographs: edges of full contrast, as those
-    of letters.
+    of letters; and now and then a board.
     """
     found = []
     for _ in range(count):
         gray = _patch(lows, random).mean(2, keepdims=True)
+        where = gray > np.median(gray)
+        if random.random() < 0.2:
+            y, x = np.mgrid[:PATCH, :PATCH] // random.integers(1, 6)
+            where = ((y + x) % 2 == 1)[..., None]
         colours = 255 * random.integers(0, 2, (2, 3))
         colours = np.array([[0] * 3, [255] * 3]) if random.random() < 0.5 else colours
-        found.append(np.where(gray > np.median(gray), colours[0], colours[1]).astype(np.uint8))
+        found.append(np.where(where, colours[0], colours[1]).astype(np.uint8))
     return _batch(np.stack(found))
 
 
@@ -55,17 +58,6 @@ def _patch(lows: Sequence[Pixels], random: np.random.Generator) -> Pixels:
     patch = low[y : y + PATCH, x : x + PATCH]
     patch = patch[:, ::-1] if random.random() < 0.5 else patch
     return patch.transpose(1, 0, 2) if random.random() < 0.5 else patch
-
-
-def flats(random: np.random.Generator, count: int) -> Tensor:
-    """Pictures of one colour each, all of one random size: grays, colours, the cube's corners."""
-    colours = random.integers(0, 256, (count, 3))
-    colours[: count // 2] = colours[: count // 2, :1]
-    colours[-1] = 255 * random.integers(0, 2, 3)
-    colours[-2] = 255 * random.integers(0, 2)
-    height, width = (int(side) for side in random.integers(16, 41, 2))
-    pixels = np.broadcast_to(colours[:, None, None], (count, height, width, 3))
-    return _batch(pixels.astype(np.uint8))
 
 
 def gradients(random: np.random.Generator, count: int) -> Tensor:

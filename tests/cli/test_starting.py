@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,34 @@ with without_converter():
     pass
 assert sys.modules["openvino.tools.ovc"].convert_model is convert_model
 """
+
+
+INTERRUPTED = """
+import builtins, os, signal, sys
+def interrupt(name, *rest, imported=builtins.__import__):
+    if name == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGINT)
+    return imported(name, *rest)
+builtins.__import__ = interrupt
+sys.argv[1:] = [sys.argv[1], "a.png"]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from enlarge.__main__ import start
+start()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("module", "status", "said"),
+    [
+        ("enlarge.cli.console", -signal.SIGINT, ""),
+        ("enlarge.cli.enlarge", 130, "enlarge: interrupted; no unfinished files are left\n"),
+    ],
+)
+def test_an_interrupt_while_modules_are_imported(module: str, status: int, said: str) -> None:
+    line = [sys.executable, "-c", INTERRUPTED, module]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (status, said)
 
 
 @pytest.mark.parametrize(("code", "status"), [("0", 0), ("3", 3), ("'a word'", 1)])

@@ -53,7 +53,7 @@ def test_its_convolutions_are_in_8_bits_and_cannot_saturate(form: Path) -> None:
     model = onnx.load(form)
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     found = kernels(model)
-    assert len(found) == len(convolutions) - len(FLOATING) > 10
+    assert len(found) == len(convolutions) - len(FLOATING) >= 8
     assert max(2 * 255 * int(np.abs(kernel).max()) for kernel in found) <= PAIR
 
 
@@ -63,7 +63,8 @@ def test_its_card_tells_what_it_loses(form: Path) -> None:
     assert card is not None
     assert card.int8["isa"] == "AVX2"
     assert max(card.int8["valid"], card.int8["detail"]) <= 0.02
-    assert {"flat", "colour", "gradient"} < card.int8.keys()
+    assert max(card.int8["flat"], card.int8["gradient"]) <= 1
+    assert {"colour", "drawing"} < card.int8.keys()
 
 
 @forms
@@ -76,6 +77,7 @@ def test_it_holds_what_its_card_promises(form: Path) -> None:
     found = json.loads(done.stdout)
     for key in ("flat", "colour", "gradient"):
         assert found[key] <= card.int8[key]
+    assert found["drawing"] == pytest.approx(card.int8["drawing"], abs=0.02)
     for key in ("valid", "detail"):  # of few pictures
         assert found[key] <= card.int8[key] + 0.03
 

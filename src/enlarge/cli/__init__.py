@@ -36,6 +36,8 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see `enlarge.__main__`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         status = run(sys.argv[1:])
     except KeyboardInterrupt:
         say("enlarge: interrupted; no unfinished files are left", sys.stderr)
