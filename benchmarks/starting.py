@@ -189,11 +189,15 @@ def page(result: dict[str, Any]) -> str:
     ]
     for bar in BARS:
         found = result["figures"][bar.key]
-        number = f"{found:.0f}" if bar.unit == "levels" else f"{found:.2f}"
-        most = "" if bar.most is None else f"{bar.most:g} {bar.unit}"
+        number = _with_unit(f"{found:.0f}" if bar.unit == "levels" else f"{found:.2f}", bar.unit)
+        most = "" if bar.most is None else _with_unit(f"{bar.most:g}", bar.unit)
         holds = "" if bar.most is None else "yes" if found <= bar.most else "**no**"
-        lines.append(f"| {bar.title} | {number} {bar.unit} | {most} | {holds} |")
+        lines.append(f"| {bar.title} | {number} | {most} | {holds} |")
     return "\n".join([*lines, ""])
+
+
+def _with_unit(number: str, unit: str) -> str:
+    return f"{number} {unit.removesuffix('s') if number == '1' and len(unit) > 1 else unit}"
 
 
 def save_checkpoint(path: Path, *, tiny: bool) -> Path:
