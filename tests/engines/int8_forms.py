@@ -15,7 +15,7 @@ from enlarge.digests import file_digest
 
 GOOD = {
     **{"isa": "AVX2", "valid": 0.02, "detail": 0.004},
-    **{"flat": 1.0, "gradient": 1.0, "drawing": 0.5},
+    **{"flat": 1.0, "gradient": 1.0, "drawing": 1.0},
 }
 """What a form loses that may just be chosen automatically."""
 EXACT, FORM = 1.0, 0.5

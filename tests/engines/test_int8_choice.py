@@ -74,7 +74,7 @@ def test_a_precision_that_is_asked_for_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "about",
     [{"valid": 0.021}, {"detail": 0.021}, {"flat": 1.5}, {"gradient": 2}, {"gradient": None},
-     {"drawing": 0.51}, {"drawing": None}, {"valid": float("nan")}, {"valid": "little"}],
+     {"drawing": 1.1}, {"drawing": None}, {"valid": float("nan")}, {"valid": "little"}],
     ids=str,
 )  # fmt: skip
 def test_a_form_that_loses_too_much_is_only_taken_on_request(
