@@ -269,12 +269,10 @@ def _video(
 
 def is_video_file(path: Path) -> bool:
     """Whether a file is a video."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except OSError:
-        return False
-    return format_of_file(head) is None and is_video(head, path.suffix)
+    head = b""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(HEAD)
+    return bool(head) and format_of_file(head) is None and is_video(head, path.suffix)
 
 
 def _listed_in(listed: Listed) -> str:
