@@ -89,7 +89,8 @@ def make(folder: Path, ours: str, rivals: dict[str, str]) -> None:
         first, second = (results[side][number] for side in sides)
         shown(lows[number], first, second).save(target / f"{place:03d}.png")
         key.append({"picture": number, "rival": rival, "A": sides[0], "B": sides[1]})
-    (folder / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+    found = {"ours": Path(ours).stem, "asked": key}
+    (folder / "key.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{len(asked)} comparisons in {target}")
 
 
@@ -149,9 +150,10 @@ def counted(key: Sequence[dict[str, Any]], readers: Sequence[Sequence[str]]) -> 
 
 def count(key_file: Path, answers: Sequence[Path]) -> None:
     """Count the answers, and write benchmarks/blind.json."""
-    key = json.loads(key_file.read_text(encoding="utf-8"))
+    found = json.loads(key_file.read_text(encoding="utf-8"))
+    key = found["asked"]
     table = counted(key, [answers_in(path, len(key)) for path in answers])
-    result = {**stamp(), "readers": len(answers), "rivals": table}
+    result = {**stamp(), "ours": found["ours"], "readers": len(answers), "rivals": table}
     text = json.dumps(result, indent=1, ensure_ascii=False)
     (RESULTS / "blind.json").write_text(text + "\n", encoding="utf-8")
     print(text)

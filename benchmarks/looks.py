@@ -231,6 +231,7 @@ def blind_section() -> list[str]:
     if not file.exists():
         return []
     found = json.loads(file.read_text(encoding="utf-8"))
+    ours = found["ours"]
     lines = [
         "",
         "## Blind comparison",
@@ -238,12 +239,12 @@ def blind_section() -> list[str]:
         "    python -m benchmarks.blind",
         "",
         f"Measured on {measured_at(found)}. {found['readers']} readers (language models that see",
-        "pictures, each on its own) saw forty enlargements by `photo-sharp` and by a rival beside",
+        f"pictures, each on its own) saw forty enlargements by `{ours}` and by a rival beside",
         "the input, as A and B, twice with the sides swapped and in random order, and answered",
-        "which of the two they would keep, or neither. A picture is won if `photo-sharp` has the",
+        "which of the two they would keep, or neither. A picture is won if the first has the",
         "more votes of all readers and both views. *Agreed*: a reader chose the same both times.",
         "",
-        "| `photo-sharp` against | won | lost | tied | won (95 %) | neither, of votes | agreed |",
+        f"| `{ours}` against | won | lost | tied | won (95 %) | neither, of votes | agreed |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, row in found["rivals"].items():
