@@ -33,19 +33,29 @@ def read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
 
 
 class WriteBehind:
-    """Does work in a thread in its order, with at most `WAITING` pieces of it waiting. Use it in
-    `with`, which waits for the rest, but not after an error.
+    """Does work in a thread in its order, with at most `WAITING` pieces of it waiting. After one
+    that raised, none is done. Use it in `with`, which waits for the piece that is under way.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="enlarge-write")
         self._waiting: deque[Future[None]] = deque()
+        self._is_over = False
 
     def add(self, do: Callable[[], None]) -> None:
         """Do it when what was added before is done. Raises what an earlier piece raised."""
         while len(self._waiting) >= WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(do))
+        self._waiting.append(self._pool.submit(self._do, do))
+
+    def _do(self, do: Callable[[], None]) -> None:
+        if self._is_over:
+            return
+        try:
+            do()
+        except BaseException:
+            self._is_over = True
+            raise
 
     def finish(self) -> None:
         """Wait until all is done. Raises what a piece of it raised."""

@@ -25,8 +25,11 @@ def frame_at(path: Path, facts: VideoFacts, at: Fraction, deinterlace: str = "au
         with FrameReader(path, facts, Excerpt(start=start, deinterlace=deinterlace)) as reader:
             for frame in reader.frames():
                 first = reader.origin if first is None else first
-                if found is not None and (frame.time - first) * facts.time_base > at:
+                is_later = (frame.time - first) * facts.time_base > at
+                if is_later and found is not None:
                     return found
+                if is_later and start:
+                    break  # the one that is shown begins before `start`
                 found = frame
         if found is not None and first is not None:
             end = (found.time + found.duration - first) * facts.time_base
@@ -42,8 +45,6 @@ def still_picture(path: Path, settings: Settings) -> bytes:
     """The frame at `settings.at` as a PNG. Raises `InputError`."""
     assert settings.at is not None
     pixels = frame_at(path, probe(path), settings.at, settings.deinterlace).pixels
-    kind = "rgb" if pixels.dtype.itemsize == 1 else "rgb16"
-    image = pyvips.Image.new_from_array(pixels).copy(interpretation=kind.replace("rgb", "srgb", 1))
-    if kind == "rgb16":
-        image = image.copy(interpretation="rgb16")
+    kind = "srgb" if pixels.dtype.itemsize == 1 else "rgb16"
+    image = pyvips.Image.new_from_array(pixels, interpretation=kind)
     return bytes(image.pngsave_buffer(compression=1))
