@@ -86,7 +86,7 @@ def enlarge_file(
         resume=settings.resume and transfer.can_resume,
     )
     page = settings.single_page
-    _check_target(transfer)
+    check_target(transfer)
     memory, salvage = settings.budget // 4, settings.salvage
     with open_picture(transfer.source, page=page, memory=memory, salvage=salvage) as picture:
         outlook = plan_picture(picture.facts, settings, model)
@@ -234,7 +234,7 @@ def output_format(target: Path | None, name: str | None) -> str:
     return format_of(target.suffix) if target is not None and target.suffix else "png"
 
 
-def _check_target(transfer: Transfer) -> None:
+def check_target(transfer: Transfer) -> None:
     """Raise `OutputError` where the target exists and may not be replaced."""
     source, target = transfer.source, transfer.path
     if target is None or not target.exists():

@@ -101,10 +101,12 @@ class VideoFacts:
     """What is known of a video from its header and its first frames.
 
     `width` and `height`: of a frame as it is shown, turned by `rotation` (degrees,
-    counter-clockwise). `frames`: as counted in the header, or estimated from its duration. `rate`:
-    frames per second on average. `time_base`: seconds of a tick of the timestamps. `aspect`: the
-    width of a pixel by its height. `depth`: bits of a sample. `chroma`: the subsampling as 420,
-    422, 444. `lost`: what cannot be kept of the pictures. `made`: our mark, if enlarge made it.
+    counter-clockwise), then flipped top to bottom (`is_flipped`), or left to right where it was
+    turned onto its side. `frames`: as counted in the header, or estimated from its duration.
+    `rate`: frames per second on average. `time_base`: seconds of a tick of the timestamps.
+    `aspect`: the width of a pixel by its height. `depth`: bits of a sample. `chroma`: the
+    subsampling as 420, 422, 444. `lost`: what cannot be kept of the pictures. `made`: our mark, if
+    enlarge made it.
     """
 
     container: str
@@ -120,6 +122,7 @@ class VideoFacts:
     chroma: str = "420"
     aspect: Fraction = Fraction(1)
     rotation: int = 0
+    is_flipped: bool = False
     is_interlaced: bool = False
     light: LightLevels = field(default_factory=lambda: LightLevels())
     lost: tuple[str, ...] = ()

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enlarge.errors import OutputError
+from enlarge.video.clocks import Clock
 from enlarge.video.containers import OF_CONTAINER
 from enlarge.video.encoding import VideoEncoding, configure
 from enlarge.video.facts import MARK_TAGS, VideoFacts
 from enlarge.video.missing import check_av
-from enlarge.video.probing import as_file, opened
+from enlarge.video.probing import as_file, as_fraction, opened
 from enlarge.video.segments import KEY, Segment
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Clip:
 @dataclass(frozen=True)
 class Join:
     """What a result is made of: its segments, and the file whose other streams are copied. `mark`:
-    how it was made, in words.
+    how it was made, in words. `jumps`: those of `FrameReader`.
     """
 
     source: Path
@@ -53,6 +54,7 @@ class Join:
     segments: Sequence[Segment]
     span: Clip | None = None
     mark: str | None = None
+    jumps: Sequence[Fraction] = ()
 
 
 def join_file(place: Path, join: Join, target: Path) -> list[str]:
@@ -89,6 +91,7 @@ class _Joining:
         video = self._add_pictures()
         copies = self._add_others()
         self._copy_about(video)
+        self._made.start_encoding()  # from here on, the streams have the container's time bases
         packets = self._video_packets(video)
         waiting = next(packets, None)
         for packet in self._other_packets(copies):
@@ -155,7 +158,7 @@ class _Joining:
         for stream in self._given.streams:
             if stream.index == self._pictures.index or self._is_chapters(stream):
                 continue
-            name = f"stream {stream.index} ({_named(stream)})"
+            name = f"stream {stream.index} ({stream_name(stream)})"
             copy = self._new_stream(stream)
             if copy is True:
                 continue
@@ -243,6 +246,7 @@ class _Joining:
         if not streams:
             return
         packets = self._given.demux(*streams)
+        clocks = {index: Clock(self._join.jumps) for index in copies}
         while True:
             try:
                 packet = next(packets, None)
@@ -256,8 +260,11 @@ class _Joining:
                 if not _is_cover(packet.stream):
                     continue
                 packet.pts = packet.dts = 0
+            copy, clock = copies[packet.stream_index], clocks[packet.stream_index]
+            clock.move(packet)
             if self._is_kept(packet):
-                packet.stream = copies[packet.stream_index]
+                clock.steady(packet, as_fraction(copy.time_base))
+                packet.stream = copy
                 yield packet
 
     def _is_kept(self, packet: Packet[Any]) -> bool:
@@ -317,7 +324,8 @@ def _first_payload(path: Path, index: int) -> bytes:
         return next((bytes(one) for one in file.demux(file.streams[index]) if one.size), b"")
 
 
-def _named(stream: Stream) -> str:
+def stream_name(stream: Stream) -> str:
+    """A stream's kind and codec, in words."""
     kind = "cover picture" if _is_cover(stream) else stream.type
     try:
         name = stream.name

@@ -109,9 +109,9 @@ def probe(path: Path) -> VideoFacts:
         form = frame.format
         components = form.components
         depth = 8 if form.has_palette else max(part.bits for part in components)
-        rotation = frame.rotation % 360
+        rotation = round(frame.rotation / 90) * 90 % 360
         width, height = frame.width, frame.height
-        aspect = _fraction(stream.sample_aspect_ratio or 1)
+        aspect = as_fraction(stream.sample_aspect_ratio or 1)
         colour = _colour(stream, frame)
         check_matrix(colour.matrix)
         if rotation % 180:
@@ -127,12 +127,13 @@ def probe(path: Path) -> VideoFacts:
             frames=frames,
             seconds=seconds or float(frames / rate),
             rate=rate,
-            time_base=_fraction(stream.time_base or 1 / rate),
+            time_base=as_fraction(stream.time_base or 1 / rate),
             depth=depth,
             colour=colour,
             chroma=_chroma(frame),
             aspect=aspect,
             rotation=rotation,
+            is_flipped=_is_flipped(frame),
             is_interlaced=frame.interlaced_frame,
             light=_light(first),
             lost=tuple(lost),
@@ -146,7 +147,7 @@ def _mark(stream: VideoStream) -> str | None:
     return next((text for text in found if text and text.startswith(f"{MARK} ")), None)
 
 
-def _fraction(value: Any) -> Fraction:
+def as_fraction(value: Any) -> Fraction:
     """A number of Python; PyAV 19 has a class of its own."""
     return Fraction(value.numerator, value.denominator)
 
@@ -154,7 +155,7 @@ def _fraction(value: Any) -> Fraction:
 def _rate(stream: VideoStream) -> Fraction:
     """Frames per second: the first figure that can be meant; some demuxers give their clock's."""
     for found in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if found and (rate := _fraction(found)) <= _FASTEST:
+        if found and (rate := as_fraction(found)) <= _FASTEST:
             return rate
     return Fraction(25)
 
@@ -264,6 +265,15 @@ def _side_data(frame: VideoFrame) -> list[tuple[str, bytes]]:
         return [(entry.type.name, bytes(entry)) for entry in entries]
     except ValueError:
         return []
+
+
+def _is_flipped(frame: VideoFrame) -> bool:
+    """Whether the display matrix (3×3 int32) mirrors, as that of cameras that face the user may."""
+    for name, raw in _side_data(frame):
+        if name == "DISPLAYMATRIX" and len(raw) >= 36:
+            a, b, _, c, d = map(int, np.frombuffer(raw[:20], np.int32))
+            return a * d < b * c
+    return False
 
 
 def _light(frames: Sequence[VideoFrame]) -> LightLevels:

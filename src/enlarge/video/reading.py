@@ -20,6 +20,8 @@ from enlarge.video.probing import opened
 if TYPE_CHECKING:
     from av import VideoFrame
 
+JUMP = 1
+"""Seconds that a time lies before the last one where another recording begins in the same file."""
 _PROGRESSIVE = frozenset({"vp8", "vp9", "av1", "h263", "gif", "apng", "png", "webp"})
 """Codecs without fields."""
 
@@ -65,10 +67,15 @@ class Excerpt:
 
 
 class FrameReader:
-    """Reads a file's frames. `damage` is complete when all were read. Use it in `with`."""
+    """Reads a file's frames. `damage` is complete when all were read, and so is `jumps`: at each
+    place where the times begin again, as in recordings that were joined byte by byte, the seconds
+    by which all times from there on are later than the file says. Use it in `with`.
+    """
 
     def __init__(self, path: Path, facts: VideoFacts, part: Excerpt) -> None:
         self.damage = Damage()
+        self.jumps: list[Fraction] = []
+        self._moved = 0
         self._path, self._facts, self._part = path, facts, part
         self._opened = opened(path)
         self._container, self._stream = self._opened.__enter__()
@@ -201,7 +208,11 @@ class FrameReader:
             given = picture.dts
         time = None
         if given is not None:
-            time = round(given * (picture.time_base or base) / base)
+            time = round(given * (picture.time_base or base) / base) + self._moved
+            if self._last is not None and (self._last - time) * base > JUMP:
+                self._moved += self._last + self._nominal - time
+                self.jumps.append(self._moved * base)
+                time = self._last + self._nominal
         if time is None:
             time = self.origin if self._last is None else self._last + self._nominal
         if self._last is not None and time <= self._last:
@@ -213,6 +224,8 @@ class FrameReader:
         pixels = frame_array(picture, self._facts.colour)
         if self._facts.rotation:
             pixels = np.rot90(pixels, self._facts.rotation // 90)
+        if self._facts.is_flipped:
+            pixels = pixels[:, ::-1] if self._facts.rotation % 180 else pixels[::-1]
         return np.ascontiguousarray(pixels)
 
     def _note_end(self, end: Fraction, *, whole: bool) -> None:

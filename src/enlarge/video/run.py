@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from enlarge.errors import Cancelled, InputError, OutputError
+from enlarge.errors import Cancelled, InputError
 from enlarge.media.temporary import TemporaryFile
 from enlarge.memory import peak
 from enlarge.picture.hooks import Hooks, Seal
 from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import SourceStamp, Transfer
-from enlarge.picture.run import NO_HOOKS, Done
+from enlarge.picture.run import NO_HOOKS, Done, check_target
 from enlarge.picture.timings import Timings
 from enlarge.settings import Settings
 from enlarge.version import __version__
@@ -41,8 +42,8 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Made:
-    """The segments of a video, the tiles of a pass, how many were computed and copied, and what was
-    broken.
+    """The segments of a video, the tiles of a pass, how many were computed and copied, what was
+    broken, and the `jumps` of its reader.
     """
 
     segments: list[Segment]
@@ -50,6 +51,7 @@ class Made:
     tiles: int
     reused: int
     damage: Damage
+    jumps: tuple[Fraction, ...]
     notes: tuple[str, ...]
 
 
@@ -66,10 +68,7 @@ def enlarge_video(
     source, target = transfer.source, transfer.path
     if not isinstance(source, Path) or target is None:
         raise InputError("a video is read from a file and written to a file; save it first")
-    if target.exists() and not transfer.overwrite:
-        raise OutputError(
-            f"{target} exists; use --overwrite to replace it, or -o to choose another output"
-        )
+    check_target(transfer)
     outlook = forecast_video(source, settings, model, target=target)
     outlook.check_disk(target)
     timings = Timings()
@@ -79,7 +78,7 @@ def enlarge_video(
         made = _make_segments(source, outlook, store, hooks, timings)
         stamp.check()
         with timings.measured("encode"):
-            lost = _write(target, outlook, made.segments, transfer, store.sealing(hooks.seal))
+            lost = _write(target, outlook, made, transfer, store.sealing(hooks.seal))
         store.remove()
     engine = outlook.model.engine(outlook.dtype)
     return Done(
@@ -155,7 +154,8 @@ def _make_segments(
         raise InputError(f"{source}: there are no frames in the part that was asked for")
     plan = enlarger.plans[-1]
     tile = plan.tile_width, plan.tile_height
-    return Made(segments, tile, enlarger.tiles, enlarger.reused, reader.damage, tuple(notes))
+    tiles, reused, jumps = enlarger.tiles, enlarger.reused, tuple(reader.jumps)
+    return Made(segments, tile, tiles, reused, reader.damage, jumps, tuple(notes))
 
 
 def _timed(frames: Iterator[TimedFrame], timings: Timings) -> Iterator[TimedFrame]:
@@ -234,19 +234,21 @@ class _Sink:
 def _write(
     target: Path,
     outlook: VideoOutlook,
-    segments: Sequence[Segment],
+    made: Made,
     transfer: Transfer,
     seal: Seal,
 ) -> list[str]:
     """Join the segments, and give the file its name. Returns what was lost."""
     assert isinstance(transfer.source, Path)
     span = None
-    part, facts = outlook.part, outlook.facts
+    part, facts, segments = outlook.part, outlook.facts, made.segments
     if part.start is not None or part.end is not None:
         first = segments[0].times[0] * facts.time_base
         last = segments[-1].times[-1] + segments[-1].durations[-1]
         span = Clip(first, None if part.end is None else last * facts.time_base)
-    join = Join(transfer.source, facts, outlook.encoding, segments, span, _mark(outlook))
+    join = Join(
+        transfer.source, facts, outlook.encoding, segments, span, _mark(outlook), made.jumps
+    )
     temporary = TemporaryFile(target)
     try:
         lost = join_file(temporary.path, join, target)
@@ -270,6 +272,10 @@ def _notes(outlook: VideoOutlook, made: Made, lost: Sequence[str]) -> Iterator[s
     """What there is to know about a result."""
     facts, encoding = outlook.facts, outlook.encoding
     yield from made.notes
+    if made.jumps:
+        count = len(made.jumps)
+        times = f"{count} times" if count > 1 else "once"
+        yield f"its times begin again {times}; the recordings in it follow each other"
     if facts.colour.assumed:
         yield f"its colours are not tagged; assumed, and tagged: {', '.join(facts.colour.assumed)}"
     if encoding.size != (encoding.width, encoding.height):

@@ -1,0 +1,58 @@
+"""The times of streams that are copied: they have to rise in every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from enlarge.video.probing import as_fraction
+from enlarge.video.reading import JUMP
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+
+class Clock:
+    """Corrects the times of one stream's packets. `jumps`: as `FrameReader` found them, by which a
+    stream is moved where its own times begin again, so that it stays with the pictures.
+    """
+
+    def __init__(self, jumps: Sequence[Fraction]) -> None:
+        self._jumps, self._count = jumps, 0
+        self._moved = Fraction(0)
+        self._given: Fraction | None = None  # the end of the last packet
+        self._last: int | None = None
+
+    def move(self, packet: Packet[Any]) -> None:
+        """Move a packet to where it belongs after a jump."""
+        at = packet.dts if packet.dts is not None else packet.pts
+        if at is None:
+            return
+        base = as_fraction(packet.time_base)
+        time = at * base
+        if self._given is not None and self._given - time > JUMP:
+            after = self._given + self._moved - time
+            is_known = self._count < len(self._jumps)
+            self._moved = self._jumps[self._count] if is_known else after
+            self._count += 1
+        self._given = time + (packet.duration or 0) * base
+        _shift(packet, round(self._moved / base))
+
+    def steady(self, packet: Packet[Any], base: Fraction) -> None:
+        """Put a packet behind the last one where it is not, as damaged files have it; the muxers
+        refuse it. `base`: seconds of a tick of the container.
+        """
+        if packet.dts is None or packet.stream.type not in ("audio", "video"):
+            return
+        step = max(1, -(-base // as_fraction(packet.time_base)))
+        if self._last is not None and packet.dts < self._last + step:
+            packet.dts = self._last + step
+            if packet.pts is not None:
+                packet.pts = max(packet.pts, packet.dts)
+        self._last = packet.dts
+
+
+def _shift(packet: Packet[Any], ticks: int) -> None:
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks
