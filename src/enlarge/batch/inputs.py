@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +32,9 @@ from enlarge.batch.names import decoded_name
 from enlarge.batch.record import LEDGER
 from enlarge.batch.remote import WEB, Remote, is_url
 from enlarge.errors import InputError
+from enlarge.media.formats import format_of_file
 from enlarge.media.naming import PICTURES, VIDEOS, is_output_folder
+from enlarge.media.not_a_picture import HEAD, is_video
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,21 @@ Rooted = tuple[Found, Path | None]
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan of folders leaves out: `results`, the place of this invocation's results."""
+    """What a scan of folders leaves out: `results`, the place of this invocation's results, and
+    `videos`, those that were found without PyAV.
+    """
 
     results: Path | Remote | None
+    videos: list[Path] = field(default_factory=list)
+
+    def notes(self) -> tuple[str, ...]:
+        """A line for the videos, if there are any."""
+        if not self.videos:
+            return ()
+        from enlarge.video.missing import INSTALL
+
+        more = f" and {len(self.videos) - 1:,} more" if len(self.videos) > 1 else ""
+        return (f"{self.videos[0]}{more} left out: videos need PyAV; install it: {INSTALL}",)
 
     @cached_property
     def _excluded(self) -> Path | None:
@@ -93,6 +107,16 @@ class Scan:
     def is_excluded(self, folder: Path) -> bool:
         """Whether a folder is that of the results."""
         return self._excluded is not None and folder.resolve() == self._excluded
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file is a video."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    return format_of_file(head) is None and is_video(head, path.suffix)
 
 
 def find_inputs(sources: Sequence[Source], scan: Scan) -> list[Found]:
@@ -296,6 +320,7 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
         problems.append(Unreadable(str(error.filename), problem))
 
     count = 0
+    has_av = find_spec("av") is not None
     listed = _listed_above(folder)
     for where, folders, names in os.walk(folder, onerror=note):
         here = Path(where)
@@ -307,6 +332,9 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
             if not is_output_folder(here / name) and not scan.is_excluded(here / name)
         )
         for path in _pictures(here, names):
+            if not has_av and path.suffix.lower() in VIDEOS:
+                scan.videos.append(path)
+                continue
             count += 1
             if problem := _why_not(path):  # a link to nothing, for one
                 problems.append(Unreadable(str(path), f"{path}: {problem}"))
@@ -314,7 +342,8 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
             yield Input(File(path), scanned=True, listed=listed.get(path))
     yield from problems
     if not count and not problems:
-        yield Unreadable(str(folder), f"{folder}: no pictures in this folder")
+        videos = "".join(f"; {note}" for note in scan.notes())
+        yield Unreadable(str(folder), f"{folder}: no pictures in this folder{videos}")
 
 
 def _listed_above(folder: Path) -> dict[Path, Listed]:
@@ -342,10 +371,10 @@ def _listed_in(folder: Path) -> dict[Path, Listed]:
 
 
 def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Those of a folder's files that are named as pictures, sorted, and as videos if PyAV is
-    installed; without pipes and devices.
+    """Those of a folder's files that are named as pictures or videos, sorted; without pipes and
+    devices.
     """
-    wanted = PICTURES | VIDEOS if find_spec("av") else PICTURES
+    wanted = PICTURES | VIDEOS
     for name in sorted(names):
         path = folder / name
         if path.suffix.lower() in wanted and not name.startswith("._"):

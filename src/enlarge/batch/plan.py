@@ -84,7 +84,7 @@ class PlannedPicture:
 class BatchPlan:
     """A planned batch: the pictures to enlarge, and the outcomes known already; among them,
     `skipped`, the pictures that a scan found and enlarge made. `notes`: a line for each thing to
-    know about the names of the results.
+    know about the names of the results, and videos that are left out.
     """
 
     request: Request

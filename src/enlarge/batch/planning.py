@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from enlarge.batch.archive import Member
 from enlarge.batch.fingerprints import fingerprint
-from enlarge.batch.inputs import Found, Input, Listed, Scan, Unreadable, find_inputs
+from enlarge.batch.inputs import Found, Input, Listed, Scan, Unreadable, find_inputs, is_video_file
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.locations import File, Folder, Stream, Zip
 from enlarge.batch.names import decoded_name, encodable_name
@@ -29,10 +29,9 @@ from enlarge.batch.remote import Remote, is_url
 from enlarge.batch.twins import Wish, name_outputs
 from enlarge.digests import file_digest
 from enlarge.errors import InputError, OptionError, OutputError
-from enlarge.media.formats import CONTAINERS, FORMATS, format_of_file
+from enlarge.media.formats import CONTAINERS, FORMATS
 from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.naming import page_mark
-from enlarge.media.not_a_picture import HEAD, is_video
 from enlarge.media.reading import open_picture
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook, check_disk, plan_picture
@@ -54,7 +53,8 @@ def plan_batch(
     `accept` selects among the inputs that are found. Raises an `EnlargeError` for what makes the
     whole batch impossible.
     """
-    every = find_inputs(request.sources, Scan(request.results))
+    scan = Scan(request.results)
+    every = find_inputs(request.sources, scan)
     accepted = {_name(item) for item in every if accept(item)}
     count, is_all = len(accepted), request.settings.all_pages
     check_result_names(request.target, suffix=request.suffix, count=count, all_pages=is_all)
@@ -82,7 +82,7 @@ def plan_batch(
         if isinstance(request.target, Zip):
             _check_archive(request, request.target, jobs, inputs, ledger)
     check_disk(batch.file_needs(), batch.band_needs())
-    return batch
+    return replace(batch, notes=(*batch.notes, *scan.notes()))
 
 
 def _existing(batch: BatchPlan) -> Iterator[Path | Remote]:
@@ -265,14 +265,6 @@ def _video(
     if item.listed is not None and item.listed.is_of(outlook.facts.width, outlook.facts.height):
         raise MadeByEnlargeError(_listed_in(item.listed))
     return replace(item, video=True), outlook
-
-
-def is_video_file(path: Path) -> bool:
-    """Whether a file is a video."""
-    head = b""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        head = file.read(HEAD)
-    return bool(head) and format_of_file(head) is None and is_video(head, path.suffix)
 
 
 def _listed_in(listed: Listed) -> str:

@@ -1,4 +1,4 @@
-"""`enlarge inspect FILE`: describe a model file or a picture."""
+"""`enlarge inspect FILE`: describe a model file, a picture or a video."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def inspect(
         str,
         Parameter(
             help="A model file (.onnx, .safetensors, .pth, .pt, .ckpt, .bin, .param), the name of "
-            "a model, or a picture."
+            "a model, a picture, or a video."
         ),
     ],
     /,
@@ -36,7 +36,7 @@ def inspect(
         bool, option("Print nothing; the exit status tells whether the file can be read.")
     ] = False,
 ) -> None:
-    """Describe a model file (its card) or a picture (size, depth, profile, metadata)."""
+    """Describe a model file (its card), a picture (size, depth, profile, metadata) or a video."""
     from enlarge.cli.console import json_text, one_line, say
 
     refuse_both(quiet, verbose)
@@ -66,6 +66,7 @@ def _in_words(value: Any) -> str:
 def _facts(file: str, page: int | None) -> dict[str, Any]:
     from pathlib import Path
 
+    from enlarge.batch.inputs import is_video_file
     from enlarge.errors import InputError, WeightsError
     from enlarge.media.formats.deep_zoom import ARCHIVE, DESCRIPTOR, describe_deep_zoom
     from enlarge.media.reading import describe_picture
@@ -87,10 +88,14 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
         path, file = pairs[file], str(pairs[file])
     if path.is_dir():
         raise InputError(
-            f"{file}: is a folder; expected a weight file, a model's name or a picture"
+            f"{file}: is a folder; expected a weight file, a model's name, a picture or a video"
         )
     if path.suffix.lower() in (f".{DESCRIPTOR}", f".{ARCHIVE}"):
         return {"file": file} | describe_deep_zoom(path)
+    if is_video_file(path):
+        from enlarge.video.describing import describe_video
+
+        return {"file": file} | describe_video(path)
     content = look(path)
     if path.suffix.lower() not in KINDS and content.kind not in MODELS:
         try:

@@ -1,0 +1,158 @@
+"""Frames where they are looked for, turned as they are shown, and times that begin again."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import enlarge
+from enlarge.cli import run
+from enlarge.errors import OutputError
+from enlarge.video.ahead import WriteBehind
+from enlarge.video.clocks import Clock
+from enlarge.video.probing import probe
+from enlarge.video.still import frame_at
+from tests.video.material import Recipe, make, payloads, scene, times_of
+
+pytest.importorskip("av")
+
+
+@pytest.mark.parametrize(("at", "shown"), [(0, 0), (12, 0), (14, 0), (15, 15), (44, 30), (45, 45)])
+def test_a_frame_that_began_long_before(tmp_path: Path, at: int, shown: int) -> None:
+    recipe = Recipe("ffv1", options={}, base=Fraction(1), times=(0, 15, 30, 45))
+    slides = make(tmp_path / "slides.mkv", recipe)
+    facts = probe(slides)
+    assert frame_at(slides, facts, Fraction(at)).time * facts.time_base == shown
+
+
+def test_a_frame_of_ten_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tape = make(tmp_path / "tape.mkv", Recipe("ffv1", "yuv420p10le", {}))
+    assert run(["tape.mkv", "--at", "0.1", "--scale", "1", "--model", "fast"]) == 0
+    found = enlarge.upscale(tmp_path / "tape_at0.1_x1.png", scale=1, model="fast")
+    wanted = next(iter(enlarge.frames(tape, scale=1, model="fast", start=0.08)))
+    assert found.dtype == wanted.dtype == np.uint16
+    assert np.abs(found.astype(int) - wanted).mean() < 655  # it went through the network twice
+
+
+MATRICES = {
+    (-1, 0, 0, 1): lambda image: image[:, ::-1],
+    (1, 0, 0, -1): lambda image: image[::-1],
+    (0, 1, 1, 0): lambda image: image.transpose(1, 0, 2),
+    (0, -1, -1, 0): lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    (0, 1, -1, 0): lambda image: np.rot90(image, -1),
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_mirrored(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """As cameras that face the user mark their videos."""
+    path = make(tmp_path / "selfie.mp4", Recipe())
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 4 + 20 + 16
+    a, b, c, d = (number << 16 for number in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    shown = next(iter(enlarge.frames(path, scale=1, model="fast")))
+    wanted = MATRICES[matrix](scene(0).astype(int))
+    assert shown.shape == wanted.shape
+    assert np.abs(shown - wanted).mean() < 8
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_recordings_that_were_joined_byte_by_byte(tmp_path: Path, suffix: str) -> None:
+    one = make(tmp_path / "one.ts", Recipe(audio=1, times=range(40)))
+    both, made = tmp_path / "both.ts", tmp_path / f"made.{suffix}"
+    both.write_bytes(one.read_bytes() * 2)
+    done = enlarge.upscale_video(both, made, scale=1, model="fast")
+    assert any("its times begin again once" in note for note in done.notes)
+    times = times_of(made)
+    assert len(times) == 80
+    assert all(abs(after - before - Fraction(1, 25)) < 0.002 for before, after in pairwise(times))
+    (sound,) = payloads(made).values()
+    starts = [time for time, _ in sound]
+    assert all(after > before for before, after in pairwise(starts))
+    half = len(starts) // 2
+    assert sound[0][1] == sound[half][1]
+    assert abs((starts[half] - starts[0]) - (times[40] - times[0])) < 0.002
+
+
+def test_the_input_is_no_output(tmp_path: Path) -> None:
+    tape = make(tmp_path / "tape.mp4", Recipe())
+    content = tape.read_bytes()
+    with pytest.raises(OutputError, match="is the input; choose another one"):
+        enlarge.upscale_video(tape, tape, model="fast", overwrite=True)
+    assert tape.read_bytes() == content
+
+
+def test_nothing_is_written_after_a_piece_that_failed() -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise MemoryError
+
+    with WriteBehind() as writing:
+        writing.add(fail)
+        writing.add(lambda: done.append(1))
+        writing._waiting[-1].result()  # its turn has come
+        with pytest.raises(MemoryError):
+            writing.finish()
+    assert not done
+
+
+def test_times_that_do_not_rise_are_moved() -> None:
+    """By a tick of the container, whose muxer refuses them."""
+    clock, found = Clock(()), []
+    for time in (0, 1000, 1000, 400, 5000):
+        packet: Any = SimpleNamespace(
+            dts=time, pts=time, duration=0, time_base=Fraction(1, 90000),
+            stream=SimpleNamespace(type="audio"),
+        )  # fmt: skip
+        clock.move(packet)
+        clock.steady(packet, Fraction(1, 44100))
+        found.append((packet.dts, packet.pts))
+    assert found == [(at, at) for at in (0, 1000, 1003, 1006, 5000)]
+
+
+def test_a_video_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "tape.mp4", Recipe(audio=1, tags=(1, 1, 1), full_range=False))
+    assert run(["inspect", "tape.mp4"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    wanted = {"codec": "h264", "width": "96", "frames": "8", "streams": "audio, aac"}
+    assert lines | wanted == lines
+    assert lines["colour"] == "BT.709, limited range"
+
+
+def test_a_folder_without_pyav_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    from enlarge.batch import inputs
+
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        make(folder / name, Recipe())
+    monkeypatch.setattr(inputs, "find_spec", lambda name: None)
+    said = 'a.mp4 and 1 more left out: videos need PyAV; install it: pip install "enlarge[video]"'
+    options = ["--scale", "1", "--model", "fast", "-o", str(tmp_path / "made")]
+    assert run([str(folder), *options]) == 1
+    assert said in (failed := capsys.readouterr().err)
+    assert "no pictures in this folder" in failed
+    Image.fromarray(scene(0)).save(folder / "photo.png")
+    assert run([str(folder), *options]) == 0
+    assert said in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "made").glob("*.*") if path.is_file()] == [
+        "photo.png"
+    ]
