@@ -94,6 +94,11 @@ def test_dry_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert (document["videos"], document["frames"], document["pictures"]) == (1, 8, 0)
     assert document["seconds"] > 0
+    assert run(["tape.mp4", "--at", "0.1", "--model", "auto", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 picture to enlarge" in printed
+    assert "tape.mp4: photo: " in printed or "tape.mp4: fast: " in printed
+    assert "estimated from a part of tape.mp4" in printed
     assert {path.name for path in here.iterdir()} == {"tape.mp4"}
 
 
@@ -119,6 +124,7 @@ def test_a_damaged_video_gives_status_3(here: Path, capsys: pytest.CaptureFixtur
         (["tape.mp4", "--codec", "ffv1", "--crf", "9"], 2, "--crf and ffv1 contradict each other"),
         (["tape.mp4", "--crf", "60"], 2, "--crf of h264 is between 0 and 51, got 60"),
         (["tape.mp4", "--crop", "90,0,9,9"], 2, "--crop 90,0,9,9 is not inside 96×64"),
+        (["tape.mp4", "--at", "0", "--format", "mkv"], 2, "--at gives a picture, and mkv is for"),
         (["tape.mp4", "--start", "5", "-o", "x.mp4"], 1, "there are no frames in the part"),
         (["photo.png", "--at", "5"], 2, "--at is for videos, and photo.png is a picture"),
         (["photo.png", "-o", "x.mp4"], 2, "photo.png is a picture, and mp4 is for videos"),

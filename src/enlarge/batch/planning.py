@@ -251,6 +251,8 @@ def _video(
     settings, target = request.settings, request.target
     try:
         if settings.at is not None:
+            if settings.format in CONTAINERS.values():
+                raise OptionError(f"--at gives a picture, and {settings.format} is for videos")
             with open_picture(still_picture(source.path, settings)) as picture:
                 return item, plan_picture(picture.facts, settings, model)
         if not isinstance(target, File | Folder | None):

@@ -156,7 +156,7 @@ def make_picture(
         if source is None:
             source = open_source(job.source)
             if settings.at is not None:
-                source = _still(source, settings)
+                source = still(source, settings)
             if not isinstance(job.source, File | Stream):
                 stack.callback(source.close)
         if job.scanned and isinstance(job.source, Remote):
@@ -176,8 +176,8 @@ def make_picture(
     return replace(done, output=str(job.target))
 
 
-def _still(source: Any, settings: Settings) -> bytes:
-    """The frame of a video that is wanted, as a picture file."""
+def still(source: Any, settings: Settings) -> bytes:
+    """The frame of a video that is wanted, as a picture file. Raises `OptionError`."""
     from enlarge.video.still import still_picture
 
     if not isinstance(source, Path):

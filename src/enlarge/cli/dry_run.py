@@ -15,6 +15,7 @@ from typing import Any
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.locations import File
 from enlarge.batch.plan import BatchPlan, PlannedPicture
+from enlarge.batch.worker import still
 from enlarge.cli.console import FAILED, SOME_FAILED, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.summary import document_before, print_before, print_json
@@ -26,6 +27,7 @@ from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import enlarge_file
+from enlarge.settings import Settings
 
 _SAMPLE = 512
 """The side of the part of a picture that is enlarged to measure the speed, in input pixels."""
@@ -132,19 +134,25 @@ def _forecast_videos(videos: Sequence[PlannedPicture]) -> tuple[int, float]:
     return frames, seconds
 
 
+def _opened(job: PictureJob, settings: Settings) -> Any:
+    """A picture as `enlarge_file` reads it."""
+    source = open_source(job.source)
+    return source if settings.at is None else still(source, settings)
+
+
 def _choice(job: PictureJob, outlook: Outlook) -> dict[str, str] | None:
     """The model that `auto` takes for a picture, and why; None for a model that was named, or a
     picture that cannot be read.
     """
     if not outlook.model.weights.choices:
         return None
-    source = open_source(job.source)
+    source = _opened(job, outlook.settings)
     try:
         found = finding_in_file(source, job.chosen(outlook.settings))
     except InputError:
         return None
     finally:
-        if not isinstance(source, Path):
+        if not isinstance(source, Path | bytes):
             source.close()
     return {"model": outlook.model.chosen(found.kind).card.name, "reason": found.reason}
 
@@ -200,7 +208,7 @@ def _pace(job: PictureJob, outlook: Outlook) -> float:
         settings = replace(settings, format="png", quality=None)
     seconds, pixels = 0.0, 1
     for _ in range(2):
-        source = open_source(job.source)
+        source = _opened(job, outlook.settings)
         start = time.perf_counter()
         done = enlarge_file(Transfer(source, io.BytesIO()), settings, outlook.model)
         seconds, pixels = time.perf_counter() - start, done.width * done.height
