@@ -65,6 +65,7 @@ def test_a_folder_of_videos(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     (here / "videos").mkdir()
     make(here / "videos" / "a.mp4", Recipe())
     make(here / "videos" / "b.avi", Recipe(codec="mjpeg", pixels="yuvj420p", options={"q": "2"}))
+    (here / "videos" / "app.ts").write_text("export const model = 'fast';\n" * 9)
     assert run(["videos", "-o", "large/", "--scale", "2"]) == 0
     assert sorted(path.name for path in (here / "large").iterdir()) == [
         ".enlarge",

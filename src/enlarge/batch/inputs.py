@@ -34,7 +34,7 @@ from enlarge.batch.remote import WEB, Remote, is_url
 from enlarge.errors import InputError
 from enlarge.media.formats import format_of_file
 from enlarge.media.naming import PICTURES, VIDEOS, is_output_folder
-from enlarge.media.not_a_picture import HEAD, is_video
+from enlarge.media.not_a_picture import HEAD, TEXT, is_video, kind_of_file
 
 
 @dataclass(frozen=True)
@@ -379,5 +379,14 @@ def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         path = folder / name
         if path.suffix.lower() in wanted and not name.startswith("._"):
             mode = file_mode(path)
-            if stat.S_ISREG(mode) or not mode:
+            if (stat.S_ISREG(mode) and not _is_typescript(path)) or not mode:
                 yield path
+
+
+def _is_typescript(path: Path) -> bool:
+    """Whether a file is a text that has the suffix of a video."""
+    if path.suffix.lower() not in (".ts", ".mts"):
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return kind_of_file(file.read(HEAD)) == TEXT
+    return False

@@ -23,6 +23,8 @@ _OTHERS = (
     ),
 )
 _VIDEO, _UNKNOWN = "a video", "an unknown kind of file"
+TEXT = "a text file"
+"""What `kind_of_file` calls text."""
 _VIDEOS = (
     *(b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1", b"OggS", b".RMF"),
     *(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"YUV4MPEG2", b"\x06\x0e\x2b\x34\x02\x05\x01\x01"),
@@ -68,4 +70,4 @@ def kind_of_file(head: bytes) -> str:
         text = (head[:-4] if len(head) > 64 else head).decode()
     except UnicodeDecodeError:
         return _UNKNOWN
-    return "a text file" if text.isprintable() or "\n" in text else _UNKNOWN
+    return TEXT if text.isprintable() or "\n" in text else _UNKNOWN
