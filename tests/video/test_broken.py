@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import enlarge
 from enlarge.errors import InputError
 from enlarge.video.probing import probe
+from enlarge.video.reading import Excerpt, FrameReader
 from tests.video.material import Recipe, make, times_of
 
 av = pytest.importorskip("av")
@@ -44,6 +49,23 @@ def at_front(path: Path) -> Path:
                 packet.stream = copies[packet.stream_index]
                 file.mux(packet)
     return made
+
+
+def test_frames_in_the_decoder_are_kept_where_reading_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk with a bad sector; a decoder holds a few frames back."""
+    path = make(tmp_path / "tape.mp4", Recipe(times=range(30), options={"preset": "medium"}))
+    with FrameReader(path, probe(path), Excerpt()) as reader:
+        packets = islice(reader._container.demux(reader._stream), 20)
+
+        def demux(_: Any) -> Iterator[Any]:
+            yield from packets
+            raise av.error.InvalidDataError(1, "bad sector")
+
+        monkeypatch.setattr(reader, "_container", SimpleNamespace(demux=demux))
+        assert len(list(reader.frames())) == 20
+        assert reader.damage.missing == 10
 
 
 def test_damaged_frames_are_counted_and_named(tmp_path: Path) -> None:

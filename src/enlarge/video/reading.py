@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -147,6 +148,8 @@ class FrameReader:
                 packet = next(packets, None)
             except av.error.FFmpegError:  # cut off
                 self.damage.missing += max(self._stream.frames - self._packets, 1)
+                with suppress(av.error.FFmpegError):
+                    yield from self._timed(self._stream.decode(None))
                 return
             if packet is None:
                 return
@@ -156,13 +159,17 @@ class FrameReader:
             except av.error.FFmpegError:
                 self.damage.missing += 1
                 continue
-            base = self._facts.time_base
-            for picture in pictures:
-                time = self._time_of(picture)
-                if picture.is_corrupt:
-                    self.damage.concealed.append(float((time - self.origin) * base))
-                picture.pts, picture.time_base = time, base
-                yield picture
+            yield from self._timed(pictures)
+
+    def _timed(self, pictures: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
+        """Decoded frames, with their times."""
+        base = self._facts.time_base
+        for picture in pictures:
+            time = self._time_of(picture)
+            if picture.is_corrupt:
+                self.damage.concealed.append(float((time - self.origin) * base))
+            picture.pts, picture.time_base = time, base
+            yield picture
 
     def _filtered(self, pictures: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
         """Frames in the working format, without fields."""
