@@ -33,7 +33,7 @@ def test_the_page_says_which_bars_hold() -> None:
     assert rows["later call: result after"].endswith("| 2.51 s | 2.5 s | **no** |")
     assert rows["first call: processor time"].endswith("| 0.50 s |  |  |")
     worst = next(line for name, line in rows.items() if "difference" in name)
-    assert worst.endswith("| 2 levels | 1 levels | **no** |")
+    assert worst.endswith("| 2 levels | 1 level | **no** |")
 
 
 def test_differences_of_either_sign_are_found(tmp_path: Path) -> None:
