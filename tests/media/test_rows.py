@@ -98,9 +98,11 @@ def test_padding_reflects_and_repeats_what_is_too_short(
     width = image.shape[1]
     wanted = image
     for axis, more in enumerate((below, right)):
-        sides = [(0, 0)] * 3
-        sides[axis] = (0, more)
-        wanted = np.pad(wanted, sides, "reflect" if more < image.shape[axis] else "edge")
+        reflected = min(more, image.shape[axis] - 1)
+        for mode, count in (("reflect", reflected), ("edge", more - reflected)):
+            sides = [(0, 0)] * 3
+            sides[axis] = (0, count)
+            wanted = np.pad(wanted, sides, mode)  # type: ignore[call-overload]
     rows = PaddedRows(ArrayRows(image), width + right, height + below)
     assert np.array_equal(read_all(rows, counts), wanted)
 
