@@ -366,7 +366,7 @@ print(json.dumps(peak() - before))
 
 def engine_of(model: Path) -> Engine:
     """The engine that a model is measured in: OpenVINO or, for a file of ncnn, that."""
-    if model.suffix.lower() == ".onnx":
+    if not model.with_suffix(".param").is_file():  # an ONNX file may have any name
         from enlarge.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(model, "f32", 0)
