@@ -15,6 +15,7 @@ import pyvips
 
 from enlarge.media.libvips import FileCallbacks
 from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.temporary import write_all
 
 Insertion = Callable[[bytes], bytes | None]
 """A file's first bytes with something inserted; None if there are too few of them to insert it."""
@@ -159,13 +160,6 @@ class _TargetCallbacks(FileCallbacks):
                 return
             data, self._insertion = inserted, None
         write_all(self._file, data)
-
-
-def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write everything; a raw file may take less at a time."""
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) or 0 :]
 
 
 def with_fields(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import OutputError
 from enlarge.media.parts_folder import PartsFolder, part_sizes
-from enlarge.media.temporary import TemporaryFile
+from enlarge.media.temporary import TemporaryFile, write_all
 
 _DIGEST = 32
 _KIND = "band"
@@ -95,10 +95,8 @@ class Parts:
     def _save(self, number: int, band: NDArray[Any]) -> None:
         temporary = TemporaryFile(self._folder.part(number))
         try:
-            for data in (band.data.cast("B"), memoryview(hashlib.sha256(band.data).digest())):
-                left = data
-                while left:
-                    left = left[temporary.file.write(left) or 0 :]
+            write_all(temporary.file, band.data.cast("B"))
+            write_all(temporary.file, hashlib.sha256(band.data).digest())
             temporary.finish()
         except OSError as error:
             temporary.abort()

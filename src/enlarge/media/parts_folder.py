@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from enlarge.errors import OutputError
-from enlarge.media.temporary import TemporaryFile, is_there, shortened, sweep, take_lock
+from enlarge.media.temporary import TemporaryFile, is_there, shortened, sweep, take_lock, write_all
 
 _LOCK, _FACTS, _WRITTEN = "lock", "parts.json", "written.json"
 _OURS = re.compile(
@@ -114,7 +114,7 @@ class PartsFolder:
     def write(self, name: str, document: Any) -> None:
         """Write a file of JSON."""
         temporary = TemporaryFile(self.path / name)
-        temporary.file.write(json.dumps(document, indent=1, ensure_ascii=False).encode())
+        write_all(temporary.file, json.dumps(document, indent=1, ensure_ascii=False).encode())
         temporary.finish()
 
     def part(self, number: int) -> Path:

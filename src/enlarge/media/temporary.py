@@ -82,6 +82,13 @@ def is_there(file: BinaryIO, path: Path) -> bool:
         return False
 
 
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write all bytes; a raw file may take fewer at a time. Raises `OSError`."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
+
+
 class TemporaryFile:
     """A new file, open for reading and writing as `file`, that becomes `target` or is removed.
 

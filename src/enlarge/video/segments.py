@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from enlarge.errors import OutputError
 from enlarge.media.parts_folder import PartsFolder, part_sizes
-from enlarge.media.temporary import TemporaryFile
+from enlarge.media.temporary import TemporaryFile, write_all
 from enlarge.picture.hooks import Seal
 
 _HEAD = struct.Struct("<qII")
@@ -88,9 +88,7 @@ class SegmentWriter:
         try:
             for part in parts:
                 self._hash.update(part)
-                left = memoryview(part)
-                while left:
-                    left = left[self._file.file.write(left) or 0 :]
+                write_all(self._file.file, part)
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from error
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from enlarge.media.temporary import write_all
+
 BYTE, ASCII, SHORT, LONG, RATIONAL = 1, 2, 3, 4, 5
 UNDEFINED, DOUBLE, LONG8 = 7, 12, 16
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
@@ -392,6 +394,4 @@ def replace_first_directory(file: BinaryIO, header: TiffHeader, directory: Direc
 def write_at(file: BinaryIO, at: int, data: bytes) -> None:
     """Write all of the bytes at a position. Raises `OSError`."""
     file.seek(at)
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) or 0 :]
+    write_all(file, data)
