@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import merge
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ _SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
-class Clip:
+class Span:
     """The part of a file that is copied, in seconds of the file's own times; `end` None: all that
     follows. Times in the result begin at 0 with it. None instead of a span: the whole file, with
     its times.
@@ -52,7 +53,7 @@ class Join:
     facts: VideoFacts
     encoding: VideoEncoding
     segments: Sequence[Segment]
-    span: Clip | None = None
+    span: Span | None = None
     mark: str | None = None
     jumps: Sequence[Fraction] = ()
 
@@ -92,18 +93,8 @@ class _Joining:
         copies = self._add_others()
         self._copy_about(video)
         self._made.start_encoding()  # from here on, the streams have the container's time bases
-        packets = self._video_packets(video)
-        waiting = next(packets, None)
-        for packet in self._other_packets(copies):
-            at = packet.dts if packet.dts is not None else packet.pts
-            seconds = Fraction(at or 0) * packet.time_base
-            while waiting is not None and (waiting.dts or 0) * self._base <= seconds:
-                self._made.mux(waiting)
-                waiting = next(packets, None)
+        for packet in merge(self._video_packets(video), self._other_packets(copies), key=_seconds):
             self._made.mux(packet)
-        while waiting is not None:
-            self._made.mux(waiting)
-            waiting = next(packets, None)
         return self._notes
 
     def _add_pictures(self) -> Any:
@@ -290,6 +281,12 @@ class _Joining:
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
         return True
+
+
+def _seconds(packet: Packet[Any]) -> Fraction:
+    """When a packet is decoded, in seconds of its own times."""
+    at = packet.dts if packet.dts is not None else packet.pts
+    return (at or 0) * as_fraction(packet.time_base)
 
 
 def _is_cover(stream: Stream) -> bool:

@@ -26,7 +26,7 @@ from enlarge.video.ahead import WriteBehind, read_ahead
 from enlarge.video.encoding import SegmentEncoder, VideoEncoding
 from enlarge.video.enlarging import FrameEnlarger, cropped, tile_sizes
 from enlarge.video.facts import MARK
-from enlarge.video.muxing import Clip, Join, join_file
+from enlarge.video.muxing import Join, Span, join_file
 from enlarge.video.outlook import VideoOutlook, forecast_video
 from enlarge.video.reading import Damage, FrameReader, TimedFrame
 from enlarge.video.segments import (
@@ -245,7 +245,7 @@ def _write(
     if part.start is not None or part.end is not None:
         first = segments[0].times[0] * facts.time_base
         last = segments[-1].times[-1] + segments[-1].durations[-1]
-        span = Clip(first, None if part.end is None else last * facts.time_base)
+        span = Span(first, None if part.end is None else last * facts.time_base)
     join = Join(
         transfer.source, facts, outlook.encoding, segments, span, _mark(outlook), made.jumps
     )
