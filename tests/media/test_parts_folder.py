@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from enlarge.errors import OutputError
+from enlarge.media import parts_folder
 from enlarge.media.parts_folder import PartsFolder
 
 
@@ -41,3 +42,15 @@ def test_one_with_parts_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KeyboardInterrupt):
         PartsFolder(tmp_path / "tape.mp4", {"a": 1}, "segment")
     assert folder.part(0).read_bytes() == b"finished"
+
+
+def test_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    folder = PartsFolder(tmp_path / "tape.mp4", {"a": 1}, "segment")
+    monkeypatch.setattr(parts_folder, "write_all", full)
+    with pytest.raises(OutputError, match="cannot be written: no space"):
+        folder.write("tiles.json", [[8, 8]])
+    assert sorted(os.listdir(folder.path)) == ["lock", "parts.json"]  # noqa: PTH208
+    folder.close()

@@ -112,10 +112,15 @@ class PartsFolder:
             self.write(_FACTS, facts)
 
     def write(self, name: str, document: Any) -> None:
-        """Write a file of JSON."""
+        """Write a file of JSON. Raises `OutputError`."""
         temporary = TemporaryFile(self.path / name)
-        write_all(temporary.file, json.dumps(document, indent=1, ensure_ascii=False).encode())
-        temporary.finish()
+        try:
+            write_all(temporary.file, json.dumps(document, indent=1, ensure_ascii=False).encode())
+            temporary.finish()
+        except OSError as error:
+            raise self.write_error(error) from error
+        finally:
+            temporary.abort()
 
     def part(self, number: int) -> Path:
         """The file of a part, from 0 on."""
