@@ -156,6 +156,13 @@ def test_working_sets_grow_and_leave_out_what_is_all_halo(tmp_path: Path) -> Non
     assert list(working_sets(model, replace(card, halo=20), (32,))) == [60]
 
 
+def test_an_onnx_file_is_measured_in_openvino_whatever_lies_beside_it(tmp_path: Path) -> None:
+    _, card, model = exported("srvgg", tmp_path)
+    other = model.rename(tmp_path / "srvgg.pth")
+    (tmp_path / "srvgg.param").write_text("7767517\n0 0\n", encoding="utf-8")
+    assert list(working_sets(other, replace(card, halo=20), (48,))) == [48]
+
+
 def test_a_model_that_does_not_run_says_why(tmp_path: Path) -> None:
     _, card, model = exported("srvgg", tmp_path)
     with pytest.raises(WeightsError, match=r"gone\.onnx: does not run on a tile of 48×48: "):

@@ -32,6 +32,7 @@ from enlarge.engines.openvino_errors import FAILURES, reason_of
 from enlarge.errors import WeightsError
 from enlarge.forks import check_can_use
 from enlarge.memory import default_budget, format_size
+from enlarge.model_file import NCNN, Weights
 
 if TYPE_CHECKING:
     from enlarge.engines import Engine
@@ -283,13 +284,13 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
     """Side of a tile → by how many bytes a new process's peak memory grows when it compiles the
     network for that tile and runs it in f32. See `measured`.
     """
-    sides = list(_sides(card, ladder))
+    weights, sides = Weights(model, card), list(_sides(card, ladder))
     if ladder is None and len(sides) > 2:
         most = min(_LARGEST, (_COSTLY / max(card.flops, 1.0)) ** 0.5 / card.scale)
         smaller = [side for side in sides[1:] if side <= most] or sides[1:2]
-        sizes = _measured_sets(model, [sides[0], smaller[-1]])
+        sizes = _measured_sets(weights, [sides[0], smaller[-1]])
         return _on_line(sizes, sides) if len(sizes) > 1 else sizes
-    return _measured_sets(model, sides)
+    return _measured_sets(weights, sides)
 
 
 def _on_line(sizes: Mapping[int, int], sides: Sequence[int]) -> dict[int, int]:
@@ -301,19 +302,19 @@ def _on_line(sizes: Mapping[int, int], sides: Sequence[int]) -> dict[int, int]:
     return {side: known[side] for side in sides if side <= high or known[side] <= _memory()}
 
 
-def _measured_sets(model: Path, sides: Sequence[int]) -> dict[int, int]:
+def _measured_sets(weights: Weights, sides: Sequence[int]) -> dict[int, int]:
     sizes: dict[int, int] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for first in range(0, len(sides), _AT_ONCE):
             chosen = [side for side in sides[first : first + _AT_ONCE] if _may_fit(side, sizes)]
             for side, found in zip(
-                chosen, pool.map(partial(_working_set, model), chosen), strict=True
+                chosen, pool.map(partial(_working_set, weights), chosen), strict=True
             ):
                 if isinstance(found, str):
                     if sizes:
                         return sizes  # larger ones do not fit this machine
                     where = f"a tile of {side}×{side}"
-                    raise WeightsError(f"{model.name}: does not run on {where}: {found}")
+                    raise WeightsError(f"{weights.path.name}: does not run on {where}: {found}")
                 sizes[side] = found
     return sizes
 
@@ -356,7 +357,7 @@ from enlarge.engines import TileSpec
 from enlarge.memory import peak, resident
 from enlarge.weights.measuring import engine_of
 side = int(sys.argv[2])
-engine = engine_of(Path(sys.argv[1]))
+engine = engine_of(Path(sys.argv[1]), sys.argv[3])
 before = resident()
 session = engine.session(TileSpec(side, side, 3, np.dtype("uint8"), np.dtype("uint8")))
 session(np.zeros((side, side, 3), np.uint8))
@@ -364,21 +365,22 @@ print(json.dumps(peak() - before))
 """
 
 
-def engine_of(model: Path) -> Engine:
-    """The engine that a model is measured in: OpenVINO or, for a file of ncnn, that."""
-    if not model.with_suffix(".param").is_file():  # an ONNX file may have any name
-        from enlarge.engines.openvino import OpenVinoEngine
+def engine_of(model: Path, name: str) -> Engine:
+    """The engine that a model is measured in, by its name: `openvino` or `ncnn`."""
+    if name == NCNN:
+        from enlarge.engines.ncnn import NcnnEngine
 
-        return OpenVinoEngine(model, "f32", 0)
-    from enlarge.engines.ncnn import NcnnEngine
+        return NcnnEngine(model, 0)
+    from enlarge.engines.openvino import OpenVinoEngine
 
-    return NcnnEngine(model, 0)
+    return OpenVinoEngine(model, "f32", 0)
 
 
-def _working_set(model: Path, side: int) -> int | str:
+def _working_set(weights: Weights, side: int) -> int | str:
     """Bytes, or the reason why they could not be measured."""
+    engine = NCNN if weights.is_for_ncnn else "openvino"
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-c", _MEASURE, str(model), str(side)]
+        command = [sys.executable, "-c", _MEASURE, str(weights.path), str(side), engine]
         environment = {**os.environ, "ENLARGE_CACHE": cache}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
