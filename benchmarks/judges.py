@@ -2,8 +2,9 @@
 
 `Features` is the feature distance and, over many pictures, the kernel distance of Bińkowski et al.
 (ICLR 2018, "Demystifying MMD GANs", there KID) between sets of patches. Two networks serve:
-EfficientNet-Lite2 (ImageNet; its smaller sister Lite0 teaches `photo-sharp`, so this judge is not
-independent) and the text detector of PP-OCRv4, which is no classifier of photographs.
+EfficientNet-Lite2 (ImageNet; no independent judge of models trained against the projected
+discriminator, which sees through its smaller sister Lite0) and the text detector of PP-OCRv4, which
+is no classifier of photographs.
 """
 
 from __future__ import annotations

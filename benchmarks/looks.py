@@ -192,8 +192,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 LEGEND = """
 - **distance**, **KID**: features of EfficientNet-Lite2, to the original of each tile, and between
-  the sets of all patches (kernel distance × 1000, with its 95 % interval over pictures). Its
-  sister Lite0 taught `photo-sharp`. **text**: the same with the text detector of PP-OCRv4.
+  the sets of all patches (kernel distance × 1000, with its 95 % interval over pictures).
+  **text**: the same with the text detector of PP-OCRv4.
 - **NIQE**: how natural a picture looks without its original. Lower is better in all of these.
 - **SSIMULACRA 2** and **PSNR** (RGB, dB) compare with the original; higher is better. Texture that
   is plausible but not that of the original lowers both.

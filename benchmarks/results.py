@@ -155,8 +155,7 @@ def markdown(document: dict[str, Any]) -> str:
 def _models(models: Sequence[dict[str, Any]]) -> list[str]:
     """What each costs, and what the self-ensemble (×8 the work) brings it to."""
     lines = [
-        "*Minutes*: training on one H200 (`photo-sharp`: all but six on two busy CPU cores), "
-        "including the model that it started from. `--ensemble`: "
+        "*Minutes*: training on one H200, including the model that it started from. `--ensemble`: "
         "PSNR in dB / SSIM with the option `--ensemble`. Speed: [speed.md](speed.md).",
         "",
         "| model | parameters | kFLOP per output pixel | minutes | Set5, `--ensemble` | Set14 |",
