@@ -1,13 +1,15 @@
-"""A blind look: which of two enlargements would somebody keep?
+r"""A blind look: which of two enlargements would somebody keep?
 
-    python -m benchmarks.blind make FOLDER --ours MODEL --against NAME=MODEL …
+    python -m benchmarks.blind make FOLDER --against x4plus photo-sharp \
+        --ours texture=experiments/texture/state.safetensors
     python -m benchmarks.blind count FOLDER/key.json ANSWERS…
 
 `make` enlarges forty pictures by `--ours` and by each rival, and writes FOLDER/shown/NNN.png with
 the input (bicubic) and the two enlargements, called A and B, in random order; every comparison
-comes twice, with the sides swapped. FOLDER/key.json tells which is which. MODEL is one of ours, a
-model file, or a peer of `benchmarks.looks`. Half of the pictures are tiles of validation
-photographs degraded by the chains `compressed` and `real`; the others come from `real/lr_only`.
+comes twice, with the sides swapped. FOLDER/key.json tells which is which. A model is given as its
+name or as NAME=MODEL: one of ours, a model file, or a peer of `benchmarks.looks`. Half of the
+pictures are tiles of validation photographs degraded by the chains `compressed` and `real`; the
+others come from `real/lr_only`.
 
 A reader, who has not seen the key, answers one line for each file: its number, and A, B or
 neither. `count` writes benchmarks/blind.json, from which `benchmarks.looks` writes its table.
@@ -66,10 +68,16 @@ def shown(low: Pixels, first: Pixels, second: Pixels) -> Image.Image:
     return image
 
 
-def make(folder: Path, ours: str, rivals: dict[str, str]) -> None:
+def named(text: str) -> tuple[str, str]:
+    """The name under which a model is counted, and the model itself: NAME=MODEL, or both in one."""
+    name, _, model = text.partition("=")
+    return name, model or name
+
+
+def make(folder: Path, ours: tuple[str, str], rivals: dict[str, str]) -> None:
     """Write the comparisons and the key."""
     lows = pictures()
-    results = {"ours": [run_of(ours)(low) for low in lows]}
+    results = {"ours": [run_of(ours[1])(low) for low in lows]}
     for name, model in rivals.items():
         run = run_of(model)
         results[name] = [run(low) for low in lows]
@@ -89,7 +97,7 @@ def make(folder: Path, ours: str, rivals: dict[str, str]) -> None:
         first, second = (results[side][number] for side in sides)
         shown(lows[number], first, second).save(target / f"{place:03d}.png")
         key.append({"picture": number, "rival": rival, "A": sides[0], "B": sides[1]})
-    found = {"ours": Path(ours).stem, "asked": key}
+    found = {"ours": ours[0], "asked": key}
     (folder / "key.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{len(asked)} comparisons in {target}")
 
@@ -167,8 +175,8 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, dest="command")
     making = commands.add_parser("make")
     making.add_argument("folder", type=Path)
-    making.add_argument("--ours", default="photo-sharp")
-    making.add_argument("--against", nargs="+", required=True, metavar="NAME=MODEL")
+    making.add_argument("--ours", type=named, default="photo-sharp", metavar="[NAME=]MODEL")
+    making.add_argument("--against", type=named, nargs="+", required=True, metavar="[NAME=]MODEL")
     counting = commands.add_parser("count")
     counting.add_argument("key", type=Path)
     counting.add_argument("answers", nargs="+", type=Path)
@@ -176,11 +184,7 @@ def main() -> None:
     if options.command == "count":
         count(options.key, options.answers)
         return
-    rivals = {}
-    for text in options.against:
-        name, _, model = text.partition("=")
-        rivals[name] = model or name
-    make(options.folder, options.ours, rivals)
+    make(options.folder, options.ours, dict(options.against))
 
 
 if __name__ == "__main__":
