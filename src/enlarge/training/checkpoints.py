@@ -1,7 +1,8 @@
-"""Checkpoints of runs, and the weights that a run starts from."""
+"""What a run saved, and the weights that a run starts from."""
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from enlarge.errors import WeightsError
-from enlarge.training.callbacks import LAST
+from enlarge.training.callbacks import DATA, LAST
 from enlarge.training.learner import STATE
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.contents import model_kind
@@ -30,6 +31,15 @@ def load_state(run: Path) -> dict[str, Any]:
             f"{run / LAST} cannot be read ({error}); --overwrite starts again"
         ) from error
     return dict(state)
+
+
+def load_lists(run: Path) -> dict[str, list[list[str]]]:
+    """A run's lists of pictures by use, see `TrainingData`; empty if it saved none."""
+    try:
+        found = json.loads((run / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def start_from(network: nn.Module, start: str) -> None:

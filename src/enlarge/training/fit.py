@@ -32,7 +32,7 @@ from enlarge.errors import CompleteError, DataError, OptionError
 from enlarge.memory import keep_freed_memory
 from enlarge.networks import build
 from enlarge.training.callbacks import BEST, DATA, LAST, LOG, Interrupted, ProgressBar, RunLogger
-from enlarge.training.checkpoints import load_state, start_file, start_from
+from enlarge.training.checkpoints import load_lists, load_state, start_file, start_from
 from enlarge.training.config import Config, as_yaml
 from enlarge.training.devices import device_of, with_precision
 from enlarge.training.learner import Learner
@@ -273,7 +273,7 @@ def _lightning(
 
 def _check_unseen(data: TrainingData, run: Path) -> None:
     """Raise `DataError` if the previous run trained on a picture that this one validates on."""
-    lists = _load_lists(run)
+    lists = load_lists(run)
     seen = {digest: name for name, digest in lists.get("train", [])}
     for use, names in data.lists.items():
         both = [(name, seen[digest]) for name, digest in names if digest in seen]
@@ -285,15 +285,6 @@ def _check_unseen(data: TrainingData, run: Path) -> None:
             )
 
 
-def _load_lists(run: Path) -> dict[str, list[list[str]]]:
-    """The lists of pictures that a run saved; empty if it saved none."""
-    try:
-        found = json.loads((run / DATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) -> None:
     """Save the effective config and the lists of training and validation pictures with digests,
     and print a summary.
@@ -301,7 +292,7 @@ def _save_inputs(config: Config, run: Path, data: TrainingData, resume: bool) ->
     (run / "config.yaml").write_text(as_yaml(config), encoding="utf-8")
     lists: dict[str, Any] = dict(data.lists)
     if resume:  # pictures of the earlier part of the run stay on its list
-        before = [tuple(entry) for entry in _load_lists(run).get("train", [])]
+        before = [tuple(entry) for entry in load_lists(run).get("train", [])]
         lists["train"] = list(dict.fromkeys([*before, *map(tuple, lists["train"])]))
     text = json.dumps(lists, ensure_ascii=False, indent=1)
     (run / DATA).write_text(text + "\n", encoding="utf-8")

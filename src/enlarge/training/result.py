@@ -14,30 +14,14 @@ from enlarge.card import Card, read_card
 from enlarge.networks import build, resolve
 from enlarge.networks.replain import RePlain
 from enlarge.training.callbacks import BEST, LAST, LOG
-from enlarge.training.checkpoints import network_of, start_file
+from enlarge.training.checkpoints import load_lists, network_of, start_file
 from enlarge.training.config import Config
 from enlarge.training.learner import STATE
-from enlarge.training.losses import PIXEL_LOSSES
+from enlarge.training.training_data import VALID
 from enlarge.weights.measuring import LADDER, measured
 from enlarge.weights.network_file import describe_network, save_network
 from enlarge.weights.onnx_file import export_onnx
 from enlarge.weights.onnx_file import with_card as put_card
-
-NOT_SCORES = (
-    "step",
-    "minutes",
-    "loss",
-    "adversarial",
-    "discriminator",
-    "features",
-    "flat",
-    "grid",
-    "perceptual",
-    "taught",
-    "flats",
-    *PIXEL_LOSSES,
-)
-"""The keys of a line of the log that are not scores of a validation part."""
 
 
 def training_minutes(run: Path) -> float:
@@ -75,7 +59,8 @@ def write_model(config: Config, run: Path) -> Path:
     lines = [json.loads(line) for line in (run / LOG).read_text("utf-8").splitlines()]
     # A run that was stopped between two validations has no scores for its last step.
     line: dict[str, float] = next((line for line in reversed(lines) if line["step"] == step), {})
-    scores = {key: {"psnr": line[key]} for key in line if key not in NOT_SCORES}
+    parts = [use.removeprefix(VALID) for use in load_lists(run) if use.startswith(VALID)]
+    scores = {part: {"psnr": line[part]} for part in parts if part in line}
     card = describe_network(
         network,
         name=config.name,

@@ -38,6 +38,8 @@ from enlarge.errors import BudgetError, DataError, OptionError
 from enlarge.memory import default_budget, format_size
 from enlarge.training.config import Config, Data, data_root
 
+VALID = "valid: "
+"""Begins the use of a validation part's pictures in `TrainingData.lists`."""
 _BICUBIC: Mapping[str, float] = {"bicubic": 1.0}
 
 
@@ -85,7 +87,7 @@ def load_training_data(config: Config, scale: int, *, watch: Watch | None = None
     if not any(len(part) for part, _ in trained):
         raise DataError("nothing to train on: give data.photos or data.pairs")
     lists = {"train": _listed(trained)}
-    lists |= {f"valid: {name}": _listed(parts) for name, parts in valid.items()}
+    lists |= {f"{VALID}{name}": _listed(parts) for name, parts in valid.items()}
     _check_disjoint(lists)
     if kept:
         lists["test"] = _listed(kept)  # used for neither training nor validation
