@@ -176,7 +176,7 @@ def _av1_light(light: LightLevels) -> Iterator[str]:
 
 
 class SegmentEncoder:
-    """Encodes the frames of one segment. `extradata`: the parameter sets, once it has begun."""
+    """Encodes the frames of one segment."""
 
     def __init__(self, encoding: VideoEncoding) -> None:
         av = check_av()
@@ -190,11 +190,6 @@ class SegmentEncoder:
             self._context.open()
         except av.error.FFmpegError as error:
             raise OutputError(_refusal(encoding, error)) from error
-
-    @property
-    def extradata(self) -> bytes:
-        """The parameter sets."""
-        return bytes(self._context.extradata or b"")
 
     def add(self, image: NDArray[Any]) -> list[Packet[Any]]:
         """Encode the next frame (height, width, 3). Returns the packets that are ready, whose times

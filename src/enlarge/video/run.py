@@ -26,6 +26,7 @@ from enlarge.video.ahead import WriteBehind, read_ahead
 from enlarge.video.encoding import SegmentEncoder, VideoEncoding
 from enlarge.video.enlarging import FrameEnlarger, cropped, tile_sizes
 from enlarge.video.facts import MARK
+from enlarge.video.missing import check_av
 from enlarge.video.muxing import Join, Span, join_file
 from enlarge.video.outlook import VideoOutlook, forecast_video
 from enlarge.video.reading import Damage, FrameReader, TimedFrame
@@ -118,6 +119,7 @@ def _about(outlook: VideoOutlook, transfer: Transfer) -> dict[str, Any]:
         "deinterlace": settings.deinterlace,
         "segment": outlook.segment_frames,
         "look_ahead": encoding.look_ahead,
+        "av": check_av().__version__,  # with another FFmpeg, parameter sets may differ
         "input": transfer.source_digest(),
     }
 
@@ -213,7 +215,7 @@ class _Sink:
         assert self._encoder is not None
         assert self._writer is not None
         self._keep(self._encoder.finish())
-        facts = {"delay": self._delay, "extradata": self._encoder.extradata.hex()}
+        facts = {"delay": self._delay}
         self._segments.append(self._writer.finish(self._times, self._durations, facts))
         self._encoder = self._writer = None
         self._times, self._durations = [], []

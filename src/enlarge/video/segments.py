@@ -5,7 +5,7 @@ run, the next one for the same result goes on after the last segment. A segment 
 a closed group of pictures:
 
     packets, each: the number of its frame, its flags, its length (int64, uint32, uint32), its bytes
-    JSON: the times and durations of the frames in ticks, what was found broken, and more
+    JSON: the times and durations of the frames in ticks, and how many frames the encoder reorders
     the JSON's length (uint32), and SHA-256 of all before
 """
 
