@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def _make_segments(
             if frame.number < done:
                 continue
             image = cropped(frame.pixels, outlook.settings)
-            writing.add(sink.task(frame, enlarger(image, hooks, outlook.frames)))
+            times = frame.time, frame.duration
+            writing.add(partial(sink.add, *times, enlarger(image, hooks, outlook.frames)))
         writing.finish()
         sink.finish()
     if not segments:
@@ -189,11 +191,8 @@ class _Sink:
         self._durations: list[int] = []
         self._delay = self._packets = 0
 
-    def task(self, frame: TimedFrame, large: NDArray[Any]) -> Any:
-        """The work of adding an enlarged frame."""
-        return lambda: self._add(frame.time, frame.duration, large)
-
-    def _add(self, time: int, duration: int, large: NDArray[Any]) -> None:
+    def add(self, time: int, duration: int, large: NDArray[Any]) -> None:
+        """Encode an enlarged frame (height, width, 3); its time and duration are in ticks."""
         with self._timings.measured("encode"):
             if self._encoder is None:
                 self._encoder = SegmentEncoder(self._encoding)
