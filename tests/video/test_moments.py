@@ -144,7 +144,7 @@ def test_a_folder_without_pyav_says_so(
     folder.mkdir()
     for name in ("a.mp4", "b.mp4"):
         make(folder / name, Recipe())
-    monkeypatch.setattr(inputs, "find_spec", lambda name: None)
+    monkeypatch.setattr(inputs, "has_av", lambda: False)
     said = 'a.mp4 and 1 more left out: videos need PyAV; install it: pip install "enlarge[video]"'
     options = ["--scale", "1", "--model", "fast", "-o", str(tmp_path / "made")]
     assert run([str(folder), *options]) == 1

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 
 from enlarge.batch.archive import list_members
@@ -35,6 +34,7 @@ from enlarge.errors import InputError
 from enlarge.media.formats import format_of_file
 from enlarge.media.naming import PICTURES, VIDEOS, is_output_folder
 from enlarge.media.not_a_picture import HEAD, TEXT, is_video, kind_of_file
+from enlarge.video.missing import INSTALL, has_av
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,6 @@ class Scan:
         """A line for the videos, if there are any."""
         if not self.videos:
             return ()
-        from enlarge.video.missing import INSTALL
-
         more = f" and {len(self.videos) - 1:,} more" if len(self.videos) > 1 else ""
         return (f"{self.videos[0]}{more} left out: videos need PyAV; install it: {INSTALL}",)
 
@@ -320,7 +318,7 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
         problems.append(Unreadable(str(error.filename), problem))
 
     count = 0
-    has_av = find_spec("av") is not None
+    takes_videos = has_av()
     listed = _listed_above(folder)
     for where, folders, names in os.walk(folder, onerror=note):
         here = Path(where)
@@ -332,7 +330,7 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
             if not is_output_folder(here / name) and not scan.is_excluded(here / name)
         )
         for path in _pictures(here, names):
-            if not has_av and path.suffix.lower() in VIDEOS:
+            if not takes_videos and path.suffix.lower() in VIDEOS:
                 scan.videos.append(path)
                 continue
             count += 1
