@@ -10,20 +10,36 @@ from typing import TypedDict
 from enlarge.settings import ColourChoice, Keep
 
 
-class PictureOptions(TypedDict, total=False):
-    """The options of `Settings` that apply to an array or a Pillow image, with the types that they
-    take in Python.
+class SizeOptions(TypedDict, total=False):
+    """The options of `Settings` that apply to pictures and to frames of videos, with the types that
+    they take in Python.
     """
 
     scale: float | None
     width: int | None
     height: int | None
     crop: Sequence[int] | None
-    page: int | str | None
     tile: float | str | None
     memory: float | str | None
     exact: bool
     ensemble: bool
+
+
+class ModelOptions(TypedDict, total=False):
+    """The options of `Settings` by which a model is opened."""
+
+    model: str | Path | None
+    strength: float | None
+    engine: str
+    device: str
+    precision: str
+    threads: int
+
+
+class PictureOptions(SizeOptions, total=False):
+    """The options of `Settings` that apply to an array or a Pillow image."""
+
+    page: int | str | None
     salvage: bool
 
 
@@ -39,37 +55,16 @@ class FileOptions(PictureOptions, total=False):
     resume: bool
 
 
-class AllOptions(FileOptions, total=False):
-    """All options of `Settings`."""
-
-    model: str | Path | None
-    strength: float | None
-    engine: str
-    device: str
-    precision: str
-    threads: int
+class AllOptions(FileOptions, ModelOptions, total=False):
+    """The options of `Settings` that apply to a picture file, and those of its model."""
 
 
-class FrameOptions(TypedDict, total=False):
-    """The options of `Settings` that apply to the frames of a video."""
+class FrameOptions(SizeOptions, ModelOptions, total=False):
+    """The options of `Settings` that apply to the frames of a video, and those of its model."""
 
-    scale: float | None
-    width: int | None
-    height: int | None
-    crop: Sequence[int] | None
-    tile: float | str | None
-    memory: float | str | None
-    exact: bool
-    ensemble: bool
     start: float | str | Fraction | None
     end: float | str | Fraction | None
     deinterlace: str
-    model: str | Path | None
-    strength: float | None
-    engine: str
-    device: str
-    precision: str
-    threads: int
 
 
 class VideoOptions(FrameOptions, total=False):
