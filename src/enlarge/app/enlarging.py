@@ -129,10 +129,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
         if isinstance(outlook, Sentence):
             st.error(page.say_sentence(outlook))
         else:
-            facts = item.known()
-            sizes = {"width": f"{facts.width:,}", "height": f"{facts.height:,}"}
-            sizes |= {"to_width": f"{outlook.width:,}", "to_height": f"{outlook.height:,}"}
-            st.caption(page.say("becomes", **sizes))
+            st.caption(page.becomes(item.known(), outlook))
         _advise(page, item, settings)
     own = {one.key: page.settled(one, settings) for one in good}
     able = [one for one in good if isinstance(page.outlook(one, own[one.key]), Outlook)]

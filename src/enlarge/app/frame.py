@@ -22,10 +22,13 @@ from enlarge.app.work import (
     result_outlook,
 )
 from enlarge.errors import EnlargeError
+from enlarge.media.reading import Facts
 from enlarge.model_file import Weights
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler, open_model
+from enlarge.video.facts import VideoFacts
+from enlarge.video.outlook import VideoOutlook
 from enlarge.weights.catalog import AUTO
 
 SAMPLE = "sample"
@@ -91,6 +94,16 @@ class Page:
         except EnlargeError as error:
             return Sentence("impossible", {"reason": str(error)})
         return check_result_size(outlook.width, outlook.height, self.options) or outlook
+
+    def becomes(self, facts: Facts | VideoFacts, outlook: Outlook | VideoOutlook) -> str:
+        """The size of a picture or a video, and that of its result."""
+        return self.say(
+            "becomes",
+            width=f"{facts.width:,}",
+            height=f"{facts.height:,}",
+            to_width=f"{outlook.width:,}",
+            to_height=f"{outlook.height:,}",
+        )
 
     def shown_item(self, item: Item | None) -> Item | None:
         """The selected picture, or else the sample; if it cannot be read, show why."""

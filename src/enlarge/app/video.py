@@ -16,7 +16,7 @@ from enlarge.app.texts import plain
 from enlarge.app.viewer import choose_video, player
 from enlarge.app.visit import Clip
 from enlarge.app.watching import format_seconds, watch
-from enlarge.app.work import Sentence, format_file_size, weights_of
+from enlarge.app.work import Sentence, format_file_size, reason_of, weights_of
 from enlarge.errors import EnlargeError
 from enlarge.picture.run import Done
 from enlarge.settings import Settings
@@ -88,11 +88,8 @@ def _start(page: Page, clip: Clip, settings: Settings, outlook: VideoOutlook | S
     if isinstance(outlook, Sentence):
         st.error(page.say_sentence(outlook))
     else:
-        facts = clip.known()
-        sizes = {"width": f"{facts.width:,}", "height": f"{facts.height:,}"}
-        sizes |= {"to_width": f"{outlook.width:,}", "to_height": f"{outlook.height:,}"}
         about = {"frames": f"{outlook.frames:,}", "size": format_file_size(outlook.file_bytes)}
-        st.caption(f"{page.say('becomes', **sizes)}. {page.say('video_about', **about)}")
+        st.caption(f"{page.becomes(clip.known(), outlook)}. {page.say('video_about', **about)}")
     active = clip.job is not None and clip.job.active
     made = clip.job is not None and clip.job.state == "done" and clip.settings == settings
     able = not isinstance(outlook, Sentence) and not active and not made
@@ -135,7 +132,7 @@ def _moment(page: Page, clip: Clip, settings: Settings) -> None:
     try:
         item = page.visit.frame_item(clip, at)
     except EnlargeError as error:
-        reason = str(error).replace(str(clip.source), clip.name)
+        reason = reason_of(error, clip.source, clip.name)
         st.error(page.marked("unreadable_video", name=clip.name, reason=reason))
         return
     show_preview(page, item, still)
