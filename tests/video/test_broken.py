@@ -40,8 +40,11 @@ def test_a_video_that_is_cut_off_gives_what_there_is(tmp_path: Path, suffix: str
 
 def at_front(path: Path) -> Path:
     """An MP4 with its index before the pictures, by copying it."""
-    made = path.with_name("front.mp4")
-    options = {"movflags": "+faststart"}
+    return copied(path, path.with_name("front.mp4"), {"movflags": "+faststart"})
+
+
+def copied(path: Path, made: Path, options: dict[str, str]) -> Path:
+    """A file with the same packets, by FFmpeg's muxer with these options."""
     with av.open(str(path)) as given, av.open(str(made), "w", container_options=options) as file:
         copies = {one.index: file.add_stream_from_template(one) for one in given.streams}
         for packet in given.demux():
@@ -128,13 +131,7 @@ def make_encrypted(path: Path) -> Path:
         "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
         "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
     }
-    with av.open(str(plain)) as given, av.open(str(path), "w", container_options=options) as file:
-        copies = {one.index: file.add_stream_from_template(one) for one in given.streams}
-        for packet in given.demux():
-            if packet.size:
-                packet.stream = copies[packet.stream_index]
-                file.mux(packet)
-    return path
+    return copied(plain, path, options)
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
