@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 import enlarge
 from enlarge.card import read_card
+from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
 from enlarge.networks import LAYOUTS as KNOWN
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.model_cache import _trim
 from enlarge.weights.network_file import describe_network, load_network, save_network
 from enlarge.weights.onnx_file import export_onnx
-from enlarge.weights.preparing import describe_file
+from enlarge.weights.preparing import describe_file, has_failed, note_failure
 from tests.conftest import Begin
 from tests.networks.tiny import tiny
 from tests.weights.test_foreign import OFFICIAL, Bomb, basicsr_edsr, renamed, to_old_layout
@@ -125,6 +126,15 @@ def test_our_own_safetensors_with_and_without_its_onnx(cache: Path, tmp_path: Pa
     assert alone.path.is_relative_to(cache)
     export_onnx(network, card, tmp_path / "x.onnx")
     assert find_weights(tmp_path / "x.safetensors").path == tmp_path / "x.onnx"
+
+
+def test_a_checkpoint_is_the_same_beside_a_pair_of_its_name(cache: Path, tmp_path: Path) -> None:
+    """`enlarge export x.pth -o x.param` writes one there."""
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.zeros(30)}, path)
+    (tmp_path / "x.param").write_text("7767517\n0 0\n", encoding="utf-8")
+    note_failure(path, "none")
+    assert has_failed(path, file_digest(path))
 
 
 def test_a_pickle_that_wants_to_run_code(cache: Path, tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ def _cache_name(path: Path, digest: str | None = None) -> str:
 
 def _digest(path: Path) -> str:
     """That of the model's file or, of ncnn's two, that of both digests. Raises `OSError`."""
-    if (pair := pair_of(path)) is None:
+    pair = pair_of(path)  # also of a checkpoint beside which a list of layers lies
+    if pair is None or model_kind(path) != NCNN:
         return file_digest(path)
     both = "".join(map(file_digest, pair))
     return hashlib.sha256(both.encode()).hexdigest()
