@@ -19,7 +19,7 @@ from enlarge.video import outlook
 from tests.conftest import ROOT
 from tests.video.material import Recipe, make, packets_of
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 CHILD = """
 import os, signal, sys
@@ -106,6 +106,18 @@ def test_segments_of_other_settings_are_not_used(tape: Path, tmp_path: Path) -> 
     plain = tmp_path / "plain.mp4"
     enlarge.upscale_video(tape, plain, scale=2, crf=31)
     assert packets_of(target) == packets_of(plain)
+
+
+@pytest.mark.usefixtures("short")
+def test_segments_of_another_pyav_are_not_used(
+    tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its encoders may have other parameter sets, and a file has one."""
+    target = tmp_path / "made.mp4"
+    _cancel_at(10, tape, target)
+    monkeypatch.setattr(av, "__version__", f"{av.__version__}.1")
+    done = enlarge.upscale_video(tape, target, scale=2)
+    assert any("removed" in note and "another version" in note for note in done.notes)
 
 
 def _cancel_at(count: int, tape: Path, target: Path, **options: Any) -> None:
