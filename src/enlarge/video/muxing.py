@@ -35,8 +35,7 @@ _SECOND = 1_000_000
 @dataclass(frozen=True)
 class Span:
     """The part of a file that is copied, in seconds of the file's own times; `end` None: all that
-    follows. Times in the result begin at 0 with it. None instead of a span: the whole file, with
-    its times.
+    follows. Times in the result begin at 0 with it.
     """
 
     begin: Fraction
@@ -45,8 +44,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Join:
-    """What a result is made of: its segments, and the file whose other streams are copied. `mark`:
-    how it was made, in words. `jumps`: those of `FrameReader`.
+    """What a result is made of: its segments, and the file whose other streams are copied. `span`:
+    the part that is copied; None: the whole file, with its times. `mark`: how it was made, in
+    words. `jumps`: those of `FrameReader`.
     """
 
     source: Path

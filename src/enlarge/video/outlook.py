@@ -148,7 +148,7 @@ def plan_video(
     buffers = alone.buffers + (WAITING + 2) * (input_bytes + result_bytes)
     buffers += _DECODER_FRAMES * input_bytes // 2 + encoding.memory
     frames = facts.frames
-    if part.start is not None or part.end is not None:
+    if not part.is_whole:
         begin = part.start or Fraction(0)
         end = Fraction(facts.seconds) if part.end is None else part.end
         seconds = min(float(end), facts.seconds) - float(begin)

@@ -66,6 +66,11 @@ class Excerpt:
     end: Fraction | None = None
     deinterlace: str = "auto"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all frames are read."""
+        return self.start is None and self.end is None
+
 
 class FrameReader:
     """Reads a file's frames. `damage` is complete when all were read, and so is `jumps`: at each
@@ -122,7 +127,8 @@ class FrameReader:
         if held is not None:
             left = held[2] if end is None else min(held[2], max(1, end - held[0]))
             yield TimedFrame(number, held[0], left, held[1])
-            self._note_end((held[0] + held[2]) * base, whole=begin is None and end is None)
+            if self._part.is_whole:
+                self._note_end((held[0] + held[2]) * base)
 
     def _bounds(self) -> tuple[int | None, int | None]:
         """The part in ticks. Seeks to its beginning."""
@@ -235,10 +241,8 @@ class FrameReader:
             pixels = pixels[:, ::-1] if self._facts.rotation % 180 else pixels[::-1]
         return np.ascontiguousarray(pixels)
 
-    def _note_end(self, end: Fraction, *, whole: bool) -> None:
+    def _note_end(self, end: Fraction) -> None:
         """Compare what was read with what the header promises."""
-        if not whole:
-            return
         origin = self.origin * self._facts.time_base
         there = float(end - origin)
         promised = max(self._facts.seconds, float(self._stream.frames / self._facts.rate))

@@ -243,7 +243,7 @@ def _write(
     assert isinstance(transfer.source, Path)
     span = None
     part, facts, segments = outlook.part, outlook.facts, made.segments
-    if part.start is not None or part.end is not None:
+    if not part.is_whole:
         first = segments[0].times[0] * facts.time_base
         last = segments[-1].times[-1] + segments[-1].durations[-1]
         span = Span(first, None if part.end is None else last * facts.time_base)
