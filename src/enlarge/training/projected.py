@@ -35,8 +35,6 @@ WINDOW = 9
 """HR pixels of the side over which local contrast is measured."""
 FLAT, TEXTURED = 2.0 / 255.0, 6.0 / 255.0
 """Local standard deviation of luma up to which a place is flat, and from which it is textured."""
-
-
 CELLS = 8
 """Input pixels of the side of the windows in which a repeating pattern is measured."""
 

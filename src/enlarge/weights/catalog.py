@@ -33,8 +33,7 @@ _BUNDLED = Path(__file__).parent / "data"
 
 def list_weights() -> list[Weights]:
     """All models with a card that have a name: first the bundled ones, then those in the folders of
-    ENLARGE_MODELS. 8-bit
-    forms belong to the model beside them, and are not listed.
+    ENLARGE_MODELS. 8-bit forms belong to the model beside them, and are not listed.
     """
     found = _named_weights().values()
     exact = {weights.path for weights in found if not is_form(weights.card)}

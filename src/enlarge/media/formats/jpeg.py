@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from enlarge.media.stored import PictureFile, StoredPicture
 
 COARSE = 85
-"""JPEGs up to this quality come out better with `photo` (docs/photo.md: Set14 at 98 … 60)."""
+"""JPEGs up to this quality come out better with `photo` (docs/models.md: Set14 at 98 … 60)."""
 _PIXELS_PER_BYTE = 1024
 """Each 8×8 block needs at least a bit; with subsampling a block covers up to 16×16 pixels."""
 _LUMA = 3688
