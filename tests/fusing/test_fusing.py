@@ -13,6 +13,7 @@ import pytest
 import enlarge
 from enlarge import fusing
 from enlarge.errors import BudgetError, Cancelled, InputError, OptionError
+from enlarge.fusing.page import fusion_page
 from enlarge.fusing.tracking import to_luma
 from tests.fusing.bursts import Burst, burst, errors, psnr, sample
 
@@ -212,6 +213,8 @@ def test_fields_are_frames_of_their_own() -> None:
     assert psnr(by_field.picture, scene) > psnr(by_frame.picture, scene) + 1
     assert len(by_field.report.frames) == 12
     assert by_field.report.frames[3].name == "frame 1, odd rows"
+    later = enlarge.fuse(woven[:3], then="none", fields=True, reference=2)
+    assert "of frame 2, even rows." in fusion_page(later)
 
 
 def test_what_covers_the_scene_in_a_frame_counts_less() -> None:

@@ -95,7 +95,7 @@ def fuse(
     made = reconstruct(views, (window.width, window.height), optics, work.tick)
     finished = finish(made.scene, inner, given.kept[0].pixels.dtype, settings)
     work.tick()
-    report = _report(given, region, registered, views, made, resolution, finished)
+    report = _report(given, region, reference, registered, made, resolution, finished)
     report = replace(report, settings=_as_text(settings), seconds=time.perf_counter() - begun)
     return FusedPicture(finished.picture, finished.fused, _single(given, region, reference), report)
 
@@ -213,8 +213,8 @@ def _single(given: Frames, region: Region, reference: int) -> NDArray[Any]:
 def _report(
     given: Frames,
     region: Region,
+    reference: int,
     registered: Sequence[Registration],
-    views: Sequence[View],
     made: Reconstruction,
     resolution: Resolution,
     finished: Finished,
@@ -225,7 +225,7 @@ def _report(
     by_place = [float(next(shares)) if entry.is_used else 0.0 for entry in registered]
     frames = _frame_reports(given, registered, by_place, region)
     return FusionReport(
-        reference=next(e.frame for e in registered if (e.motion == np.eye(3)).all()),
+        reference=reference,
         region=region,
         scale=finished.picture.shape[1] / region.width,
         frames=frames,

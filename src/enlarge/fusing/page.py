@@ -63,9 +63,10 @@ def fusion_page(made: FusedPicture) -> str:
 
 def _facts(report: FusionReport) -> list[str]:
     x, y, width, height = report.region
+    reference = next(frame.name for frame in report.frames if frame.number == report.reference)
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     return [
-        f"Region: {width}×{height} pixels at {x},{y} of {report.frames[report.reference].name}.",
+        f"Region: {width}×{height} pixels at {x},{y} of {reference}.",
         f"Noise of one frame's luma: {report.noise:.1f} levels of 255; {report.noise_gain:.1f} "
         "times less in the mean of all.",
         _resolved(report),
