@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +35,6 @@ Progress = Callable[[int, int], None]
 _MARGIN = 8
 """Pixels around the region that are fused too, where the frame has them, and then cut off."""
 _LEAST_SIDE = 16
-_ALL = 10**9
 
 
 def register(
@@ -48,7 +48,7 @@ def register(
     """
     load_opencv()
     settings = FuseSettings(region=region, reference=reference)
-    read = read_frames(frames, len(frames) if isinstance(frames, Sequence) else _ALL, reference)
+    read = read_frames(frames, sys.maxsize, reference)
     area = _area(read, settings)
     return _registered(read.kept, area, reference)
 

@@ -18,14 +18,6 @@ def translation(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 
-def finer(factor: float) -> Matrix:
-    """From a grid whose pixels are `factor` times smaller to that of the picture: pixel (0, 0) of
-    the fine grid lies in the corner of pixel (0, 0) of the coarse one.
-    """
-    shift = 0.5 / factor - 0.5
-    return np.array([[1.0 / factor, 0.0, shift], [0.0, 1.0 / factor, shift], [0.0, 0.0, 1.0]])
-
-
 def normalized(motion: Matrix) -> Matrix:
     """The same motion with 1 as its last entry."""
     return motion / motion[2, 2]
@@ -47,8 +39,3 @@ def corners(x: float, y: float, width: float, height: float) -> NDArray[np.float
 def displacement(motion: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far points (N, 2) move: (N, 2), in pixels."""
     return moved(motion, points) - points
-
-
-def largest_distance(first: Matrix, second: Matrix, points: NDArray[np.float64]) -> float:
-    """The largest distance between where two motions bring points (N, 2), in pixels."""
-    return float(np.linalg.norm(moved(first, points) - moved(second, points), axis=1).max())

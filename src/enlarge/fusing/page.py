@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
+from enlarge.fusing.settings import NONE
 from enlarge.media.resample import imresize
 from enlarge.metrics.pictures import write_pixels
 
@@ -43,7 +44,7 @@ def fusion_page(made: FusedPicture) -> str:
         ("one frame, enlarged by bicubic interpolation", imresize(made.single, height, width)),
         (f"{len(report.used)} frames fused, no network", imresize(made.fused, height, width)),
     ]
-    if report.then != "none":
+    if report.then != NONE:
         figures.append((f"fused, then {report.then}", made.picture))
     figures.append((_samples_words(report), _drawn(report.samples)))
     rows = "".join(map(_row, report.frames))
@@ -72,7 +73,6 @@ def _facts(report: FusionReport) -> list[str]:
         _resolved(report),
         f"Settings: {settings}.",
         f"SHA-256 of the picture's pixels: {report.digest}.",
-        *report.notes,
     ]
 
 

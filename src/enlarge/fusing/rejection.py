@@ -9,7 +9,7 @@ import numpy as np
 
 from enlarge.fusing.tracking import Registration
 
-LEAST_CORRELATION = 0.5
+_LEAST_CORRELATION = 0.5
 _AGAINST_OTHERS = 0.75
 """Of the middle frame's correlation: what a frame must reach."""
 _SCALE = 3.0
@@ -35,7 +35,7 @@ def judged(found: Sequence[Registration], reference: int) -> list[Registration]:
 def _reason(entry: Registration, usual: float, scale: float) -> str:
     if entry.inside < _INSIDE:
         return f"shows {entry.inside:.0%} of the region"
-    least = max(LEAST_CORRELATION, _AGAINST_OTHERS * usual)
+    least = max(_LEAST_CORRELATION, _AGAINST_OTHERS * usual)
     if entry.correlation < least:
         return f"shows something else: it correlates {entry.correlation:.2f}, others {usual:.2f}"
     if not 0.25 < entry.gain < 4.0:

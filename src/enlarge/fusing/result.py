@@ -65,7 +65,6 @@ class FusionReport:
     digest: str
     settings: dict[str, str]
     seconds: float
-    notes: tuple[str, ...] = ()
 
     @property
     def used(self) -> tuple[FrameReport, ...]:
@@ -120,7 +119,6 @@ class FusionReport:
             "digest": self.digest,
             "settings": self.settings,
             "seconds": round(self.seconds, 3),
-            "notes": list(self.notes),
             "frames": [
                 {
                     "number": frame.number,

@@ -12,7 +12,7 @@ from enlarge.memory import default_budget
 
 NONE = "none"
 """The word for no network."""
-MAX_SCALE = 8
+_MAX_SCALE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class FuseSettings:
     def __post_init__(self) -> None:
         checks = {
             "region": rectangle,
-            "scale": number_between(1, MAX_SCALE),
+            "scale": number_between(1, _MAX_SCALE),
             "reference": whole_number(0),
             "limit": whole_number(2),
             "memory": memory_size,

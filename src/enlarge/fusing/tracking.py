@@ -26,7 +26,7 @@ from enlarge.fusing.alignment import (
     covered,
     warp,
 )
-from enlarge.fusing.motion import Matrix, corners, largest_distance, translation
+from enlarge.fusing.motion import Matrix, translation
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.overlays import find_overlays
 
@@ -120,7 +120,6 @@ class _Tracker:
         self.place = translation(region.x, region.y)
         x, y, width, height = region
         self.window = np.ascontiguousarray(lumas[reference][y : y + height, x : x + width])
-        self.corners = corners(0, 0, width, height)
         self.hidden: NDArray[np.bool_] | None = None  # what does not move with the scene
         levels = 1
         while min(width, height) >> levels >= _COARSEST:
@@ -291,8 +290,3 @@ def _scaling(level: int) -> Matrix:
     factor = float(1 << level)
     shift = (factor - 1) / 2
     return np.array([[factor, 0.0, shift], [0.0, factor, shift], [0.0, 0.0, 1.0]])
-
-
-def disagreement(first: Registration, second: Registration, region: Region) -> float:
-    """The largest distance in pixels at the region's corners between two registrations."""
-    return largest_distance(first.motion, second.motion, corners(*region))
