@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from enlarge.digests import file_digest
 from enlarge.errors import InputError
 from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.tracking import to_luma
 from enlarge.media.colour_fitting import converted_colour
 from enlarge.media.converting import to_srgb
 from enlarge.media.pixels import to_depth
@@ -131,11 +132,7 @@ def read_frames(
 def _sharpness(pixels: Pixels) -> float:
     """How strong fine detail is, of what a slight blur leaves: blurred frames have less."""
     cv2 = load_opencv()
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    if pixels.dtype == np.uint16:
-        luma /= 257
-    smooth = cv2.GaussianBlur(luma, (0, 0), 1.0)
-    return float(cv2.Laplacian(smooth, cv2.CV_32F).var())
+    return float(cv2.Laplacian(to_luma(pixels), cv2.CV_32F).var())
 
 
 def _size(frame: Frame) -> str:

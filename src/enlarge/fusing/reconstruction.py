@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.alignment import warp
 from enlarge.fusing.camera import Floats, Gathered, View, gather, to_rgb_levels
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
@@ -53,8 +54,6 @@ _COVERING = 5.0
 """Differences from the median of all frames, in units of what a tenth of the pixels exceed, from
 which something covers the scene.
 """
-_CUBIC = 2 | 16
-"""OpenCV's INTER_CUBIC | WARP_INVERSE_MAP."""
 _AROUND = 1.5
 """Standard deviation, in the camera's pixels, of the neighbourhood over which differences are
 averaged before they tell noise from what the other frames do not show.
@@ -214,9 +213,8 @@ def _uncovered(views: list[View], part: Region) -> list[View]:
         return views
     cv2 = load_opencv()
     lumas = [np.ascontiguousarray(view.levels()[..., 0]) for view in views]
-    size = part.width, part.height
     stack = [
-        cv2.warpPerspective(luma, view.motion, size, flags=_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        warp(luma, view.motion, part.width, part.height)
         for luma, view in zip(lumas, views, strict=True)
     ]
     median = np.median(np.stack(stack), axis=0).astype(np.float32)

@@ -82,7 +82,7 @@ class Registration:
 
 
 def to_luma(pixels: NDArray[Any]) -> Luma:
-    """The luma (BT.601) of (H, W, 3) RGB of uint8 or uint16: (H, W) float32, 0 to 255."""
+    """The luma (BT.601) of (H, W, 3) RGB of uint8 or uint16, smoothed: (H, W) float32, 0 to 255."""
     cv2 = load_opencv()
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if pixels.dtype == np.uint16:
