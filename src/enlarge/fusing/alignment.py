@@ -156,9 +156,8 @@ def align(
 ) -> Alignment | None:
     """Align a picture to a template, from a motion that is right to a pixel or two.
 
-    `hidden`: pixels of the picture that do not show the scene.
-
-    `light`: the gain and offset to start with. None where the picture covers too little of the
+    `light`: the gain and offset to start with. `hidden`: pixels of the picture that do not show the
+    scene. None where the picture covers too little of the
     template, or shows nothing to hold on to.
     """
     state = _State(start, *light)

@@ -95,8 +95,7 @@ def view_of(frame: Frame, motion: Matrix, light: tuple[float, float], window: Re
 @dataclass(frozen=True)
 class Gathered:
     """The pixels of all frames in the cells of the fine grid: their sums (H, W, 3; see
-    `View.levels`), and how many
-    there are, (H, W); both weighted.
+    `View.levels`), and how many there are, (H, W); both weighted.
     """
 
     sums: Floats

@@ -96,9 +96,8 @@ def read_frames(
     number `reference`. Raises `InputError`.
 
     `frames`: paths, or arrays (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, also as
-    `NamedFrame`. At most `limit` of
-    them are held at a time.
-    `admit` is called with the first frame and how many will be held; what it raises ends the work.
+    `NamedFrame`. At most `limit` of them are held at a time. `admit` is called with the first frame
+    and how many will be held; what it raises ends the work.
     """
     if isinstance(frames, str | Path):
         raise InputError(f"expected several frames, got one path, {str(frames)!r}")

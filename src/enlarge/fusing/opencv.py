@@ -1,7 +1,4 @@
-"""OpenCV, which do the arithmetic here, or the reason why one is missing.
-
-OpenCV's threads are limited to one where its calls are too short to gain from several.
-"""
+"""OpenCV, which only fusing needs."""
 
 from __future__ import annotations
 

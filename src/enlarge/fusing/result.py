@@ -47,9 +47,8 @@ class FusionReport:
     `noise_gain`: how many times less noise the weighted mean of the frames has than one.
     `resolution`: what is resolved in one frame and in all, with its `gain`. `samples` (h, w): how
     many pixels of frames lie in each pixel of the region. `noise`: of one frame's luma, in levels
-    of 255.
-    `then`: the model that enlarged what was fused, or "none"; `provenance`: the same in words.
-    `digest`: SHA-256 of the picture's pixels. `settings`: the options, as text.
+    of 255. `then`: the model that enlarged what was fused, or "none"; `provenance`: the same in
+    words. `digest`: SHA-256 of the picture's pixels. `settings`: the options, as text.
     """
 
     reference: int
@@ -142,8 +141,7 @@ class FusionReport:
 @dataclass(frozen=True)
 class FusedPicture:
     """`picture`: the result, (H, W, 3) RGB, sRGB-coded, uint8 or uint16 as the frames were.
-    `fused`: the same without a network.
-    `single`: the region in the reference frame.
+    `fused`: the same without a network. `single`: the region in the reference frame.
     """
 
     picture: NDArray[Any] = field(repr=False)
