@@ -22,7 +22,8 @@ from enlarge.errors import EnlargeError
 from enlarge.fusing import FusedPicture, fuse
 from enlarge.fusing.page import fusion_page
 from enlarge.fusing.settings import NONE
-from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+from enlarge.fusing.writing import write_fused
+from enlarge.media.writing import WriteOptions
 from enlarge.picture.hooks import Progress, ProgressCallback
 from enlarge.weights.catalog import list_weights
 
@@ -250,14 +251,6 @@ def _show_result(page: Page, made: FusedPicture) -> None:
 
 def png_of(made: FusedPicture) -> bytes:
     """The picture as `enlarge fuse` writes it."""
-    height, width = made.picture.shape[:2]
     file = io.BytesIO()
-    with create_picture(
-        file,
-        PictureSpec(width, height, 3, made.picture.dtype),
-        WriteOptions("png"),
-        provenance=made.report.facts(),
-    ) as sink:
-        sink.write(made.picture)
-        sink.finish()
+    write_fused(made, file, WriteOptions("png"))
     return file.getvalue()

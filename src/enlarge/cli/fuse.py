@@ -238,18 +238,12 @@ def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
 
 def _write(made: FusedPicture, target: Path, chosen: Any, options: FuseCommandOptions) -> None:
     """Write the picture with its provenance. Raises `OutputError`."""
-    from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
+    from enlarge.fusing.writing import write_fused
+    from enlarge.media.writing import WriteOptions
     from enlarge.picture.run import output_format
 
-    height, width = made.picture.shape[:2]
-    with create_picture(
-        target,
-        PictureSpec(width, height, 3, made.picture.dtype),
-        WriteOptions(output_format(target, chosen.format), chosen.quality),
-        provenance=made.report.facts() if chosen.provenance else None,
-    ) as sink:
-        sink.write(made.picture)
-        sink.finish(overwrite=options.overwrite)
+    form = WriteOptions(output_format(target, chosen.format), chosen.quality)
+    write_fused(made, target, form, provenance=chosen.provenance, overwrite=options.overwrite)
 
 
 def _write_report(made: FusedPicture, target: Path | None) -> None:
