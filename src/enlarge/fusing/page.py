@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 from typing import Any
 
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
 from enlarge.fusing.settings import NONE
 from enlarge.media.resample import imresize
-from enlarge.metrics.pictures import write_pixels
+from enlarge.metrics.pictures import png_url
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -125,10 +123,7 @@ def _row(frame: FrameReport) -> str:
 
 def _figure(figure: tuple[str, NDArray[Any]]) -> str:
     caption, pixels = figure
-    file = io.BytesIO()
-    write_pixels(pixels, file)
-    url = base64.b64encode(file.getvalue()).decode("ascii")
     return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{url}">'
+        f'<figure><img alt="{escape(caption)}" src="{png_url(pixels)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

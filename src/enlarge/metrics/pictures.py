@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -63,3 +65,10 @@ def write_pixels(pixels: NDArray[Any], target: Path | BinaryIO) -> None:
     ) as sink:
         sink.write(np.ascontiguousarray(pixels))
         sink.finish()
+
+
+def png_url(pixels: NDArray[Any]) -> str:
+    """(H, W, 3) as a PNG in a data URL, for a page that is one file."""
+    file = io.BytesIO()
+    write_pixels(pixels, file)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

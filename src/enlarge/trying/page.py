@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shlex
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from enlarge.metrics.pictures import write_pixels
-from enlarge.trying.part import Part, Pixels
+from enlarge.metrics.pictures import png_url
+from enlarge.trying.part import Part
 from enlarge.trying.results import Tried
 from enlarge.trying.sheet import seconds_text
 
@@ -114,16 +112,10 @@ def _figure(result: Tried, number: int, command: str) -> str:
     about = [f"<b>{escape(result.model)}</b>"]
     about += [seconds_text(result.whole)] if result.whole else []
     about += [escape(text) for text in (result.purpose, result.licence) if text]
-    image = f'<img alt="{escape(result.model)}" src="{_url(result.pixels)}">'
+    image = f'<img alt="{escape(result.model)}" src="{png_url(result.pixels)}">'
     if result.call:
         image = (
             f'<button type="button" aria-pressed="false" title="{escape(result.model)}" '
             f'data-command="{escape(command)}" data-number="{number}">{image}</button>'
         )
     return f"<figure>{image}<figcaption>{'<br>'.join(about)}</figcaption></figure>"
-
-
-def _url(pixels: Pixels) -> str:
-    file = io.BytesIO()
-    write_pixels(pixels, file)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
