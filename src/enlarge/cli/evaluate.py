@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from enlarge.cli.options import PROTOCOL, VERBOSE, check_report, option, refuse_both, whole
 from enlarge.cli.parameters import FLAT, PerceptualWeights
-from enlarge.errors import OutputError
 from enlarge.settings import EngineName, Precision
 
 if TYPE_CHECKING:
@@ -218,22 +217,16 @@ def _write_report(
     results: Sequence[Result],
 ) -> None:
     """Write the JSON, or the page with the pictures on which the first model is worst."""
-    import json
-
+    from enlarge.cli.reports import write_report
     from enlarge.metrics.worst import worst_crops
     from enlarge.report import evaluation_page
 
-    if report.suffix.lower() == ".json":
-        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    else:
+    def page() -> str:
         factor, (_, _, first, *_) = next(iter(methods.items()))
         alike = [found for found in sets if found.factor == factor]
-        text = evaluation_page(document, worst_crops(first, alike, results))
-    try:
-        # A name that is not UTF-8 is shown by its bytes.
-        report.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{report}: cannot be written: {error.strerror or error}") from error
+        return evaluation_page(document, worst_crops(first, alike, results))
+
+    write_report(report, document, page)
 
 
 def _evaluate_all(

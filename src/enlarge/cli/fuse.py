@@ -248,17 +248,11 @@ def _write(made: FusedPicture, target: Path, chosen: Any, options: FuseCommandOp
 
 def _write_report(made: FusedPicture, target: Path | None) -> None:
     """Write the report. Raises `OutputError`."""
-    from enlarge.cli.console import json_text
+    from enlarge.cli.reports import write_report
     from enlarge.fusing.page import fusion_page
 
-    if target is None:
-        return
-    is_json = target.suffix.lower() == ".json"
-    text = json_text(made.report.document()) + "\n" if is_json else fusion_page(made)
-    try:
-        target.write_text(text, "utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    if target is not None:
+        write_report(target, made.report.document(), lambda: fusion_page(made))
 
 
 def _print(made: FusedPicture, target: Path, options: FuseCommandOptions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -217,17 +216,11 @@ class Summary:
         return {"input": outcome.source} | ({} if page is None else {"page": page})
 
     def _write_report(self, report: Path) -> None:
-        document = self._document()
-        if report.suffix.lower() == ".json":
-            text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-        else:
-            from enlarge.report import batch_page
+        from enlarge.cli.reports import write_report
+        from enlarge.report import batch_page
 
-            text = batch_page(document)
-        try:
-            report.write_text(text, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise OutputError(f"{report}: cannot be written: {error.strerror}") from error
+        document = self._document()
+        write_report(report, document, lambda: batch_page(document))
 
 
 def print_before(batch: BatchPlan, *, verbose: bool) -> None:

@@ -216,16 +216,14 @@ def _write(
     picture: Path, part: Part, scale: int, results: Sequence[Tried], targets: Sequence[Path]
 ) -> None:
     """Write the sheet and the page. Raises `OutputError`."""
+    from enlarge.cli.reports import write_text
     from enlarge.metrics.pictures import write_pixels
     from enlarge.trying.page import try_page
     from enlarge.trying.sheet import draw_sheet
 
     sheet, page = targets
     write_pixels(draw_sheet(results), sheet)
-    try:
-        page.write_text(try_page(picture, part, scale, results), "utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{page}: cannot be written: {error.strerror or error}") from error
+    write_text(page, try_page(picture, part, scale, results))
 
 
 def _targets(picture: Path, options: TryOptions) -> list[Path]:
