@@ -105,6 +105,7 @@ def test_existing_outputs_are_kept(frames: list[str], capsys: Said) -> None:
         (["burst", "-"], 2, "not standard input"),
         (["burst", "--report", "r.txt"], 2, "--report writes .json or .html"),
         (["burst", "--then", "nosuch", "-o", "x.png"], 1, "unknown model 'nosuch'"),
+        (["burst", "-o", "x.mp4"], 2, "fuse writes a picture, and mp4 is a format of videos"),
     ],
 )
 def test_refusals(

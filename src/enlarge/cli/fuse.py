@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from enlarge.fusing import FusedPicture
+    from enlarge.media.writing import WriteOptions
+    from enlarge.settings import Settings
 
 _FRAMES, _RESULT = "Frames", "Result"
 _MOST, _OF_A_VIDEO = 64, 25
@@ -137,12 +139,14 @@ def fuse(
     """Fuse several frames of one scene into one picture, with details that no single one has."""
     from enlarge.cli.progress import counting
     from enlarge.fusing import fuse as fuse_frames
+    from enlarge.fusing.writing import write_fused
 
     refuse_both(options.quiet, options.verbose)
     check_report(options.report)
     chosen = build_settings(settings)
     paths = _paths(frames)
     target = _target(paths, options)
+    form = _form(target, chosen)
     given, reference = _frames(paths, options)
     is_shown = not options.quiet and not options.json
     with counting(f"{len(given)} frames", shown=is_shown) as progress:
@@ -161,7 +165,7 @@ def fuse(
             threads=chosen.threads,
             progress=progress,
         )
-    _write(made, target, chosen, options)
+    write_fused(made, target, form, provenance=chosen.provenance, overwrite=options.overwrite)
     _write_report(made, options.report)
     _print(made, target, options)
 
@@ -222,9 +226,11 @@ def _paths(frames: Sequence[str]) -> list[Path]:
 
 def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
     """Where the result goes. Raises `OutputError` before any work."""
+    from enlarge.media.temporary import shortened
+
     target = options.output
     if target is None:
-        target = paths[0].with_name(f"{paths[0].stem}_fused.png")
+        target = paths[0].with_name(shortened(paths[0].stem, "_fused.png"))
     if target.is_dir():
         raise OutputError(f"{target}: is a folder; -o names a file, such as {target}/fused.png")
     if any(target.exists() and path.exists() and target.samefile(path) for path in paths):
@@ -236,14 +242,16 @@ def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
     return target
 
 
-def _write(made: FusedPicture, target: Path, chosen: Any, options: FuseCommandOptions) -> None:
-    """Write the picture with its provenance. Raises `OutputError`."""
-    from enlarge.fusing.writing import write_fused
+def _form(target: Path, chosen: Settings) -> WriteOptions:
+    """How the result is written. Raises `OptionError` before any work."""
+    from enlarge.media.formats import FORMATS
     from enlarge.media.writing import WriteOptions
     from enlarge.picture.run import output_format
 
-    form = WriteOptions(output_format(target, chosen.format), chosen.quality)
-    write_fused(made, target, form, provenance=chosen.provenance, overwrite=options.overwrite)
+    name = output_format(target, chosen.format)
+    if name not in FORMATS:
+        raise OptionError(f"fuse writes a picture, and {name} is a format of videos")
+    return WriteOptions(name, chosen.quality)
 
 
 def _write_report(made: FusedPicture, target: Path | None) -> None:
