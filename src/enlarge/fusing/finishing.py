@@ -34,17 +34,33 @@ class Finished:
     words: str
 
 
-def finish(scene: Scene, inner: Region, depth: np.dtype[Any], settings: FuseSettings) -> Finished:
+def network_of(settings: FuseSettings) -> Upscaler | None:
+    """The model that enlarges what was fused; None if none does. Raises `WeightsError`."""
+    if settings.then == NONE:
+        return None
+    model = DEFAULT_MODEL if settings.then is None else settings.then
+    engine = settings.engine
+    rest = settings.scale / _GIVEN
+    weights = starting_weights(model, rest, engine=engine.engine, device=engine.device)
+    return Upscaler(weights, engine)
+
+
+def finish(
+    scene: Scene,
+    inner: Region,
+    depth: np.dtype[Any],
+    settings: FuseSettings,
+    network: Upscaler | None,
+) -> Finished:
     """Cut the region `inner` (in the camera's pixels) from the scene, and bring it to the scale.
 
-    `depth`: the dtype of the result.
+    `depth`: the dtype of the result. `network`: from `network_of`.
     """
     width, height = round(inner.width * settings.scale), round(inner.height * settings.scale)
     fused = _cut(to_depth(scene * np.float32(1 / 255), depth), inner, FACTOR)
     if fused.shape[:2] != (height, width):
         fused = imresize(fused, height, width)
-    model = DEFAULT_MODEL if settings.then is None else settings.then
-    if model == NONE:
+    if network is None:
         words = "no network ran: nothing in this picture was learned from other pictures"
         return Finished(fused, fused, NONE, words)
     cv2 = load_opencv()
@@ -52,15 +68,11 @@ def finish(scene: Scene, inner: Region, depth: np.dtype[Any], settings: FuseSett
     given = cv2.resize(scene, (wide, high), interpolation=cv2.INTER_AREA)
     pixels = to_depth(given * np.float32(1 / 255), depth)
     rest = settings.scale / _GIVEN
-    weights = starting_weights(
-        model, rest, engine=settings.engine.engine, device=settings.engine.device
-    )
-    upscaler = Upscaler(weights, settings.engine)
-    large = upscaler.upscale(pixels, scale=rest, memory=settings.memory)
+    large = network.upscale(pixels, scale=rest, memory=settings.memory)
     picture = _cut(large, inner, settings.scale)
     if picture.shape[:2] != (height, width):
         picture = imresize(picture, height, width)
-    name = weights.card.name
+    name = network.card.name
     words = (
         f"then the network {name} ran, whose knowledge comes from other pictures: the finest "
         "details may be its own"

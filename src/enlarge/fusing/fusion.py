@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from enlarge.engines import EngineOptions
 from enlarge.errors import Cancelled, InputError, OptionError
 from enlarge.fusing.camera import View, view_of
-from enlarge.fusing.finishing import Finished, finish
+from enlarge.fusing.finishing import Finished, finish, network_of
 from enlarge.fusing.frames import Frame, Frames, read_frames
 from enlarge.fusing.memory import check_memory
 from enlarge.fusing.motion import displacement
@@ -79,6 +79,7 @@ def fuse(
     begun = time.perf_counter()
     load_opencv()
     settings = _settings(options)
+    network = network_of(settings)
     reference = settings.reference or 0
     given = read_frames(frames, settings.limit, reference, partial(check_memory, settings))
     given = given.fields() if settings.fields else given
@@ -93,7 +94,7 @@ def fuse(
     resolution = measure_resolution(views, inner)
     optics = Optics(resolution.blur, keeps_edges=settings.then == NONE)
     made = reconstruct(views, (window.width, window.height), optics, work.tick)
-    finished = finish(made.scene, inner, given.kept[0].pixels.dtype, settings)
+    finished = finish(made.scene, inner, given.kept[0].pixels.dtype, settings, network)
     work.tick()
     report = _report(given, region, reference, registered, made, resolution, finished)
     report = replace(report, settings=_as_text(settings), seconds=time.perf_counter() - begun)
