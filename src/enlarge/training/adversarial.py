@@ -13,7 +13,7 @@ from enlarge.errors import OptionError
 from enlarge.networks.discriminators import SRGANDiscriminator, UNetDiscriminator
 from enlarge.training.config import Config
 from enlarge.training.learner import Learner, to_unit
-from enlarge.training.optimizers import set_rate_factor
+from enlarge.training.optimizers import at_full_rate, set_rate_factor
 
 
 class AdversarialLearner(Learner):
@@ -44,9 +44,7 @@ class AdversarialLearner(Learner):
         optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=self.config.adversarial.lr, betas=(0.9, 0.999)
         )
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return [*super().configure_optimizers(), optimizer]
+        return [*super().configure_optimizers(), *at_full_rate([optimizer])]
 
     def logits(self, pictures: Tensor) -> Tensor:
         """The discriminator's logits, (B, 1) or (B, 1, H, W), float32; positive: a photograph."""

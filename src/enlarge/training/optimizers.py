@@ -70,10 +70,15 @@ def make_optimizers(network: nn.Module, train: Train) -> list[torch.optim.Optimi
             Muon(hidden, lr=train.lr, weight_decay=train.weight_decay),
             torch.optim.AdamW(rest, lr=train.lr_rest, weight_decay=0.0, fused=True),
         ]
-    for optimizer in found:
+    return at_full_rate(found)
+
+
+def at_full_rate(optimizers: list[torch.optim.Optimizer]) -> list[torch.optim.Optimizer]:
+    """The same optimisers, whose groups store their rate as `initial_lr`: see `set_rate_factor`."""
+    for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-    return found
+    return optimizers
 
 
 def set_rate_factor(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

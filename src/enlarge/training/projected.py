@@ -24,7 +24,7 @@ from enlarge.networks.discriminators import ProjectedDiscriminator
 from enlarge.training.adversarial import AdversarialLearner
 from enlarge.training.config import Config
 from enlarge.training.learner import Learner, to_unit
-from enlarge.training.optimizers import set_rate_factor
+from enlarge.training.optimizers import at_full_rate, set_rate_factor
 
 TAPS = (2, 4, 10, 15)
 """Blocks of EfficientNet-Lite0 whose outputs are compared, besides that of its first layer."""
@@ -189,9 +189,7 @@ class ProjectedLearner(Learner):
         """The optimisers of the network, then that of the discriminator's heads."""
         heads = [p for p in self.discriminator.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(heads, lr=self.config.adversarial.lr, betas=(0.0, 0.99))
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return [*super().configure_optimizers(), optimizer]
+        return [*super().configure_optimizers(), *at_full_rate([optimizer])]
 
     def training_step(self, batch: Batch, index: int) -> None:
         """A step of the network, then a step of the heads on the same feature maps."""
