@@ -126,10 +126,8 @@ def make_video(
 
     assert isinstance(job.source, File)
     assert job.path is not None
-    if seal is not None:
-        hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
     transfer = Transfer(job.source.path, job.path, job.digest, job.replace)
-    return enlarge_video(transfer, settings, model, hooks=hooks)
+    return enlarge_video(transfer, settings, model, hooks=_sealing(hooks, seal))
 
 
 def make_picture(
@@ -147,9 +145,7 @@ def make_picture(
     is written to a temporary file, and uploaded when it is complete and sealed. Raises
     `EnlargeError`s.
     """
-    settings = job.chosen(settings)
-    if seal is not None:
-        hooks = replace(hooks, seal=lambda file: seal(stream_digest(file)))
+    settings, hooks = job.chosen(settings), _sealing(hooks, seal)
     digest = job.digest or (job.source.digest if isinstance(job.source, Member) else None)
     with contextlib.ExitStack() as stack:
         source = content
@@ -174,6 +170,13 @@ def make_picture(
             raise existing_output(job.target)
         job.target.put(folder / job.target.name)
     return replace(done, output=str(job.target))
+
+
+def _sealing(hooks: Hooks, seal: SealDigest | None) -> Hooks:
+    """The hooks, with one that gives `seal` the digest of the complete file."""
+    if seal is None:
+        return hooks
+    return replace(hooks, seal=lambda file: seal(stream_digest(file)))
 
 
 def still(source: Any, settings: Settings) -> bytes:
