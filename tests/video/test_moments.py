@@ -138,13 +138,13 @@ def test_a_folder_without_pyav_says_so(
 ) -> None:
     from PIL import Image
 
-    from enlarge.batch import inputs
+    from enlarge.video import missing
 
     folder = tmp_path / "both"
     folder.mkdir()
     for name in ("a.mp4", "b.mp4"):
         make(folder / name, Recipe())
-    monkeypatch.setattr(inputs, "has_av", lambda: False)
+    monkeypatch.setattr(missing, "has_av", lambda: False)
     said = 'a.mp4 and 1 more left out: videos need PyAV; install it: pip install "enlarge[video]"'
     options = ["--scale", "1", "--model", "fast", "-o", str(tmp_path / "made")]
     assert run([str(folder), *options]) == 1

@@ -34,7 +34,6 @@ from enlarge.errors import InputError
 from enlarge.media.formats import format_of_file
 from enlarge.media.naming import PICTURES, VIDEOS, is_output_folder
 from enlarge.media.not_a_picture import HEAD, TEXT, is_video, kind_of_file
-from enlarge.video.missing import INSTALL, has_av
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,8 @@ class Scan:
         """A line for the videos, if there are any."""
         if not self.videos:
             return ()
+        from enlarge.video.missing import INSTALL
+
         more = f" and {len(self.videos) - 1:,} more" if len(self.videos) > 1 else ""
         return (f"{self.videos[0]}{more} left out: videos need PyAV; install it: {INSTALL}",)
 
@@ -311,6 +312,8 @@ def _from_folder(folder: Path, scan: Scan) -> Iterator[Found]:
     """The pictures below a folder, sorted; without ledgers, temporary files and the tiles of
     DeepZoom.
     """
+    from enlarge.video.missing import has_av
+
     problems: list[Found] = []
 
     def note(error: OSError) -> None:
