@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enlarge.card import KEY, Card, read_card
+from enlarge.card import Card, read_card
 from enlarge.digests import file_digest
 from enlarge.errors import WeightsError
 from enlarge.model_file import NCNN, Weights
@@ -50,7 +50,7 @@ def prepared(path: Path, *, quiet: bool = False) -> Weights:
                 file=sys.stderr,
                 flush=True,
             )
-        prepare = {"onnx": _write_card, "ncnn": _translate}.get(model_kind(path), _convert)
+        prepare = _describe if model_kind(path) in ("onnx", NCNN) else _convert
         note = prepare(path, folder)
         if note and not quiet:
             print(f"enlarge: {path.name} {note}; converted", file=sys.stderr, flush=True)
@@ -104,14 +104,9 @@ def describe_file(path: Path) -> tuple[Card, bool]:
         return card, True
     if found := find_cached(_cache_name(path), path):
         return found.card, True
-    if kind == "onnx":
-        from enlarge.weights.graphs import describe_plain
-
+    if kind in ("onnx", NCNN):
         with tempfile.TemporaryDirectory(prefix="enlarge-model-") as folder:
-            return describe_plain(path, Path(folder))[2], False
-    if kind == "ncnn":
-        with tempfile.TemporaryDirectory(prefix="enlarge-model-") as folder:
-            return _translated(path, Path(folder))[2], False
+            return _described(path, Path(folder))[2], False
     check_checkpoint(path, kind)
     with needing_torch(path):
         from enlarge.weights.opening import open_network
@@ -163,40 +158,29 @@ def _convert(path: Path, folder: Path) -> str:
     return ""
 
 
-def _write_card(path: Path, folder: Path) -> str:
-    """Write the card of another project's ONNX file into that folder, or a file with the card that
-    takes and returns pictures in our way. Returns a note on what its own way is.
-    """
-    from enlarge.weights.graphs import describe_plain
-    from enlarge.weights.measuring import measured
-
-    model, run, card = describe_plain(path, folder)
-    card = measured(model, card, runner=run)
-    if model == path:
-        (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-        return ""
-    import onnx
-
-    proto = onnx.load(model)
-    proto.metadata_props.add(key=KEY, value=card.to_json())
-    onnx.save(proto, model)
-    return str(card.options["converted"])
-
-
-def _translate(path: Path, folder: Path) -> str:
-    """Write a model of ncnn as ONNX into that folder or, if only ncnn can run it, its card. Returns
-    a note on its conventions.
+def _describe(path: Path, folder: Path) -> str:
+    """Write the card of another project's ONNX file or model of ncnn into that folder or, where the
+    model is converted, an ONNX file with the card. Returns a note on its conventions.
     """
     from enlarge.weights.measuring import measured
     from enlarge.weights.onnx_writing import append_card
 
-    model, run, card = _translated(path, folder)
+    model, run, card = _described(path, folder)
     card = measured(model, card, runner=run)
     if model.parent == folder:
         append_card(model, card)
     else:
         (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return str(card.options.get("converted", ""))
+
+
+def _described(path: Path, folder: Path) -> tuple[Path, Network, Card]:
+    """An ONNX file or a model of ncnn, or what it was converted to in that folder; it ready to run,
+    and its card without what `measured` adds.
+    """
+    from enlarge.weights.graphs import describe_plain
+
+    return (_translated if model_kind(path) == NCNN else describe_plain)(path, folder)
 
 
 def _translated(path: Path, folder: Path) -> tuple[Path, Network, Card]:
