@@ -46,10 +46,10 @@ def models(
         name = weights.path.stem + (" (default)" if weights.path.stem == DEFAULT else "")
         file = weights.path.with_suffix(".bin") if card.network == "ncnn" else weights.path
         size = f"{file.stat().st_size / 1e6:.2f} MB"
-        work = f"{card.flops / 1000:.1f}" if card.flops else "not yet known"
-        rows.append(
-            (name, f"×{card.scale}", f"{card.parameters:,}", work, size, _scores(card.scores))
-        )
+        unknown = "not counted" if card.tiles else "not yet known"  # those that only ncnn runs
+        work = f"{card.flops / 1000:.1f}" if card.flops else unknown
+        parameters = f"{card.parameters:,}" if card.parameters else unknown
+        rows.append((name, f"×{card.scale}", parameters, work, size, _scores(card.scores)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     # One line for the heading and one for each model, with -v followed by what the card adds.
     for row, extra in zip(rows, [None, *found], strict=True):

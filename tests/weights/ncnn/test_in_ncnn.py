@@ -159,7 +159,12 @@ def test_what_ncnn_does_not_run_either(
     assert "\n" not in str(raised.value)
 
 
-def test_the_command(param: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    param: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from PIL import Image
 
     Image.new("RGB", (50, 40), (90, 120, 30)).save(tmp_path / "a.png")
@@ -174,7 +179,14 @@ def test_the_command(param: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     with Image.open(tmp_path / "out.png") as large:
         assert large.size == (100, 80)
     assert run(["inspect", str(param)]) == 0
-    assert "network" in capsys.readouterr().out
+    entries = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert "network" in entries
+    assert not {"parameters", "flops"} & {*entries}, "they are not counted, and not 0"
+    monkeypatch.setenv("ENLARGE_MODELS", str(tmp_path))
+    assert run(["models"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    (line,) = (line for line in listed if line.startswith("tiny "))
+    assert line.count("not counted") == 2
     assert run(["export", str(param), "-o", str(tmp_path / "x.onnx")]) == 1
     assert "is a model of ncnn; expected a checkpoint" in capsys.readouterr().err
 
