@@ -3,7 +3,7 @@ how far the results of enlarge are from spandrel's own.
 
     python -m benchmarks.families [NAME…]       prints a line for each
 
-`FAMILIES` names them, `measure` tries one; the table in docs/checkpoints.md and the tests use both.
+`FAMILIES` names them, `measure` tries one; the tests use both.
 """
 
 from __future__ import annotations

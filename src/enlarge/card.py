@@ -53,7 +53,7 @@ class Card:
     int8                     of an 8-bit form, a file NAME.int8.onnx: "of", the SHA-256 of the
                              NAME.onnx that it belongs to; "isa", the instruction set that it was
                              measured with; "valid", "detail" and "drawing", what it loses against
-                             f32 in dB of PSNR, on photographs and at most on any drawing; "flat"
+                             f32 in dB of PSNR, on photographs and on the worst drawing; "flat"
                              and "gradient", its largest distance from f32 in levels of 255, on
                              pictures of one colour and on gradients
     version                  of the package that wrote the card

@@ -44,7 +44,10 @@ _INT8_MACHINES = ("x86_64", "amd64")
 bf16, which is closer to f32. ONNX Runtime was slower.
 """
 _MAY_LOSE = {"valid": 0.02, "detail": 0.02, "flat": 1.0, "gradient": 1.0, "drawing": 1.0}
-"""The most that an 8-bit form may lose against f32 where it is chosen automatically: see `Card`."""
+"""The most that an 8-bit form may lose against f32 where it is chosen automatically: see `Card`.
+That of drawings is wide, since one of them is a chessboard of single pixels, which f32 does not
+restore either.
+"""
 _UINT8 = np.dtype(np.uint8)
 _AUTO = EngineOptions()
 

@@ -1,7 +1,7 @@
 """ONNX files without a card: what inspecting and running their graph tells.
 
-The graph must take one picture, (1, 3, H, W) of float32 or float16, and return one. Colours are
-assumed to be RGB in [0, 1], since the file does not tell.
+The graph must take one picture, (1, 3, H, W) of float32 or float16, RGB in [0, 1], and return one.
+Files with another convention are converted first (see `conventions`).
 """
 
 from __future__ import annotations

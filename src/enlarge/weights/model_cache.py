@@ -2,7 +2,8 @@
 
 A model has a folder `models/NAME/` in the cache, where NAME contains everything that it depends on.
 The folder holds `STEM.onnx` and, for networks of this package, `STEM.safetensors`, both with a
-complete card; or, for another project's ONNX file, which is used where it lies, only its card.
+complete card; or, for another project's ONNX file or a model that only ncnn runs, which are used
+where they lie, only the card.
 """
 
 from __future__ import annotations
