@@ -11,7 +11,16 @@ import cv2
 import numpy as np
 
 import enlarge
-from benchmarks.fuse.camera import SCALE, Burst, Camera, Pixels, Scene, burst, with_foreign
+from benchmarks.fuse.camera import (
+    SCALE,
+    Burst,
+    Camera,
+    Pixels,
+    Scene,
+    burst,
+    through,
+    with_foreign,
+)
 from enlarge.errors import InputError
 
 MODELS = ("bicubic", "fast", "photo", "quality")
@@ -123,8 +132,7 @@ def distances(report: Any, given: Burst, scene: Scene) -> list[list[float]]:
     for frame in report.frames:
         if not frame.used or frame.number == given.reference or frame.number in given.foreign:
             continue
-        placed = np.column_stack([points, np.ones(len(points))]) @ np.asarray(frame.motion).T
-        error = placed[:, :2] / placed[:, 2:] - given.truth(frame.number, points)
+        error = through(frame.motion, points) - given.truth(frame.number, points)
         found.append([round(float(value), 3) for value in np.linalg.norm(error, axis=1)])
     return found
 
