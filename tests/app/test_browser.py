@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.app.browser import Server, chromium, launch, serving, settle, upload, visit
+from tests.app.browser import Server, chromium, serving, settle, upload, visit
 from tests.conftest import ROOT
 
 if chromium() is None:
     pytest.skip("no chromium; apt-get install chromium brings it", allow_module_level=True)
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 SAMPLE = ROOT / "samples" / "photo.jpg"
 EVIDENCE = "not evidence of who or what was there"
@@ -31,22 +31,6 @@ EVIDENCE = "not evidence of who or what was there"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("server"), "--max-upload", "30MB") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        yield found
-        found.close()
-
-
-@pytest.fixture(autouse=True)
-def _leave(browser: Any) -> Iterator[None]:
-    """Nobody's visit outlasts a test, not even a failed one's."""
-    yield
-    for context in browser.contexts:
-        context.close()
 
 
 @pytest.fixture

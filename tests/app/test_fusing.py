@@ -15,29 +15,18 @@ from streamlit.testing.v1 import AppTest
 import enlarge
 import enlarge.app
 from enlarge.app.fusing import png_of
-from enlarge.app.options import VARIABLE, Options
+from enlarge.app.options import Options
 from enlarge.app.texts import LANGUAGES, Language, text
 from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
+from tests.app.streamlit_page import opened, run
 from tests.fusing.bursts import burst, sample
-
-PAGE = Path(enlarge.app.__file__).with_name("page.py")
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    monkeypatch.setenv(VARIABLE, Options(max_result=1_000_000).to_json())
-    test = AppTest.from_file(str(PAGE), default_timeout=120)
-    yield test
-    if "visit" in test.session_state:
-        test.session_state["visit"].close()
-
-
-def run(page: AppTest) -> AppTest:
-    page.run()
-    problems = [f"{error.message}\n{chr(10).join(error.stack_trace)}" for error in page.exception]
-    assert not problems, problems[0]
-    return page
+def page() -> Iterator[AppTest]:
+    with opened(Options(max_result=1_000_000)) as test:
+        yield test
 
 
 def frames() -> list[np.ndarray]:

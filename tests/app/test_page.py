@@ -6,7 +6,6 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,14 @@ from PIL import Image
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
-import enlarge.app
 from enlarge.app import enlarging
 from enlarge.app.frame import Page
-from enlarge.app.options import VARIABLE, Options
+from enlarge.app.options import Options
 from enlarge.app.texts import LANGUAGES, Language, text
 from enlarge.app.upload import upload_pictures
 from enlarge.app.visit import Item
 from enlarge.weights.catalog import auto_weights
-
-PAGE = Path(enlarge.app.__file__).with_name("page.py")
+from tests.app.streamlit_page import PAGE, opened, run
 
 
 def picture(width: int = 48, height: int = 36) -> bytes:
@@ -35,19 +32,9 @@ def picture(width: int = 48, height: int = 36) -> bytes:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    monkeypatch.setenv(VARIABLE, Options(max_files=3, max_pixels=2_000_000).to_json())
-    test = AppTest.from_file(str(PAGE), default_timeout=120)
-    yield test
-    if "visit" in test.session_state:
-        test.session_state["visit"].close()
-
-
-def run(page: AppTest) -> AppTest:
-    page.run()
-    problems = [f"{error.message}\n{chr(10).join(error.stack_trace)}" for error in page.exception]
-    assert not problems, problems[0]
-    return page
+def page() -> Iterator[AppTest]:
+    with opened(Options(max_files=3, max_pixels=2_000_000)) as test:
+        yield test
 
 
 def finish(page: AppTest) -> None:

@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 import enlarge
 from enlarge.app.texts import text
-from tests.app.test_page import finish, page, run, upload
+from tests.app.streamlit_page import run
+from tests.app.test_page import finish, page, upload
 
 __all__ = ["page"]  # the fixture
 

@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.app.browser import Server, chromium, launch, serving, settle, visit
+from tests.app.browser import Server, chromium, serving, settle, visit
 from tests.app.test_browser import STICKS_OUT, keep_screenshot
 from tests.conftest import ROOT
 
 if chromium() is None:
     pytest.skip("no chromium; apt-get install chromium brings it", allow_module_level=True)
 pytest.importorskip("av")
-from playwright.sync_api import sync_playwright
-
 from tests.app.test_videos import by_command
 from tests.video.material import Recipe, make
 
@@ -43,14 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     with serving(folder, "--model", "fast-x2", "--max-video", "300MB") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        yield found
-        found.close()
 
 
 def photo(number: int, width: int, height: int) -> Any:

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import enlarge.app.video
 from enlarge.app.clips import clip_outlook
-from enlarge.app.options import VARIABLE, Options
+from enlarge.app.options import Options
 from enlarge.app.queue import Queue
 from enlarge.app.texts import LANGUAGES, Language, text
 from enlarge.app.transfer import GATES, Incoming, Outgoing
@@ -25,7 +25,7 @@ from enlarge.app.visit import Clip, Visit
 from enlarge.app.work import Sentence, weights_of
 from enlarge.settings import Settings
 from enlarge.upscaler import Upscaler
-from tests.app.test_page import PAGE, run
+from tests.app.streamlit_page import opened, run
 from tests.video.material import Recipe, make
 
 SETTINGS = Settings(model="fast", scale=2, format="mp4", codec="h264", crf=18)
@@ -182,12 +182,9 @@ def test_the_gates_close_with_the_visit(visit: Visit, tape: Path) -> None:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    monkeypatch.setenv(VARIABLE, OPTIONS.to_json())
-    test = AppTest.from_file(str(PAGE), default_timeout=120)
-    yield test
-    if "visit" in test.session_state:
-        test.session_state["visit"].close()
+def page() -> Iterator[AppTest]:
+    with opened(OPTIONS) as test:
+        yield test
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
