@@ -16,6 +16,7 @@ from enlarge.batch.names import fitting_name
 from enlarge.batch.remote import Remote
 from enlarge.errors import OptionError, OutputError
 from enlarge.media.formats.deep_zoom import DESCRIPTOR, check_tiles_folder
+from enlarge.media.temporary import existing_output
 
 _LONGEST_NAME = 255
 
@@ -172,13 +173,6 @@ def check_unique(job: PictureJob, taken: dict[Path | str, PictureJob]) -> None:
 def place_of(job: PictureJob) -> Path | str:
     """The same for two names of one output."""
     return str(job.target) if job.path is None else _canonical(job.path)
-
-
-def existing_output(target: object) -> OutputError:
-    """The error for an output that exists."""
-    return OutputError(
-        f"{target} exists; use --overwrite to replace it, or -o to choose another output"
-    )
 
 
 def missing_folders(folder: Path) -> list[Path]:

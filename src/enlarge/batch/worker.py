@@ -20,13 +20,13 @@ from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.lanes import MemoryLimit
 from enlarge.batch.locations import File, Stream
 from enlarge.batch.outcome import MADE, MadeByEnlargeError
-from enlarge.batch.outputs import existing_output
 from enlarge.batch.plan import BatchPlan, PlannedPicture
 from enlarge.batch.remote import Remote
 from enlarge.digests import stream_digest
 from enlarge.errors import OptionError
 from enlarge.media.metadata.provenance import provenance_of
 from enlarge.media.reading import open_picture
+from enlarge.media.temporary import existing_output
 from enlarge.memory import resident
 from enlarge.picture.budget import USABLE
 from enlarge.picture.hooks import Hooks, ProgressCallback

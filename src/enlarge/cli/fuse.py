@@ -226,7 +226,7 @@ def _paths(frames: Sequence[str]) -> list[Path]:
 
 def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
     """Where the result goes. Raises `OutputError` before any work."""
-    from enlarge.media.temporary import shortened
+    from enlarge.media.temporary import existing_output, shortened
 
     target = options.output
     if target is None:
@@ -236,9 +236,7 @@ def _target(paths: Sequence[Path], options: FuseCommandOptions) -> Path:
     if any(target.exists() and path.exists() and target.samefile(path) for path in paths):
         raise OutputError(f"the output {target} is one of the frames; choose another one")
     if target.exists() and not options.overwrite:
-        raise OutputError(
-            f"{target} exists; use --overwrite to replace it, or -o to choose another output"
-        )
+        raise existing_output(target)
     return target
 
 

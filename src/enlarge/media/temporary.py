@@ -35,6 +35,13 @@ LOCK = "lock"
 """The name of the lock file in a temporary folder."""
 
 
+def existing_output(target: object) -> OutputError:
+    """The error for an output that exists."""
+    return OutputError(
+        f"{target} exists; use --overwrite to replace it, or -o to choose another output"
+    )
+
+
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "localhost"
 

@@ -15,6 +15,7 @@ from enlarge.media.formats import CONTAINERS, format_of
 from enlarge.media.metadata.change import Change
 from enlarge.media.reading import Facts, Picture, open_picture
 from enlarge.media.rows import Rows, prefetched
+from enlarge.media.temporary import existing_output
 from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.memory import peak
 from enlarge.picture.background import prepare_later
@@ -242,9 +243,7 @@ def check_target(transfer: Transfer) -> None:
     if isinstance(source, Path) and source.exists() and target.samefile(source):
         raise OutputError(f"the output {target} is the input; choose another one")
     if not transfer.overwrite:
-        raise OutputError(
-            f"{target} exists; use --overwrite to replace it, or -o to choose another output"
-        )
+        raise existing_output(target)
 
 
 def _change(facts: Facts, outlook: Outlook) -> Change:
