@@ -69,7 +69,9 @@ class Network(Protocol):
 
 
 class Runner:
-    """An ONNX file in OpenVINO on the CPU, for pictures of every size that its graph takes.
+    """An ONNX file in OpenVINO on the CPU, for pictures of every size that its graph takes. It is
+    compiled for all sizes at once, where OpenVINO can do that, since compiling takes longer than
+    running.
 
     `graph`: what is run in the place of the file's own. Raises `WeightsError` if OpenVINO cannot
     read it, or cannot run it at that size.
@@ -81,11 +83,12 @@ class Runner:
         check_can_use("engines", f"{model}: preparing a model")
         self._source, self._precision = model, precision
         self._core = core()
-        self._compiled: dict[tuple[int, ...], Any] = {}
+        self._compiled: dict[tuple[int, ...] | None, Any] = {}
         try:
             self.graph = self._core.read_model(model) if graph is None else graph
         except FAILURES as error:
             raise WeightsError(f"{model}: OpenVINO cannot read it: {reason_of(error)}") from error
+        self._takes_all = bool(self.graph.is_dynamic())
 
     def __call__(self, image: Picture) -> Picture:
         """(1, 3, H, W) → (1, 3, scale·H, scale·W), not clamped."""
@@ -99,22 +102,32 @@ class Runner:
 
     def raw(self, image: NDArray[Any]) -> Picture:
         """The graph's output for an input of its own layout and range; types are converted."""
-        shape = image.shape
+        if self._takes_all:
+            try:
+                return self._run(image, None)
+            except FAILURES:  # at this size, or at all sizes at once: known below
+                self._takes_all = False
         try:
-            if shape not in self._compiled:
+            return self._run(image, image.shape)
+        except FAILURES as error:
+            what = f"does not run at {list(image.shape)}: {reason_of(error)}"
+            raise WeightsError(f"{self._source}: {what}") from error
+
+    def _run(self, image: NDArray[Any], shape: tuple[int, ...] | None) -> Picture:
+        """The output of the graph, compiled for that shape (None: for all that it takes)."""
+        if shape not in self._compiled:
+            graph = self.graph
+            if shape is not None:
                 graph = self.graph.clone()
                 graph.reshape(list(shape))
-                while len(self._compiled) > 1:
-                    self._compiled.pop(next(iter(self._compiled)))
-                self._compiled[shape] = self._core.compile_model(
-                    graph, "CPU", {"INFERENCE_PRECISION_HINT": self._precision}
-                )
-            compiled = self._compiled[shape]
-            kind = compiled.input(0).get_element_type().to_dtype()
-            return np.array(compiled([image.astype(kind)])[0], np.float32)
-        except FAILURES as error:
-            what = f"does not run at {list(shape)}: {reason_of(error)}"
-            raise WeightsError(f"{self._source}: {what}") from error
+            while len(self._compiled) > 1:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[shape] = self._core.compile_model(
+                graph, "CPU", {"INFERENCE_PRECISION_HINT": self._precision}
+            )
+        compiled = self._compiled[shape]
+        kind = compiled.input(0).get_element_type().to_dtype()
+        return np.array(compiled([image.astype(kind)])[0], np.float32)
 
 
 def check_finite(name: str, enlarged: Picture) -> None:
