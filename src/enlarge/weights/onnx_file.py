@@ -25,7 +25,6 @@ from enlarge.engines.protocol import FOREIGN_ERRORS
 from enlarge.errors import WeightsError
 from enlarge.weights.measuring import Runner, check_finite, natural_picture
 from enlarge.weights.network_file import replacing
-from enlarge.weights.spandrel_networks import SPANDREL
 
 _OPSET = 18
 _TOLERANCE = 1e-4
@@ -78,7 +77,7 @@ def _examples(card: Card) -> list[Tensor]:
     cell = card.multiple
     most = -(-max(48, card.minimum) // cell)
     sizes = [(most, 2 * most - 1), (2 * most, 2 * most)] if most > 1 else [(1, 3), (2, 2)]
-    if card.network.startswith(SPANDREL):  # they pad inside, which is recorded only where they do
+    if card.is_from_spandrel:  # they pad inside, which is recorded only where they do
         sizes = [(most | 1, 2 * most - 1), sizes[1], (most + 3, most)]
     image = torch.from_numpy(natural_picture(max(max(size) for size in sizes) * cell))
     return [image[:, :, : rows * cell, : columns * cell] for rows, columns in sizes]
@@ -86,16 +85,21 @@ def _examples(card: Card) -> list[Tensor]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Suppress torch's deprecation warnings and its notes on optional packages."""
+    """Suppress torch's deprecation warnings, its notes on optional packages, and the thousands of
+    lines that its older exporter prints on standard output about a network that it cannot convert
+    (2.13 always enables that log).
+    """
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    level, log = logger.level, torch._C._jit_onnx_log
     logger.setLevel(logging.ERROR)
+    torch._C._jit_onnx_log = lambda *_: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
+        torch._C._jit_onnx_log = log
 
 
 def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
