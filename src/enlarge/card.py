@@ -22,6 +22,8 @@ from typing import Any, BinaryIO
 from enlarge.errors import WeightsError
 
 KEY = "enlarge.card"
+SPANDREL = "spandrel:"
+"""The prefix of the names of spandrel's networks."""
 EXACT = 64
 """Up to this margin tiles overlap by all of it, so their results equal the whole picture's."""
 _METADATA_FIELD = 14
@@ -90,6 +92,11 @@ class Card:
         parts: then a picture that fits into a tile is not divided.
         """
         return self.margin is None and self.halo >= EXACT
+
+    @property
+    def is_from_spandrel(self) -> bool:
+        """Whether spandrel builds the network, not this package."""
+        return self.network.startswith(SPANDREL)
 
     @property
     def grid(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from enlarge.card import Card, read_card
 from enlarge.digests import file_digest
@@ -16,8 +16,8 @@ from enlarge.errors import WeightsError
 INT8_ENDING = ".int8.onnx"
 """What the name of an 8-bit form has in the place of `.onnx`."""
 
-NCNN = "ncnn"
-"""On a card, the network of models of ncnn."""
+NCNN: Final = "ncnn"
+"""The kind of ncnn's files, the network on the cards of such models, and the name of the engine."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class Weights:
 
     def facts(self) -> dict[str, Any]:
         """What the card says, by its fields' names, and where the file is. `precisions` and `int8`
-        include the 8-bit form.
+        include the 8-bit form. Parameters and operations that nobody counted are None.
         """
         facts = {"file": str(self.path)} | asdict(self.card)
+        facts |= {key: facts[key] or None for key in ("parameters", "flops")}
         if self.int8 is not None:
             about = {"file": str(self.int8.path), **self.int8.card.int8}
             facts |= {"precisions": self.precisions, "int8": about}

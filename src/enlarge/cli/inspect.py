@@ -10,8 +10,6 @@ from enlarge.cli.options import VERBOSE, option, refuse_both, whole
 
 _MEASURED = ("halo", "tiles", "precisions")
 """The entries that a card lacks until the model is first used."""
-_COUNTED = ("parameters", "flops")
-"""Those that it lacks if only ncnn runs the model."""
 
 
 def inspect(
@@ -72,7 +70,7 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
     from enlarge.errors import InputError, WeightsError
     from enlarge.media.formats.deep_zoom import ARCHIVE, DESCRIPTOR, describe_deep_zoom
     from enlarge.media.reading import describe_picture
-    from enlarge.model_file import NCNN, Weights
+    from enlarge.model_file import Weights
     from enlarge.weights.catalog import list_weights
     from enlarge.weights.contents import MODELS, look
     from enlarge.weights.files import KINDS
@@ -111,10 +109,8 @@ def _facts(file: str, page: int | None) -> dict[str, Any]:
     card, whole = describe_file(path)
     facts = Weights(path, card).facts() | {"file": file}
     unknown: tuple[str, ...] = () if whole else _MEASURED
-    if not whole and card.network.startswith("spandrel:"):
+    if not whole and card.is_from_spandrel:
         unknown += ("margin",)
-    if card.network == NCNN and not card.flops:
-        unknown += _COUNTED
     return {key: value for key, value in facts.items() if key not in unknown}
 
 

@@ -24,6 +24,7 @@ def models(
     from json import dumps
 
     from enlarge.cli.console import say
+    from enlarge.model_file import NCNN
     from enlarge.weights.catalog import DEFAULT, list_weights
     from enlarge.weights.installed import list_pairs, named_pairs
 
@@ -44,7 +45,7 @@ def models(
     for weights in found:
         card = weights.card
         name = weights.path.stem + (" (default)" if weights.path.stem == DEFAULT else "")
-        file = weights.path.with_suffix(".bin") if card.network == "ncnn" else weights.path
+        file = weights.path.with_suffix(".bin") if card.network == NCNN else weights.path
         size = f"{file.stat().st_size / 1e6:.2f} MB"
         unknown = "not counted" if card.tiles else "not yet known"  # those that only ncnn runs
         work = f"{card.flops / 1000:.1f}" if card.flops else unknown

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from enlarge.engines.protocol import LEVELS, TileSpec
 from enlarge.errors import EngineError, EngineMemoryError
+from enlarge.model_file import NCNN
 
 _APPROXIMATE = (
     *("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"),
@@ -36,7 +37,7 @@ class NcnnEngine:
     they are defined, so that a pixel changes nothing beyond their windows, not even by rounding.
     """
 
-    name, device, precision, memory_factor = "ncnn", "cpu", "f32", 1.0
+    name, device, precision, memory_factor = NCNN, "cpu", "f32", 1.0
 
     def __init__(self, model: Path, threads: int, *, winograd: bool = True) -> None:
         self._path = model.with_suffix(".param")

@@ -8,6 +8,7 @@ from typing import get_args
 
 from enlarge.engines.protocol import EngineName, Precision
 from enlarge.errors import OptionError
+from enlarge.model_file import NCNN
 
 _ENGINES: tuple[str, ...] = get_args(EngineName)
 _PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -39,7 +40,7 @@ class EngineOptions:
             )
         if self.threads < 0:
             raise OptionError(f"threads must be 0 (all cores) or more, got {self.threads}")
-        if engine in ("openvino", "ncnn") and device not in ("auto", "cpu"):
+        if engine in ("openvino", NCNN) and device not in ("auto", "cpu"):
             raise OptionError(
                 f"--engine {engine} runs on the CPU, so --device {device} contradicts it; "
                 "use --engine torch or onnxruntime, or leave out one of them"

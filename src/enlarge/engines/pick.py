@@ -18,20 +18,20 @@ from enlarge.card import Card
 from enlarge.engines.options import EngineOptions
 from enlarge.engines.protocol import Engine
 from enlarge.errors import EngineError, OptionError
-from enlarge.model_file import INT8_ENDING, Weights
+from enlarge.model_file import INT8_ENDING, NCNN, Weights
 
 _GPU_ENGINES = ("torch", "onnxruntime")
 _TITLES = {
     "openvino": "OpenVINO",
     "onnxruntime": "ONNX Runtime",
     "torch": "torch",
-    "ncnn": "ncnn",
+    NCNN: "ncnn",
 }
 _INSTALL = {
     "openvino": "pip install openvino",
     "onnxruntime": 'pip install "enlarge[onnx]"',
     "torch": 'pip install "enlarge[torch]"',
-    "ncnn": 'pip install "enlarge[ncnn]"',
+    NCNN: 'pip install "enlarge[ncnn]"',
 }
 _DRIVERS = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd")  # NVIDIA, the same under WSL, AMD
 _LIBRARIES = {
@@ -88,7 +88,7 @@ def pick_engine(
         from enlarge.engines.torch import TorchEngine
 
         return TorchEngine(stored.path, device, precision, options.threads, stored.network)
-    if name == "ncnn" and weights.ncnn is not None:
+    if name == NCNN and weights.ncnn is not None:
         from enlarge.engines.ncnn import NcnnEngine
 
         return NcnnEngine(weights.ncnn, options.threads)
@@ -106,9 +106,9 @@ def find_placement(weights: Weights, options: EngineOptions = _AUTO) -> Placemen
     options.check()
     if weights.network is not None:
         return _on("torch", options.device)
-    if weights.is_for_ncnn or options.engine == "ncnn":
+    if weights.is_for_ncnn or options.engine == NCNN:
         _check_ncnn(weights, options.engine)
-        return _on("ncnn", options.device)
+        return _on(NCNN, options.device)
     weights = weights.stored_for(options.precision)
     placement = _place(weights.path, weights.card, options.engine, options.device)
     if placement.engine == "torch":
@@ -196,7 +196,7 @@ def _check_ncnn(weights: Weights, engine: str) -> None:
             f"--engine ncnn runs models of ncnn (.param with .bin), and {weights.card.name} is "
             "none; leave out --engine"
         )
-    if engine not in ("auto", "ncnn"):
+    if engine not in ("auto", NCNN):
         raise OptionError(
             f"{weights.card.name} has a layer that only ncnn computes, so --engine {engine} "
             "contradicts it; leave out --engine"
@@ -234,7 +234,7 @@ def _devices(engine: str) -> list[str]:
             from enlarge.engines.onnxruntime import onnxruntime_devices
 
             return onnxruntime_devices()
-        if engine == "ncnn":
+        if engine == NCNN:
             import enlarge.engines.ncnn
         else:
             import enlarge.engines.openvino  # noqa: F401 - checks that it can be imported
@@ -256,7 +256,7 @@ def _precisions_on(engine: str, device: str) -> tuple[str, ...]:
         from enlarge.engines.onnxruntime import onnxruntime_precisions
 
         return onnxruntime_precisions(device)
-    if engine == "ncnn":
+    if engine == NCNN:
         return ("f32",)
     from enlarge.engines.openvino import has_bf16
 

@@ -70,8 +70,7 @@ class OpenModel:
 
     @property
     def _is_foreign_network(self) -> bool:
-        is_foreign = self.card.network.startswith("spandrel:")
-        return self.weights.network is not None and is_foreign
+        return self.weights.network is not None and self.card.is_from_spandrel
 
     @property
     def _lock(self) -> threading.Lock:

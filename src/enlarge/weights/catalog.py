@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from enlarge.card import read_card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.model_file import INT8_ENDING, Weights, is_form
+from enlarge.model_file import INT8_ENDING, NCNN, Weights, is_form
 from enlarge.weights.installed import model_folders, named_pairs
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _checked_kind(path: Path) -> Kind:
 
 def _by_path(path: Path, *, quiet: bool) -> Weights:
     kind = _checked_kind(path)
-    card = None if kind in ("checkpoint", "ncnn") else read_card(path)
+    card = None if kind in ("checkpoint", NCNN) else read_card(path)
     if card is not None and kind == "onnx":
         return Weights(path, card)
     beside = path.with_suffix(".onnx")

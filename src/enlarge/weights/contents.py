@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enlarge.errors import WeightsError
+from enlarge.model_file import NCNN
 from enlarge.weights.files import KINDS
 from enlarge.weights.ncnn.detecting import detect_ncnn, detect_ncnn_weights
 from enlarge.weights.sample import (
@@ -40,7 +41,7 @@ from enlarge.weights.sample import (
 from enlarge.weights.texts import detect_pointer, detect_text
 from enlarge.weights.wire import fields_of
 
-MODELS = ("onnx", "safetensors", "checkpoint", "ncnn")
+MODELS = ("onnx", "safetensors", "checkpoint", NCNN)
 _LARGEST_HEADER = 100_000_000
 _LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The number that begins a checkpoint of torch before 1.6, pickled."""

@@ -77,12 +77,11 @@ def _opened(model: str, target: Path, *, quiet: bool) -> tuple[Any, Card]:
     path = Path(model)
     with needing_torch(path):
         from enlarge.weights.opening import open_network
-        from enlarge.weights.spandrel_networks import SPANDREL
 
     is_checkpoint = is_foreign(model) and model_kind(path) in ("checkpoint", "safetensors")
     if is_checkpoint and target.suffix.lower() != ".onnx":
         network, card = open_network(path)
-        if card.network.startswith(SPANDREL):
+        if card.is_from_spandrel:
             return network, replace(card, name=target.stem)  # nothing needs to be measured
     weights = find_weights(model, quiet=quiet)
     source = _parameters_of(model, weights)
@@ -95,11 +94,10 @@ def _export_onnx(network: Any, card: Card, target: Path, *, half: bool) -> Card:
     """Write an ONNX file. Returns its card, which is measured if it was not."""
     from enlarge.weights.measuring import measured
     from enlarge.weights.onnx_file import copy_file, export_onnx, with_card
-    from enlarge.weights.spandrel_networks import SPANDREL
 
     with tempfile.TemporaryDirectory(prefix="enlarge-export-") as folder:
         whole = Path(folder) / f"{target.stem}.onnx"
-        export_onnx(network, card, whole, half=half, traced=card.network.startswith(SPANDREL))
+        export_onnx(network, card, whole, half=half, traced=card.is_from_spandrel)
         if not card.tiles:
             card = measured(whole, card)
             with_card(whole, card)
@@ -136,12 +134,11 @@ def _export_int8(network: Any, card: Card, target: Path, crops_for: CropsFor) ->
     from enlarge.weights import quantizing
     from enlarge.weights.measuring import working_sets
     from enlarge.weights.onnx_file import copy_file, export_onnx, fix_sides, with_card
-    from enlarge.weights.spandrel_networks import SPANDREL
 
     quantizing.check_can_quantize(card)
     with tempfile.TemporaryDirectory(prefix="enlarge-int8-") as folder:
         exact, whole = Path(folder) / "f32.onnx", Path(folder) / f"{target.stem}.onnx"
-        traced = card.network.startswith(SPANDREL)
+        traced = card.is_from_spandrel
         export_onnx(network, replace(card, fixed=0), exact, traced=traced)
         calibration, held_out = map(quantizing.to_pictures, crops_for(card.scale, card.multiple))
         quantizing.quantize_onnx(exact, whole, calibration)

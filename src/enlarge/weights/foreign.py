@@ -24,6 +24,7 @@ from torch import Tensor
 
 from enlarge.engines.protocol import first_line
 from enlarge.errors import OptionError, WeightsError
+from enlarge.model_file import NCNN
 from enlarge.networks import LAYOUTS, build
 from enlarge.networks.checkpoints import State
 from enlarge.weights.contents import model_kind
@@ -86,7 +87,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """
     kind = model_kind(path)
     check_tensors(path, kind)
-    if kind in ("onnx", "ncnn"):
+    if kind in ("onnx", NCNN):
         what = "an ONNX file" if kind == "onnx" else "a model of ncnn"
         raise WeightsError(f"{path}: is {what}; expected a checkpoint of torch")
     ignored = settings_named(path) if kind == "checkpoint" else []

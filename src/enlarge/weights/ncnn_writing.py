@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
+from enlarge.model_file import NCNN
 from enlarge.networks.blocks import RepeatedColours
 from enlarge.weights.measuring import Picture, Runner, natural_picture
 from enlarge.weights.ncnn.detecting import NcnnPair
@@ -170,7 +171,10 @@ def _compare(network: nn.Module, card: Card, pair: NcnnPair, folder: Path) -> No
         raise WeightsError(f"{card.name}: cannot become a model of ncnn: {reason}") from error
     runs: dict[str, Callable[[Picture], NDArray[np.float32]]] = {"enlarge": Runner(model)}
     if find_spec("ncnn") is not None:
-        runs["ncnn"] = _in_ncnn(pair)
+        from enlarge.engines.ncnn import NcnnEngine
+
+        engine = NcnnEngine(pair.param, 0)
+        runs[NCNN] = lambda image: engine.compute(np.ascontiguousarray(image[0]))[None]
     for image in _examples(card):
         with torch.inference_mode():
             wanted = network(torch.from_numpy(image)).numpy()
@@ -183,22 +187,3 @@ def _compare(network: nn.Module, card: Card, pair: NcnnPair, folder: Path) -> No
                     f"{card.name}: what pnnx made of it differs in {program} from torch by "
                     f"{255 * apart:.2g} levels of 255; not written"
                 )
-
-
-def _in_ncnn(pair: NcnnPair) -> Callable[[Picture], NDArray[np.float32]]:
-    """The pair in ncnn, in f32."""
-    import ncnn
-
-    net = ncnn.Net()
-    for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
-        setattr(net.opt, f"use_{option}", False)
-    net.load_param(str(pair.param))
-    net.load_model(str(pair.weights))
-
-    def run(image: Picture) -> NDArray[np.float32]:
-        pixels = np.ascontiguousarray(image[0])  # a Mat only points to it
-        with net.create_extractor() as extractor:
-            extractor.input(_NAMES["in0"], ncnn.Mat(pixels).clone())
-            return np.array(extractor.extract(_NAMES["out0"])[1])[None]
-
-    return run

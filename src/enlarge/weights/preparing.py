@@ -100,7 +100,7 @@ def describe_file(path: Path) -> tuple[Card, bool]:
     """
     kind = model_kind(path)
     check_tensors(path, kind)
-    if kind not in ("checkpoint", "ncnn") and (card := read_card(path)) is not None:
+    if kind not in ("checkpoint", NCNN) and (card := read_card(path)) is not None:
         return card, True
     if found := find_cached(_cache_name(path), path):
         return found.card, True
@@ -140,20 +140,19 @@ def _convert(path: Path, folder: Path) -> str:
         from enlarge.weights.onnx_file import export_onnx, with_card
         from enlarge.weights.opening import open_network
         from enlarge.weights.reach import margin_of
-        from enlarge.weights.spandrel_networks import SPANDREL, STEP
+        from enlarge.weights.spandrel_networks import STEP
 
         network, card = open_network(path)
     model = folder / f"{path.stem}.onnx"
-    from_spandrel = card.network.startswith(SPANDREL)
     card = replace(card, name=path.stem)
-    run = export_onnx(network, card, model, traced=from_spandrel)
-    if from_spandrel:
+    run = export_onnx(network, card, model, traced=card.is_from_spandrel)
+    if card.is_from_spandrel:
         margin = margin_of(run, card.scale, card.grid, card.fixed)
         card = replace(card, margin=margin, step=card.step if margin is not None else STEP)
     if not card.tiles:
         card = measured(model, card, runner=run)
     with_card(model, card)
-    if not from_spandrel:
+    if not card.is_from_spandrel:
         save_network(network, card, model.with_suffix(".safetensors"))
     return ""
 

@@ -15,14 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from enlarge.card import Card
+from enlarge.card import SPANDREL, Card
 from enlarge.errors import WeightsError
 from enlarge.networks.swinir import SwinIR
 from enlarge.weights.measuring import natural_picture
 from enlarge.weights.network_file import save_network
 from enlarge.weights.onnx_file import copy_file
 from enlarge.weights.spandrel_networks import (
-    SPANDREL,
     SpandrelNetwork,
     is_installed,
     through_spandrel,
@@ -36,7 +35,7 @@ _TOLERANCE = 1e-4
 def known_as(card: Card) -> str:
     """What spandrel calls the card's network, or "" if it does not know it."""
     options = card.options
-    if card.network.startswith(SPANDREL):
+    if card.is_from_spandrel:
         return card.network.removeprefix(SPANDREL)
     if card.network == "rrdb" and (
         options.get("growth", 32) != 32 or options.get("blocks", 23) < 2

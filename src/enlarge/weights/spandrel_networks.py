@@ -28,13 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from enlarge.card import Card
+from enlarge.card import SPANDREL, Card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
 
-SPANDREL = "spandrel:"
-"""On a card, the prefix of the names of spandrel's networks."""
 INSTALL = "pip install --no-deps spandrel einops"
 """spandrel and what it needs beside the extra `torch`; without `--no-deps` torchvision comes along,
 and replaces torch.

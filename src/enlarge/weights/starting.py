@@ -14,7 +14,7 @@ from pathlib import Path
 from enlarge.card import EXACT, Card, read_card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import OptionError, WeightsError
-from enlarge.model_file import Weights
+from enlarge.model_file import NCNN, Weights
 from enlarge.weights.catalog import AUTO, auto_weights, find_weights, list_weights
 from enlarge.weights.files import needing_torch
 
@@ -66,7 +66,7 @@ def _back_in_torch(path: Path, prepared: Weights) -> Weights:
     """A prepared checkpoint for torch: networks that are not of this package have no parameters
     beside their ONNX file, and are built from the checkpoint again.
     """
-    if not prepared.card.network.startswith("spandrel:"):
+    if not prepared.card.is_from_spandrel:
         return prepared
     known, anew = prepared.card, _unprepared(path)
     return replace(anew, card=replace(anew.card, margin=known.margin, halo=known.halo))
@@ -81,7 +81,7 @@ def is_foreign(model: str | Path) -> bool:
         from enlarge.weights.contents import MODELS, look
 
         kind = look(path).kind
-        return kind in ("checkpoint", "ncnn") or (kind in MODELS and read_card(path) is None)
+        return kind in ("checkpoint", NCNN) or (kind in MODELS and read_card(path) is None)
     except WeightsError:
         return False  # whoever opens it says why
 

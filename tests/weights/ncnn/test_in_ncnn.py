@@ -187,6 +187,11 @@ def test_the_command(
     listed = capsys.readouterr().out.splitlines()
     (line,) = (line for line in listed if line.startswith("tiny "))
     assert line.count("not counted") == 2
+    for command in (["models"], ["inspect", str(param)]):
+        assert run([*command, "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        facts = said if isinstance(said, dict) else next(c for c in said if c["name"] == "tiny")
+        assert (facts["parameters"], facts["flops"]) == (None, None)
     assert run(["export", str(param), "-o", str(tmp_path / "x.onnx")]) == 1
     assert "is a model of ncnn; expected a checkpoint" in capsys.readouterr().err
 

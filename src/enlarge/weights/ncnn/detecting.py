@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enlarge.errors import WeightsError
+from enlarge.model_file import NCNN
 from enlarge.weights.ncnn.heads import IS_BINARY, LISTS, WEIGHTS
 from enlarge.weights.sample import FileContent, Sample, foreign
 
-_MODEL = FileContent("ncnn", "is a model of ncnn")
+_MODEL = FileContent(NCNN, "is a model of ncnn")
 _TOGETHER = "put both files of the model into one folder"
 
 
