@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -90,6 +91,14 @@ def signature(result: dict[str, Any], module: str) -> str:
     return (
         f"Written by `python -m benchmarks.{module}` on {measured_at(result)}; {result['machine']}."
     )
+
+
+def between_marks(page: str, name: str, text: str) -> str:
+    """The page with that text between the marks of that name. Raises `ValueError` without them."""
+    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not marks.search(page):
+        raise ValueError(f"the page has no <!-- {name}: … --> and <!-- /{name} -->")
+    return marks.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page)
 
 
 def write(name: str, result: dict[str, Any], page: str, *, trial: bool) -> None:

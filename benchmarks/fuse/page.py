@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.fuse.reading import WAYS, summary
-from benchmarks.record import measured_at
+from benchmarks.record import between_marks, measured_at
 
 Row = dict[str, Any]
 
 
 def into_page(page: str, name: str, result: Row) -> str:
     """The page with a section's text between its marks. Raises `ValueError` without them."""
-    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    if not marks.search(page):
-        raise ValueError(f"docs/fuse.md has no <!-- {name}: … --> and <!-- /{name} -->")
-    text = text_of_section(name, result)
-    return marks.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page)
+    return between_marks(page, name, text_of_section(name, result))
 
 
 def text_of_section(name: str, result: Row) -> str:

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.families import (
-    FAMILIES,
-    apart,
-    measure,
-    picture,
-    through_spandrel_itself,
-    write_checkpoint,
-)
+from benchmarks.checkpoints.families import FAMILIES, cases, in_spandrel, write_checkpoint
+from benchmarks.checkpoints.rows import measure, open_exact
+from numpy.typing import NDArray
 
 import enlarge
 from enlarge.errors import WeightsError
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.opening import open_network
-from enlarge.weights.preparing import describe_file
+from enlarge.weights.preparing import describe_file, prepared
 from tests.networks.conftest import Architecture
 from tests.networks.conftest import spandrel as spandrel
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NAMED = ("DAT", "DRCT", "HAT", "OmniSR", "RealPLKSR", "SPAN")
-"""Those that are converted here; `python -m benchmarks.families` converts all."""
+"""Those that are converted here; `python -m benchmarks.checkpoints families` converts all."""
+Pixels = NDArray[np.uint8]
+
+
+def picture(height: int, width: int) -> Pixels:
+    image = natural_picture(max(height, width))[0, :, :height, :width]
+    return np.ascontiguousarray((image.transpose(1, 2, 0) * 255).round().astype(np.uint8))
+
+
+def through_spandrel_itself(path: Path, pixels: Pixels) -> Pixels:
+    image = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    large = in_spandrel(path).f32(image)[0].transpose(1, 2, 0)
+    return np.asarray((large.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def apart(one: Pixels, other: Pixels) -> int:
+    assert one.shape == other.shape
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +65,27 @@ def test_a_whole_picture_in_torch(
 
 
 @pytest.mark.parametrize("family", NAMED)
-def test_a_converted_network(family: str, cache: Path) -> None:
-    row = measure(family)
-    assert row.engine == "openvino"
-    assert max(row.whole.values()) <= 1
-    assert row.tiled <= 1
+def test_a_converted_network(family: str) -> None:
+    (case,) = (case for case in cases() if case.name == family)
+    row = measure(replace(case, side=64), trial=True)
+    assert (row.failed, row.engine, row.home) == ("", "openvino", "spandrel")
+    assert {*row.levels} == {"45×37"}
+    assert max(row.levels.values()) <= 1
+    assert row.ms.keys() >= {"f32", "home f32"}
+    assert row.ratio["f32"] == pytest.approx(row.ms["home f32"] / row.ms["f32"], rel=0.01)
+
+
+@pytest.mark.parametrize("family", NAMED)
+def test_tiles_of_a_converted_network(family: str, cache: Path, tmp_path: Path) -> None:
+    path, large = write_checkpoint(family, tmp_path), picture(131, 97)
+    home = enlarge.open_model(path, engine="torch", precision="f32")
+    here = open_exact(path)
+    tile = here.card.padded(max(64, 3 * here.card.halo, 3 * home.card.halo))
+    tiled = here.upscale(large, tile=tile)
+    alike = enlarge.Upscaler(replace(home.weights, card=here.card), home.options)
+    assert apart(tiled, alike.upscale(large, tile=tile)) <= 1
+    if max(large.shape) <= max(here.card.tiles):
+        assert apart(here.upscale(large), through_spandrel_itself(path, large)) <= 1
 
 
 def test_what_spandrel_states_is_on_the_card(cache: Path, tmp_path: Path) -> None:
@@ -94,6 +124,16 @@ def test_a_network_that_draws_random_numbers_draws_the_same_ones(tmp_path: Path)
     with torch.inference_mode():
         assert torch.equal(network(image), network(image))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_network_that_cannot_be_converted_prints_nothing(
+    cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """torch's exporter prints its whole graph then."""
+    path = write_checkpoint("DITN", tmp_path)
+    with pytest.raises(WeightsError, match="DITN"):
+        prepared(path, quiet=True)
+    assert capfd.readouterr().out == ""
 
 
 def test_a_prepared_network_runs_in_torch_again(cache: Path, tmp_path: Path) -> None:

@@ -1,35 +1,21 @@
-"""The families of networks that spandrel 0.4.2 knows, as small networks with random weights, and
-how far the results of enlarge are from spandrel's own.
-
-    python -m benchmarks.families [NAME…]       prints a line for each
-
-`FAMILIES` names them, `measure` tries one; the tests use both.
-"""
+"""The families of networks that spandrel 0.4.2 knows, as small networks with random weights."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-import enlarge
+from benchmarks.checkpoints.rows import Case, Home
 from benchmarks.others import spandrel_architecture
-from enlarge.errors import EnlargeError
-from enlarge.weights.measuring import natural_picture
+from enlarge.weights.measuring import Picture
 from enlarge.weights.spandrel_networks import import_spandrel
-
-Pixels = NDArray[np.uint8]
 
 SIZES = ((45, 37), (56, 40), (131, 97))
 """Heights and widths of the pictures."""
@@ -39,28 +25,6 @@ neutral at first, and would hide what is computed wrongly.
 """
 _SEEDS = {"FDAT": 1, "FDnCNN": 3}
 """Where seed 0 gives a black picture."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """What was found about a family. Differences are in 8-bit levels, the largest of all values.
-
-    `engine`: what runs it once it is prepared. `whole`: against spandrel's own result, by height
-    and width. `tiled`: against spandrel's network on the same tiles. `seam`: tiles against the
-    whole, which is a property of the network. `seconds` and `home`: of one 128×128 picture here,
-    and in torch.
-    """
-
-    family: str
-    scale: int
-    multiple: int
-    minimum: int
-    engine: str
-    whole: dict[tuple[int, int], int]
-    tiled: int
-    seam: int
-    seconds: float
-    home: float
 
 
 def _architecture(module: str, name: str = "", **options: Any) -> Callable[[], nn.Module]:
@@ -183,6 +147,14 @@ mask marks and is refused.
 """
 
 
+def cases() -> list[Case]:
+    """All families, each against spandrel in torch."""
+    return [
+        Case(family, ".pth", partial(write_checkpoint, family), in_spandrel, SIZES, 64)
+        for family in FAMILIES
+    ]
+
+
 def write_checkpoint(family: str, folder: Path) -> Path:
     """A checkpoint of the family in that folder."""
     torch.manual_seed(_SEEDS.get(family, 0))
@@ -197,118 +169,23 @@ def write_checkpoint(family: str, folder: Path) -> Path:
     return path
 
 
-def picture(height: int, width: int) -> Pixels:
-    """(h, w, 3), uint8, RGB."""
-    image = natural_picture(max(height, width))[0, :, :height, :width]
-    return np.ascontiguousarray((image.transpose(1, 2, 0) * 255).round().astype(np.uint8))
-
-
-def through_spandrel_itself(path: Path, pixels: Pixels) -> Pixels:
-    """The picture (h, w, 3), uint8, as spandrel returns it, rounded. Gray networks get luma, and
-    chroma from bicubic interpolation.
+def in_spandrel(path: Path) -> Home:
+    """A checkpoint, .pth or .safetensors, in spandrel and torch. Gray networks get luma, and chroma
+    as it was.
     """
-    state = torch.load(path, weights_only=True)
-    image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
-    image = image.contiguous()  # random numbers are drawn in the order of the memory
-    with warnings.catch_warnings(), torch.inference_mode():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = import_spandrel().ModelLoader(device="cpu").load_from_state_dict(state)
+        model = import_spandrel().ModelLoader(device="cpu").load_from_file(path)
+
+    def run(image: Picture) -> Picture:
+        given = torch.from_numpy(image).contiguous()  # random numbers follow its memory's order
         torch.manual_seed(0)  # for those that draw random numbers
-        if model.input_channels == 1:
-            luma = (image * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, True)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if model.input_channels != 1:
+                return np.asarray(model(given).numpy())
             assert model.scale == 1
-            large = image - luma + model(luma)
-        else:
-            large = model(image)
-    values = large[0].permute(1, 2, 0).clamp(0, 1).mul(255).round()
-    return np.asarray(values.to(torch.uint8).numpy())
+            luma = (given * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, True)
+            return np.asarray((given - luma + model(luma)).numpy())
 
-
-def apart(one: Pixels, other: Pixels) -> int:
-    """The largest difference in levels."""
-    assert one.shape == other.shape, (one.shape, other.shape)
-    return int(np.abs(one.astype(int) - other.astype(int)).max())
-
-
-def open_prepared(path: Path) -> enlarge.Upscaler:
-    """The checkpoint in OpenVINO and f32 or, where it cannot be converted, in torch."""
-    try:
-        return enlarge.open_model(path, engine="openvino", precision="f32")
-    except EnlargeError:
-        return enlarge.open_model(path, engine="torch", precision="f32")
-
-
-def measure(family: str) -> Row:
-    """Try the family in a cache of its own."""
-    with tempfile.TemporaryDirectory(prefix="enlarge-families-") as folder:
-        before = os.environ.get("ENLARGE_CACHE")
-        os.environ["ENLARGE_CACHE"] = str(Path(folder) / "cache")
-        try:
-            return _measured(family, write_checkpoint(family, Path(folder)))
-        finally:
-            del os.environ["ENLARGE_CACHE"]
-            if before is not None:
-                os.environ["ENLARGE_CACHE"] = before
-
-
-def _measured(family: str, path: Path) -> Row:
-    home = enlarge.open_model(path, engine="torch", precision="f32")
-    here = open_prepared(path)
-    whole = {
-        size: apart(here.upscale(picture(*size)), through_spandrel_itself(path, picture(*size)))
-        for size in SIZES
-        if max(size) <= max(here.card.tiles, default=512)  # others are not computed whole
-    }
-    large = picture(*SIZES[-1])
-    tile = here.card.fixed or here.card.padded(max(64, 3 * here.card.halo, 3 * home.card.halo))
-    tiled = here.upscale(large, tile=tile)
-    square = picture(128, 128)
-    return Row(
-        family=family,
-        scale=here.card.scale,
-        multiple=here.card.multiple,
-        minimum=here.card.minimum,
-        engine=here.engine(np.dtype(np.uint8)).name,
-        whole=whole,
-        tiled=apart(tiled, _as_tiled(home, here).upscale(large, tile=tile)),
-        seam=apart(tiled, here.upscale(large)),
-        seconds=_seconds(here, square),
-        home=_seconds(home, square),
-    )
-
-
-def _as_tiled(home: enlarge.Upscaler, here: enlarge.Upscaler) -> enlarge.Upscaler:
-    """Spandrel's network in torch, with the tiles of `here`."""
-    return enlarge.Upscaler(replace(home.weights, card=here.card), home.options)
-
-
-def _seconds(model: enlarge.Upscaler, pixels: Pixels, calls: int = 3) -> float:
-    """The shortest of some calls, after a first one."""
-    model.upscale(pixels)
-    took = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        model.upscale(pixels)
-        took.append(time.perf_counter() - start)
-    return min(took)
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="families (default: all)")
-    for name in parser.parse_args().names or FAMILIES:
-        row = measure(name)
-        whole = ", ".join(
-            f"{height}×{width}: {most}" for (height, width), most in row.whole.items()
-        )
-        print(
-            f"{name}: ×{row.scale}, multiple {row.multiple}, minimum {row.minimum}, {row.engine}; "
-            f"levels {whole}; tiled {row.tiled}, seam {row.seam}; "
-            f"{row.seconds:.3f} s, torch {row.home:.3f} s",
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main()
+    return Home("spandrel", run)
