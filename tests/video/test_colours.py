@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import enlarge
 from enlarge.video.colour import EXACT
-from enlarge.video.facts import BT470BG, BT709, LUMA, SMPTE170M, ColourCode, complete_colour
+from enlarge.video.facts import BT470BG, BT709, RED_AND_BLUE, SMPTE170M, ColourCode, complete_colour
 from enlarge.video.probing import probe
 from enlarge.video.reading import Excerpt, FrameReader
 from tests.video.material import Recipe, frames_of, make
@@ -143,12 +143,12 @@ def test_the_matrix_of_untagged_streams(lines: int, matrix: int) -> None:
 
 def test_the_matrices_are_those_of_h273() -> None:
     """KR and KB by the chromaticities: BT.709 of its primaries, BT.601 of NTSC's of 1953."""
-    for matrix, (red, blue) in LUMA.items():
+    for matrix, (red, blue) in RED_AND_BLUE.items():
         green = 1 - red - blue
         assert 0.5 < green < 0.75, matrix
-    assert LUMA[BT709] == (0.2126, 0.0722)
-    assert LUMA[SMPTE170M] == LUMA[BT470BG] == (0.299, 0.114)
-    assert LUMA[9] == (0.2627, 0.0593)
+    assert RED_AND_BLUE[BT709] == (0.2126, 0.0722)
+    assert RED_AND_BLUE[SMPTE170M] == RED_AND_BLUE[BT470BG] == (0.299, 0.114)
+    assert RED_AND_BLUE[9] == (0.2627, 0.0593)
 
 
 HDR = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"

@@ -14,6 +14,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from enlarge.data.kernels import Random, gaussian_kernel
+from enlarge.luma import LUMA
 from enlarge.media.resample import imresize
 
 Floats = NDArray[np.float32]
@@ -153,7 +154,7 @@ def block_coding(image: Floats, step: float) -> Floats:
     """8×8 cosine blocks, quantised as a video coder does at a low rate: one step (in levels) for
     all frequencies of Y, with a dead zone; of chroma at half the size, twice as coarse.
     """
-    y = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    y = image @ np.array(LUMA, np.float32)
     chroma = [(image[..., 2] - y) * 0.564, (image[..., 0] - y) * 0.713]
     y = _quantised(y, step)
     height, width = y.shape
@@ -166,7 +167,7 @@ def block_coding(image: Floats, step: float) -> Floats:
         resize(np.repeat(c[..., None], 3, 2), height, width, "bicubic")[..., 0] for c in coded
     )
     red, blue = y + cr / 0.713, y + cb / 0.564
-    green = (y - 0.299 * red - 0.114 * blue) / 0.587
+    green = (y - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
     return np.clip(np.stack([red, green, blue], axis=2), 0.0, 1.0).astype(np.float32)
 
 

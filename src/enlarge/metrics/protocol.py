@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import DataError
+from enlarge.luma import LUMA
 from enlarge.media.pixels import over_white
 from enlarge.metrics.fidelity import psnr, size
 from enlarge.metrics.similarity import ssim
@@ -96,7 +97,7 @@ def luma(rgb: NDArray[Any], *, full: bool = False) -> NDArray[np.float64]:
 
     16 to 235, as MATLAB's `rgb2ycbcr` without its rounding; `full`: 0 to 255, as JPEG has it.
     """
-    weights = np.array([0.299, 0.587, 0.114] if full else [65.481, 128.553, 24.966])
+    weights = np.array(LUMA if full else [65.481, 128.553, 24.966])
     y: NDArray[np.float64]
     y = rgb @ weights if full else 16.0 + rgb @ (weights / 255.0)
     return y

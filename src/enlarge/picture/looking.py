@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.luma import LUMA
+
 Kind = Literal["clean", "degraded", "drawing"]
 """clean: nothing to remove. degraded: noise, JPEG or blur. drawing: flat colours, such as a drawing
 or a screenshot, without traces of JPEG."""
@@ -45,7 +47,6 @@ what is drawn may lie on a grid."""
 _SIDE, _WINDOWS = 256, 8
 """Large pictures are looked at in so many windows of this side, spread over them."""
 _BLOCK = 8
-_LUMA = (0.299, 0.587, 0.114)
 _USUAL = (6.0, 249.0)
 """Levels between which noise is not cut off."""
 _FLATTEST, _FLATTEST_COLOUR, _QUARTER = 5.0, 10.0, 25.0
@@ -100,7 +101,7 @@ def looks_of(pixels: NDArray[Any], *, quality: int | None = None) -> Looks:
     [0, 1]. `quality`: of the JPEG file that it is from (None: of none).
     """
     windows = _windows(pixels)
-    luma = windows[..., 0] if windows.shape[3] == 1 else windows @ np.array(_LUMA, np.float32)
+    luma = windows[..., 0] if windows.shape[3] == 1 else windows @ np.array(LUMA, np.float32)
     usual = (luma > _USUAL[0]) & (luma < _USUAL[1])
     colour = Noise(0.0, 0.0, 0.0)
     if windows.shape[3] == 3:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from enlarge.data.datasets import Batch
 from enlarge.errors import EngineError, OptionError
+from enlarge.luma import LUMA
 from enlarge.networks.discriminators import ProjectedDiscriminator
 from enlarge.training.adversarial import AdversarialLearner
 from enlarge.training.config import Config
@@ -111,7 +112,7 @@ class View(NamedTuple):
 
 def texture(high: Tensor) -> Tensor:
     """How textured each place of HR pictures (B, 3, H, W) is, (B, 1, H, W): 0 flat to 1."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=high.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMA, device=high.device).view(1, 3, 1, 1)
     luma = (high * weights).sum(1, keepdim=True)
     mean, square = box(luma), box(luma * luma)
     deviation = (square - mean * mean).clamp_min(0.0).sqrt()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import InputError
-from enlarge.video.facts import LUMA, RGB, ColourCode
+from enlarge.video.facts import RED_AND_BLUE, RGB, ColourCode
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -31,7 +31,7 @@ _BLOCK = 1 << 16
 
 def check_matrix(matrix: int) -> None:
     """Raise `InputError` for a matrix that is not supported (YCgCo, ICtCp and rarer ones)."""
-    if matrix != RGB and matrix not in LUMA:
+    if matrix != RGB and matrix not in RED_AND_BLUE:
         raise InputError(
             f"its colours are coded by matrix {matrix} of H.273, which is not supported; convert "
             "it to BT.709 first"
@@ -109,7 +109,7 @@ def _levels(bits: int, *, full_range: bool) -> tuple[float, float, float]:
 
 def _from_luma(planes: list[NDArray[Any]], bits: int, colour: ColourCode) -> NDArray[np.uint16]:
     """RGB in 16 bits from Y, Cb and Cr of one size (H.273, 8.3)."""
-    red, blue = LUMA[colour.matrix]
+    red, blue = RED_AND_BLUE[colour.matrix]
     green = 1 - red - blue
     black, span, chroma = _levels(bits, full_range=colour.full_range)
     height, width = planes[0].shape
@@ -165,7 +165,7 @@ def _luma_frame(image: NDArray[Any], bits: int, colour: ColourCode) -> VideoFram
     """Y, Cb and Cr in 4:4:4 from RGB in 8 or 16 bits."""
     from av import VideoFrame
 
-    red, blue = LUMA[colour.matrix]
+    red, blue = RED_AND_BLUE[colour.matrix]
     black, span, chroma = _levels(bits, full_range=colour.full_range)
     height, width = image.shape[:2]
     frame = VideoFrame(width, height, "yuv444p" if bits == 8 else f"yuv444p{bits}le")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from enlarge.luma import LUMA
+
 # Numbers of H.273 (Coding-independent code points for video signal type identification).
 RGB, BT709, UNSPECIFIED, FCC, BT470BG, SMPTE170M, SMPTE240M = 0, 1, 2, 4, 5, 6, 7
 BT2020_NCL, BT2020_CL = 9, 10
@@ -24,11 +26,11 @@ MARK_TAGS = {
 }
 """The tag of the stream of pictures that holds it: what names the maker of a track in MP4."""
 
-LUMA: dict[int, tuple[float, float]] = {
+RED_AND_BLUE: dict[int, tuple[float, float]] = {
     BT709: (0.2126, 0.0722),
     FCC: (0.30, 0.11),
-    BT470BG: (0.299, 0.114),
-    SMPTE170M: (0.299, 0.114),
+    BT470BG: (LUMA[0], LUMA[2]),
+    SMPTE170M: (LUMA[0], LUMA[2]),
     SMPTE240M: (0.212, 0.087),
     BT2020_NCL: (0.2627, 0.0593),
     BT2020_CL: (0.2627, 0.0593),

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.errors import WeightsError
+from enlarge.luma import LUMA
 from enlarge.weights.measuring import Runner, natural_picture
 from enlarge.weights.onnx_ports import ImagePort, candidates, find_image, map_axes, narrowed
 
@@ -43,7 +44,6 @@ _SAME = 0.01
 """Of values for further inputs, the likeliest is taken that is at most this much worse than the
 best.
 """
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _INSTALL = 'pip install "enlarge[onnx]"'
 
 
@@ -176,7 +176,11 @@ def _best(
     """The convention under which the picture comes back, and its mean difference."""
     image = usual.image
     usual = replace(usual, typed=run.graph.outputs[0].get_element_type().get_type_name())
-    seen = picture if image.channels == 3 else np.tensordot(_LUMA, picture[0], 1)[None, None]
+    seen = (
+        picture
+        if image.channels == 3
+        else np.tensordot(np.array(LUMA, np.float32), picture[0], 1)[None, None]
+    )
     errors: dict[Convention, float] = {}
     plain: NDArray[Any] | None = None
     for span in (_WHOLE[image.kind],) if image.kind in _WHOLE else _IN:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from enlarge.luma import LUMA
+
 if TYPE_CHECKING:
     from enlarge.weights.conventions import Convention
 
-_TO_YCBCR = np.array(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)
+_TO_YCBCR = np.array([LUMA, [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 """BT.601 with its full range, as JPEG has it (ITU-T T.871); Cb and Cr without their offset."""
 _BICUBIC = -0.5
 

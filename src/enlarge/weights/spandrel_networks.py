@@ -31,14 +31,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from enlarge.card import SPANDREL, Card
 from enlarge.engines.protocol import FOREIGN_ERRORS, first_line
 from enlarge.errors import WeightsError
+from enlarge.luma import LUMA
 from enlarge.version import __version__
 
 INSTALL = "pip install --no-deps spandrel einops"
 """spandrel and what it needs beside the extra `torch`; without `--no-deps` torchvision comes along,
 and replaces torch.
 """
-_LUMA = (0.299, 0.587, 0.114)
-"""ITU-R BT.601."""
 _TRIED = 32
 """The side of the picture on which a network is tried, where its needs allow that."""
 STEP = 16
@@ -146,7 +145,7 @@ def on_luma(image: Tensor, scale: int, enlarge: Callable[[Tensor], Tensor]) -> T
     """(1, 3, H, W) → (1, 3, sH, sW), RGB in [0, 1]: luma through `enlarge`, (1, 1, H, W) → (1, 1,
     sH, sW), clamped, and chroma by bicubic interpolation.
     """
-    weights = image.new_tensor(_LUMA).view(1, 3, 1, 1)
+    weights = image.new_tensor(LUMA).view(1, 3, 1, 1)
     colours = image
     if scale > 1:
         colours = F.interpolate(image, scale_factor=float(scale), mode="bicubic")
