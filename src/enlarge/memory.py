@@ -78,6 +78,14 @@ def return_freed_memory(above: int = 2**20) -> None:
     _mallopt(_MMAP_THRESHOLD, above)
 
 
+def trim_memory() -> None:
+    """Make glibc return the pages of all of its heaps that hold nothing. What an encoder of videos
+    leaves when it ends is in pieces, and the next one's memory would come on top of it.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _mallopt(option: int, value: int) -> None:
     """Set an option of glibc's allocator, where there is one."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
