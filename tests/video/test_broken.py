@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 import enlarge
+from enlarge.cli import run
 from enlarge.errors import InputError
+from enlarge.video.ending import is_cut_off
 from enlarge.video.probing import probe
 from enlarge.video.reading import Excerpt, FrameReader
 from tests.video.material import Recipe, make, times_of
@@ -33,9 +35,61 @@ def test_a_video_that_is_cut_off_gives_what_there_is(tmp_path: Path, suffix: str
     assert done.frames is not None
     assert 10 < done.frames < 50
     assert len(times_of(tmp_path / "made.mkv")) == done.frames
-    if suffix != "ts":  # whose header promises nothing
-        assert done.broken is not None
-        assert "missing" in done.broken or "it ends at" in done.broken
+    assert done.broken is not None
+    if suffix == "ts":  # whose header promises nothing
+        assert f"it was cut off at {done.frames / 25:.2f} s" in done.broken
+    else:
+        assert f"it ends at {done.frames / 25:.2f} of 2.00 s" in done.broken
+    if suffix == "mkv":  # whose header counts no frames
+        assert f"about {50 - done.frames} frames early" in done.broken
+
+
+def test_a_few_frames_that_were_cut_off_are_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = make(tmp_path / "whole.mkv", SMALL).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(content[: len(content) * 9 // 10])
+    assert run([str(cut), "--scale", "1", "-o", str(tmp_path / "made.mp4")]) == 3
+    assert "of 2.00 s, about " in capsys.readouterr().err
+
+
+def test_a_recording_that_was_stopped_is_cut_off(tmp_path: Path) -> None:
+    """Its header has neither a length nor a duration, as by programs that were killed."""
+    whole = tmp_path / "live.mkv"
+    copied(make(tmp_path / "whole.mkv", SMALL), whole, {"live": "1"})
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[:-100])
+    assert not enlarge.upscale_video(whole, tmp_path / "whole.mp4", scale=1).broken
+    done = enlarge.upscale_video(cut, tmp_path / "cut.mp4", scale=1)
+    assert "it was cut off at" in (done.broken or "")
+
+
+@pytest.mark.parametrize(
+    "suffix", ["mkv", "webm", "mp4", "mov", "avi", "ts", "m2ts", "front", "live"]
+)
+def test_a_file_says_whether_it_was_cut_off(tmp_path: Path, suffix: str) -> None:
+    """Wherever it was cut, but between packets of a transport stream or elements."""
+    if suffix == "webm":
+        path = make(tmp_path / "a.webm", Recipe("libvpx-vp9", options={"crf": "30", "b": "0"}))
+    elif suffix in ("front", "live"):
+        names = {"front": ("a.mp4", {"movflags": "+faststart"}), "live": ("a.mkv", {"live": "1"})}
+        name, options = names[suffix]
+        path = copied(make(tmp_path / f"of_{name}", SMALL), tmp_path / name, options)
+    else:
+        path = make(tmp_path / f"a.{suffix}", SMALL)
+    with av.open(str(path)) as file:
+        container = file.format.name
+    content = path.read_bytes()
+    assert not is_cut_off(path, container)
+    for share in (0.5, 0.9, 0.999):
+        at = int(len(content) * share)
+        at += suffix.endswith("ts") and at % {"ts": 188, "m2ts": 192}[suffix] == 0
+        path.write_bytes(content[:at])
+        assert is_cut_off(path, container), share
+    if suffix in ("mkv", "mp4", "avi"):
+        path.write_bytes(content + b"\0\0\x12\x34more than a video")
+        assert not is_cut_off(path, container)
 
 
 def at_front(path: Path) -> Path:

@@ -15,13 +15,16 @@ import pytest
 import enlarge
 from enlarge.cli import run
 from enlarge.errors import OutputError
+from enlarge.media.colour.colour import Cicp, MasteringDisplay
+from enlarge.media.reading import open_picture
+from enlarge.settings import Settings
 from enlarge.video.ahead import WriteBehind
 from enlarge.video.clocks import Clock
 from enlarge.video.probing import probe
-from enlarge.video.still import frame_at
+from enlarge.video.still import frame_at, still_picture
 from tests.video.material import Recipe, make, payloads, scene, times_of
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 @pytest.mark.parametrize(("at", "shown"), [(0, 0), (12, 0), (14, 0), (15, 15), (44, 30), (45, 45)])
@@ -40,6 +43,35 @@ def test_a_frame_of_ten_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     wanted = next(iter(enlarge.frames(tape, scale=1, model="fast", start=0.08)))
     assert found.dtype == wanted.dtype == np.uint16
     assert np.abs(found.astype(int) - wanted).mean() < 655  # it went through the network twice
+
+
+@pytest.mark.parametrize(("tags", "wanted"), [
+    ((9, 9, 16), Cicp(9, 16)), ((9, 9, 18), Cicp(9, 18)), ((9, 9, 14), Cicp(9, 14)),
+    ((1, 1, 1), None), (None, None),
+])  # fmt: skip
+def test_a_frame_says_what_its_colours_are(
+    tmp_path: Path, tags: tuple[int, int, int] | None, wanted: Cicp | None
+) -> None:
+    tape = make(tmp_path / "tape.mkv", Recipe("ffv1", "yuv420p10le", {}, tags=tags))
+    assert run([str(tape), "--at", "0", "--scale", "1", "-o", str(tmp_path / "made.png")]) == 0
+    with open_picture(tmp_path / "made.png") as picture:
+        colour = picture.metadata.colour
+    assert (colour.cicp if colour else None) == wanted
+
+
+def test_a_frame_keeps_the_light_of_hdr10(tmp_path: Path) -> None:
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    options = {"x265-params": f"master-display={display}:max-cll=1000,400:log-level=none"}
+    recipe = Recipe("libx265", "yuv420p10le", options, tags=(9, 9, 16))
+    tape = make(tmp_path / "tape.mkv", recipe)
+    with open_picture(still_picture(tape, Settings(at=Fraction(0)))) as picture:
+        colour = picture.metadata.colour
+    assert colour is not None
+    assert colour.hdr == "PQ"
+    assert colour.light == (10_000_000, 4_000_000)
+    assert colour.mastering == MasteringDisplay(
+        (34000, 16000), (13250, 34500), (7500, 3000), (15635, 16450), 10_000_000, 1
+    )
 
 
 MATRICES = {
@@ -82,6 +114,48 @@ def test_recordings_that_were_joined_byte_by_byte(tmp_path: Path, suffix: str) -
     half = len(starts) // 2
     assert sound[0][1] == sound[half][1]
     assert abs((starts[half] - starts[0]) - (times[40] - times[0])) < 0.002
+
+
+def test_joined_recordings_of_less_than_a_second(tmp_path: Path) -> None:
+    one = make(tmp_path / "one.ts", Recipe(audio=1, times=range(9)))
+    many, made = tmp_path / "many.ts", tmp_path / "made.mp4"
+    many.write_bytes(one.read_bytes() * 3)
+    done = enlarge.upscale_video(many, made, scale=1, model="fast")
+    assert any("its times begin again 2 times" in note for note in done.notes)
+    times = times_of(made)
+    assert len(times) == 27
+    assert all(after - before == Fraction(1, 25) for before, after in pairwise(times))
+    (sound,) = payloads(made).values()
+    starts = [time for time, _ in sound]
+    third = len(starts) // 3
+    for number in (1, 2):
+        assert sound[0][1] == sound[number * third][1]
+        moved = starts[number * third] - starts[0]
+        late = moved - (times[number * 9] - times[0])
+        assert abs(late) < Fraction(1024, 48000), "it waits for the last packet before it"
+
+
+def test_subtitles_that_overlap_stay_where_they_are(tmp_path: Path) -> None:
+    """Two people speak: the second line begins while the first one is shown."""
+    tape = tmp_path / "tape.mkv"
+    plain = make(tmp_path / "plain.mkv", Recipe(times=range(200)))
+    with av.open(str(plain)) as given, av.open(str(tape), "w") as file:
+        pictures = file.add_stream_from_template(given.streams.video[0])
+        texts = file.add_mux_stream("subrip")
+        for number, (begin, length) in enumerate(((0, 6000), (2000, 1000), (4000, 500))):
+            packet = av.Packet(f"line {number}".encode())
+            packet.stream, packet.time_base = texts, Fraction(1, 1000)
+            packet.pts = packet.dts = begin
+            packet.duration = length
+            file.mux(packet)
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = pictures
+                file.mux(packet)
+    made = tmp_path / "made.mkv"
+    enlarge.upscale_video(tape, made, scale=1, model="fast")
+    (lines,) = payloads(made).values()
+    assert lines == [(Fraction(n), f"line {n // 2}".encode()) for n in (0, 2, 4)]
 
 
 def test_the_input_is_no_output(tmp_path: Path) -> None:

@@ -12,16 +12,23 @@ from enlarge.video.reading import JUMP
 if TYPE_CHECKING:
     from av.packet import Packet
 
+_SHORT_JUMP = 2
+"""Durations of a packet that the next one's time lies before its own where a recording begins."""
+_LEAST_JUMP = Fraction(1, 20)
+"""And seconds that it does at least: some streams are not quite in order."""
+
 
 class Clock:
     """Corrects the times of one stream's packets. `jumps`: as `FrameReader` found them, by which a
-    stream is moved where its own times begin again, so that it stays with the pictures.
+    stream is moved where its own times begin again, so that it stays with the pictures. Where the
+    pictures go on and a stream begins again, it is moved behind itself; subtitles are not, which
+    may overlap.
     """
 
     def __init__(self, jumps: Sequence[Fraction]) -> None:
         self._jumps, self._count = jumps, 0
         self._moved = Fraction(0)
-        self._given: Fraction | None = None  # the end of the last packet
+        self._given: tuple[Fraction, Fraction] | None = None  # when the last packet begins and ends
         self._last: int | None = None
 
     def move(self, packet: Packet[Any]) -> None:
@@ -31,12 +38,16 @@ class Clock:
             return
         base = as_fraction(packet.time_base)
         time = at * base
-        if self._given is not None and self._given - time > JUMP:
-            after = self._given + self._moved - time
-            is_known = self._count < len(self._jumps)
-            self._moved = self._jumps[self._count] if is_known else after
-            self._count += 1
-        self._given = time + (packet.duration or 0) * base
+        length = (packet.duration or 0) * base
+        if self._given is not None:
+            begin, end = self._given
+            if self._count < len(self._jumps):
+                if begin - time > max(_SHORT_JUMP * length, _LEAST_JUMP):
+                    self._moved = self._jumps[self._count]
+                    self._count += 1
+            elif begin - time > JUMP and packet.stream.type != "subtitle":
+                self._moved += end - time
+        self._given = time, time + length
         _shift(packet, round(self._moved / base))
 
     def steady(self, packet: Packet[Any], base: Fraction) -> None:

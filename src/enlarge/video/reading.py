@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enlarge.video.colour import frame_array, to_working
+from enlarge.video.ending import is_cut_off
 from enlarge.video.facts import VideoFacts
 from enlarge.video.graphs import Chain
 from enlarge.video.missing import check_av
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 JUMP = 1
 """Seconds that a time lies before the last one where another recording begins in the same file."""
+_SHORT_JUMP = 2
+"""Frames that the time of a key frame does; recordings begin with one."""
 _PROGRESSIVE = frozenset({"vp8", "vp9", "av1", "h263", "gif", "apng", "png", "webp"})
 """Codecs without fields."""
 
@@ -43,17 +46,16 @@ class TimedFrame:
 class Damage:
     """What was found broken while frames were read. `concealed`: the times in seconds of frames
     that the decoder had to guess in parts. `missing`: frames that could not be decoded.
-    `ends_early`: the seconds that are there, where the header promises more.
+    `ends_early`: the seconds that are there, where the header promises more, or the file was cut
+    off. `promised`: the seconds that the header promises. `short`: about as many frames lie between
+    them, where `missing` does not count them.
     """
 
     concealed: list[float] = field(default_factory=list)
     missing: int = 0
     ends_early: float | None = None
-
-    @property
-    def is_any(self) -> bool:
-        """Whether anything is broken."""
-        return bool(self.concealed or self.missing or self.ends_early is not None)
+    promised: float | None = None
+    short: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ class FrameReader:
         time = None
         if given is not None:
             time = round(given * (picture.time_base or base) / base) + self._moved
-            if self._last is not None and (self._last - time) * base > JUMP:
+            if self._last is not None and self._begins_again(picture, self._last - time):
                 self._moved += self._last + self._nominal - time
                 self.jumps.append(self._moved * base)
                 time = self._last + self._nominal
@@ -232,6 +234,11 @@ class FrameReader:
             time = self._last + 1
         self._last = time
         return time
+
+    def _begins_again(self, picture: VideoFrame, back: int) -> bool:
+        """Whether another recording begins with a frame that lies `back` ticks before the last."""
+        is_short = picture.key_frame and back > _SHORT_JUMP * self._nominal
+        return is_short or back * self._facts.time_base > JUMP
 
     def _pixels(self, picture: VideoFrame) -> NDArray[Any]:
         pixels = frame_array(picture, self._facts.colour)
@@ -243,8 +250,15 @@ class FrameReader:
 
     def _note_end(self, end: Fraction) -> None:
         """Compare what was read with what the header promises."""
-        origin = self.origin * self._facts.time_base
-        there = float(end - origin)
-        promised = max(self._facts.seconds, float(self._stream.frames / self._facts.rate))
-        if there < promised - max(1.0, 0.02 * promised):
-            self.damage.ends_early = there
+        facts, damage, counted = self._facts, self.damage, self._stream.frames
+        there = float(end - self.origin * facts.time_base)
+        promised = max(facts.seconds, float(counted / facts.rate))
+        is_cut = is_cut_off(self._path, facts.container)
+        # Sound may be longer than the pictures, and durations are rough.
+        slack = 0.0 if is_cut else max(1.0, 0.02 * promised)
+        if not is_cut and there >= promised - slack:
+            return
+        damage.ends_early = there
+        if there < promised - slack:
+            damage.promised = promised
+            damage.short = 0 if counted else round((promised - there) * float(facts.rate))

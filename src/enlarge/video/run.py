@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from enlarge.errors import Cancelled, InputError
 from enlarge.media.temporary import TemporaryFile
-from enlarge.memory import peak
+from enlarge.memory import peak, trim_memory
 from enlarge.picture.hooks import Hooks, Seal
 from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import SourceStamp, Transfer
@@ -217,6 +217,7 @@ class _Sink:
         facts = {"delay": self._delay}
         self._segments.append(self._writer.finish(self._times, self._durations, facts))
         self._encoder = self._writer = None
+        trim_memory()
         self._times, self._durations = [], []
         self._delay = self._packets = 0
 
@@ -301,5 +302,15 @@ def _broken(damage: Damage) -> str | None:
     if damage.missing:
         parts.append(f"{damage.missing:,} frame{'s' * (damage.missing != 1)} missing")
     if damage.ends_early is not None:
-        parts.append(f"it ends at {damage.ends_early:.2f} s")
+        parts.append(_ending(damage.ends_early, damage))
     return "; ".join(parts) or None
+
+
+def _ending(end: float, damage: Damage) -> str:
+    """Where a video ends too early, in words."""
+    if damage.promised is None:
+        return f"it was cut off at {end:.2f} s"
+    text = f"it ends at {end:.2f} of {damage.promised:.2f} s"
+    if damage.short:
+        text += f", about {damage.short:,} frame{'s' * (damage.short != 1)} early"
+    return text

@@ -8,6 +8,9 @@ from pathlib import Path
 import pyvips
 
 from enlarge.errors import InputError
+from enlarge.media.colour.colour import Cicp, Colour, MasteringDisplay
+from enlarge.media.formats.png_chunks import png_chunk
+from enlarge.media.formats.png_colour import colour_chunks
 from enlarge.settings import Settings
 from enlarge.video.facts import VideoFacts
 from enlarge.video.probing import probe
@@ -15,6 +18,12 @@ from enlarge.video.reading import Excerpt, FrameReader, TimedFrame
 
 _BACK = Fraction(10)
 """Seconds before the time that is asked for, from which on frames are read first."""
+_HEADER = 33
+"""Bytes of a PNG's signature and of its first chunk, IHDR."""
+_WIDE = (9, 11, 12)
+"""Primaries of BT.2020, DCI-P3 and Display P3, by their numbers in H.273."""
+_LIGHT = 10_000
+"""Steps of a luminance in PNG's chunks in 1 cd/m²."""
 
 
 def frame_at(path: Path, facts: VideoFacts, at: Fraction, deinterlace: str = "auto") -> TimedFrame:
@@ -42,9 +51,28 @@ def frame_at(path: Path, facts: VideoFacts, at: Fraction, deinterlace: str = "au
 
 
 def still_picture(path: Path, settings: Settings) -> bytes:
-    """The frame at `settings.at` as a PNG. Raises `InputError`."""
+    """The frame at `settings.at` as a PNG, tagged where it is no sRGB. Raises `InputError`."""
     assert settings.at is not None
-    pixels = frame_at(path, probe(path), settings.at, settings.deinterlace).pixels
+    facts = probe(path)
+    pixels = frame_at(path, facts, settings.at, settings.deinterlace).pixels
     kind = "srgb" if pixels.dtype.itemsize == 1 else "rgb16"
     image = pyvips.Image.new_from_array(pixels, interpretation=kind)
-    return bytes(image.pngsave_buffer(compression=1))
+    found = bytes(image.pngsave_buffer(compression=1))
+    chunks = b"".join(png_chunk(*chunk) for chunk in colour_chunks(_colour(facts)))
+    return found[:_HEADER] + chunks + found[_HEADER:]
+
+
+def _colour(facts: VideoFacts) -> Colour | None:
+    """What the numbers of a frame mean, where programs would show them wrongly as sRGB: with HDR,
+    and with wider primaries than those of BT.709 and BT.601.
+    """
+    code, light = facts.colour, facts.light
+    if not code.is_hdr and code.primaries not in _WIDE:
+        return None
+    mastering, content = None, None
+    if light.mastering is not None:
+        gx, gy, bx, by, rx, ry, wx, wy, most, least = light.mastering
+        mastering = MasteringDisplay((rx, ry), (gx, gy), (bx, by), (wx, wy), most, least)
+    if light.content is not None:
+        content = light.content[0] * _LIGHT, light.content[1] * _LIGHT
+    return Colour(cicp=Cicp(code.primaries, code.transfer), mastering=mastering, light=content)
