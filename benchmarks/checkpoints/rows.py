@@ -19,7 +19,7 @@ import numpy as np
 import enlarge
 from benchmarks.speed.turns import in_turns, times_as_fast
 from enlarge.engines import TileSpec
-from enlarge.engines.protocol import Session
+from enlarge.engines.protocol import FOREIGN_ERRORS, Session, first_line
 from enlarge.errors import EnlargeError
 from enlarge.weights.measuring import Picture, natural_picture
 
@@ -102,8 +102,8 @@ def measure(case: Case, *, trial: bool = False) -> Row:
             sizes = case.sizes[: 1 if trial else None]
             row = replace(row, levels=levels_of(case, home, exact, sizes))
             return timed(row, case, home, exact, usual, turns=1 if trial else TURNS)
-        except EnlargeError as error:
-            return replace(row, failed=str(error).replace(f"{path.parent}{os.sep}", ""))
+        except (EnlargeError, *FOREIGN_ERRORS) as error:
+            return replace(row, failed=first_line(error).replace(f"{path.parent}{os.sep}", ""))
 
 
 @contextmanager

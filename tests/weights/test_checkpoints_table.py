@@ -16,7 +16,7 @@ from benchmarks.checkpoints.page import text_of_section
 from benchmarks.checkpoints.rows import Case, Home, Row, measure
 from benchmarks.record import between_marks
 
-from enlarge.weights.measuring import natural_picture
+from enlarge.weights.measuring import Picture, natural_picture
 from tests.weights.ncnn import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -60,6 +60,16 @@ def test_a_file_that_does_not_open_says_why(tmp_path: Path) -> None:
     row = measure(Case("a", ".onnx", lambda _: tmp_path / "a.onnx", lambda _: home), trial=True)
     assert row.failed.startswith("a.onnx: ")
     assert not row.ms
+
+
+def test_a_home_engine_that_fails_does_not_end_the_command(tmp_path: Path) -> None:
+    tiny.write_pair(tmp_path)
+
+    def broken(image: Picture) -> Picture:
+        raise RuntimeError(f"no kernel for {image.shape}\nand a stack")
+
+    case = Case("a", ".param", lambda _: tmp_path / "tiny.param", lambda _: Home("none", broken))
+    assert measure(case, trial=True).failed == "no kernel for (1, 3, 37, 53)"
 
 
 CONVERTED = ("channels last", "BGR, as its input's name says", "one channel", "64×64 only")
