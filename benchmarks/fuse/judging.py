@@ -38,8 +38,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Judged:
-    """Of one burst: PSNR in dB of the best of one frame (`single`, by the model `best`), of what
-    was fused without a network (`none`) and with the default one (`then`); for every used frame
+    """Of one burst: PSNR in dB of the best of one frame (`single`, by the model `best`), of one by
+    bicubic interpolation, which like `--then none` knows no other pictures (`bicubic`), of what was
+    fused without a network (`none`) and with the default one (`then`); for every used frame
     the distances in LR pixels between where points of the region were found and where they are;
     how many frames were used, and of how many; how many foreign ones were; seconds of both runs.
     """
@@ -47,6 +48,7 @@ class Judged:
     scene: str
     single: float
     best: str
+    bicubic: float
     none: float
     then: float
     errors: list[list[float]]
@@ -97,16 +99,16 @@ def bob(frame: Pixels) -> Pixels:
     return found.astype(np.uint8)
 
 
-def best_single(given: Burst, scene: Scene, *, interlaced: bool) -> tuple[float, str]:
-    """PSNR of the model that does best with the reference frame alone, and its name."""
+def singles(given: Burst, scene: Scene, *, interlaced: bool) -> dict[str, float]:
+    """PSNR of each model with the reference frame alone."""
     frame = given.frames[given.reference]
     stills = [frame, bob(frame)] if interlaced else [frame]
-    found = [
-        (psnr(cut(enlarger(model)(still), scene.region), scene.wanted), model)
-        for still in stills
+    return {
+        model: max(
+            psnr(cut(enlarger(model)(still), scene.region), scene.wanted) for still in stills
+        )
         for model in MODELS
-    ]
-    return max(found)
+    }
 
 
 def fused(given: Burst, scene: Scene, **options: Any) -> Any:
@@ -155,7 +157,9 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
     """Judge one burst, in a process of its own."""
     cv2.setNumThreads(1)
     given = made(scene, cell, seed, other)
-    single, best = best_single(given, scene, interlaced=cell.camera.interlaced)
+    by_model = singles(given, scene, interlaced=cell.camera.interlaced)
+    best = max(by_model, key=lambda model: by_model[model])
+    single, bicubic = by_model[best], by_model["bicubic"]
     try:
         plain, default = fused(given, scene, then="none"), fused(given, scene)
     except InputError:
@@ -164,7 +168,7 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
             cut(enlarger("photo")(given.frames[given.reference]), scene.region), scene.wanted
         )
         return asdict(
-            Judged(scene.name, single, best, alone, alone, [], 1, cell.count, 0, 0.0, True)
+            Judged(scene.name, single, best, bicubic, alone, alone, [], 1, cell.count, 0, 0.0, True)
         )
     used = [frame.number for frame in default.report.frames if frame.used]
     return asdict(
@@ -172,6 +176,7 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
             scene=scene.name,
             single=single,
             best=best,
+            bicubic=bicubic,
             none=psnr(plain.picture, scene.wanted),
             then=psnr(default.picture, scene.wanted),
             errors=distances(default.report, given, scene),

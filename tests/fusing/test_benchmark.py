@@ -47,7 +47,7 @@ def test_characters_are_scored_in_the_best_alignment() -> None:
 
 def test_a_table_replaces_what_stood_between_its_marks() -> None:
     row = {
-        "scene": "one", "single": 20.0, "none": 20.5, "then": 21.0, "used": 3,
+        "scene": "one", "single": 20.0, "bicubic": 19.25, "none": 20.5, "then": 21.0, "used": 3,
         "given": 4, "foreign_used": 0, "refused": False,
     }  # fmt: skip
     cells = {"cells": [{"name": "4 frames", "scenes": [row], "motion": [0.1, 0.3]}]}
@@ -55,8 +55,8 @@ def test_a_table_replaces_what_stood_between_its_marks() -> None:
     found = into_page(page, "frames", cells)
     assert "old" not in found
     assert (
-        "| 4 frames | 20.00 | +0.50 | **+1.00** | +1.00 | – | +0.50 / +1.00 | 0.100, 0.30 px |"
-        in found
+        "| 4 frames | 20.00 | +0.50 | **+1.00** | +1.00 | – | +0.50 / +1.00 | +1.25, +1.25 |"
+        " 0.100, 0.30 px |" in found
     )
     assert found.endswith("<!-- /frames -->\nafter\n")
     with pytest.raises(ValueError, match="noise"):

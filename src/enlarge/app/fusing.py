@@ -18,8 +18,9 @@ from enlarge.app.viewer import Layer, Scene, viewer
 from enlarge.app.views import Box, Pixels, data_url, enlarge_bicubic, read_reduced, shown
 from enlarge.app.visit import Item
 from enlarge.app.work import check_result_size
+from enlarge.checks import memory_size
 from enlarge.errors import EnlargeError
-from enlarge.fusing import FusedPicture, fuse
+from enlarge.fusing import FusedPicture, FuseSettings, fuse_with
 from enlarge.fusing.page import fusion_page
 from enlarge.fusing.settings import NONE
 from enlarge.fusing.writing import write_fused
@@ -50,19 +51,19 @@ class Fusion:
     def __call__(self, progress: ProgressCallback, cancel: threading.Event) -> FusedPicture:
         """Fuse the frames. Raises `EnlargeError`s, with the visitor's names."""
         nothing = np.zeros((0, 0, 3), np.uint8)
-        region, options = self.region, self.options
+        region, memory = self.region, self.options.memory
+        settings = FuseSettings(
+            region=(region.x, region.y, region.width, region.height),
+            reference=self.reference,
+            scale=_SCALE,
+            then=self.then,
+            memory=None if memory is None else memory_size("--memory", memory),
+            engine=self.options.engine_options,
+        )
         try:
-            made = fuse(
+            made = fuse_with(
+                settings,
                 self.files,
-                region=(region.x, region.y, region.width, region.height),
-                reference=self.reference,
-                scale=_SCALE,
-                then=self.then,
-                memory=options.memory,
-                engine=options.engine,
-                device=options.device,
-                precision=options.precision,
-                threads=options.threads,
                 progress=lambda done, total: progress(Progress(done, total, 0, 0, nothing, True)),
                 cancel=cancel,
             )
@@ -217,6 +218,8 @@ def _show_result(page: Page, made: FusedPicture) -> None:
     report = made.report
     used = len(report.used)
     st.markdown(page.say("fuse_used", used=used, count=len(report.frames)))
+    if not report.gains:
+        st.info(page.say("fuse_no_gain"))
     st.caption(page.say("fuse_plain" if report.then == NONE else "fuse_network", model=report.then))
     rows = [
         {

@@ -31,6 +31,10 @@ FUSING_TEXTS: dict[str, tuple[str, str]] = {
         "**{used} of {count} pictures were used.**",
         "**사진 {count}장 가운데 {used}장을 썼습니다.**",
     ),
+    "fuse_no_gain": (
+        "The pictures together show no more than one of them, so the result is that of one alone.",
+        "여러 장을 합쳐도 한 장보다 더 보이는 것이 없어, 한 장만으로 만들었습니다.",
+    ),
     "fuse_plain": (
         "No model ran: nothing in the result was learned from other pictures.",
         "모델을 쓰지 않았습니다. 결과에 다른 사진에서 배운 것은 없습니다.",

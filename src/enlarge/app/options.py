@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 
+from enlarge.engines import EngineOptions
 from enlarge.weights.catalog import DEFAULT
 
 VARIABLE = "ENLARGE_APP"
@@ -31,6 +32,11 @@ class Options:
     precision: str = "auto"
     threads: int = 0
     memory: str | None = None
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        """Where and how precisely networks run."""
+        return EngineOptions(self.engine, self.device, self.precision, self.threads)
 
     def to_json(self) -> str:
         """For the environment."""

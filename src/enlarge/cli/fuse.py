@@ -138,8 +138,9 @@ def fuse(
 ) -> None:
     """Fuse several frames of one scene into one picture, with details that no single one has."""
     from enlarge.cli.progress import counting
-    from enlarge.fusing import fuse as fuse_frames
+    from enlarge.fusing import FuseSettings, fuse_with
     from enlarge.fusing.writing import write_fused
+    from enlarge.picture.model import engine_options
 
     refuse_both(options.quiet, options.verbose)
     check_report(options.report)
@@ -148,23 +149,19 @@ def fuse(
     target = _target(paths, options)
     form = _form(target, chosen)
     given, reference = _frames(paths, options)
+    wanted = FuseSettings(
+        region=options.region,
+        reference=reference,
+        limit=options.frames or _MOST,
+        fields=options.fields,
+        scale=options.scale,
+        then=options.then,
+        memory=chosen.memory,
+        engine=engine_options(chosen),
+    )
     is_shown = not options.quiet and not options.json
     with counting(f"{len(given)} frames", shown=is_shown) as progress:
-        made = fuse_frames(
-            given,
-            region=options.region,
-            reference=reference,
-            limit=options.frames or _MOST,
-            fields=options.fields,
-            scale=options.scale,
-            then=options.then,
-            memory=chosen.memory,
-            engine=chosen.engine,
-            device=chosen.device,
-            precision=chosen.precision,
-            threads=chosen.threads,
-            progress=progress,
-        )
+        made = fuse_with(wanted, given, progress=progress)
     write_fused(made, target, form, provenance=chosen.provenance, overwrite=options.overwrite)
     _write_report(made, options.report)
     _print(made, target, options)
@@ -279,5 +276,7 @@ def _print(made: FusedPicture, target: Path, options: FuseCommandOptions) -> Non
     else:
         for frame in report.rejected:
             say(one_line(f"{frame.name}  not used: {frame.reason}"))
+    if options.verbose or not report.gains:
+        say(report.verdict)
     height, width = made.picture.shape[:2]
     say(one_line(f"{target}  {width}×{height}  {report.provenance}"))

@@ -8,10 +8,12 @@ A motion maps pixel coordinates of the reference frame to those of another frame
 
 from __future__ import annotations
 
-from enlarge.fusing.fusion import fuse, register
+from enlarge.fusing.fusion import fuse, fuse_with, register
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
+from enlarge.fusing.settings import FuseSettings
 from enlarge.fusing.tracking import Region, Registration
 
 __all__ = [
-    "FrameReport", "FusedPicture", "FusionReport", "Region", "Registration", "fuse", "register",
+    "FrameReport", "FuseSettings", "FusedPicture", "FusionReport", "Region", "Registration", "fuse",
+    "fuse_with", "register",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ is usual for α and σ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,14 @@ _BLURS = np.arange(0.3, 1.8, 0.03)
 _SLOPES = np.arange(3.0, 4.7, 0.2)
 _FLOORS = np.exp(np.linspace(np.log(1e-4), np.log(3e3), 25))
 _LEAST_SIDE = 24
+_HALVED = 1.0
+"""The variance, in squared pixels, that colour with half the resolution adds to its blur: a quarter
+by the mean of two pixels and three quarters by linear interpolation between such means.
+"""
+_EVEN = 0.6
+"""Of differences that begin at odd and at even pixels, the weaker over the stronger: below it, one
+of two pixels is interpolated.
+"""
 
 
 def estimated_blur(luma: NDArray[np.float32], factor: int, smoothed: float) -> float:
@@ -67,3 +77,30 @@ def _spectrum(luma: Floats, factor: int) -> tuple[Floats, Floats, Floats]:
     total = np.bincount(rings, power.ravel(), len(_BANDS) + 2)[1:-1]
     filled = count > 0
     return (_BANDS + 0.015)[filled], total[filled] / count[filled] + 1e-9, count[filled]
+
+
+def colour_blur(frames: Sequence[NDArray[np.float32]], blur: float) -> float:
+    """The standard deviation of the blur of colour in the camera's pixels, where `blur` is luma's.
+
+    `frames`: (h, w, 3) each, luma and two colour differences, as the frames' own pixels lie. Nearly
+    all JPEGs and videos hold colour with half the resolution. Where it was brought to the full one
+    by repetition, every other difference of neighbours is zero; by linear interpolation, every
+    other third difference.
+    """
+    shares = [_evenness(frame) for frame in frames if min(frame.shape[:2]) >= _LEAST_SIDE]
+    halved = bool(shares) and float(np.median(shares)) < _EVEN
+    return float(np.sqrt(blur**2 + _HALVED)) if halved else blur
+
+
+def _evenness(frame: NDArray[np.float32]) -> float:
+    """How alike differences of colour are that begin at odd and at even pixels: 0 to 1, of the
+    first and third differences in both directions the least.
+    """
+    least = 1.0
+    for axis in (0, 1):
+        colour = np.moveaxis(frame[..., 1:], axis, 0)
+        for order in (1, 3):
+            squares = np.square(np.diff(colour, order, axis=0))
+            even, odd = float(squares[::2].mean()) + 1e-3, float(squares[1::2].mean()) + 1e-3
+            least = min(least, min(even, odd) / max(even, odd))
+    return least

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.least_squares import FACTOR, Scene
 from enlarge.fusing.opencv import load_opencv
-from enlarge.fusing.reconstruction import FACTOR, Scene
 from enlarge.fusing.settings import NONE, FuseSettings
 from enlarge.fusing.tracking import Region
 from enlarge.media.pixels import to_depth
@@ -51,10 +51,12 @@ def finish(
     depth: np.dtype[Any],
     settings: FuseSettings,
     network: Upscaler | None,
+    alone: NDArray[Any] | None = None,
 ) -> Finished:
     """Cut the region `inner` (in the camera's pixels) from the scene, and bring it to the scale.
 
-    `depth`: the dtype of the result. `network`: from `network_of`.
+    `depth`: the dtype of the result. `network`: from `network_of`. `alone`: what one frame shows of
+    the window, (H, W, 3), where the others add nothing: then the network enlarges it.
     """
     width, height = round(inner.width * settings.scale), round(inner.height * settings.scale)
     fused = _cut(to_depth(scene * np.float32(1 / 255), depth), inner, FACTOR)
@@ -63,12 +65,10 @@ def finish(
     if network is None:
         words = "no network ran: nothing in this picture was learned from other pictures"
         return Finished(fused, fused, NONE, words)
-    cv2 = load_opencv()
-    high, wide = (side // FACTOR * _GIVEN for side in scene.shape[:2])
-    given = cv2.resize(scene, (wide, high), interpolation=cv2.INTER_AREA)
-    pixels = to_depth(given * np.float32(1 / 255), depth)
-    rest = settings.scale / _GIVEN
-    large = network.upscale(pixels, scale=rest, memory=settings.memory)
+    rest = settings.scale
+    if alone is None:
+        alone, rest = _halved(scene, depth), settings.scale / _GIVEN
+    large = network.upscale(alone, scale=rest, memory=settings.memory)
     picture = _cut(large, inner, settings.scale)
     if picture.shape[:2] != (height, width):
         picture = imresize(picture, height, width)
@@ -78,6 +78,13 @@ def finish(
         "details may be its own"
     )
     return Finished(picture, fused, name, words)
+
+
+def _halved(scene: Scene, depth: np.dtype[Any]) -> NDArray[Any]:
+    """The scene as a network receives it, `_GIVEN` times finer than the frames."""
+    high, wide = (side // FACTOR * _GIVEN for side in scene.shape[:2])
+    given = load_opencv().resize(scene, (wide, high), interpolation=load_opencv().INTER_AREA)
+    return to_depth(given * np.float32(1 / 255), depth)
 
 
 def _cut(pixels: NDArray[Any], inner: Region, factor: float) -> NDArray[Any]:

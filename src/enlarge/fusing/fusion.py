@@ -14,20 +14,22 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.engines import EngineOptions
 from enlarge.errors import Cancelled, InputError, OptionError
 from enlarge.fusing.camera import View, view_of
 from enlarge.fusing.finishing import Finished, finish, network_of
 from enlarge.fusing.frames import Frame, Frames, read_frames
+from enlarge.fusing.held_out import HeldOut, hold_out
+from enlarge.fusing.least_squares import Optics
 from enlarge.fusing.memory import check_memory
 from enlarge.fusing.motion import displacement
 from enlarge.fusing.opencv import load_opencv
-from enlarge.fusing.reconstruction import Optics, Reconstruction, reconstruct, tiles
+from enlarge.fusing.reconstruction import Reconstruction, reconstruct, tiles
 from enlarge.fusing.rejection import judged
 from enlarge.fusing.resolution import Resolution, measure_resolution
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
-from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings
+from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings, settings_of
 from enlarge.fusing.tracking import Region, Registration, to_luma, track
+from enlarge.fusing.verdict import verdict
 
 Progress = Callable[[int, int], None]
 """Called with what is done, and of how many."""
@@ -76,27 +78,47 @@ def fuse(
     `progress` is called with what is done of what; `cancel`, when set, ends the work with
     `Cancelled`. Raises `EnlargeError`s: `InputError` where fewer than two frames show the region.
     """
+    return fuse_with(settings_of(options), frames, progress=progress, cancel=cancel)
+
+
+def fuse_with(
+    settings: FuseSettings,
+    frames: Iterable[Any],
+    *,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> FusedPicture:
+    """`fuse`, with its options as one value."""
     begun = time.perf_counter()
     load_opencv()
-    settings = _settings(options)
     network = network_of(settings)
     reference = settings.reference or 0
     given = read_frames(frames, settings.limit, reference, partial(check_memory, settings))
     given = given.fields() if settings.fields else given
     region = _area(given, settings)
     window = _around(region, given.kept[0])
-    work = _Work(progress, cancel, 2 + len(tiles(window.width, window.height)))
+    work = _Work(progress, cancel, 3 + len(tiles(window.width, window.height)))
     registered = _registered(given.kept, region, reference)
     work.tick()
     _check_found(given.kept, registered, reference)
     views = _views(given.kept, registered, window)
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
     resolution = measure_resolution(views, inner)
-    optics = Optics(resolution.blur, keeps_edges=settings.then == NONE)
-    made = reconstruct(views, (window.width, window.height), optics, work.tick)
-    finished = finish(made.scene, inner, given.kept[0].pixels.dtype, settings, network)
+    optics = Optics(resolution.blur, resolution.colour_blur, keeps_edges=settings.then == NONE)
+    held = hold_out(views, inner, optics, reference)
     work.tick()
-    report = _report(given, region, reference, registered, made, resolution, finished)
+    size = window.width, window.height
+    if held.gains:
+        made = reconstruct(views, size, optics, held.effort, work.tick)
+    else:
+        alone = [view for view in views if view.frame == reference]
+        made = reconstruct(alone, size, optics, held.single_effort, work.tick)
+        registered = [_without_gain(entry, reference) for entry in registered]
+    window_alone = None if held.gains else _single(given, window, reference)
+    depth = given.kept[0].pixels.dtype
+    finished = finish(made.scene, inner, depth, settings, network, window_alone)
+    work.tick()
+    report = _report(given, region, reference, registered, made, (resolution, held), finished)
     report = replace(report, settings=_as_text(settings), seconds=time.perf_counter() - begun)
     return FusedPicture(finished.picture, finished.fused, _single(given, region, reference), report)
 
@@ -117,23 +139,6 @@ class _Work:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
-
-
-def _settings(options: FuseOptions) -> FuseSettings:
-    names = FuseOptions.__optional_keys__
-    for name in options:
-        if name not in names:
-            raise TypeError(
-                f"fuse() got an unexpected keyword argument {name!r}; its options are "
-                + ", ".join(sorted(names))
-            )
-    given: dict[str, Any] = dict(options)
-    engine = {
-        name: given.pop(name)
-        for name in ("engine", "device", "precision", "threads")
-        if name in given
-    }
-    return FuseSettings(**given, engine=EngineOptions(**engine))
 
 
 def _area(frames: Frames, settings: FuseSettings) -> Region:
@@ -205,6 +210,13 @@ def _views(read: Sequence[Frame], registered: Sequence[Registration], window: Re
     ]
 
 
+def _without_gain(entry: Registration, reference: int) -> Registration:
+    """The registration of a frame that fitted, and added nothing to the reference."""
+    if entry.frame == reference or not entry.is_used:
+        return entry
+    return replace(entry, reason="adds nothing to what the reference shows")
+
+
 def _single(given: Frames, region: Region, reference: int) -> NDArray[Any]:
     """The region in the reference."""
     pixels = next(frame.filled for frame in given.kept if frame.number == reference)
@@ -217,10 +229,11 @@ def _report(
     reference: int,
     registered: Sequence[Registration],
     made: Reconstruction,
-    resolution: Resolution,
+    evidence: tuple[Resolution, HeldOut],
     finished: Finished,
 ) -> FusionReport:
     """The evidence."""
+    resolution, held = evidence
     weights = np.array(made.weights)
     shares = iter(weights / weights.max())
     by_place = [float(next(shares)) if entry.is_used else 0.0 for entry in registered]
@@ -234,6 +247,9 @@ def _report(
         noise_gain=float(weights.sum() / np.sqrt(np.square(weights).sum())),
         resolution=resolution,
         samples=_cut(made.samples, region, given.kept[0]),
+        gains=held.gains,
+        verdict=verdict(held, resolution, [frame.shift for frame in frames if frame.inside]),
+        held_out=held,
         then=finished.model,
         provenance=_provenance(frames, finished.words),
         digest=hashlib.sha256(finished.picture.tobytes()).hexdigest(),

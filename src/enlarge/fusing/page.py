@@ -40,7 +40,7 @@ def fusion_page(made: FusedPicture) -> str:
     height, width = made.picture.shape[:2]
     figures = [
         ("one frame, enlarged by bicubic interpolation", imresize(made.single, height, width)),
-        (f"{len(report.used)} frames fused, no network", imresize(made.fused, height, width)),
+        (_fused_words(report), imresize(made.fused, height, width)),
     ]
     if report.then != NONE:
         figures.append((f"fused, then {report.then}", made.picture))
@@ -68,6 +68,7 @@ def _facts(report: FusionReport) -> list[str]:
         f"Region: {width}×{height} pixels at {x},{y} of {reference}.",
         f"Noise of one frame's luma: {report.noise:.1f} levels of 255; {report.noise_gain:.1f} "
         "times less in the mean of all.",
+        report.verdict,
         _resolved(report),
         f"Settings: {settings}.",
         f"SHA-256 of the picture's pixels: {report.digest}.",
@@ -79,14 +80,16 @@ def _resolved(report: FusionReport) -> str:
     resolution = report.resolution
     if not resolution.single or not resolution.fused:
         return "What is resolved was not measured: it takes at least four frames."
-    text = (
+    return (
         f"The scene is stronger than the noise up to {resolution.single:.2f} cycles per pixel in "
         f"one frame, and {resolution.fused:.2f} in all: details are {resolution.gain:.2f} times as "
         "fine."
     )
-    if resolution.fused <= 0.5:
-        text += " That is nothing beyond the frames' own sampling (0.5): noise was removed."
-    return text
+
+
+def _fused_words(report: FusionReport) -> str:
+    count = len(report.used)
+    return f"{count} frames fused, no network" if report.gains else "one frame, deblurred"
 
 
 def _samples_words(report: FusionReport) -> str:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enlarge.fusing.blur import estimated_blur
+from enlarge.fusing.blur import colour_blur, estimated_blur
 from enlarge.fusing.camera import Floats, View, gather
 from enlarge.fusing.opencv import load_opencv
-from enlarge.fusing.tracking import Region
+from enlarge.fusing.tracking import Region, middle_of
 
 _FACTOR = 4
 _LARGEST = 192
@@ -24,6 +24,8 @@ _LARGEST = 192
 _KERNEL = 0.3
 """Standard deviation in the camera's pixels of the kernel by which frames' pixels are averaged."""
 _HIGHEST = 1.2
+_LOOKED = 8
+"""Frames whose colour is looked at."""
 _RINGS = 40
 
 
@@ -36,12 +38,14 @@ class _Ring(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolution:
-    """`blur`: of lens and pixel, as the standard deviation in the camera's pixels, estimated.
-    `single`, `fused`: the frequency in cycles per pixel up to which the scene is stronger than the
-    noise, in one frame and in all together; 0 where it is not known.
+    """`blur`: of lens and pixel, as the standard deviation in the camera's pixels, estimated;
+    `colour_blur`: of the colour differences. `single`, `fused`: the frequency in cycles per pixel
+    up to which the scene is stronger than the noise, in one frame and in all together; 0 where it
+    is not known.
     """
 
     blur: float
+    colour_blur: float
     single: float
     fused: float
 
@@ -53,24 +57,19 @@ class Resolution:
 
 def measure_resolution(views: Sequence[View], inner: Region) -> Resolution:
     """The resolution of the views, of a window, in its region `inner`."""
-    width, height = min(inner.width, _LARGEST), min(inner.height, _LARGEST)
-    part = Region(
-        inner.x + (inner.width - width) // 2,
-        inner.y + (inner.height - height) // 2,
-        width,
-        height,
-    )
+    part = middle_of(inner, _LARGEST)
     cut = [view.part(part) for view in views]
     blur = estimated_blur(_mean(cut, part), _FACTOR, _kernel(cut))
+    colour = colour_blur([view.levels() for view in cut[:_LOOKED]], blur)
     if len(cut) < 4:
-        return Resolution(blur, 0.0, 0.0)
+        return Resolution(blur, colour, 0.0, 0.0)
     # Frames that follow each other in a video share the codec's errors; distant ones do not.
     middle = len(cut) // 2
     halves = _rings(_mean(cut[:middle], part), _mean(cut[middle:], part))
     alone = _rings(_mean(cut[:1], part), _mean(cut[middle : middle + 1], part))
     # The scene is as strong as the noise: of two single frames half of the power is common, of two
     # halves of the frames a third.
-    return Resolution(blur, _limit(alone, 1 / 2), _limit(halves, 1 / 3))
+    return Resolution(blur, colour, _limit(alone, 1 / 2), _limit(halves, 1 / 3))
 
 
 def _mean(views: Sequence[View], part: Region) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.held_out import HeldOut
 from enlarge.fusing.resolution import Resolution
 from enlarge.fusing.tracking import Region
 from enlarge.version import __version__
@@ -46,7 +47,9 @@ class FusionReport:
     `region` of the frame `reference`; `frames`: one report for each that was given.
     `noise_gain`: how many times less noise the weighted mean of the frames has than one.
     `resolution`: what is resolved in one frame and in all, with its `gain`. `samples` (h, w): how
-    many pixels of frames lie in each pixel of the region. `noise`: of one frame's luma, in levels
+    many pixels of frames lie in each pixel of the region. `gains`: whether the frames show more
+    than one of them; if not, the result is that of the reference alone. `verdict`: what was gained,
+    in words; `held_out`: how that was found. `noise`: of one frame's luma, in levels
     of 255. `then`: the model that enlarged what was fused, or "none"; `provenance`: the same in
     words. `digest`: SHA-256 of the picture's pixels. `settings`: the options, as text.
     """
@@ -59,6 +62,9 @@ class FusionReport:
     noise_gain: float
     resolution: Resolution
     samples: NDArray[np.float32] = field(repr=False)
+    gains: bool
+    verdict: str
+    held_out: HeldOut
     then: str
     provenance: str
     digest: str
@@ -108,6 +114,15 @@ class FusionReport:
                 "unit": "cycles per pixel of a frame",
             },
             "blur": round(self.resolution.blur, 3),
+            "colour_blur": round(self.resolution.colour_blur, 3),
+            "gains": self.gains,
+            "verdict": self.verdict,
+            "held_out": {
+                "frames": list(self.held_out.frames),
+                "squares_fused": round(self.held_out.fused, 3),
+                "squares_single": round(self.held_out.single, 3),
+                "steps": self.held_out.effort.steps,
+            },
             "samples": {
                 "least": round(float(samples.min()), 2),
                 "mean": round(float(samples.mean()), 2),

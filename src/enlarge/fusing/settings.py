@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from enlarge.checks import memory_size, number_between, rectangle, whole_number
 from enlarge.engines import EngineOptions
@@ -71,3 +71,23 @@ class FuseOptions(TypedDict, total=False):
     device: str
     precision: str
     threads: int
+
+
+def settings_of(options: FuseOptions) -> FuseSettings:
+    """The settings that the keyword arguments of `fuse` stand for. Raises `OptionError`, and
+    `TypeError` for an unknown name.
+    """
+    names = FuseOptions.__optional_keys__
+    for name in options:
+        if name not in names:
+            raise TypeError(
+                f"fuse() got an unexpected keyword argument {name!r}; its options are "
+                + ", ".join(sorted(names))
+            )
+    given: dict[str, Any] = dict(options)
+    engine = {
+        name: given.pop(name)
+        for name in ("engine", "device", "precision", "threads")
+        if name in given
+    }
+    return FuseSettings(**given, engine=EngineOptions(**engine))

@@ -54,6 +54,14 @@ class Region(NamedTuple):
     height: int
 
 
+def middle_of(region: Region, side: int) -> Region:
+    """The middle of a region, of `side` pixels at most in width and in height."""
+    width, height = min(region.width, side), min(region.height, side)
+    x = region.x + (region.width - width) // 2
+    y = region.y + (region.height - height) // 2
+    return Region(x, y, width, height)
+
+
 @dataclass(frozen=True)
 class Registration:
     """Where one frame shows the region.
