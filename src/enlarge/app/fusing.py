@@ -18,7 +18,6 @@ from enlarge.app.viewer import Layer, Scene, viewer
 from enlarge.app.views import Box, Pixels, data_url, enlarge_bicubic, read_reduced, shown
 from enlarge.app.visit import Item
 from enlarge.app.work import check_result_size
-from enlarge.checks import memory_size
 from enlarge.errors import EnlargeError
 from enlarge.fusing import FusedPicture, FuseSettings, fuse_with
 from enlarge.fusing.page import fusion_page
@@ -51,13 +50,13 @@ class Fusion:
     def __call__(self, progress: ProgressCallback, cancel: threading.Event) -> FusedPicture:
         """Fuse the frames. Raises `EnlargeError`s, with the visitor's names."""
         nothing = np.zeros((0, 0, 3), np.uint8)
-        region, memory = self.region, self.options.memory
+        region = self.region
         settings = FuseSettings(
             region=(region.x, region.y, region.width, region.height),
             reference=self.reference,
             scale=_SCALE,
             then=self.then,
-            memory=None if memory is None else memory_size("--memory", memory),
+            memory=self.options.memory,
             engine=self.options.engine_options,
         )
         try:

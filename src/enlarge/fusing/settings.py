@@ -33,7 +33,7 @@ class FuseSettings:
     then: str | None = None
     limit: int = 64
     fields: bool = False
-    memory: int | None = None
+    memory: float | str | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class FuseSettings:
     @property
     def budget(self) -> int:
         """The memory limit of this process in bytes: `memory`, or half of the machine's."""
-        return default_budget() if self.memory is None else self.memory
+        return default_budget() if self.memory is None else int(self.memory)
 
 
 class FuseOptions(TypedDict, total=False):
