@@ -9,8 +9,9 @@ By picture, in seconds of this machine:
               memory. Timed on the plan's first tiles (`WINDOWS`), which are joined as in the whole
               picture, and multiplied by the number of tiles; they all have the same shape.
 
-The share is network / picture. The calls of both are made in turns. The network's rate depends on
-the shape of a tile, so the share is also taken against its rate on a square tile of `SQUARE`².
+The share is network / picture: the median of turns, in each of which both are called. The network's
+rate depends on the shape of a tile, so the share is also taken against its rate on a square tile of
+`SQUARE`².
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from enlarge.tiling import Plan, Span
 MODELS = ("fast", "quality")
 COUNT, LEAST, MOST = 20, 600, 4000
 SQUARE = 256
-WINDOWS = {"fast": (2, 2, 2), "quality": (2, 1, 1)}
+WINDOWS = {"fast": (2, 2, 3), "quality": (2, 1, 3)}
 """By model, the columns and rows of tiles that are timed, and how often."""
 _UINT8 = np.dtype(np.uint8)
 
@@ -103,19 +104,24 @@ def _measured(
         "tiles": partial(_enlarged, engine, layout, pixels),
     }
     timed = in_turns(calls, times, is_warm=True)
-    seconds = {name: statistics.median(each) for name, each in timed.items()}
-    picture = seconds["tiles"] / len(part) * len(plan)
-    own_rate = seconds["own"] / (plan.tile_width * plan.tile_height)
-    square_rate = seconds["square"] / SQUARE**2
+    picture = len(plan) / len(part)
+
+    def share(alone: str, pixels_of_one: int) -> float:
+        """What the picture would take at the rate of such calls, over what it takes."""
+        at_that_rate = width * height / pixels_of_one
+        turns = zip(timed[alone], timed["tiles"], strict=True)
+        ratios = [one * at_that_rate / (tiles * picture) for one, tiles in turns]
+        return round(statistics.median(ratios), 3)
+
     return {
         "width": width,
         "height": height,
         "tile": [plan.tile_width, plan.tile_height],
         "tiles": len(plan),
-        "seconds": round(picture, 3),
+        "seconds": round(statistics.median(timed["tiles"]) * picture, 3),
         "computed": round(plan.computed / (width * height), 3),
-        "share": round(own_rate * width * height / picture, 3),
-        "share of square": round(square_rate * width * height / picture, 3),
+        "share": share("own", plan.tile_width * plan.tile_height),
+        "share of square": share("square", SQUARE**2),
     }
 
 
