@@ -132,6 +132,30 @@ def test_types_layouts_and_scales(
     assert error(path, options.get("scale", 2), engine) <= worst
 
 
+def test_details_that_are_added_to_the_picture(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repeating(tmp_path / "m.onnx", takes=(0, 255), gives=(0, 255))
+    model = onnx.load(path)
+    graph = model.graph
+    graph.node[-1].output[0] = "repeated"
+    # nothing is added to levels of 1 and more, and to most of 0–1 only a little
+    graph.node.extend(
+        helper.make_node(kind, given, [made])
+        for kind, given, made in (
+            ("Sub", ["one", "repeated"], "below"),
+            ("Relu", ["below"], "dark"),
+            ("Mul", ["dark", "few"], "added"),
+            ("Add", ["repeated", "added"], "out"),
+        )
+    )
+    for name, value in (("one", 1.0), ("few", 0.06)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    onnx.save(model, path)
+    assert error(path) == 0
+    assert "m.onnx takes f32, 0 to 255; returns 0 to 255" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("gives", "message"),
     [

@@ -29,9 +29,10 @@ from enlarge.weights.onnx_ports import ImagePort, candidates, find_image, map_ax
 Span = tuple[float, float]
 """The values that stand for 0 and 1."""
 _PLAIN: Span = (0.0, 1.0)
-_IN: tuple[Span, ...] = (_PLAIN, (0.0, 255.0), (-1.0, 1.0))
+_LEVELS: Span = (0.0, 255.0)
+_IN: tuple[Span, ...] = (_PLAIN, _LEVELS, (-1.0, 1.0))
 _OUT: tuple[Span, ...] = (*_IN, (0.0, 65535.0))
-_WHOLE: dict[str, Span] = {"u8": (0.0, 255.0), "u16": (0.0, 65535.0)}
+_WHOLE: dict[str, Span] = {"u8": _LEVELS, "u16": (0.0, 65535.0)}
 _SIDES = (64, 96, 168, 240)
 """Of the picture, tried in this order, for networks that want multiples."""
 _CLOSE = 0.05
@@ -39,6 +40,10 @@ _CLOSE = 0.05
 _BETTER = 0.03
 """And the difference without it is at least twice as large, plus this. Red and blue of the picture
 differ by 0.06.
+"""
+_GRAY, _TIMES = 0.02, 8
+"""Where the picture comes back from 0–1 and from 0–255, the latter is taken if 0–1 turns gray into
+another gray, by this much, and so many times further off.
 """
 _SAME = 0.01
 """Of values for further inputs, the likeliest is taken that is at most this much worse than the
@@ -212,9 +217,26 @@ def _best(
     usual = next(iter(errors))  # the first span, a result in 0–1, the order of the input
     if errors[best] > _CLOSE or errors[best] > (errors[usual] - _BETTER) / 2:
         best = usual
+    levels = replace(usual, span_in=_LEVELS, span_out=_LEVELS)
+    if best == usual != levels and errors.get(levels, np.inf) <= _CLOSE:
+        off = _off_gray(run, usual, seen)
+        if off > max(_GRAY, _TIMES * _off_gray(run, levels, seen)):
+            best = levels
     if best == usual:
         _check_not_blank(path, plain)
     return best, errors[best]
+
+
+def _off_gray(run: Runner, convention: Convention, picture: NDArray[Any]) -> float:
+    """How far the median of the result for gray, of the picture's shape, is from that gray. A
+    network that adds what it computes to the enlarged picture gives any picture back closely, but
+    gray only from the values that it was trained on.
+    """
+    low, high = convention.span_in
+    gray = np.full_like(picture, low + 0.5 * (high - low))
+    result = run.raw(convention.image.laid_out(gray))
+    low, high = convention.span_out
+    return abs(float((np.median(result) - low) / (high - low)) - 0.5)
 
 
 def _error(picture: NDArray[Any], result: NDArray[Any], swapped: bool) -> float:
