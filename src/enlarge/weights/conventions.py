@@ -41,7 +41,7 @@ _BETTER = 0.03
 """And the difference without it is at least twice as large, plus this. Red and blue of the picture
 differ by 0.06.
 """
-_GRAY, _TIMES = 0.02, 8
+_GRAY, _TIMES = 0.01, 20
 """Where the picture comes back from 0–1 and from 0–255, the latter is taken if 0–1 turns gray into
 another gray, by this much, and so many times further off.
 """
