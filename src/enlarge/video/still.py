@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
-import pyvips
-
 from enlarge.errors import InputError
 from enlarge.media.colour.colour import Cicp, Colour, MasteringDisplay
-from enlarge.media.formats.png_chunks import png_chunk
-from enlarge.media.formats.png_colour import colour_chunks
+from enlarge.media.metadata.metadata import Metadata
+from enlarge.media.writing import PictureSpec, WriteOptions, create_picture
 from enlarge.settings import Settings
 from enlarge.video.facts import VideoFacts
 from enlarge.video.probing import probe
@@ -18,8 +17,6 @@ from enlarge.video.reading import Excerpt, FrameReader, TimedFrame
 
 _BACK = Fraction(10)
 """Seconds before the time that is asked for, from which on frames are read first."""
-_HEADER = 33
-"""Bytes of a PNG's signature and of its first chunk, IHDR."""
 _WIDE = (9, 11, 12)
 """Primaries of BT.2020, DCI-P3 and Display P3, by their numbers in H.273."""
 _LIGHT = 10_000
@@ -55,11 +52,17 @@ def still_picture(path: Path, settings: Settings) -> bytes:
     assert settings.at is not None
     facts = probe(path)
     pixels = frame_at(path, facts, settings.at, settings.deinterlace).pixels
-    kind = "srgb" if pixels.dtype.itemsize == 1 else "rgb16"
-    image = pyvips.Image.new_from_array(pixels, interpretation=kind)
-    found = bytes(image.pngsave_buffer(compression=1))
-    chunks = b"".join(png_chunk(*chunk) for chunk in colour_chunks(_colour(facts)))
-    return found[:_HEADER] + chunks + found[_HEADER:]
+    height, width = pixels.shape[:2]
+    file = io.BytesIO()
+    with create_picture(
+        file,
+        PictureSpec(width, height, 3, pixels.dtype),
+        WriteOptions("png"),
+        metadata=Metadata(colour=_colour(facts)),
+    ) as sink:
+        sink.write(pixels)
+        sink.finish()
+    return file.getvalue()
 
 
 def _colour(facts: VideoFacts) -> Colour | None:
