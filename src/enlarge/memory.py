@@ -82,14 +82,18 @@ def trim_memory() -> None:
     """Make glibc return the pages of all of its heaps that hold nothing. What an encoder of videos
     leaves when it ends is in pieces, and the next one's memory would come on top of it.
     """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)
+    _call_allocator("malloc_trim", 0)
 
 
 def _mallopt(option: int, value: int) -> None:
-    """Set an option of glibc's allocator, where there is one."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(option, value)
+    """Set an option of glibc's allocator."""
+    _call_allocator("mallopt", option, value)
+
+
+def _call_allocator(function: str, *values: int) -> None:
+    """Call a function of glibc's allocator, where there is one."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), function):
+        getattr(libc, function)(*values)
 
 
 def _status(key: str) -> int:

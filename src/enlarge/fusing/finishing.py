@@ -83,7 +83,8 @@ def finish(
 def _halved(scene: Scene, depth: np.dtype[Any]) -> NDArray[Any]:
     """The scene as a network receives it, `_GIVEN` times finer than the frames."""
     high, wide = (side // FACTOR * _GIVEN for side in scene.shape[:2])
-    given = load_opencv().resize(scene, (wide, high), interpolation=load_opencv().INTER_AREA)
+    cv2 = load_opencv()
+    given = cv2.resize(scene, (wide, high), interpolation=cv2.INTER_AREA)
     return to_depth(given * np.float32(1 / 255), depth)
 
 
