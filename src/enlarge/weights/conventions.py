@@ -218,7 +218,7 @@ def _best(
     if errors[best] > _CLOSE or errors[best] > (errors[usual] - _BETTER) / 2:
         best = usual
     levels = replace(usual, span_in=_LEVELS, span_out=_LEVELS)
-    if best == usual != levels and errors.get(levels, np.inf) <= _CLOSE:
+    if best == usual and errors.get(levels, np.inf) <= _CLOSE:
         off = _off_gray(run, usual, seen)
         if off > max(_GRAY, _TIMES * _off_gray(run, levels, seen)):
             best = levels
