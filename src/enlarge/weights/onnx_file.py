@@ -90,16 +90,18 @@ def _silenced() -> Iterator[None]:
     (2.13 always enables that log).
     """
     logger = logging.getLogger("torch.onnx")
-    level, log = logger.level, torch._C._jit_onnx_log
+    level, log = logger.level, getattr(torch._C, "_jit_onnx_log", None)
     logger.setLevel(logging.ERROR)
-    torch._C._jit_onnx_log = lambda *_: None
+    if log is not None:
+        torch._C._jit_onnx_log = lambda *_: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
-        torch._C._jit_onnx_log = log
+        if log is not None:
+            torch._C._jit_onnx_log = log
 
 
 def _exported(network: nn.Module, card: Card) -> onnx.ModelProto:
