@@ -13,6 +13,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "enlarge"
 
+_BELOW_WEIGHTS = {
+    *("version", "errors", "forks", "digests", "luma", "cache", "memory", "card", "model_file"),
+}
 ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
@@ -31,35 +34,10 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors", "memory", "checks"},
     "engines": {"version", "errors", "forks", "cache", "card", "model_file"},
     "engines.torch": {"errors", "card", "networks", "engines"},
-    "weights": {
-        *(
-            "version",
-            "errors",
-            "forks",
-            "digests",
-            "luma",
-            "cache",
-            "memory",
-            "card",
-            "model_file",
-            "networks",
-            "engines",
-        ),
-    },
+    "weights": {*_BELOW_WEIGHTS, "networks", "engines"},
     "picture": {
-        *(
-            "version",
-            "errors",
-            "forks",
-            "digests",
-            "luma",
-            "cache",
-            "memory",
-            "card",
-            "tiling",
-            "media",
-        ),
-        *("model_file", "settings", "engines", "weights"),
+        *_BELOW_WEIGHTS,
+        *("tiling", "media", "settings", "engines", "weights"),
     },
     "keywords": {"settings"},
     "upscaler": {"errors", "card", "settings", "keywords", "engines", "weights", "picture"},
