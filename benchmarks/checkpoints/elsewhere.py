@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.checkpoints.rows import ODD, Case, Home
+from enlarge import luma
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.measuring import Picture
 
@@ -52,7 +53,7 @@ def _node(kind: str, *names: str, **attributes: Any) -> Any:
     return helper.make_node(kind, list(names[:-1]), [names[-1]], **attributes)
 
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array(luma.LUMA, np.float32)
 _CONSTANTS = {
     "level": np.float32(255),
     "luma": LUMA.reshape(1, 3, 1, 1),

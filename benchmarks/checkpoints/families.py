@@ -14,6 +14,7 @@ from torch import nn
 
 from benchmarks.checkpoints.rows import Case, Home
 from benchmarks.others import spandrel_architecture
+from enlarge.luma import LUMA
 from enlarge.weights.measuring import Picture
 from enlarge.weights.spandrel_networks import import_spandrel
 
@@ -178,14 +179,15 @@ def in_spandrel(path: Path) -> Home:
         model = import_spandrel().ModelLoader(device="cpu").load_from_file(path)
 
     def run(image: Picture) -> Picture:
-        given = torch.from_numpy(image).contiguous()  # random numbers follow its memory's order
+        # A copy: some networks change what they get. Random numbers follow its memory's order.
+        given = torch.tensor(image).contiguous()
         torch.manual_seed(0)  # for those that draw random numbers
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if model.input_channels != 1:
                 return np.asarray(model(given).numpy())
             assert model.scale == 1
-            luma = (given * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, True)
+            luma = (given * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, True)
             return np.asarray((given - luma + model(luma)).numpy())
 
     return Home("spandrel", run)
