@@ -88,6 +88,16 @@ def test_tiles_of_a_converted_network(family: str, cache: Path, tmp_path: Path) 
         assert apart(here.upscale(large), through_spandrel_itself(path, large)) <= 1
 
 
+def test_tiles_of_a_network_that_halves_what_it_gets(cache: Path, tmp_path: Path) -> None:
+    """MoESR takes pictures of all sizes, but not from any pixel on."""
+    path, large = write_checkpoint("MoESR", tmp_path), picture(192, 96)
+    wanted = through_spandrel_itself(path, large)
+    for model in (open_exact(path), enlarge.open_model(path, engine="torch", precision="f32")):
+        assert model.card.margin is not None
+        assert model.card.margin <= 56
+        assert apart(model.upscale(large, tile=161), wanted) <= 1
+
+
 def test_what_spandrel_states_is_on_the_card(cache: Path, tmp_path: Path) -> None:
     for family, stated in (
         ("OmniSR", (2, 1, 16, 0)),

@@ -139,16 +139,15 @@ def _convert(path: Path, folder: Path) -> str:
         from enlarge.weights.network_file import save_network
         from enlarge.weights.onnx_file import export_onnx, with_card
         from enlarge.weights.opening import open_network
-        from enlarge.weights.reach import margin_of
-        from enlarge.weights.spandrel_networks import STEP
+        from enlarge.weights.reach import is_convolutional, margin_of
 
         network, card = open_network(path)
     model = folder / f"{path.stem}.onnx"
     card = replace(card, name=path.stem)
     run = export_onnx(network, card, model, traced=card.is_from_spandrel)
     if card.is_from_spandrel:
-        margin = margin_of(run, card.scale, card.grid, card.fixed)
-        card = replace(card, margin=margin, step=card.step if margin is not None else STEP)
+        card = replace(card, step=1 if is_convolutional(run, card.fixed) else card.step)
+        card = replace(card, margin=margin_of(run, card.scale, card.grid, card.fixed))
     if not card.tiles:
         card = measured(model, card, runner=run)
     with_card(model, card)

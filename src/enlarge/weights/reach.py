@@ -1,6 +1,7 @@
 """How far a network sees, from its graph: without running it, where it consists of convolutions.
 
-margin_of(run, …)   → the receptive margin: read off the graph, or else measured
+margin_of(run, …)       → the receptive margin: read off the graph, or else measured
+is_convolutional(run)   → whether the graph tells it
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ def margin_of(run: Runner, scale: int, multiple: int, side: int = 0) -> int | No
     if reach is None:
         return measured_margin(run, scale, multiple, side)
     return reach if reach < (side // 2 or LARGEST_MARGIN + 1) else None
+
+
+def is_convolutional(run: Runner, side: int = 0) -> bool:
+    """Whether the network consists of convolutions of every pixel, so that a picture that is moved
+    by a pixel gives a result that is moved as far. `side`: the only size that it takes (0: any).
+    """
+    return _reach(run.graph, side or _SIDE) is not None
 
 
 def _reach(graph: Any, side: int) -> int | None:

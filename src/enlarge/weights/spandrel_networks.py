@@ -40,10 +40,8 @@ and replaces torch.
 """
 _TRIED = 32
 """The side of the picture on which a network is tried, where its needs allow that."""
-STEP = 16
-"""Windows of most networks divide it; spandrel does not tell them."""
-_WINDOW = 8
-"""Networks with a least side from here on divide what they get into windows."""
+_STEP = 16
+"""Windows and strides of most networks divide it; spandrel does not tell them."""
 
 Call = Callable[[nn.Module, Tensor], Tensor]
 
@@ -116,7 +114,7 @@ def through_spandrel(checkpoint: Mapping[str, Any], name: str) -> tuple[nn.Modul
         halo=0,
         multiple=network.multiple,
         minimum=network.minimum,
-        step=STEP if network.minimum >= _WINDOW else 1,
+        step=_STEP,
         fixed=fixed,
         parameters=sum(p.numel() for p in network.inner.parameters()),
         flops=flops,

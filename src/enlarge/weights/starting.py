@@ -69,7 +69,9 @@ def _back_in_torch(path: Path, prepared: Weights) -> Weights:
     if not prepared.card.is_from_spandrel:
         return prepared
     known, anew = prepared.card, _unprepared(path)
-    return replace(anew, card=replace(anew.card, margin=known.margin, halo=known.halo))
+    return replace(
+        anew, card=replace(anew.card, margin=known.margin, halo=known.halo, step=known.step)
+    )
 
 
 def is_foreign(model: str | Path) -> bool:
