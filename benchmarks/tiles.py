@@ -43,9 +43,10 @@ from enlarge.tiling import make_plan
 from enlarge.training.config import data_root
 from enlarge.upscaler import Upscaler
 from enlarge.weights.catalog import find_weights, list_weights
-from enlarge.weights.measuring import Runner, holds_in_bf16, to_decibels, working_sets
+from enlarge.weights.measuring import holds_in_bf16, to_decibels, working_sets
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
+from enlarge.weights.runner import Runner
 
 TILE, WHOLE_TILE, MINUTES = 512, 128, 3.0
 HALO_TILE, HALO_SIDE = 256, 448

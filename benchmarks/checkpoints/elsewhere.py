@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.checkpoints.rows import ODD, Case, Home
 from enlarge import luma
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.measuring import Picture
+from enlarge.weights.runner import Picture
 
 Array = NDArray[Any]
 Sizes = tuple[tuple[int, int], ...]

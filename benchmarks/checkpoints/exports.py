@@ -20,8 +20,8 @@ from benchmarks.checkpoints.rows import ODD, Case, Home
 from enlarge.networks import build
 from enlarge.weights.catalog import find_weights
 from enlarge.weights.export import export_model
-from enlarge.weights.measuring import Picture
 from enlarge.weights.network_file import load_network
+from enlarge.weights.runner import Picture
 
 _WINDOWS = ((40, 56), (72, 24), (64, 64))
 """Sizes for networks with windows of 8 pixels, which divide them."""

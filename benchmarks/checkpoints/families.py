@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.checkpoints.rows import Case, Home
 from benchmarks.others import spandrel_architecture
 from enlarge.luma import LUMA
-from enlarge.weights.measuring import Picture
+from enlarge.weights.runner import Picture
 from enlarge.weights.spandrel_networks import import_spandrel
 
 SIZES = ((45, 37), (56, 40), (131, 97))

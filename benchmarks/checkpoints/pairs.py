@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.checkpoints.rows import Case, Home, Run
 from benchmarks.speed.ncnn import open_net
 from enlarge.weights.installed import list_pairs
-from enlarge.weights.measuring import Picture
+from enlarge.weights.runner import Picture
 
 _LARGE, _SMALL_SIDE = 5_000_000, 64
 """Networks of more parameters are timed on a smaller picture."""

@@ -21,7 +21,8 @@ from benchmarks.speed.turns import in_turns, times_as_fast
 from enlarge.engines import TileSpec
 from enlarge.engines.protocol import FOREIGN_ERRORS, Session, first_line
 from enlarge.errors import EnlargeError
-from enlarge.weights.measuring import Picture, natural_picture
+from enlarge.weights.measuring import natural_picture
+from enlarge.weights.runner import Picture
 
 ODD = ((37, 53), (41, 29), (64, 33))
 """Heights and widths of the pictures that are compared."""

@@ -195,7 +195,7 @@ def test_what_cannot_work_says_what_to_do(model: Path, tmp_path: Path) -> None:
 model.upscale(image)
 def work(number):
     from enlarge.errors import EngineError
-    from enlarge.weights.measuring import Runner
+    from enlarge.weights.runner import Runner
     sys.executable = "/nowhere/python"
     for call in (lambda: Runner(model.path), lambda: model.upscale(image)):
         try:

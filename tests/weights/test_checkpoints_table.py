@@ -16,7 +16,8 @@ from benchmarks.checkpoints.page import text_of_section
 from benchmarks.checkpoints.rows import Case, Home, Row, measure
 from benchmarks.record import between_marks
 
-from enlarge.weights.measuring import Picture, natural_picture
+from enlarge.weights.measuring import natural_picture
+from enlarge.weights.runner import Picture
 from tests.weights.ncnn import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -98,7 +98,7 @@ def test_the_largest_weights_and_activations_do_not_saturate(tmp_path: Path) -> 
     np.save(tmp_path / "image.npy", image.astype(np.float32))
     code = (
         "import sys, numpy as np; from pathlib import Path; "
-        "from enlarge.weights.measuring import Runner; "
+        "from enlarge.weights.runner import Runner; "
         "np.save('result.npy', Runner(Path('one.onnx')).raw(np.load('image.npy')))"
     )
     capped = {**os.environ, **dict.fromkeys(CAPS, "AVX2")}

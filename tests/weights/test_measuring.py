@@ -14,16 +14,11 @@ from torch import Tensor, nn
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
-from enlarge.weights.measuring import (
-    Runner,
-    holds_in_bf16,
-    measured_halo,
-    natural_picture,
-    working_sets,
-)
+from enlarge.weights.measuring import holds_in_bf16, measured_halo, natural_picture, working_sets
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
 from enlarge.weights.reach import _reach, margin_of, measured_margin
+from enlarge.weights.runner import Runner
 from tests.networks.tiny import TINY, tiny
 from tests.precisions import require
 from tests.weights.test_graphs import loud

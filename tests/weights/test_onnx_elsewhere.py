@@ -15,8 +15,9 @@ from enlarge.errors import WeightsError
 from enlarge.media.resample import imresize
 from enlarge.weights.conventions import plain_file
 from enlarge.weights.graphs import describe_graph, multiple_and_scale
-from enlarge.weights.measuring import Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.preparing import describe_file
+from enlarge.weights.runner import Runner
 
 FLOAT, HALF, WHOLE = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 

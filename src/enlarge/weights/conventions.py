@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from enlarge.errors import WeightsError
 from enlarge.luma import LUMA
-from enlarge.weights.measuring import Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.onnx_ports import ImagePort, candidates, find_image, map_axes, narrowed
+from enlarge.weights.runner import Runner
 
 Span = tuple[float, float]
 """The values that stand for 0 and 1."""

@@ -17,8 +17,9 @@ from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.version import __version__
 from enlarge.weights.conventions import plain_file
-from enlarge.weights.measuring import Network, Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.reach import margin_of
+from enlarge.weights.runner import Network, Runner
 
 _MULTIPLES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 28, 32, 48, 64)
 _FLOATS = ("f32", "f16")

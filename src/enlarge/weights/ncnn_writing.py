@@ -27,10 +27,11 @@ from enlarge.card import Card
 from enlarge.errors import WeightsError
 from enlarge.model_file import NCNN
 from enlarge.networks.blocks import RepeatedColours
-from enlarge.weights.measuring import Picture, Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.ncnn.detecting import NcnnPair
 from enlarge.weights.ncnn.graph import write_graph
 from enlarge.weights.network_file import replacing
+from enlarge.weights.runner import Picture, Runner
 
 _SIDES = ((64, 64), (96, 80))
 """Heights and widths that the network is recorded with; what differs between them stays free."""

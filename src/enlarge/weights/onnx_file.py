@@ -23,8 +23,9 @@ from torch.onnx import OnnxExporterError
 from enlarge.card import KEY, Card
 from enlarge.engines.protocol import FOREIGN_ERRORS
 from enlarge.errors import WeightsError
-from enlarge.weights.measuring import Runner, check_finite, natural_picture
+from enlarge.weights.measuring import check_finite, natural_picture
 from enlarge.weights.network_file import replacing
+from enlarge.weights.runner import Runner
 
 _OPSET = 18
 _TOLERANCE = 1e-4

@@ -31,7 +31,7 @@ from enlarge.weights.pickled import check_checkpoint
 from enlarge.weights.tensors import check_tensors
 
 if TYPE_CHECKING:
-    from enlarge.weights.measuring import Network
+    from enlarge.weights.runner import Network
 
 
 def prepared(path: Path, *, quiet: bool = False) -> Weights:

@@ -27,7 +27,8 @@ import numpy as np
 
 from enlarge.card import Card
 from enlarge.errors import OptionError, WeightsError
-from enlarge.weights.measuring import Picture, Runner, to_decibels
+from enlarge.weights.measuring import to_decibels
+from enlarge.weights.runner import Picture, Runner
 
 LEAST, GOOD = 40.0, 48.0
 """PSNR to f32 in dB below which no file is written, and below which there is a warning."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from enlarge.weights.measuring import Network, Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
+from enlarge.weights.runner import Network, Runner
 
 LARGEST_MARGIN = 128
 """Beyond it a margin counts as unbounded."""

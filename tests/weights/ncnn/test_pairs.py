@@ -15,10 +15,11 @@ import enlarge
 from enlarge.card import read_card
 from enlarge.errors import WeightsError
 from enlarge.weights.catalog import find_weights
-from enlarge.weights.measuring import Runner, natural_picture
+from enlarge.weights.measuring import natural_picture
 from enlarge.weights.ncnn.detecting import find_pair
 from enlarge.weights.ncnn.graph import write_graph
 from enlarge.weights.preparing import describe_file
+from enlarge.weights.runner import Runner
 from tests.weights.ncnn.cases import stored
 from tests.weights.ncnn.tiny import PARAM, content, in_torch, write_pair
 

@@ -16,10 +16,10 @@ from enlarge.errors import EngineError, WeightsError
 from enlarge.model_file import NCNN
 from enlarge.version import __version__
 from enlarge.weights.graphs import multiple_and_scale
-from enlarge.weights.measuring import Picture
 from enlarge.weights.ncnn.detecting import NcnnPair
 from enlarge.weights.ncnn.param import UnknownLayerError
 from enlarge.weights.reach import measured_margin
+from enlarge.weights.runner import Picture
 
 _TRIAL = """
 import sys
