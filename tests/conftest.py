@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 # Before torch is loaded, and for every process that a test begins. Torch's threads wait for each
 # other by spinning: with two workers on two cores that takes four times as long as it does alone.
@@ -44,6 +46,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast tests first."""
     order = {folder: place for place, folder in enumerate(SLOW, 1)}
     items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 0))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Start the clock of `faulthandler_timeout` again: pytest stops it once a test has failed, and
+    what takes down a test that hung often hangs too (a browser that no longer answers).
+    """
+    if seconds := float(item.config.getini("faulthandler_timeout") or 0):
+        errors = item.config.stash[fault_handler_stderr_fd_key]
+        faulthandler.dump_traceback_later(seconds, exit=True, file=errors)
+    yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -34,6 +34,19 @@ PLAYER = """() => {
     };
     return look(document);
 }"""
+# The page may draw its player anew at any time, so each look is at the one that is there.
+FACTS = f"""() => {{
+    const video = ({PLAYER})();
+    if (!video || video.readyState < 1) return false;
+    return [video.videoWidth, video.videoHeight, video.duration, video.error];
+}}"""
+PLAYED = f"""() => {{
+    const video = ({PLAYER})();
+    if (!video || video.ended || video.currentTime > 0.6) return Boolean(video);
+    video.muted = true;
+    if (video.paused) video.play().catch(() => {{}});
+    return false;
+}}"""
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +83,11 @@ def test_choose_preview_enlarge_play_download(
     page.locator(".st-key-enlarge button").click()
     link = page.get_by_role("link", name="Download tape_x2.mp4")
     link.wait_for()
-    player = page.wait_for_function(PLAYER)
-    page.wait_for_function("(video) => video.readyState >= 1", arg=player)
-    facts = player.evaluate("(v) => [v.videoWidth, v.videoHeight, v.duration, v.error]")
+    facts = page.wait_for_function(FACTS).json_value()
     assert facts[:2] == [384, 256]
     assert facts[2] == pytest.approx(0.8, abs=0.05)
     assert facts[3] is None
-    player.evaluate("(v) => { v.muted = true; v.currentTime = 0.4; return v.play(); }")
-    page.wait_for_function("(video) => video.ended || video.currentTime > 0.6", arg=player)
+    page.wait_for_function(PLAYED)
     with page.expect_download() as coming:
         link.click()
     assert coming.value.suggested_filename == "tape_x2.mp4"
