@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,16 @@ def photograph(height: int, width: int, channels: int = 3, seed: int = 0) -> NDA
 
 def plain(image: NDArray[np.uint8], weights: Weights = FAST) -> NDArray[np.float32]:
     """The plain network on the whole picture, outside the tiler: float, not clamped, H×W×3."""
-    core = ov.Core()
-    compiled = core.compile_model(weights.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     batch = image.astype(np.float32).transpose(2, 0, 1)[None] / 255
-    result: NDArray[np.float32] = compiled(batch)[0][0].transpose(1, 2, 0)
+    result: NDArray[np.float32] = compiled(weights.path)(batch)[0][0].transpose(1, 2, 0)
     return result
+
+
+@cache
+def compiled(path: Path) -> ov.CompiledModel:
+    """A model in f32, for every size."""
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    return ov.Core().compile_model(path, "CPU", options)
 
 
 def enlarged(
