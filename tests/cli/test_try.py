@@ -61,6 +61,7 @@ def test_existing_outputs_are_kept(photo: Path, capsys: Said) -> None:
         (["--model", "nosuch"], 1, "unknown model 'nosuch'"),
         (["--limit", "1.5"], 2, "--limit must be a whole number from 0 on"),
         (["-o", "photo.png"], 1, "photo.png: is not a folder"),
+        (["-o", "sheet.png"], 1, "sheet.png: names a file; -o names the folder"),
     ],
 )
 def test_refusals(photo: Path, capsys: Said, more: list[str], status: int, words: str) -> None:

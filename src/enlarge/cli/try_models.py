@@ -236,6 +236,8 @@ def _targets(picture: Path, options: TryOptions) -> list[Path]:
     folder = picture.parent if options.output is None else options.output
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is not a folder; -o names the folder for the sheet")
+    if folder.suffix.lower() in (".png", ".html") and not folder.exists():
+        raise OutputError(f"{folder}: names a file; -o names the folder for the sheet and the page")
     targets = [folder / shortened(picture.stem, tail) for tail in ("_try.png", "_try.html")]
     for target in targets:
         if target.exists() and not options.overwrite:

@@ -12,9 +12,9 @@ from enlarge.video.reading import JUMP
 if TYPE_CHECKING:
     from av.packet import Packet
 
-_SHORT_JUMP = 2
+_JUMP_IN_PACKETS = 2
 """Durations of a packet that the next one's time lies before its own where a recording begins."""
-_LEAST_JUMP = Fraction(1, 20)
+_JUMP_IN_SECONDS = Fraction(1, 20)
 """And seconds that it does at least: some streams are not quite in order."""
 
 
@@ -42,7 +42,7 @@ class Clock:
         if self._given is not None:
             begin, end = self._given
             if self._count < len(self._jumps):
-                if begin - time > max(_SHORT_JUMP * length, _LEAST_JUMP):
+                if begin - time > max(_JUMP_IN_PACKETS * length, _JUMP_IN_SECONDS):
                     self._moved = self._jumps[self._count]
                     self._count += 1
             elif begin - time > JUMP and packet.stream.type != "subtitle":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 JUMP = 1
 """Seconds that a time lies before the last one where another recording begins in the same file."""
-_SHORT_JUMP = 2
+_JUMP_IN_FRAMES = 2
 """Frames that the time of a key frame does; recordings begin with one."""
 _PROGRESSIVE = frozenset({"vp8", "vp9", "av1", "h263", "gif", "apng", "png", "webp"})
 """Codecs without fields."""
@@ -237,7 +237,7 @@ class FrameReader:
 
     def _begins_again(self, picture: VideoFrame, back: int) -> bool:
         """Whether another recording begins with a frame that lies `back` ticks before the last."""
-        is_short = picture.key_frame and back > _SHORT_JUMP * self._nominal
+        is_short = picture.key_frame and back > _JUMP_IN_FRAMES * self._nominal
         return is_short or back * self._facts.time_base > JUMP
 
     def _pixels(self, picture: VideoFrame) -> NDArray[Any]:
