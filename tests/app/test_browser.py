@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from enlarge.weights.catalog import auto_weights
 from tests.app.browser import Server, chromium, serving, settle, upload, visit
 from tests.conftest import ROOT
 
@@ -59,8 +60,10 @@ def enlarge(page: Any) -> None:
     settle(page)
 
 
-def by_command(source: Path, target: Path, *options: str) -> bytes:
-    command = [sys.executable, "-m", "enlarge", str(source), "-o", str(target), *options]
+def by_command(source: Path, target: Path) -> bytes:
+    """What the command line writes with the model that `auto` takes for noise."""
+    model = auto_weights().choices["degraded"].path.stem
+    command = [sys.executable, "-m", "enlarge", str(source), "-o", str(target), "--model", model]
     subprocess.run(command, check=True)
     return target.read_bytes()
 

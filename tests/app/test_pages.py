@@ -57,7 +57,7 @@ def test_another_page_is_enlarged(
     assert item.result_name == "scan_page2_x4.png"
     assert item.target.read_bytes() != first
     found = np.asarray(Image.open(item.target))
-    assert np.array_equal(found, enlarge.upscale(made[1]))
+    assert np.array_equal(found, enlarge.upscale(made[1], model="auto"))
 
 
 def test_a_single_picture_has_no_choice(page: AppTest) -> None:

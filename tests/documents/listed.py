@@ -41,6 +41,8 @@ SKIPPED = {
     "enlarge train fast": _HOURS,
     "enlarge train fast_taught": _HOURS,
     "enlarge train fast_flat": _HOURS,
+    "enlarge train photo-fast": _HOURS,
+    "enlarge train photo-fast_flat": _HOURS,
     "enlarge train quality": _HOURS,
     "enlarge train photo": _HOURS,
     "enlarge train photo-sharp": _HOURS,

@@ -24,6 +24,8 @@ SHIPPED = {
     "quality-x2",
     "fast-x2",
     "photo",
+    "photo-fast",
+    "photo-fast_flat",
     "photo-sharp",
     "esrgan",
     "fast",

@@ -19,6 +19,7 @@ _MODEL_TEXTS = {
     "fast": "model_fast",
     "quality": "model_quality",
     "photo": "model_photo",
+    "photo-fast": "model_photo_fast",
     "photo-sharp": "model_photo_sharp",
 }
 _SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)

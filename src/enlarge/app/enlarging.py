@@ -116,7 +116,7 @@ def _sample_urls(_page: Page, model: str) -> tuple[str, str]:
     """A part of the sample, bicubic and enlarged. This also loads the model early."""
     width, height = 4 * _WELCOME_PART.width, 4 * _WELCOME_PART.height
     low = read_part(sample(), _WELCOME_PART)
-    named = DEFAULT if model == AUTO else model  # the sample is clean
+    named = DEFAULT if model == AUTO else model  # the part of the sample is clean
     large = _page.open(find_weights(named)).upscale(low, width=width, height=height)
     return data_url(enlarge_bicubic(low, width, height)), data_url(large)
 

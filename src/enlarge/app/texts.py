@@ -106,10 +106,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
     "model_auto": (
-        "fast for clean pictures, photo for noisy, compressed or blurred ones: each picture is "
-        "looked at.",
+        "fast for clean pictures, photo-fast for noisy, compressed or blurred ones: each picture "
+        "is looked at.",
         "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 잡음이 있거나 압축되었거나 흐린 "
-        "사진에는 photo를 씁니다.",
+        "사진에는 photo-fast를 씁니다.",
     ),
     "auto_took": ("auto takes {model}: {reason}.", "auto가 고른 모델: {model} ({reason})."),
     "model_fast": (
@@ -126,6 +126,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "scratches. A network for ×{scale} with {parameters} parameters.",
         "압축된 사진, 오래된 인화지, CCTV, 카메라 사진에 맞습니다. 있는 것을 깨끗하게 보여 줍니다. "
         "×{scale}, 매개변수 {parameters}개.",
+    ),
+    "model_photo_fast": (
+        "Like photo, as quick as fast, and a little less clean. A network for ×{scale} with "
+        "{parameters} parameters.",
+        "photo와 용도가 같고 fast만큼 빠르지만, 조금 덜 깨끗합니다. ×{scale}, 매개변수 "
+        "{parameters}개.",
     ),
     "model_photo_sharp": (
         "Like photo, with more natural texture, which is estimated. A network for ×{scale} with "

@@ -112,7 +112,7 @@ def app(
 
     from enlarge.engines import find_placement
     from enlarge.picture.model import engine_options
-    from enlarge.weights.catalog import AUTO, DEFAULT, auto_weights, find_weights
+    from enlarge.weights.catalog import AUTO, auto_weights, find_weights
 
     refuse_both(options.quiet, options.verbose)
     if options.port > 65_535:
@@ -120,7 +120,7 @@ def app(
     upload = _size_limit(options.max_upload, "--max-upload")
     video = _size_limit(options.max_video, "--max-video")
     settings = build_settings(model)
-    name = settings.model or DEFAULT
+    name = settings.model or AUTO
     weights = auto_weights() if name == AUTO else find_weights(name)
     find_placement(weights, engine_options(settings))
     if find_spec("streamlit") is None:
@@ -153,7 +153,7 @@ def _page_options(
 ) -> Options:
     """The options that are passed to the page."""
     from enlarge.app.options import Options
-    from enlarge.weights.catalog import DEFAULT
+    from enlarge.weights.catalog import AUTO
 
     return Options(
         max_upload=upload,
@@ -162,7 +162,7 @@ def _page_options(
         max_files=options.max_files,
         max_video=video,
         max_frames=options.max_frames,
-        model=settings.model or DEFAULT,
+        model=settings.model or AUTO,
         engine=settings.engine,
         device=settings.device,
         precision=settings.precision,

@@ -21,6 +21,7 @@ PURPOSES = {
     "quality": "clean photographs, as closely as possible",
     "quality-x2": "clean photographs, as closely as possible",
     "photo": "compressed, noisy, old and CCTV pictures",
+    "photo-fast": "compressed, noisy, old and CCTV pictures, at once",
     "photo-sharp": "the same, with more texture",
 }
 """What the bundled models are for."""
