@@ -69,21 +69,28 @@ def measured(names: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Earlier results with those of some models in their places, which name their own commit."""
+    """Earlier results with those of some models in their places, which name their own commit. A
+    model that is new comes last.
+    """
     fresh = {model["model"]: model for model in found["models"]}
     tables = {table["title"]: table for table in found["tables"]}
-    document = {**known, "models": [fresh.get(m["model"], m) for m in known["models"]]}
+    document = {**known, "models": _replaced(known["models"], list(fresh.values()))}
     document["tables"] = []
     for table in known["tables"]:
         rows = tables.get(table["title"], {"rows": []})["rows"]
-        by_name = {
-            row["model"]: {**row, "measured": f"{found['date']}, commit {found['commit']}"}
+        own = [
+            {**row, "measured": f"{found['date']}, commit {found['commit']}"}
             for row in rows
             if row["model"] in fresh
-        }
-        table["rows"] = [by_name.get(row["model"], row) for row in table["rows"]]
-        document["tables"].append(table)
+        ]
+        document["tables"].append({**table, "rows": _replaced(table["rows"], own)})
     return document
+
+
+def _replaced(known: Sequence[dict[str, Any]], fresh: Sequence[dict[str, Any]]) -> list[Any]:
+    """Entries of models, those of `fresh` in their places or, of new models, at the end."""
+    by_name = {entry["model"]: entry for entry in known} | {e["model"]: e for e in fresh}
+    return list(by_name.values())
 
 
 def described(card: Card) -> dict[str, Any]:
