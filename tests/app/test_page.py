@@ -241,7 +241,7 @@ def test_auto_takes_a_model_for_each_picture(page: AppTest, language: Language) 
     assert taken == [auto_weights().choices[kind].path.stem for kind in ("degraded", "drawing")]
     assert all(item.job.state == "done" for item in (noise, flat))
     assert flat.result_name == "flat_x4.png"
-    shown = text(language, "auto_took", model="fast", reason=flat.finding.reason)
+    shown = text(language, "auto_took", model=taken[1], reason=flat.finding.reason)
     assert shown in [caption.value for caption in page.caption]
 
 

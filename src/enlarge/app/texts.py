@@ -106,9 +106,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "압축되었거나 인화·촬영 과정에서 나빠진 사진에 맞습니다.",
     ),
     "model_auto": (
-        "fast for clean pictures, photo-fast for noisy, compressed or blurred ones: each picture "
-        "is looked at.",
-        "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 잡음이 있거나 압축되었거나 흐린 "
+        "fast for clean photographs, photo-fast for drawings and for noisy, compressed or blurred "
+        "ones: each picture is looked at.",
+        "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 그림이나 잡음이 있거나 압축되었거나 흐린 "
         "사진에는 photo-fast를 씁니다.",
     ),
     "auto_took": ("auto takes {model}: {reason}.", "auto가 고른 모델: {model} ({reason})."),

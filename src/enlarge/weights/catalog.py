@@ -24,7 +24,7 @@ AUTO = "auto"
 """The name that stands for the model that suits a picture's looks."""
 CHOICES = {
     "clean": ("fast",),
-    "drawing": ("fast",),
+    "drawing": ("photo-fast", "fast"),
     "degraded": ("photo-fast", "photo"),
 }
 """The models of `auto` by the kind of picture (see `picture.looking`): the first that there is."""
