@@ -108,8 +108,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "model_auto": (
         "fast for clean photographs, photo-fast for drawings and for noisy, compressed or blurred "
         "ones: each picture is looked at.",
-        "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 그림이나 잡음이 있거나 압축되었거나 흐린 "
-        "사진에는 photo-fast를 씁니다.",
+        "사진마다 살펴보고 고릅니다. 깨끗한 사진에는 fast, 그림이나 잡음이 있거나 압축되었거나 "
+        "흐린 사진에는 photo-fast를 씁니다.",
     ),
     "auto_took": ("auto takes {model}: {reason}.", "auto가 고른 모델: {model} ({reason})."),
     "model_fast": (
