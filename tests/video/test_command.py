@@ -98,7 +98,7 @@ def test_dry_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tape.mp4", "--at", "0.1", "--model", "auto", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "1 picture to enlarge" in printed
-    assert "tape.mp4: photo: " in printed or "tape.mp4: fast: " in printed
+    assert "tape.mp4: photo-fast: " in printed or "tape.mp4: fast: " in printed
     assert "estimated from a part of tape.mp4" in printed
     assert {path.name for path in here.iterdir()} == {"tape.mp4"}
 
