@@ -165,7 +165,8 @@ def test_it_is_refused_where_nothing_is_looked_at() -> None:
 def test_tiles_are_planned_for_the_largest_of_its_models() -> None:
     auto = OpenModel(auto_weights())
     engine = auto.engine(np.dtype(np.uint8))
-    largest = max(max(w.card.tiles.values()) for w in auto_weights().choices.values())
+    run = [w.stored_for(engine.precision) for w in auto_weights().choices.values()]
+    largest = max(max(weights.card.tiles.values()) for weights in run)
     assert max(auto.card_for(engine).tiles.values()) == round(largest * engine.memory_factor)
 
 
