@@ -12,8 +12,11 @@ _GPU = "needs a GPU"
 _CLUSTER = "needs machines of a cluster or remote storage; tests/batch/test_cluster.py has its own"
 _HOURS = "trains for hours; every recipe takes two steps in tests/training"
 _DOWNLOAD = "needs weights that are downloaded"
+_PEERS = "needs the packages of other projects' models, or what readers answered"
 
 SKIPPED = {
+    "python -m benchmarks.looks": _PEERS,
+    "python -m benchmarks.blind": _PEERS,
     "pip install .": _INSTALLS,
     "pip install --no-deps spandrel einops": _INSTALLS,
     'pip install ".[app]"': _INSTALLS,
