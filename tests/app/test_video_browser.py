@@ -44,6 +44,7 @@ PLAYED = f"""() => {{
     const video = ({PLAYER})();
     if (!video || video.ended || video.currentTime > 0.6) return Boolean(video);
     video.muted = true;
+    if (video.currentTime < 0.4) video.currentTime = 0.4;
     if (video.paused) video.play().catch(() => {{}});
     return false;
 }}"""
