@@ -72,16 +72,16 @@ def merged(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Earlier results with those of some models in their places, which name their own commit. A
     model that is new comes last.
     """
-    fresh = {model["model"]: model for model in found["models"]}
+    names = {model["model"] for model in found["models"]}
     tables = {table["title"]: table for table in found["tables"]}
-    document = {**known, "models": _replaced(known["models"], list(fresh.values()))}
+    document = {**known, "models": _replaced(known["models"], found["models"])}
     document["tables"] = []
     for table in known["tables"]:
         rows = tables.get(table["title"], {"rows": []})["rows"]
         own = [
             {**row, "measured": f"{found['date']}, commit {found['commit']}"}
             for row in rows
-            if row["model"] in fresh
+            if row["model"] in names
         ]
         document["tables"].append({**table, "rows": _replaced(table["rows"], own)})
     return document
@@ -162,8 +162,9 @@ def markdown(document: dict[str, Any]) -> str:
 def _models(models: Sequence[dict[str, Any]]) -> list[str]:
     """What each costs, and what the self-ensemble (×8 the work) brings it to."""
     lines = [
-        "*Minutes*: training on one H200, including the model that it started from. `--ensemble`: "
-        "PSNR in dB / SSIM with the option `--ensemble`. Speed: [speed.md](speed.md).",
+        "*Minutes*: training, including the model that it started from; of `photo-fast` on two CPU "
+        "cores, of the others on one H200. `--ensemble`: PSNR in dB / SSIM with the option "
+        "`--ensemble`. Speed: [speed.md](speed.md).",
         "",
         "| model | parameters | kFLOP per output pixel | minutes | Set5, `--ensemble` | Set14 |",
         "|---|--:|--:|--:|---|---|",

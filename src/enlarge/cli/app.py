@@ -132,7 +132,7 @@ def app(
 
     address = Address(options.host, options.port)
     address.check()
-    os.environ[VARIABLE] = _page_options(options, model, settings, upload, video).to_json()
+    os.environ[VARIABLE] = _page_options(options, model, name, settings, upload, video).to_json()
     if not options.quiet:
         say(f"enlarge: {address.url}  (Ctrl+C ends it)")
     serve(address, max_upload=upload, browser=not options.no_browser, verbose=options.verbose)
@@ -149,11 +149,10 @@ def _size_limit(text: str, name: str) -> int:
 
 
 def _page_options(
-    options: AppOptions, model: Any, settings: Settings, upload: int, video: int
+    options: AppOptions, model: Any, name: str, settings: Settings, upload: int, video: int
 ) -> Options:
-    """The options that are passed to the page."""
+    """The options that are passed to the page; `name`: the model's."""
     from enlarge.app.options import Options
-    from enlarge.weights.catalog import AUTO
 
     return Options(
         max_upload=upload,
@@ -162,7 +161,7 @@ def _page_options(
         max_files=options.max_files,
         max_video=video,
         max_frames=options.max_frames,
-        model=settings.model or AUTO,
+        model=name,
         engine=settings.engine,
         device=settings.device,
         precision=settings.precision,
