@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Start the clock of `faulthandler_timeout` again: pytest stops it once a test has failed, and
-    what takes down a test that hung often hangs too (a browser that no longer answers).
+    """Restart the timer of `faulthandler_timeout`: pytest cancels it once a test has failed, and
+    the teardown of a test that hung often hangs too (a browser that no longer answers).
     """
     if seconds := float(item.config.getini("faulthandler_timeout") or 0):
         errors = item.config.stash[fault_handler_stderr_fd_key]

@@ -1,4 +1,4 @@
-"""The clock of the tests: one that hangs, even while it is taken down, ends and is named."""
+"""The time limit of the tests: one that hangs ends, even in its teardown, with its stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_fails(browser):
 """
 
 
-def test_a_failed_test_that_cannot_be_taken_down_ends(tmp_path: Path) -> None:
+def test_a_failed_test_whose_teardown_hangs_ends(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_teardown\n")
     (tmp_path / "test_it.py").write_text(HANGS)
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml")]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from enlarge.luma import LUMA
 
 Kind = Literal["clean", "degraded", "drawing"]
-"""clean: nothing to remove. degraded: noise, JPEG or blur. drawing: flat colours, such as a drawing
-or a screenshot, without traces of JPEG."""
+"""clean: nothing to remove. degraded: noise, JPEG, blur, aliasing or oversharpening. drawing: flat
+colours, such as a drawing or a screenshot, without traces of JPEG."""
 
 RULES = "3"
 """Changes with whatever changes a finding: results of other rules are made again."""
@@ -41,8 +41,7 @@ SOFT = 0.55
 """Steps between neighbours, as a share of those between every second pixel: 0.5 is a ramp, 1 is
 noise. Sharp photographs have 0.65 to 0.7."""
 ROUGH = 0.75
-"""The same share from which single pixels stand out: by grain, by pixels that were left out when it
-was reduced, or by sharpening."""
+"""The same share from which a picture is aliased, grainy or oversharpened."""
 FLAT, FLAT_BLOCKS = 0.6, 1.0
 """Share of neighbours of exactly the same colour in a drawing, and the largest `blocks` of one:
 what is drawn may lie on a grid."""
@@ -140,7 +139,7 @@ def find_kind(figures: Looks) -> Finding:
     if figures.blocks >= BLOCKS:
         return Finding("degraded", "blocks of an earlier JPEG")
     if figures.softness >= ROUGH:
-        return Finding("degraded", "pixels that stand out")
+        return Finding("degraded", "aliased or oversharpened")
     if figures.softness <= SOFT:
         return Finding("degraded", "blur")
     return Finding("clean", "no noise, blocks or blur")
