@@ -149,7 +149,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         f"`--model auto` looks at each picture and takes `{models[0]}` or `{models[1]}`. Loss: by",
         "how many dB the PSNR of its choice is below that of the better of the two. None of these",
-        "pictures set its limits.",
+        "pictures set its limits; the model for drawings was chosen on the drawings below.",
         "",
         f"**Photographs: {np.mean(loss):.3f} dB on average, {max(loss):.2f} at worst, of",
         f"{len(photos)} pictures. Screenshots and drawings: the better model in {right:.0%}.**",

@@ -128,7 +128,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "×{scale}, 매개변수 {parameters}개.",
     ),
     "model_photo_fast": (
-        "Like photo, as quick as fast, and a little less clean. A network for ×{scale} with "
+        "Like photo, at the speed of fast, slightly less thorough. A network for ×{scale} with "
         "{parameters} parameters.",
         "photo와 용도가 같고 fast만큼 빠르지만, 조금 덜 깨끗합니다. ×{scale}, 매개변수 "
         "{parameters}개.",
