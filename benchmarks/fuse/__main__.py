@@ -32,6 +32,8 @@ SECTIONS: dict[str, tuple[Cell, ...]] = {
     "motion": (
         *(Cell(motion, Camera(motion=motion)) for motion in MOTIONS[:4]),
         Cell("plates before a still background"),
+        Cell("bending by 0.5 px", Camera(bend=0.5)),
+        Cell("bending by 1 px", Camera(bend=1.0)),
     ),
     "camera": (
         Cell("motion blur of up to 2 px", Camera(blur=2.0)),

@@ -21,6 +21,8 @@ Matrix = NDArray[np.float64]
 
 SCALE = 4
 MOTIONS = ("translation", "zoom", "rotation", "perspective", "mixed")
+_SMOOTH = 12
+"""LR pixels over which a scene that bends moves alike (a standard deviation)."""
 MARGIN = 8
 """LR pixels at each edge of a frame that lie outside the judged region."""
 
@@ -37,6 +39,7 @@ class Camera:
     jpeg: int | None = 60
     codec: str | None = None  # a key of `benchmarks.fuse.video.CODECS`, instead of JPEG
     lens: tuple[float, float] = (0.4, 0.8)  # σ; every burst draws its own between these
+    bend: float = 0.0  # how far a scene that is not rigid moves in itself (RMS)
 
     @property
     def interlaced(self) -> bool:
@@ -67,8 +70,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Burst:
-    """Frames (uint8, H×W×3), and for each where its pixels lie: `poses`, with the row's share of
-    `rolls` added. The frame `reference` has the identity. `foreign` are frames of another scene.
+    """Frames (uint8, H×W×3), and for each moment where the pixels lie: `poses`, with the row's
+    share of `rolls` added. Frames have one moment each; interlaced ones two, of their even and odd
+    rows. The frame `reference` has the identity at its first. `foreign` are frames of another
+    scene.
     """
 
     frames: list[Pixels]
@@ -77,14 +82,16 @@ class Burst:
     reference: int
     foreign: frozenset[int] = field(default_factory=frozenset)
 
-    def truth(self, number: int, points: Matrix) -> Matrix:
-        """Where points (n, 2) of the reference, in LR pixels, lie in a frame, in LR pixels."""
+    def truth(self, moment: int, points: Matrix) -> Matrix:
+        """Where points (n, 2) of the reference, in LR pixels, lie at a moment, in LR pixels; of
+        one that is not rigid, without what it moves in itself.
+        """
         high = points * SCALE + (SCALE - 1) / 2
-        moved = through(self.poses[number], high)
+        moved = through(self.poses[moment], high)
         height = self.frames[0].shape[0] * SCALE
         found = moved
         for _ in range(3):  # the shift depends on the row where the point lands
-            found = moved + (found[:, 1:] / height - 0.5) * self.rolls[number]
+            found = moved + (found[:, 1:] / height - 0.5) * self.rolls[moment]
         return (found - (SCALE - 1) / 2) / SCALE
 
 
@@ -135,15 +142,16 @@ def burst(scene: Scene, camera: Camera, count: int, random: np.random.Generator)
         back = np.linalg.inv(all_poses[2 * reference])
         all_poses = [pose @ back for pose in all_poses]
     rolls = [SCALE * camera.rolling * _direction(random) for _ in range(moments)]
-    rolls[2 * reference if camera.interlaced else reference][:] = 0
+    first = 2 * reference if camera.interlaced else reference
+    rolls[first][:] = 0
+    bends = _bends(camera.bend, moments, first, (height, width), random)
     seen = []
-    for pose, roll in zip(all_poses, rolls, strict=True):
-        light = blurred(_composed(scene, pose, roll), camera, lens, random)
+    for pose, roll, bend in zip(all_poses, rolls, bends, strict=True):
+        light = blurred(_composed(scene, pose, roll, bend), camera, lens, random)
         low = cv2.resize(light, (width // SCALE, height // SCALE), interpolation=cv2.INTER_AREA)
         seen.append(developed(low + random.normal(0, camera.noise, low.shape), camera))
     if camera.interlaced:
-        seen = [woven(first, second) for first, second in zip(seen[::2], seen[1::2], strict=True)]
-        all_poses, rolls = all_poses[::2], rolls[::2]
+        seen = [woven(even, odd) for even, odd in zip(seen[::2], seen[1::2], strict=True)]
     return Burst(coded(seen, camera), all_poses, rolls, reference)
 
 
@@ -175,16 +183,42 @@ def _direction(random: np.random.Generator) -> NDArray[np.float64]:
     return random.uniform() * np.array([np.cos(angle), np.sin(angle)])
 
 
-def _composed(scene: Scene, pose: Matrix, roll: NDArray[np.float64]) -> Floats:
+def _bends(
+    amount: float, count: int, reference: int, size: tuple[int, int], random: np.random.Generator
+) -> list[Floats | None]:
+    """How the points of a scene that is not rigid move in themselves, at so many moments: None, or
+    displacements (H, W, 2) in scene pixels, smooth in time, and over `_SMOOTH` LR pixels. There are
+    none at the moment `reference`.
+    """
+    if not amount:
+        return [None] * count
+    two = [_smooth_field(amount, size, random) for _ in range(2)]
+    times = 2 * np.pi * (np.arange(count) - reference) / count
+    return [np.sin(time) * two[0] + np.float32(1 - np.cos(time)) * two[1] for time in times]
+
+
+def _smooth_field(amount: float, size: tuple[int, int], random: np.random.Generator) -> Floats:
+    """Random displacements (H, W, 2) in scene pixels, of that RMS in LR pixels."""
+    high, wide = size
+    planes = []
+    for _ in range(2):
+        rough = random.normal(size=(high // SCALE, wide // SCALE)).astype(np.float32)
+        plane = cv2.GaussianBlur(rough, (0, 0), _SMOOTH, borderType=cv2.BORDER_REFLECT)
+        plane *= np.float32(SCALE * amount / 2**0.5) / plane.std()
+        planes.append(cv2.resize(plane, (wide, high), interpolation=cv2.INTER_CUBIC))
+    return np.stack(planes, axis=-1)
+
+
+def _composed(scene: Scene, pose: Matrix, roll: NDArray[np.float64], bend: Floats | None) -> Floats:
     """The light that falls on the sensor: the scene at a pose, before what stands still."""
-    moving = _seen(scene.pixels, pose, roll)
+    moving = _seen(scene.pixels, pose, roll, bend)
     if scene.behind is None or scene.shape is None:
         return moving
-    hides = _seen(scene.shape, pose, roll)[..., None].clip(0, 1)
+    hides = _seen(scene.shape, pose, roll, bend)[..., None].clip(0, 1)
     return moving * hides + scene.behind * (1 - hides)
 
 
-def _seen(pixels: Floats, pose: Matrix, roll: NDArray[np.float64]) -> Floats:
+def _seen(pixels: Floats, pose: Matrix, roll: NDArray[np.float64], bend: Floats | None) -> Floats:
     """Pixels at a pose; the picture goes on mirrored beyond its edges."""
     height, width = pixels.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
@@ -195,6 +229,14 @@ def _seen(pixels: Floats, pose: Matrix, roll: NDArray[np.float64]) -> Floats:
         .astype(np.float32)
         .reshape(height, width, 2)
     )
+    if bend is not None:
+        source += cv2.remap(
+            bend,
+            source[..., 0],
+            source[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT,
+        )
     return cv2.remap(
         pixels, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )

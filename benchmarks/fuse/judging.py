@@ -124,17 +124,19 @@ def fused(given: Burst, scene: Scene, **options: Any) -> Any:
 
 
 def distances(report: Any, given: Burst, scene: Scene) -> list[list[float]]:
-    """For every used frame but the reference and foreign ones: at nine points of the region, how
-    far in LR pixels the motion found is from the true one.
+    """For every used frame, or field of one, but the reference and foreign ones: at nine points of
+    the region, how far in LR pixels the motion found is from the true one.
     """
     x, y, width, height = scene.region
     across, down = np.meshgrid([0.1, 0.5, 0.9], [0.1, 0.5, 0.9])
     points = np.column_stack([x + across.ravel() * (width - 1), y + down.ravel() * (height - 1)])
     found = []
-    for frame in report.frames:
-        if not frame.used or frame.number == given.reference or frame.number in given.foreign:
+    fields = len(given.poses) // len(given.frames)
+    for moment, frame in enumerate(report.frames):
+        is_reference = moment == fields * given.reference
+        if not frame.used or is_reference or frame.number in given.foreign:
             continue
-        error = through(frame.motion, points) - given.truth(frame.number, points)
+        error = through(frame.motion, points) - given.truth(moment, points)
         found.append([round(float(value), 3) for value in np.linalg.norm(error, axis=1)])
     return found
 
@@ -161,7 +163,9 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
     best = max(by_model, key=lambda model: by_model[model])
     single, bicubic = by_model[best], by_model["bicubic"]
     try:
-        plain, default = fused(given, scene, then="none"), fused(given, scene)
+        fields = cell.camera.interlaced
+        plain = fused(given, scene, then="none", fields=fields)
+        default = fused(given, scene, fields=fields)
     except InputError:
         # The answer to a burst that cannot be fused is one frame, by a model for it.
         alone = psnr(
@@ -170,7 +174,7 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
         return asdict(
             Judged(scene.name, single, best, bicubic, alone, alone, [], 1, cell.count, 0, 0.0, True)
         )
-    used = [frame.number for frame in default.report.frames if frame.used]
+    used = {frame.number for frame in default.report.frames if frame.used}
     return asdict(
         Judged(
             scene=scene.name,
@@ -179,10 +183,10 @@ def judge(scene: Scene, cell: Cell, seed: list[int], other: Scene | None = None)
             bicubic=bicubic,
             none=psnr(plain.picture, scene.wanted),
             then=psnr(default.picture, scene.wanted),
-            errors=distances(default.report, given, scene),
+            errors=[] if cell.camera.bend else distances(default.report, given, scene),
             used=len(used),
             given=cell.count,
-            foreign_used=len(given.foreign & set(used)),
+            foreign_used=len(given.foreign & used),
             seconds=plain.report.seconds + default.report.seconds,
         )
     )

@@ -28,10 +28,25 @@ def sample(x: int = 60, y: int = 200, width: int = 384, height: int = 256) -> ND
     return np.ascontiguousarray(picture[y : y + height, x : x + width, ::-1]).astype(np.uint8)
 
 
+def bending(height: int, width: int, amount: float, random: np.random.Generator) -> NDArray[Any]:
+    """Displacements (H, W, 2), smooth over 12 of the frames' pixels, of that RMS in them."""
+    rough = random.normal(size=(height // 4, width // 4, 2)).astype(np.float32)
+    smooth = cv2.GaussianBlur(rough, (0, 0), 12)
+    smooth *= np.float32(4 * amount / 2**0.5) / smooth.std()
+    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def burst(
-    count: int, *, scene: NDArray[Any] | None = None, sigma: float = 8.0, seed: int = 0
+    count: int,
+    *,
+    scene: NDArray[Any] | None = None,
+    sigma: float = 8.0,
+    seed: int = 0,
+    bend: float = 0.0,
 ) -> Burst:
-    """Frames four times smaller than the scene, moved, turned and zoomed at random."""
+    """Frames four times smaller than the scene, moved, turned and zoomed at random; with `bend`
+    every one but the first is bent by so many of its pixels (RMS).
+    """
     random = np.random.default_rng(seed)
     large = sample() if scene is None else scene
     height, width = large.shape[:2]
@@ -51,8 +66,14 @@ def burst(
             )
             motion = centre @ turned @ np.linalg.inv(centre)
             motion[:2, 2] += random.uniform(-10, 10, 2)
+        shown = large.astype(np.float32)
+        if bend and number:
+            y, x = np.mgrid[:height, :width].astype(np.float32)
+            moves = bending(height, width, bend, random)
+            x, y = x + moves[..., 0], y + moves[..., 1]
+            shown = cv2.remap(shown, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         moved = cv2.warpPerspective(
-            large.astype(np.float32), motion, (width, height), flags=cv2.INTER_CUBIC,
+            shown, motion, (width, height), flags=cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT,
         )  # fmt: skip
         moved = cv2.GaussianBlur(moved, (0, 0), 1.0)

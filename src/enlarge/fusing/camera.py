@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.alignment import covered, warp
 from enlarge.fusing.frames import Frame
 from enlarge.fusing.motion import Matrix, corners, moved, translation
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
 
 Floats = NDArray[np.float32]
+_FIXED_POINT_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class View:
     """What one frame shows of a window. `pixels`: (h, w, 3) uint8 or uint16, a part of the frame.
     `motion`: 3×3, from the window's pixels to those. The frame times `gain` plus `offset` has the
     brightness of the reference, in levels of 255. `trusted`: (h, w), from 0 to 1, how much a pixel
-    counts.
+    counts. `flow`: (H, W, 2) float16, how far in x and y each point of the window moves before
+    `motion` moves it; None where it does not.
     """
 
     frame: int
@@ -34,6 +37,7 @@ class View:
     gain: float
     offset: float
     trusted: Floats
+    flow: NDArray[np.floating[Any]] | None = None
 
     def levels(self) -> Floats:
         """The pixels as luma and two colour differences, (h, w, 3), with the brightness of the
@@ -55,11 +59,55 @@ class View:
         far = back[2, 0] * x + back[2, 1] * y + back[2, 2]
         across = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / far
         down = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / far
-        return across.astype(np.float32), down.astype(np.float32)
+        return self._without_flow(across.astype(np.float32), down.astype(np.float32))
+
+    def _without_flow(self, across: Floats, down: Floats) -> tuple[Floats, Floats]:
+        """Which points of the window the flow moves to those places."""
+        if self.flow is None:
+            return across, down
+        cv2 = load_opencv()
+        flow = self.flow.astype(np.float32)
+        x, y = across, down
+        for _ in range(_FIXED_POINT_STEPS):
+            moves = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            x, y = across - moves[..., 0], down - moves[..., 1]
+        return x, y
+
+    def on_window(self, values: Floats, width: int, height: int) -> Floats:
+        """Values of the pixels (h, w), on the pixels of the window: (height, width). Bicubic;
+        beyond the border the nearest pixel.
+        """
+        if self.flow is None:
+            plain: Floats = warp(values, self.motion, width, height)
+            return plain
+        cv2 = load_opencv()
+        moved_x, moved_y = self._moved_window(width, height)
+        found: Floats = cv2.remap(
+            values, moved_x, moved_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return found
+
+    def inside(self, width: int, height: int) -> NDArray[np.bool_]:
+        """Which pixels of the window the view shows: (height, width)."""
+        return covered(self.pixels.shape, self.motion, width, height)
+
+    def _moved_window(self, width: int, height: int) -> tuple[Floats, Floats]:
+        """Where the pixels of the window lie among the view's: x and y, (height, width) each."""
+        assert self.flow is not None
+        flow = self.flow.astype(np.float64)
+        x = np.arange(width) + flow[..., 0]
+        y = np.arange(height)[:, None] + flow[..., 1]
+        rows = [self.motion[n, 0] * x + self.motion[n, 1] * y + self.motion[n, 2] for n in range(3)]
+        return (rows[0] / rows[2]).astype(np.float32), (rows[1] / rows[2]).astype(np.float32)
 
     def part(self, window: Region, around: int = 2) -> View:
         """What the view shows of a part of its window."""
         points = moved(self.motion, corners(*window))
+        flow = None
+        if self.flow is not None:
+            rows = slice(window.y, window.y + window.height)
+            flow = self.flow[rows, window.x : window.x + window.width]
+            around += int(np.ceil(np.abs(flow).max()))
         height, width = self.pixels.shape[:2]
         left, top = (int(v) for v in np.floor(points.min(axis=0)) - around)
         right, bottom = (int(v) for v in np.ceil(points.max(axis=0)) + around + 1)
@@ -72,6 +120,7 @@ class View:
             self.gain,
             self.offset,
             self.trusted[top:bottom, left:right],
+            flow,
         )
 
 
@@ -89,7 +138,7 @@ def view_of(frame: Frame, motion: Matrix, light: tuple[float, float], window: Re
     trusted = np.ones(frame.pixels.shape[:2], np.float32)
     if frame.field is not None:
         trusted[1 - frame.field :: 2] = 0
-    return View(frame.number, frame.pixels, motion, *light, trusted).part(window, around=4)
+    return View(frame.number, frame.filled, motion, *light, trusted).part(window, around=4)
 
 
 @dataclass(frozen=True)

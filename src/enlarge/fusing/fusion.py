@@ -18,17 +18,15 @@ from enlarge.errors import Cancelled, InputError, OptionError
 from enlarge.fusing.camera import View, view_of
 from enlarge.fusing.finishing import Finished, finish, network_of
 from enlarge.fusing.frames import Frame, Frames, read_frames
-from enlarge.fusing.held_out import HeldOut, hold_out
-from enlarge.fusing.least_squares import Optics
 from enlarge.fusing.memory import check_memory
 from enlarge.fusing.motion import displacement
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.reconstruction import Reconstruction, reconstruct, tiles
 from enlarge.fusing.rejection import judged
-from enlarge.fusing.resolution import Resolution, measure_resolution
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
 from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings, settings_of
 from enlarge.fusing.tracking import Region, Registration, to_luma, track
+from enlarge.fusing.understanding import Understood, understood
 from enlarge.fusing.verdict import verdict
 
 Progress = Callable[[int, int], None]
@@ -103,22 +101,20 @@ def fuse_with(
     _check_found(given.kept, registered, reference)
     views = _views(given.kept, registered, window)
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
-    resolution = measure_resolution(views, inner)
-    optics = Optics(resolution.blur, resolution.colour_blur, keeps_edges=settings.then == NONE)
-    held = hold_out(views, inner, optics, reference)
-    work.tick()
     size = window.width, window.height
-    if held.gains:
-        made = reconstruct(views, size, optics, held.effort, work.tick)
+    seen = understood(views, inner, size, reference, keeps_edges=settings.then == NONE)
+    work.tick()
+    if seen.held_out.gains:
+        made = reconstruct(seen.views, size, seen.optics, seen.held_out.effort, work.tick)
     else:
-        alone = [view for view in views if view.frame == reference]
-        made = reconstruct(alone, size, optics, held.single_effort, work.tick)
+        alone = [view for view in seen.views if view.frame == reference]
+        made = reconstruct(alone, size, seen.optics, seen.held_out.single_effort, work.tick)
         registered = [_without_gain(entry, reference) for entry in registered]
-    window_alone = None if held.gains else _single(given, window, reference)
+    window_alone = None if seen.held_out.gains else _single(given, window, reference)
     depth = given.kept[0].pixels.dtype
     finished = finish(made.scene, inner, depth, settings, network, window_alone)
     work.tick()
-    report = _report(given, region, reference, registered, made, (resolution, held), finished)
+    report = _report(given, region, reference, registered, made, seen, finished)
     report = replace(report, settings=_as_text(settings), seconds=time.perf_counter() - begun)
     return FusedPicture(finished.picture, finished.fused, _single(given, region, reference), report)
 
@@ -229,11 +225,10 @@ def _report(
     reference: int,
     registered: Sequence[Registration],
     made: Reconstruction,
-    evidence: tuple[Resolution, HeldOut],
+    seen: Understood,
     finished: Finished,
 ) -> FusionReport:
     """The evidence."""
-    resolution, held = evidence
     weights = np.array(made.weights)
     shares = iter(weights / weights.max())
     by_place = [float(next(shares)) if entry.is_used else 0.0 for entry in registered]
@@ -245,11 +240,12 @@ def _report(
         frames=frames,
         noise=made.noise,
         noise_gain=float(weights.sum() / np.sqrt(np.square(weights).sum())),
-        resolution=resolution,
+        resolution=seen.resolution,
         samples=_cut(made.samples, region, given.kept[0]),
-        gains=held.gains,
-        verdict=verdict(held, resolution, [frame.shift for frame in frames if frame.inside]),
-        held_out=held,
+        flow=seen.flow,
+        gains=seen.held_out.gains,
+        verdict=verdict(seen, [frame.shift for frame in frames if frame.inside]),
+        held_out=seen.held_out,
         then=finished.model,
         provenance=_provenance(frames, finished.words),
         digest=hashlib.sha256(finished.picture.tobytes()).hexdigest(),

@@ -47,11 +47,13 @@ class FusionReport:
     `region` of the frame `reference`; `frames`: one report for each that was given.
     `noise_gain`: how many times less noise the weighted mean of the frames has than one.
     `resolution`: what is resolved in one frame and in all, with its `gain`. `samples` (h, w): how
-    many pixels of frames lie in each pixel of the region. `gains`: whether the frames show more
-    than one of them; if not, the result is that of the reference alone. `verdict`: what was gained,
-    in words; `held_out`: how that was found. `noise`: of one frame's luma, in levels
-    of 255. `then`: the model that enlarged what was fused, or "none"; `provenance`: the same in
-    words. `digest`: SHA-256 of the picture's pixels. `settings`: the options, as text.
+    many pixels of frames lie in each pixel of the region. `flow`: how far points move beside the
+    motion of the whole, by dense flow, in the middle one of the frames (RMS, pixels); 0 where the
+    scene is rigid. `gains`: whether the frames show more than one of them; if not, the result is
+    that of the reference alone. `verdict`: what was gained, in words; `held_out`: how that was
+    found. `noise`: of one frame's luma, in levels of 255. `then`: the model that enlarged what was
+    fused, or "none"; `provenance`: the same in words. `digest`: SHA-256 of the picture's pixels.
+    `settings`: the options, as text.
     """
 
     reference: int
@@ -62,6 +64,7 @@ class FusionReport:
     noise_gain: float
     resolution: Resolution
     samples: NDArray[np.float32] = field(repr=False)
+    flow: float
     gains: bool
     verdict: str
     held_out: HeldOut
@@ -115,6 +118,7 @@ class FusionReport:
             },
             "blur": round(self.resolution.blur, 3),
             "colour_blur": round(self.resolution.colour_blur, 3),
+            "flow": round(self.flow, 3),
             "gains": self.gains,
             "verdict": self.verdict,
             "held_out": {

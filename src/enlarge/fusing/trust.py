@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enlarge.fusing.alignment import warp
 from enlarge.fusing.camera import View, gather
 from enlarge.fusing.least_squares import FACTOR, SMOOTHNESS, Optics, Problem, Scene, seen_by
 from enlarge.fusing.opencv import load_opencv
@@ -104,7 +103,7 @@ def _uncovered(views: list[View], part: Region) -> list[View]:
     cv2 = load_opencv()
     lumas = [np.ascontiguousarray(view.levels()[..., 0]) for view in views]
     stack = [
-        warp(luma, view.motion, part.width, part.height)
+        view.on_window(luma, part.width, part.height)
         for luma, view in zip(lumas, views, strict=True)
     ]
     median = np.median(np.stack(stack), axis=0).astype(np.float32)

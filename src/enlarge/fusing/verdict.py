@@ -8,6 +8,7 @@ import numpy as np
 
 from enlarge.fusing.held_out import HeldOut
 from enlarge.fusing.resolution import Resolution
+from enlarge.fusing.understanding import Understood
 
 _SAMPLING = 0.5
 """Cycles per pixel: the finest that one frame's own sampling holds."""
@@ -15,8 +16,19 @@ _STILL = 0.1
 """Pixels: what moves less between all frames is sampled at the same places."""
 
 
-def verdict(held: HeldOut, resolution: Resolution, shifts: Sequence[tuple[float, float]]) -> str:
+def verdict(seen: Understood, shifts: Sequence[tuple[float, float]]) -> str:
     """What was gained. `shifts`: how far the region's middle moved in each frame, in pixels."""
+    told = _gained(seen.held_out, seen.resolution, shifts)
+    if not seen.flow:
+        return told
+    return (
+        f"{told} The scene is not rigid: its points move by {seen.flow:.1f} pixels beside the "
+        "motion of the whole, found by dense flow."
+    )
+
+
+def _gained(held: HeldOut, resolution: Resolution, shifts: Sequence[tuple[float, float]]) -> str:
+    """What was gained by all frames together."""
     if not held.is_known:
         return "Whether the frames show more than one of them was not checked: it takes three."
     differences = f"{held.fused**0.5:.2f} levels instead of {held.single**0.5:.2f}"

@@ -1,0 +1,138 @@
+"""Dense flow: how the points of a scene that is not rigid, a face or cloth, move in themselves.
+
+One motion of the whole region is not what such a scene does. What is left is found by OpenCV's DIS
+flow (Kroeger et al., "Fast optical flow using dense inverse search", ECCV 2016), of every frame
+against the reference, and then made more exact against the mean of the other frames, which has less
+noise, by steps of Lucas and Kanade ("An iterative image registration technique", IJCAI 1981) over a
+neighbourhood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from enlarge.fusing.alignment import Luma, gradients
+from enlarge.fusing.camera import Floats, View
+from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.tracking import SMOOTHING
+
+_FIRST = 5.0
+"""Standard deviation in pixels of the blur of a first flow: points near each other move alike."""
+_AROUND = 8.0
+"""The same of the neighbourhood over which a step is the least squares."""
+_STEPS = 3
+_FIRM = 4.0
+"""Added to the squares of gradients: what is flat moves with its neighbourhood."""
+_OUTLYING = 4.5
+"""Differences, in units of the median one, from which a pixel counts less."""
+
+
+def with_flow(views: Sequence[View], size: tuple[int, int], reference: int) -> list[View]:
+    """The views with the flow of every one but those of the frame `reference`.
+
+    `size`: the width and height of the window.
+    """
+    width, height = size
+    shown = [view.frame != reference for view in views]
+    target = next(_seen(view, size) for view in views if view.frame == reference)
+    first = [
+        replace(view, flow=_stored(_improved(_first_flow(target, view, size), target, view, size)))
+        if moves
+        else view
+        for view, moves in zip(views, shown, strict=True)
+    ]
+    total, count = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    for picture, inside in _moved(first, size):
+        total += picture * inside
+        count += inside
+    second = []
+    for view, moves, (picture, inside) in zip(first, shown, _moved(first, size), strict=True):
+        if not moves:
+            second.append(view)
+            continue
+        assert view.flow is not None
+        others = np.maximum(count - inside, np.float32(1))
+        mean: Luma = np.where(count > inside, (total - picture * inside) / others, picture)
+        flow = _improved(view.flow.astype(np.float32), mean, view, size)
+        second.append(replace(view, flow=_stored(flow)))
+    return second
+
+
+def strength(views: Sequence[View]) -> float:
+    """How far points move by the flow: the RMS in pixels, of the middle one of the views."""
+    found = [
+        float(np.square(view.flow.astype(np.float32)).sum(axis=-1).mean()) ** 0.5
+        for view in views
+        if view.flow is not None
+    ]
+    return float(np.median(found)) if found else 0.0
+
+
+def _stored(flow: Floats) -> Floats:
+    """A flow as views keep it: half the bytes, exact to a thousandth of a pixel."""
+    kept: Floats = flow.clip(-1000, 1000).astype(np.float16)
+    return kept
+
+
+def _luma(view: View) -> Luma:
+    """The smoothed luma of a view's pixels."""
+    cv2 = load_opencv()
+    luma: Luma = cv2.GaussianBlur(np.ascontiguousarray(view.levels()[..., 0]), (0, 0), SMOOTHING)
+    return luma
+
+
+def _seen(view: View, size: tuple[int, int]) -> Luma:
+    """The smoothed luma of a view on the pixels of the window."""
+    return view.on_window(_luma(view), *size)
+
+
+def _moved(views: Sequence[View], size: tuple[int, int]) -> Iterator[tuple[Luma, Floats]]:
+    """What each view shows on the pixels of the window, and where it does."""
+    for view in views:
+        yield _seen(view, size), view.inside(*size).astype(np.float32)
+
+
+def _first_flow(target: Luma, view: View, size: tuple[int, int]) -> Floats:
+    """The flow of a view against a picture of the window, smooth."""
+    cv2 = load_opencv()
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    one, two = (np.rint(p).clip(0, 255).astype(np.uint8) for p in (target, _seen(view, size)))
+    flow: Floats = cv2.GaussianBlur(search.calc(one, two, None), (0, 0), _FIRST)
+    return flow
+
+
+def _improved(flow: Floats, target: Luma, view: View, size: tuple[int, int]) -> Floats:
+    """The flow after some steps towards what the picture of the window shows."""
+    cv2 = load_opencv()
+    luma = _luma(view)
+    there = gradients(target)
+    for _ in range(_STEPS):
+        shown = replace(view, flow=flow).on_window(luma, *size)
+        across, down = (
+            np.float32(0.5) * (one + two) for one, two in zip(there, gradients(shown), strict=True)
+        )
+        difference = target - shown
+        usual = np.float32(_OUTLYING * float(np.median(np.abs(difference))) + 0.25)
+        weight = 1 / (1 + np.square(difference / usual))
+
+        def around(values: Floats, weight: Floats = weight) -> Floats:
+            border = cv2.BORDER_REFLECT
+            mean: Floats = cv2.GaussianBlur(weight * values, (0, 0), _AROUND, borderType=border)
+            return mean
+
+        squares = around(across * across) + _FIRM, around(down * down) + _FIRM
+        both = around(across * down)
+        wanted = around(across * difference), around(down * difference)
+        determinant = squares[0] * squares[1] - both * both
+        flow = flow + np.stack(
+            [
+                (squares[1] * wanted[0] - both * wanted[1]) / determinant,
+                (squares[0] * wanted[1] - both * wanted[0]) / determinant,
+            ],
+            axis=-1,
+        )
+    return flow
