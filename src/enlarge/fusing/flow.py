@@ -107,32 +107,32 @@ def _first_flow(target: Luma, view: View, size: tuple[int, int]) -> Floats:
 
 def _improved(flow: Floats, target: Luma, view: View, size: tuple[int, int]) -> Floats:
     """The flow after some steps towards what the picture of the window shows."""
-    cv2 = load_opencv()
     luma = _luma(view)
-    there = gradients(target)
     for _ in range(_STEPS):
-        shown = replace(view, flow=flow).on_window(luma, *size)
-        across, down = (
-            np.float32(0.5) * (one + two) for one, two in zip(there, gradients(shown), strict=True)
-        )
-        difference = target - shown
-        usual = np.float32(_OUTLYING * float(np.median(np.abs(difference))) + 0.25)
-        weight = 1 / (1 + np.square(difference / usual))
-
-        def around(values: Floats, weight: Floats = weight) -> Floats:
-            border = cv2.BORDER_REFLECT
-            mean: Floats = cv2.GaussianBlur(weight * values, (0, 0), _AROUND, borderType=border)
-            return mean
-
-        squares = around(across * across) + _FIRM, around(down * down) + _FIRM
-        both = around(across * down)
-        wanted = around(across * difference), around(down * difference)
-        determinant = squares[0] * squares[1] - both * both
-        flow = flow + np.stack(
-            [
-                (squares[1] * wanted[0] - both * wanted[1]) / determinant,
-                (squares[0] * wanted[1] - both * wanted[0]) / determinant,
-            ],
-            axis=-1,
-        )
+        flow = flow + _step(target, replace(view, flow=flow).on_window(luma, *size))
     return flow
+
+
+def _step(target: Luma, shown: Luma) -> Floats:
+    """How far the points of `shown` are from where `target` has them, (H, W, 2): the least squares
+    over their neighbourhoods, with the gradients of both pictures averaged.
+    """
+    half = np.float32(0.5)
+    across, down = (
+        half * (a + b) for a, b in zip(gradients(target), gradients(shown), strict=True)
+    )
+    off = target - shown
+    usual = np.float32(_OUTLYING * float(np.median(np.abs(off))) + 0.25)
+    weight = 1 / (1 + np.square(off / usual))
+    xx, yy = (_around(weight * d * d) + _FIRM for d in (across, down))
+    xy = _around(weight * across * down)
+    x, y = (_around(weight * d * off) for d in (across, down))
+    determinant = xx * yy - xy * xy
+    return np.stack([(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant], axis=-1)
+
+
+def _around(values: Luma) -> Luma:
+    """The mean over the neighbourhood of every pixel."""
+    cv2 = load_opencv()
+    mean: Luma = cv2.GaussianBlur(values, (0, 0), _AROUND, borderType=cv2.BORDER_REFLECT)
+    return mean
