@@ -1,7 +1,7 @@
 """Facts on a card that only running the network's ONNX file tells.
 
-    working sets   by tile, measured in processes of their own; of those that are measured while a
-                   user waits, two, and the others lie on the line through them
+    working sets   by tile, measured in processes of their own; while a user waits, one is measured,
+                   before and after the network runs, and the others are computed from it
     halo           if the margin is unbounded, or larger than tiles should overlap
     precisions     whether bf16 is close enough to f32
 
@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,21 @@ _SPARE = 1.25
 _AT_ONCE = 2
 """Tiles that are measured at a time, each in a process of its own."""
 _LARGEST = 256
-"""The larger of two tiles that are measured for all of `FEW`, unless it costs more than that."""
+"""The tile that is measured for all of `FEW`, unless it costs more than that."""
 _COSTLY = 1.5e12
 _OFF_LINE = 1.06
 """Working sets grow with a tile's area; SwinIR, HAT, DAT and RRDB are at most 4 % above."""
+
+
+class WorkingSet(NamedTuple):
+    """By how many bytes a new process's memory grows for a tile of `side`: at most (`size`), at
+    most until the network is compiled (`compiling`), and when it is (`kept`).
+    """
+
+    side: int
+    size: int
+    compiling: int
+    kept: int
 
 
 def check_finite(name: str, enlarged: Picture) -> None:
@@ -226,22 +237,24 @@ def working_sets(model: Path, card: Card, ladder: Sequence[int] | None = None) -
     if ladder is None and len(sides) > 2:
         most = min(_LARGEST, (_COSTLY / max(card.flops, 1.0)) ** 0.5 / card.scale)
         smaller = [side for side in sides[1:] if side <= most] or sides[1:2]
-        sizes = _measured_sets(weights, [sides[0], smaller[-1]])
-        return _on_line(sizes, sides) if len(sizes) > 1 else sizes
-    return _measured_sets(weights, sides)
+        found = _working_set(weights, smaller[-1])
+        if isinstance(found, WorkingSet):
+            return _computed_sets(found, sides)
+    return {side: found.size for side, found in _measured_sets(weights, sides).items()}
 
 
-def _on_line(sizes: Mapping[int, int], sides: Sequence[int]) -> dict[int, int]:
-    """The working sets of all sides that fit the machine, from those of two, by their area."""
-    (low, least), (high, most) = sorted(sizes.items())
-    slope = max(most - least, 0) / (high**2 - low**2)
-    line = {side: round(_OFF_LINE * (least + slope * (side**2 - low**2))) for side in sides}
-    known = {**line, **sizes}
-    return {side: known[side] for side in sides if side <= high or known[side] <= _memory()}
+def _computed_sets(known: WorkingSet, sides: Sequence[int]) -> dict[int, int]:
+    """The working sets of all sides that fit the machine, from that of one: what running adds grows
+    with the area.
+    """
+    slope = max(known.size - known.kept, 0) / known.side**2
+    line = (round(max(known.compiling, _OFF_LINE * (known.kept + slope * s**2))) for s in sides)
+    sizes = {**dict(zip(sides, line, strict=True)), known.side: known.size}
+    return {side: size for side, size in sizes.items() if side <= known.side or size <= _memory()}
 
 
-def _measured_sets(weights: Weights, sides: Sequence[int]) -> dict[int, int]:
-    sizes: dict[int, int] = {}
+def _measured_sets(weights: Weights, sides: Sequence[int]) -> dict[int, WorkingSet]:
+    sizes: dict[int, WorkingSet] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for first in range(0, len(sides), _AT_ONCE):
             chosen = [side for side in sides[first : first + _AT_ONCE] if _may_fit(side, sizes)]
@@ -257,12 +270,12 @@ def _measured_sets(weights: Weights, sides: Sequence[int]) -> dict[int, int]:
     return sizes
 
 
-def _may_fit(side: int, sizes: Mapping[int, int]) -> bool:
+def _may_fit(side: int, sizes: Mapping[int, WorkingSet]) -> bool:
     """Whether `_AT_ONCE` tiles of this side fit the machine's memory, by what smaller ones took."""
     if not sizes:
         return True
-    last, size = max(sizes.items())
-    return _AT_ONCE * size * (side / last) ** 2 <= _memory()
+    last = sizes[max(sizes)]
+    return _AT_ONCE * last.size * (side / last.side) ** 2 <= _memory()
 
 
 def _memory() -> int:
@@ -298,8 +311,9 @@ side = int(sys.argv[2])
 engine = engine_of(Path(sys.argv[1]), sys.argv[3])
 before = resident()
 session = engine.session(TileSpec(side, side, 3, np.dtype("uint8"), np.dtype("uint8")))
+compiling, kept = peak() - before, resident() - before
 session(np.zeros((side, side, 3), np.uint8))
-print(json.dumps(peak() - before))
+print(json.dumps([peak() - before, compiling, kept]))
 """
 
 
@@ -314,15 +328,15 @@ def engine_of(model: Path, name: str) -> Engine:
     return OpenVinoEngine(model, "f32", 0)
 
 
-def _working_set(weights: Weights, side: int) -> int | str:
-    """Bytes, or the reason why they could not be measured."""
+def _working_set(weights: Weights, side: int) -> WorkingSet | str:
+    """A tile's working set, or the reason why it could not be measured."""
     engine = NCNN if weights.is_for_ncnn else "openvino"
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-c", _MEASURE, str(weights.path), str(side), engine]
         environment = {**os.environ, "ENLARGE_CACHE": cache}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
-        return int(json.loads(done.stdout))
+        return WorkingSet(side, *json.loads(done.stdout))
     lines = done.stderr.strip().splitlines()
     memory = format_size(_memory())
     return lines[-1] if lines else f"its process was stopped; there are {memory} of memory"
