@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from enlarge.fusing.sharpening import MASK
+
 Floats = NDArray[np.float64]
 
 USUAL = 0.66
@@ -40,18 +42,22 @@ of two pixels is interpolated.
 """
 
 
-def estimated_blur(luma: NDArray[np.float32], factor: int, smoothed: float) -> float:
+def estimated_blur(
+    luma: NDArray[np.float32], factor: int, smoothed: float, sharpening: float = 0.0
+) -> float:
     """The standard deviation of the blur in the camera's pixels, of lens and pixel together.
 
     `luma`: (H, W), 0 to 255, the frames' mean on a grid `factor` times as fine, where it was
-    smoothed by a Gaussian of `smoothed` pixels of the camera.
+    smoothed by a Gaussian of `smoothed` pixels of the camera. `sharpening`: see
+    `estimated_sharpening`.
     """
     if min(luma.shape) < _LEAST_SIDE:
         return USUAL
     frequency, power, count = _spectrum(luma.astype(np.float64), factor)
     power = power * np.exp((2 * np.pi * smoothed * frequency) ** 2)
+    mask = np.square(1 + sharpening * (1 - np.exp(-2 * (np.pi * MASK * frequency) ** 2)))
     fall = frequency ** -_SLOPES[:, None]
-    blur = np.exp(-((2 * np.pi * _BLURS[:, None] * frequency) ** 2))
+    blur = mask * np.exp(-((2 * np.pi * _BLURS[:, None] * frequency) ** 2))
     model = (blur[:, None] * fall)[:, :, None] + _FLOORS[:, None]  # (blur, slope, floor, band)
     scale = (count * power / model).sum(-1) / count.sum()
     likelihood = -(count * np.log(model)).sum(-1) - count.sum() * np.log(scale)

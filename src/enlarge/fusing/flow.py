@@ -31,34 +31,31 @@ _OUTLYING = 4.5
 
 
 def with_flow(views: Sequence[View], size: tuple[int, int], reference: int) -> list[View]:
-    """The views with the flow of every one but those of the frame `reference`.
+    """The views with the flow of every one but the first of the frame `reference`, which stays.
 
     `size`: the width and height of the window.
     """
     width, height = size
-    shown = [view.frame != reference for view in views]
-    target = next(_seen(view, size) for view in views if view.frame == reference)
-    first = [
-        replace(view, flow=_stored(_improved(_first_flow(target, view, size), target, view, size)))
-        if moves
-        else view
-        for view, moves in zip(views, shown, strict=True)
-    ]
+    fixed = next(place for place, view in enumerate(views) if view.frame == reference)
+    target = _seen(views[fixed], size)
+    found = list(views)
+    for place, view in enumerate(views):
+        if place != fixed:
+            flow = _improved(_first_flow(target, view, size), target, view, size)
+            found[place] = replace(view, flow=_stored(flow))
     total, count = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    for picture, inside in _moved(first, size):
+    for picture, inside in _moved(found, size):
         total += picture * inside
         count += inside
-    second = []
-    for view, moves, (picture, inside) in zip(first, shown, _moved(first, size), strict=True):
-        if not moves:
-            second.append(view)
+    for place, (picture, inside) in enumerate(_moved(list(found), size)):
+        flow_before = found[place].flow
+        if flow_before is None:
             continue
-        assert view.flow is not None
         others = np.maximum(count - inside, np.float32(1))
         mean: Luma = np.where(count > inside, (total - picture * inside) / others, picture)
-        flow = _improved(view.flow.astype(np.float32), mean, view, size)
-        second.append(replace(view, flow=_stored(flow)))
-    return second
+        flow = _improved(flow_before.astype(np.float32), mean, views[place], size)
+        found[place] = replace(found[place], flow=_stored(flow))
+    return found
 
 
 def strength(views: Sequence[View]) -> float:

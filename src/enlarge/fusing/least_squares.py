@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from enlarge.fusing.camera import Floats, Gathered
 from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.sharpening import MASK
 
 Scene = NDArray[np.float32]
 """(H · factor, W · factor, 3), 0 to 255; luma and two colour differences while it is computed, RGB
@@ -48,19 +49,25 @@ _EDGE_COLOUR = 4.0
 class Optics:
     """`blur`: the standard deviation of the blur by lens and pixel, in the camera's pixels;
     `colour_blur`: the same of the colour differences, which most files hold with half the
-    resolution. `keeps_edges`: noise is smoothed beside edges, and edges are not; for a picture
-    that no network will clean.
+    resolution. `sharpening`: the amount of the camera's unsharp mask. `keeps_edges`: noise is
+    smoothed beside edges, and edges are not; for a picture that no network will clean.
     """
 
     blur: float
     colour_blur: float
+    sharpening: float
     keeps_edges: bool
 
 
 def seen_by(scene: Scene, optics: Optics) -> Scene:
-    """A scene (H, W, 3) through lens and pixels."""
-    seen = np.empty_like(scene)
-    seen[..., 0] = blurred(np.ascontiguousarray(scene[..., 0]), optics.blur * FACTOR)
+    """A scene (H, W, 3) through lens and pixels, and its luma sharpened."""
+    seen, luma = np.empty_like(scene), np.ascontiguousarray(scene[..., 0])
+    seen[..., 0] = blurred(luma, optics.blur * FACTOR)
+    if optics.sharpening:
+        wide = float(np.hypot(optics.blur, MASK))
+        seen[..., 0] += np.float32(optics.sharpening) * (
+            seen[..., 0] - blurred(luma, wide * FACTOR)
+        )
     seen[..., 1:] = blurred(np.ascontiguousarray(scene[..., 1:]), optics.colour_blur * FACTOR)
     return seen
 

@@ -70,6 +70,7 @@ def _facts(report: FusionReport) -> list[str]:
         "times less in the mean of all.",
         report.verdict,
         _resolved(report),
+        *_sharpened(report),
         f"Settings: {settings}.",
         f"SHA-256 of the picture's pixels: {report.digest}.",
     ]
@@ -85,6 +86,17 @@ def _resolved(report: FusionReport) -> str:
         f"one frame, and {resolution.fused:.2f} in all: details are {resolution.gain:.2f} times as "
         "fine."
     )
+
+
+def _sharpened(report: FusionReport) -> list[str]:
+    """What the camera did to its frames, if that is seen."""
+    amount = report.resolution.sharpening
+    if not amount:
+        return []
+    return [
+        "Edges overshoot: the camera sharpened its frames, about as an unsharp mask of "
+        f"{amount:.1f} does. Its halos were taken back."
+    ]
 
 
 def _fused_words(report: FusionReport) -> str:

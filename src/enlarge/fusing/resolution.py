@@ -16,6 +16,7 @@ import numpy as np
 from enlarge.fusing.blur import colour_blur, estimated_blur
 from enlarge.fusing.camera import Floats, View, gather
 from enlarge.fusing.opencv import load_opencv
+from enlarge.fusing.sharpening import estimated_sharpening
 from enlarge.fusing.tracking import Region, middle_of
 
 _FACTOR = 4
@@ -39,13 +40,15 @@ class _Ring(NamedTuple):
 @dataclass(frozen=True)
 class Resolution:
     """`blur`: of lens and pixel, as the standard deviation in the camera's pixels, estimated;
-    `colour_blur`: of the colour differences. `single`, `fused`: the frequency in cycles per pixel
+    `colour_blur`: of the colour differences; `sharpening`: by the camera afterwards, as the amount
+    of an unsharp mask. `single`, `fused`: the frequency in cycles per pixel
     up to which the scene is stronger than the noise, in one frame and in all together; 0 where it
     is not known.
     """
 
     blur: float
     colour_blur: float
+    sharpening: float
     single: float
     fused: float
 
@@ -59,17 +62,19 @@ def measure_resolution(views: Sequence[View], inner: Region) -> Resolution:
     """The resolution of the views, of a window, in its region `inner`."""
     part = middle_of(inner, _LARGEST)
     cut = [view.part(part) for view in views]
-    blur = estimated_blur(_mean(cut, part), _FACTOR, _kernel(cut))
+    mean, kernel = _mean(cut, part), _kernel(cut)
+    sharpening = estimated_sharpening(mean, _FACTOR)
+    blur = estimated_blur(mean, _FACTOR, kernel, sharpening)
     colour = colour_blur([view.levels() for view in cut[:_LOOKED]], blur)
     if len(cut) < 4:
-        return Resolution(blur, colour, 0.0, 0.0)
+        return Resolution(blur, colour, sharpening, 0.0, 0.0)
     # Frames that follow each other in a video share the codec's errors; distant ones do not.
     middle = len(cut) // 2
     halves = _rings(_mean(cut[:middle], part), _mean(cut[middle:], part))
     alone = _rings(_mean(cut[:1], part), _mean(cut[middle : middle + 1], part))
     # The scene is as strong as the noise: of two single frames half of the power is common, of two
     # halves of the frames a third.
-    return Resolution(blur, colour, _limit(alone, 1 / 2), _limit(halves, 1 / 3))
+    return Resolution(blur, colour, sharpening, _limit(alone, 1 / 2), _limit(halves, 1 / 3))
 
 
 def _mean(views: Sequence[View], part: Region) -> Floats:

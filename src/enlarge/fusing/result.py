@@ -118,6 +118,7 @@ class FusionReport:
             },
             "blur": round(self.resolution.blur, 3),
             "colour_blur": round(self.resolution.colour_blur, 3),
+            "sharpening": round(self.resolution.sharpening, 3),
             "flow": round(self.flow, 3),
             "gains": self.gains,
             "verdict": self.verdict,

@@ -67,6 +67,11 @@ def _looked_at(
 ) -> Understood:
     """What the views say, as they are."""
     resolution = measure_resolution(views, inner)
-    optics = Optics(resolution.blur, resolution.colour_blur, keeps_edges=keeps_edges)
+    optics = Optics(
+        resolution.blur,
+        resolution.colour_blur,
+        resolution.sharpening,
+        keeps_edges=keeps_edges,
+    )
     held = hold_out(views, inner, optics, reference)
     return Understood(list(views), optics, resolution, held, flow)
