@@ -39,7 +39,7 @@ class Camera:
     jpeg: int | None = 60
     codec: str | None = None  # a key of `benchmarks.fuse.video.CODECS`, instead of JPEG
     lens: tuple[float, float] = (0.4, 0.8)  # σ; every burst draws its own between these
-    bend: float = 0.0  # how far a scene that is not rigid moves in itself (RMS)
+    bend: float = 0.0  # how far points of a scene that is not rigid move beside the whole (RMS)
 
     @property
     def interlaced(self) -> bool:
@@ -84,7 +84,7 @@ class Burst:
 
     def truth(self, moment: int, points: Matrix) -> Matrix:
         """Where points (n, 2) of the reference, in LR pixels, lie at a moment, in LR pixels; of
-        one that is not rigid, without what it moves in itself.
+        one that is not rigid, without how it bends.
         """
         high = points * SCALE + (SCALE - 1) / 2
         moved = through(self.poses[moment], high)
@@ -186,13 +186,14 @@ def _direction(random: np.random.Generator) -> NDArray[np.float64]:
 def _bends(
     amount: float, count: int, reference: int, size: tuple[int, int], random: np.random.Generator
 ) -> list[Floats | None]:
-    """How the points of a scene that is not rigid move in themselves, at so many moments: None, or
+    """How points of a scene that is not rigid move beside the whole, at so many moments: None, or
     displacements (H, W, 2) in scene pixels, smooth in time, and over `_SMOOTH` LR pixels. There are
     none at the moment `reference`.
     """
     if not amount:
         return [None] * count
-    two = [_smooth_field(amount, size, random) for _ in range(2)]
+    # Together they move points by that much, on average over a whole period.
+    two = [_smooth_field(amount / 2**0.5, size, random) for _ in range(2)]
     times = 2 * np.pi * (np.arange(count) - reference) / count
     return [np.sin(time) * two[0] + np.float32(1 - np.cos(time)) * two[1] for time in times]
 

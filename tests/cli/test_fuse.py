@@ -83,6 +83,14 @@ def test_frames_of_a_video(frames: list[str], capsys: Said) -> None:
     assert "has no frames at 7 s" in capsys.readouterr().err
 
 
+def test_a_scene_that_bends_is_said_to(here: Path, capsys: Said) -> None:
+    names = [f"{number}.png" for number in range(9)]
+    for name, pixels in zip(names, burst(9, sigma=4, bend=1.0).frames, strict=True):
+        Image.fromarray(pixels).save(here / name)
+    assert run(["fuse", *names, "-o", "face.png", "--then", "none"]) == 0
+    assert "The scene is not rigid" in "".join(capsys.readouterr())
+
+
 def test_existing_outputs_are_kept(frames: list[str], capsys: Said) -> None:
     Path("out.png").write_text("mine")
     assert run(["fuse", *frames, "-o", "out.png"]) == 1

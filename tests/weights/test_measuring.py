@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from enlarge.card import Card
 from enlarge.errors import WeightsError
-from enlarge.weights.measuring import holds_in_bf16, measured_halo, natural_picture, working_sets
+from enlarge.model_file import Weights
+from enlarge.weights import measuring
+from enlarge.weights.measuring import (
+    WorkingSet,
+    computed_sets,
+    holds_in_bf16,
+    measured_halo,
+    natural_picture,
+    working_sets,
+)
 from enlarge.weights.network_file import describe_network
 from enlarge.weights.onnx_file import export_onnx
 from enlarge.weights.reach import _reach, margin_of, measured_margin
@@ -149,6 +158,34 @@ def test_working_sets_grow_and_leave_out_what_is_all_halo(tmp_path: Path) -> Non
     assert list(sizes) == [48, 128]
     assert 1e6 < sizes[48] < sizes[128] < 2e9
     assert list(working_sets(model, replace(card, halo=20), (32,))) == [60]
+
+
+def test_other_working_sets_are_computed_from_one() -> None:
+    # Running adds 60, so 240 on twice the side; compiling takes 50 at most.
+    found = computed_sets(WorkingSet(128, 100, 50, 40, 90), (64, 128, 256))
+    assert found == {64: max(50, round(1.06 * (40 + 15))), 128: 100, 256: round(1.06 * 280)}
+    # Where compiling takes the most, what is left after running tells.
+    found = computed_sets(WorkingSet(128, 200, 200, 40, 60), (64, 128, 256))
+    assert found == {64: 200, 128: 200, 256: 200}
+    found = computed_sets(WorkingSet(128, 200, 200, 40, 60), (512,))
+    assert found == {512: round(1.06 * (40 + 16 * 20)), 128: 200}
+
+
+def test_without_a_ladder_one_tile_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, card, model = exported("srvgg", tmp_path)
+    asked, measure = [], measuring._working_set
+
+    def watched(weights: Weights, side: int) -> WorkingSet | str:
+        asked.append(side)
+        return measure(weights, side)
+
+    monkeypatch.setattr(measuring, "_working_set", watched)
+    sizes = working_sets(model, replace(card, halo=8))
+    assert asked == [256]
+    assert list(sizes) == [64, 128, 192, 256, 384, 512]
+    assert list(sizes.values()) == sorted(sizes.values())
 
 
 def test_an_onnx_file_is_measured_in_openvino_whatever_lies_beside_it(tmp_path: Path) -> None:

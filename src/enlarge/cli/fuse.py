@@ -46,7 +46,7 @@ class FuseCommandOptions:
     region: Annotated[
         str | None,
         option(
-            "Register and fuse only this rectangle, in pixels of the reference: what moves in "
+            "Register and fuse only this rectangle, in pixels of the reference: what moves by "
             "itself, such as a car before a street, needs it (default: the whole frame).",
             group=_FRAMES,
             metavar="X,Y,W,H",
@@ -276,7 +276,7 @@ def _print(made: FusedPicture, target: Path, options: FuseCommandOptions) -> Non
     else:
         for frame in report.rejected:
             say(one_line(f"{frame.name}  not used: {frame.reason}"))
-    if options.verbose or not report.gains:
+    if options.verbose or report.flow or not report.gains:
         say(report.verdict)
     height, width = made.picture.shape[:2]
     say(one_line(f"{target}  {width}×{height}  {report.provenance}"))

@@ -6,7 +6,7 @@ fine grid over it, with `factor` cells for each of the camera's pixels in width 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,12 @@ from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
 
 Floats = NDArray[np.float32]
+FARTHEST = 12
+"""Pixels by which a flow may move points, so that views hold what lies there."""
 _FIXED_POINT_STEPS = 3
+"""Enough where flow changes by less than a fifth of a pixel from one to the next: the error is less
+than a hundredth of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class View:
         return x, y
 
     def on_window(self, values: Floats, width: int, height: int) -> Floats:
-        """Values of the pixels (h, w), on the pixels of the window: (height, width). Bicubic;
-        beyond the border the nearest pixel.
+        """Values of the pixels (h, w), on the pixels of the window: (height, width), which is the
+        size of the flow, if there is one. Bicubic; beyond the border the nearest pixel.
         """
         if self.flow is None:
             plain: Floats = warp(values, self.motion, width, height)
@@ -88,8 +93,15 @@ class View:
         return found
 
     def inside(self, width: int, height: int) -> NDArray[np.bool_]:
-        """Which pixels of the window the view shows: (height, width)."""
-        return covered(self.pixels.shape, self.motion, width, height)
+        """Which pixels of the window the view shows: (height, width), the flow's size if there is
+        one.
+        """
+        if self.flow is None:
+            return covered(self.pixels.shape, self.motion, width, height)
+        x, y = self._moved_window(width, height)
+        high, wide = self.pixels.shape[:2]
+        shown: NDArray[np.bool_] = (x >= 0) & (x <= wide - 1) & (y >= 0) & (y <= high - 1)
+        return shown
 
     def _moved_window(self, width: int, height: int) -> tuple[Floats, Floats]:
         """Where the pixels of the window lie among the view's: x and y, (height, width) each."""
@@ -102,12 +114,15 @@ class View:
 
     def part(self, window: Region, around: int = 2) -> View:
         """What the view shows of a part of its window."""
-        points = moved(self.motion, corners(*window))
+        x, y, width, height = map(float, window)
         flow = None
         if self.flow is not None:
             rows = slice(window.y, window.y + window.height)
             flow = self.flow[rows, window.x : window.x + window.width]
-            around += int(np.ceil(np.abs(flow).max()))
+            left, top = np.minimum(flow.min(axis=(0, 1)), 0).astype(float)
+            right, bottom = np.maximum(flow.max(axis=(0, 1)), 0).astype(float)
+            x, y, width, height = x + left, y + top, width + right - left, height + bottom - top
+        points = moved(self.motion, corners(x, y, width, height))
         height, width = self.pixels.shape[:2]
         left, top = (int(v) for v in np.floor(points.min(axis=0)) - around)
         right, bottom = (int(v) for v in np.ceil(points.max(axis=0)) + around + 1)
@@ -138,7 +153,9 @@ def view_of(frame: Frame, motion: Matrix, light: tuple[float, float], window: Re
     trusted = np.ones(frame.pixels.shape[:2], np.float32)
     if frame.field is not None:
         trusted[1 - frame.field :: 2] = 0
-    return View(frame.number, frame.filled, motion, *light, trusted).part(window, around=4)
+    view = View(frame.number, frame.filled, motion, *light, trusted).part(window, around=FARTHEST)
+    # The whole frame is let go.
+    return replace(view, pixels=view.pixels.copy(), trusted=view.trusted.copy())
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ neighbourhood.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from enlarge.fusing.alignment import Luma, gradients
-from enlarge.fusing.camera import Floats, View
+from enlarge.fusing.camera import FARTHEST, Floats, View
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import SMOOTHING
 
@@ -30,16 +31,24 @@ _OUTLYING = 4.5
 """Differences, in units of the median one, from which a pixel counts less."""
 
 
-def with_flow(views: Sequence[View], size: tuple[int, int], reference: int) -> list[View]:
-    """The views with the flow of every one but the first of the frame `reference`, which stays.
+def with_flow(
+    views: Sequence[View],
+    size: tuple[int, int],
+    reference: int,
+    check: Callable[[], None] = lambda: None,
+) -> list[View]:
+    """The views with the flow of every one but the first of the frame `reference`. (If frames are
+    interlaced, its second field was seen later.)
 
-    `size`: the width and height of the window.
+    `size`: the width and height of the window. `check` is called for every view, twice; what it
+    raises ends the work.
     """
     width, height = size
     fixed = next(place for place, view in enumerate(views) if view.frame == reference)
     target = _seen(views[fixed], size)
     found = list(views)
     for place, view in enumerate(views):
+        check()
         if place != fixed:
             flow = _improved(_first_flow(target, view, size), target, view, size)
             found[place] = replace(view, flow=_stored(flow))
@@ -48,18 +57,19 @@ def with_flow(views: Sequence[View], size: tuple[int, int], reference: int) -> l
         total += picture * inside
         count += inside
     for place, (picture, inside) in enumerate(_moved(list(found), size)):
-        flow_before = found[place].flow
-        if flow_before is None:
+        check()
+        before = found[place].flow
+        if before is None:
             continue
         others = np.maximum(count - inside, np.float32(1))
         mean: Luma = np.where(count > inside, (total - picture * inside) / others, picture)
-        flow = _improved(flow_before.astype(np.float32), mean, views[place], size)
+        flow = _improved(before.astype(np.float32), mean, views[place], size)
         found[place] = replace(found[place], flow=_stored(flow))
     return found
 
 
-def strength(views: Sequence[View]) -> float:
-    """How far points move by the flow: the RMS in pixels, of the middle one of the views."""
+def usual_displacement(views: Sequence[View]) -> float:
+    """How far the flow moves points: the RMS in pixels; the median over the views that have one."""
     found = [
         float(np.square(view.flow.astype(np.float32)).sum(axis=-1).mean()) ** 0.5
         for view in views
@@ -68,10 +78,9 @@ def strength(views: Sequence[View]) -> float:
     return float(np.median(found)) if found else 0.0
 
 
-def _stored(flow: Floats) -> Floats:
-    """A flow as views keep it: half the bytes, exact to a thousandth of a pixel."""
-    kept: Floats = flow.clip(-1000, 1000).astype(np.float16)
-    return kept
+def _stored(flow: Floats) -> NDArray[np.float16]:
+    """A flow as views keep it: half the bytes, exact to a two-thousandth of a point's way."""
+    return flow.clip(-FARTHEST, FARTHEST).astype(np.float16)
 
 
 def _luma(view: View) -> Luma:
@@ -97,7 +106,8 @@ def _first_flow(target: Luma, view: View, size: tuple[int, int]) -> Floats:
     cv2 = load_opencv()
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
-    one, two = (np.rint(p).clip(0, 255).astype(np.uint8) for p in (target, _seen(view, size)))
+    shown = np.where(view.inside(*size), _seen(view, size), target)
+    one, two = (np.rint(p).clip(0, 255).astype(np.uint8) for p in (target, shown))
     flow: Floats = cv2.GaussianBlur(search.calc(one, two, None), (0, 0), _FIRST)
     return flow
 
@@ -106,11 +116,12 @@ def _improved(flow: Floats, target: Luma, view: View, size: tuple[int, int]) -> 
     """The flow after some steps towards what the picture of the window shows."""
     luma = _luma(view)
     for _ in range(_STEPS):
-        flow = flow + _step(target, replace(view, flow=flow).on_window(luma, *size))
+        now = replace(view, flow=flow)
+        flow = flow + _step(target, now.on_window(luma, *size), now.inside(*size))
     return flow
 
 
-def _step(target: Luma, shown: Luma) -> Floats:
+def _step(target: Luma, shown: Luma, inside: NDArray[np.bool_]) -> Floats:
     """How far the points of `shown` are from where `target` has them, (H, W, 2): the least squares
     over their neighbourhoods, with the gradients of both pictures averaged.
     """
@@ -119,8 +130,8 @@ def _step(target: Luma, shown: Luma) -> Floats:
         half * (a + b) for a, b in zip(gradients(target), gradients(shown), strict=True)
     )
     off = target - shown
-    usual = np.float32(_OUTLYING * float(np.median(np.abs(off))) + 0.25)
-    weight = 1 / (1 + np.square(off / usual))
+    median = float(np.median(np.abs(off[inside]))) if inside.any() else 0.0
+    weight = inside / (1 + np.square(off / np.float32(_OUTLYING * median + 0.25)))
     xx, yy = (_around(weight * d * d) + _FIRM for d in (across, down))
     xy = _around(weight * across * down)
     x, y = (_around(weight * d * off) for d in (across, down))

@@ -102,7 +102,8 @@ def fuse_with(
     views = _views(given.kept, registered, window)
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
     size = window.width, window.height
-    seen = understood(views, inner, size, reference, keeps_edges=settings.then == NONE)
+    keeps_edges = settings.then == NONE
+    seen = understood(views, inner, size, reference, keeps_edges=keeps_edges, check=work.check)
     work.tick()
     if seen.held_out.gains:
         made = reconstruct(seen.views, size, seen.optics, seen.held_out.effort, work.tick)
@@ -128,10 +129,14 @@ class _Work:
         self._progress, self._cancel = progress, cancel
         self._done, self._total = 0, total
 
-    def tick(self) -> None:
-        """One more part is done. Raises `Cancelled`."""
+    def check(self) -> None:
+        """Raise `Cancelled` if the caller wants that."""
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled("cancelled")
+
+    def tick(self) -> None:
+        """One more part is done. Raises `Cancelled`."""
+        self.check()
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)

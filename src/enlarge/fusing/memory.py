@@ -9,6 +9,10 @@ from enlarge.memory import format_size, resident
 
 _LUMA = 5
 """Bytes for each pixel of a frame, beside its own: luma, and a map of what counts."""
+_VIEW = 14
+"""Bytes for each pixel of the window and each frame or field: its pixels, how much they count, and
+their flow.
+"""
 _SCENE = 900
 """Bytes for each pixel of the window: the scene on the fine grid, and its copies."""
 _TILE = 120_000_000
@@ -22,9 +26,11 @@ def check_memory(settings: FuseSettings, frame: Frame, count: int) -> None:
     than the settings allow.
     """
     height, width = frame.pixels.shape[:2]
-    each = frame.pixels.nbytes + _LUMA * height * width * (2 if settings.fields else 1)
+    views = 2 if settings.fields else 1
+    each = frame.pixels.nbytes + _LUMA * height * width * views
     if settings.region is not None:
         _, _, width, height = map(int, settings.region)
+    each += _VIEW * width * height * views
     fixed = resident() + _TILE + _SCENE * width * height
     fixed += 0 if settings.then == NONE else _NETWORK
     needed = fixed + count * each

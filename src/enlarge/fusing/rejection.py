@@ -43,6 +43,6 @@ def _reason(entry: Registration, usual: float, scale: float) -> str:
     if scale and entry.scale > _SCALE * scale:
         return (
             f"differs from the others by {entry.scale:.1f} levels, they by {scale:.1f}: blurred, "
-            "covered, or moved in itself"
+            "covered, or bent"
         )
     return ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from enlarge.fusing.camera import View
-from enlarge.fusing.flow import strength, with_flow
+from enlarge.fusing.camera import FARTHEST, View
+from enlarge.fusing.flow import usual_displacement, with_flow
 from enlarge.fusing.held_out import HeldOut, hold_out
 from enlarge.fusing.least_squares import Optics
 from enlarge.fusing.resolution import Resolution, measure_resolution
@@ -41,29 +41,33 @@ def understood(
     reference: int,
     *,
     keeps_edges: bool,
+    check: Callable[[], None] = lambda: None,
 ) -> Understood:
     """What the views of a window say about its region `inner`.
 
     `size`: the width and height of the window. A flow is used where left-out frames are predicted
-    better by it than by one motion of the whole. `keeps_edges`: see `Optics`.
+    better by it than by one motion of the whole. `keeps_edges`: see `Optics`. `check` is called
+    from time to time; what it raises ends the work.
     """
     rigid = _looked_at(views, inner, reference, keeps_edges=keeps_edges)
     if not rigid.held_out.is_known:
         return rigid
     part = middle_of(inner, _LARGEST)
     here = Region(0, 0, part.width, part.height)
-    flowing = with_flow([view.part(part) for view in views], (part.width, part.height), reference)
-    moves = strength(flowing)
-    if moves < _BENDING:
+    cut = [view.part(part, around=FARTHEST) for view in views]
+    flowing = with_flow(cut, (part.width, part.height), reference, check)
+    if usual_displacement(flowing) < _BENDING:
         return rigid
-    bending = _looked_at(flowing, here, reference, keeps_edges=keeps_edges, flow=moves)
-    if bending.held_out.fused >= _BETTER * rigid.held_out.fused:
+    bending = _looked_at(flowing, here, reference, keeps_edges=keeps_edges)
+    held = bending.held_out
+    if not (held.is_known and held.gains and held.fused < _BETTER * rigid.held_out.fused):
         return rigid
-    return replace(bending, views=with_flow(views, size, reference))
+    found = with_flow(views, size, reference, check)
+    return replace(bending, views=found, flow=usual_displacement(found))
 
 
 def _looked_at(
-    views: Sequence[View], inner: Region, reference: int, *, keeps_edges: bool, flow: float = 0.0
+    views: Sequence[View], inner: Region, reference: int, *, keeps_edges: bool
 ) -> Understood:
     """What the views say, as they are."""
     resolution = measure_resolution(views, inner)
@@ -74,4 +78,4 @@ def _looked_at(
         keeps_edges=keeps_edges,
     )
     held = hold_out(views, inner, optics, reference)
-    return Understood(list(views), optics, resolution, held, flow)
+    return Understood(list(views), optics, resolution, held)
