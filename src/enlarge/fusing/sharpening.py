@@ -16,13 +16,11 @@ from enlarge.fusing.opencv import load_opencv
 MASK = 1.0
 """Standard deviation in pixels of the blur that an unsharp mask subtracts: a usual one."""
 _LEAST = 0.03
-"""Overshoot, as a share of the edge, up to which frames may be as they were seen: noise, JPEG and
-H.264 left up to 0.028.
+"""Overshoot, as a share of the edge, up to which frames may be as they were seen: noise and JPEG
+left up to 0.028.
 """
 _STRENGTH = 10.0
-"""An unsharp mask's amount for each of overshoot: masks of 0.5 and 1 let the edges of plates
-overshoot by 0.024 to 0.07 and 0.032 to 0.1.
-"""
+"""An unsharp mask's amount for each of overshoot: one of 1 let sharp edges pass by 0.04 to 0.1."""
 _STRONGEST = 1.0
 _EDGES = 0.3
 """The share of ridges of the gradient, the strongest, that are looked at."""
