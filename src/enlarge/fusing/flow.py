@@ -78,6 +78,18 @@ def usual_displacement(views: Sequence[View]) -> float:
     return float(np.median(found)) if found else 0.0
 
 
+def misfit(views: Sequence[View], size: tuple[int, int]) -> float:
+    """The mean square of the differences between what each view shows on the pixels of the window,
+    smoothed, and the mean of all; in squared levels.
+    """
+    shown = list(_moved(views, size))
+    count = sum((inside for _, inside in shown), np.zeros(size[::-1], np.float32))
+    total = sum((picture * inside for picture, inside in shown), np.zeros(size[::-1], np.float32))
+    mean = total / np.maximum(count, np.float32(1))
+    squares = sum(float((np.square(picture - mean) * inside).sum()) for picture, inside in shown)
+    return squares / max(float(count.sum()), 1.0)
+
+
 def _stored(flow: Floats) -> NDArray[np.float16]:
     """A flow as views keep it: half the bytes, exact to a two-thousandth of a point's way."""
     return flow.clip(-FARTHEST, FARTHEST).astype(np.float16)
