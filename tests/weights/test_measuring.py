@@ -59,7 +59,13 @@ def test_made_pictures_are_pictures() -> None:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("edsr", {}), ("srvgg", {"scale": 2}), ("rrdb", {}), ("replain", {"scale": 3})],
+    [
+        ("edsr", {}),
+        ("srvgg", {"scale": 2}),
+        ("rrdb", {}),
+        ("replain", {"scale": 3}),
+        ("replain", {"unshuffle": 2}),
+    ],
 )
 def test_the_margin_is_what_the_network_says(
     name: str, options: dict[str, int], tmp_path: Path

@@ -5,23 +5,29 @@ done on the kernels instead of on the pictures: each training step adds the 1×1
 middle of the 3×3 kernel and runs one convolution, so the branches cost nothing but their own size.
 
     image     (B, 3, H, W)      RGB in [0, 1]
-    head      (B, C, H, W)      3×3
-    blocks    (B, C, H, W)      x + conv(silu(conv(silu(conv(x))))), `blocks` times
-    fuse      (B, C, H, W)      1×1 over `taps` features, spread evenly from the head to the end
-    tail      (B, 3s², H, W)    3×3, then pixel shuffle
+    unshuffle (B, 3u², h, w)    pixels into channels: h = H/u, w = W/u
+    head      (B, C, h, w)      3×3
+    blocks    (B, C, h, w)      x + conv(silu(conv(silu(conv(x))))), `blocks` times
+    fuse      (B, C, h, w)      1×1 over `taps` features, spread evenly from the head to the end
+    tail      (B, 3s², H, W)    3×3 to 3s²u² channels, then pixel shuffle by u
     enlarged  (B, 3, sH, sW)    plus the nearest-neighbour enlargement; not clamped
 
-The nearest-neighbour skip is added before the shuffle, each colour repeated s² times: the same
-sum, but elementwise on the last convolution's output, where an engine can fuse it.
+With u = 2, and twice as many channels at the same cost, the network sees twice as far: what
+noise and compression need.
+
+The nearest-neighbour skip is added before the last shuffle, each colour repeated s² times: the
+same sum, but elementwise on the last convolution's output, where an engine can fuse it.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enlarge.networks.blocks import RepeatedColours
+from enlarge.networks.blocks import RepeatedColours, pad_to_multiple, without_padding
 from enlarge.networks.checkpoints import Detected, State, count_modules, direct_scale
 
 
@@ -69,8 +75,6 @@ class RepBlock(nn.Module):
 class RePlain(nn.Module):
     """The network above. `deployed=True` builds the folded form, whose keys are a subset."""
 
-    multiple = 1
-
     def __init__(
         self,
         *,
@@ -78,6 +82,7 @@ class RePlain(nn.Module):
         channels: int = 32,
         blocks: int = 6,
         taps: int = 4,
+        unshuffle: int = 1,
         deployed: bool = False,
     ) -> None:
         super().__init__()
@@ -87,11 +92,12 @@ class RePlain(nn.Module):
                 f"taps must lie in {least}..{blocks + 1} for {blocks} blocks, got {taps}"
             )
         self.scale = scale
+        self.multiple = unshuffle
         self.tapped = tuple(round(i * blocks / max(taps - 1, 1)) for i in range(taps))
-        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.head = nn.Conv2d(3 * unshuffle**2, channels, 3, padding=1)
         self.blocks = nn.ModuleList(RepBlock(channels, deployed=deployed) for _ in range(blocks))
         self.fuse = nn.Conv2d(channels * taps, channels, 1)
-        self.tail = nn.Conv2d(channels, 3 * scale * scale, 3, padding=1)
+        self.tail = nn.Conv2d(channels, 3 * (scale * unshuffle) ** 2, 3, padding=1)
         self.repeat = RepeatedColours(scale)
         nn.init.normal_(self.tail.weight, std=1e-3)
         assert self.tail.bias is not None
@@ -104,30 +110,39 @@ class RePlain(nn.Module):
                 module.fold()
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.head(image)
+        size = image.shape[-2:]
+        image = pad_to_multiple(image, self.multiple)
+        x = self.head(F.pixel_unshuffle(image, self.multiple) if self.multiple > 1 else image)
         features = [x]
         for block in self.blocks:
             x = block(x)
             features.append(x)
-        x = self.fuse(torch.cat([features[i] for i in self.tapped], dim=1))
-        return F.pixel_shuffle(self.tail(x) + self.repeat(image), self.scale)
+        x = self.tail(self.fuse(torch.cat([features[i] for i in self.tapped], dim=1)))
+        if self.multiple > 1:
+            x = F.pixel_shuffle(x, self.multiple)
+        x = F.pixel_shuffle(x + self.repeat(image), self.scale)
+        return without_padding(x, size, self.scale, self.multiple)
 
     @property
     def margin(self) -> int:
-        """Receptive margin in input pixels: one for each 3×3 convolution in a row."""
-        return 2 + 3 * len(self.blocks)
+        """Receptive margin in input pixels, for tiles that start on multiples of `multiple`: one
+        for each 3×3 convolution in a row, as wide as a pixel is there.
+        """
+        return self.multiple * (2 + 3 * len(self.blocks))
 
 
 def detect_replain(state: State) -> Detected | None:
     """Recognise the keys of this module, in training or deployed form."""
     if not {"head.weight", "blocks.0.convs.0.weight", "fuse.weight", "tail.weight"} <= state.keys():
         return None
-    channels = state["head.weight"].shape[0]
+    channels, inputs = state["head.weight"].shape[:2]
+    unshuffle = math.isqrt(inputs // 3)
     options = {
-        "scale": direct_scale(state["tail.weight"]),
+        "scale": direct_scale(state["tail.weight"]) // unshuffle,
         "channels": channels,
         "blocks": count_modules(state, r"blocks\.(\d+)\."),
         "taps": state["fuse.weight"].shape[1] // channels,
+        "unshuffle": unshuffle,
         "deployed": "blocks.0.convs.0.point" not in state,
     }
     return Detected(options, state)
