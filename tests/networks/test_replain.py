@@ -32,6 +32,7 @@ def test_folding_keeps_the_function(scale: int, unshuffle: int) -> None:
 def test_a_fresh_network_that_sees_twice_as_far_repeats_the_pixels() -> None:
     """Of any size, an odd one too: what it adds goes through two shuffles to the same pixels."""
     network = tiny("replain", unshuffle=2)
+    assert isinstance(network, RePlain)
     assert (network.multiple, network.margin) == (2, 16)
     with torch.no_grad():
         network.tail.weight.zero_()

@@ -110,7 +110,7 @@ class RePlain(nn.Module):
                 module.fold()
 
     def forward(self, image: Tensor) -> Tensor:
-        size = image.shape[-2:]
+        height, width = image.shape[-2:]
         image = pad_to_multiple(image, self.multiple)
         x = self.head(F.pixel_unshuffle(image, self.multiple) if self.multiple > 1 else image)
         features = [x]
@@ -121,7 +121,7 @@ class RePlain(nn.Module):
         if self.multiple > 1:
             x = F.pixel_shuffle(x, self.multiple)
         x = F.pixel_shuffle(x + self.repeat(image), self.scale)
-        return without_padding(x, size, self.scale, self.multiple)
+        return without_padding(x, (height, width), self.scale, self.multiple)
 
     @property
     def margin(self) -> int:
