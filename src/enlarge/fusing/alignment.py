@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.motion import Matrix, normalized
+from enlarge.fusing.motion import Matrix, carried, normalized
 from enlarge.fusing.opencv import load_opencv
 
 Luma = NDArray[np.float32]
@@ -92,14 +92,10 @@ class Template:
         """Which of the pixels a motion maps into a picture of that shape, and not to where it is
         `hidden`.
         """
-        rows = [motion[n, 0] * self.column + motion[n, 1] * self.row + motion[n, 2] for n in (0, 1)]
-        far = motion[2, 0] * self.column + motion[2, 1] * self.row + motion[2, 2]
-        across, down = rows[0] / far, rows[1] / far
-        high, wide = shape[:2]
-        inside: NDArray[np.bool_] = (
-            (across >= 0) & (across <= wide - 1) & (down >= 0) & (down <= high - 1)
-        )
+        across, down = carried(motion, self.column, self.row)
+        inside = within(across, down, shape)
         if hidden is not None:
+            high, wide = shape[:2]
             column = np.clip(np.rint(across), 0, wide - 1).astype(np.intp)
             row = np.clip(np.rint(down), 0, high - 1).astype(np.intp)
             inside &= ~hidden[row, column]
@@ -136,7 +132,11 @@ def covered(
     y = np.arange(height, dtype=np.float64)[:, None]
     row = [motion[n, 0] * x + motion[n, 1] * y + motion[n, 2] for n in range(3)]
     far = np.where(np.abs(row[2]) < 1e-6, 1e-6, row[2])
-    across, down = row[0] / far, row[1] / far
+    return within(row[0] / far, row[1] / far, shape)
+
+
+def within(across: NDArray[Any], down: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which of the places lie in a picture of that shape."""
     high, wide = shape[:2]
     inside: NDArray[np.bool_] = (
         (across >= 0) & (across <= wide - 1) & (down >= 0) & (down <= high - 1)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.alignment import covered, warp
+from enlarge.fusing.alignment import covered, warp, within
 from enlarge.fusing.frames import Frame
-from enlarge.fusing.motion import Matrix, corners, moved, translation
+from enlarge.fusing.motion import Matrix, carried, corners, moved, translation
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
 
@@ -60,10 +60,7 @@ class View:
         """Where in the window the pixels lie: x and y, (h, w) each."""
         height, width = self.pixels.shape[:2]
         back = np.linalg.inv(self.motion)
-        x, y = np.arange(width), np.arange(height)[:, None]
-        far = back[2, 0] * x + back[2, 1] * y + back[2, 2]
-        across = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / far
-        down = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / far
+        across, down = carried(back, np.arange(width), np.arange(height)[:, None])
         return self._without_flow(across.astype(np.float32), down.astype(np.float32))
 
     def _without_flow(self, across: Floats, down: Floats) -> tuple[Floats, Floats]:
@@ -98,10 +95,7 @@ class View:
         """
         if self.flow is None:
             return covered(self.pixels.shape, self.motion, width, height)
-        x, y = self._moved_window(width, height)
-        high, wide = self.pixels.shape[:2]
-        shown: NDArray[np.bool_] = (x >= 0) & (x <= wide - 1) & (y >= 0) & (y <= high - 1)
-        return shown
+        return within(*self._moved_window(width, height), self.pixels.shape)
 
     def _moved_window(self, width: int, height: int) -> tuple[Floats, Floats]:
         """Where the pixels of the window lie among the view's: x and y, (height, width) each."""
@@ -109,8 +103,8 @@ class View:
         flow = self.flow.astype(np.float64)
         x = np.arange(width) + flow[..., 0]
         y = np.arange(height)[:, None] + flow[..., 1]
-        rows = [self.motion[n, 0] * x + self.motion[n, 1] * y + self.motion[n, 2] for n in range(3)]
-        return (rows[0] / rows[2]).astype(np.float32), (rows[1] / rows[2]).astype(np.float32)
+        across, down = carried(self.motion, x, y)
+        return across.astype(np.float32), down.astype(np.float32)
 
     def part(self, window: Region, around: int = 2) -> View:
         """What the view shows of a part of its window."""

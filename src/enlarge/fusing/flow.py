@@ -43,7 +43,6 @@ def with_flow(
     `size`: the width and height of the window. `check` is called for every view, twice; what it
     raises ends the work.
     """
-    width, height = size
     fixed = next(place for place, view in enumerate(views) if view.frame == reference)
     target = _seen(views[fixed], size)
     found = list(views)
@@ -52,10 +51,8 @@ def with_flow(
         if place != fixed:
             flow = _improved(_first_flow(target, view, size), target, view, size)
             found[place] = replace(view, flow=_stored(flow))
-    total, count = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    for picture, inside in _moved(found, size):
-        total += picture * inside
-        count += inside
+    total, count = _totals(found, size)
+    # Seen again, not kept: there may be many views.
     for place, (picture, inside) in enumerate(_moved(list(found), size)):
         check()
         before = found[place].flow
@@ -82,11 +79,11 @@ def misfit(views: Sequence[View], size: tuple[int, int]) -> float:
     """The mean square of the differences between what each view shows on the pixels of the window,
     smoothed, and the mean of all; in squared levels.
     """
-    shown = list(_moved(views, size))
-    count = sum((inside for _, inside in shown), np.zeros(size[::-1], np.float32))
-    total = sum((picture * inside for picture, inside in shown), np.zeros(size[::-1], np.float32))
+    total, count = _totals(views, size)
     mean = total / np.maximum(count, np.float32(1))
-    squares = sum(float((np.square(picture - mean) * inside).sum()) for picture, inside in shown)
+    squares = sum(
+        float((np.square(picture - mean) * inside).sum()) for picture, inside in _moved(views, size)
+    )
     return squares / max(float(count.sum()), 1.0)
 
 
@@ -113,6 +110,15 @@ def _moved(views: Sequence[View], size: tuple[int, int]) -> Iterator[tuple[Luma,
         yield _seen(view, size), view.inside(*size).astype(np.float32)
 
 
+def _totals(views: Sequence[View], size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """The sum of what the views show on the pixels of the window, and how many do."""
+    total, count = np.zeros(size[::-1], np.float32), np.zeros(size[::-1], np.float32)
+    for picture, inside in _moved(views, size):
+        total += picture * inside
+        count += inside
+    return total, count
+
+
 def _first_flow(target: Luma, view: View, size: tuple[int, int]) -> Floats:
     """The flow of a view against a picture of the window, smooth."""
     cv2 = load_opencv()
@@ -126,21 +132,22 @@ def _first_flow(target: Luma, view: View, size: tuple[int, int]) -> Floats:
 
 def _improved(flow: Floats, target: Luma, view: View, size: tuple[int, int]) -> Floats:
     """The flow after some steps towards what the picture of the window shows."""
-    luma = _luma(view)
+    luma, slopes = _luma(view), gradients(target)
     for _ in range(_STEPS):
         now = replace(view, flow=flow)
-        flow = flow + _step(target, now.on_window(luma, *size), now.inside(*size))
+        flow = flow + _step(target, slopes, now.on_window(luma, *size), now.inside(*size))
     return flow
 
 
-def _step(target: Luma, shown: Luma, inside: NDArray[np.bool_]) -> Floats:
+def _step(
+    target: Luma, slopes: tuple[Luma, Luma], shown: Luma, inside: NDArray[np.bool_]
+) -> Floats:
     """How far the points of `shown` are from where `target` has them, (H, W, 2): the least squares
-    over their neighbourhoods, with the gradients of both pictures averaged.
+    over their neighbourhoods, with the gradients of both pictures (`slopes`: of the target)
+    averaged.
     """
     half = np.float32(0.5)
-    across, down = (
-        half * (a + b) for a, b in zip(gradients(target), gradients(shown), strict=True)
-    )
+    across, down = (half * (a + b) for a, b in zip(slopes, gradients(shown), strict=True))
     off = target - shown
     median = float(np.median(np.abs(off[inside]))) if inside.any() else 0.0
     weight = inside / (1 + np.square(off / np.float32(_OUTLYING * median + 0.25)))

@@ -6,6 +6,8 @@ down, (0, 0) at the centre of the first pixel, homogeneous with the last entry 1
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,14 @@ def moved(motion: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
     homogeneous = points @ motion[:, :2].T + motion[:, 2]
     result: NDArray[np.float64] = homogeneous[:, :2] / homogeneous[:, 2:]
     return result
+
+
+def carried(
+    motion: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where places lie after a motion, as arrays of x and of y that broadcast with each other."""
+    rows = [motion[n, 0] * x + motion[n, 1] * y + motion[n, 2] for n in range(3)]
+    return rows[0] / rows[2], rows[1] / rows[2]
 
 
 def corners(x: float, y: float, width: float, height: float) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ def _sharpened(report: FusionReport) -> list[str]:
         return []
     return [
         "Edges overshoot: the camera sharpened its frames, about as an unsharp mask of "
-        f"{amount:.1f} does. Its halos were taken back."
+        f"{amount:.1f} does. Its halos were removed."
     ]
 
 

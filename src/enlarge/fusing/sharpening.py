@@ -32,6 +32,8 @@ _ENOUGH, _MOST = 30, 10_000
 """Edges."""
 _HALF = 5.0
 """The profiles' length in pixels, on each side."""
+_PLACES = np.arange(-_HALF, _HALF + 0.01, 0.25, dtype=np.float32)
+"""Places along a profile, in pixels from the edge."""
 _BEYOND, _HALO, _BEFORE = (2.75, 4.75), (0.5, 2.25), (0.5, 2.0)
 """Distances in pixels: where the level beyond an edge is taken, where a halo is, and on the other
 side where the edge begins.
@@ -52,14 +54,10 @@ def estimated_sharpening(luma: Floats, factor: int) -> float:
     return min(_STRENGTH * halo, _STRONGEST) if halo > _LEAST else 0.0
 
 
-def _distances() -> NDArray[np.float32]:
-    """Places along a profile, in pixels from the edge."""
-    return np.arange(-_HALF, _HALF + 0.01, 0.25, dtype=np.float32)
-
-
 def _between(ends: tuple[float, float]) -> NDArray[np.bool_]:
     """Which places of a profile lie between two distances."""
-    found: NDArray[np.bool_] = (_distances() >= ends[0]) & (_distances() <= ends[1])
+    first, last = ends
+    found: NDArray[np.bool_] = (first <= _PLACES) & (last >= _PLACES)
     return found
 
 
@@ -68,8 +66,8 @@ def _profiles(luma: Floats, factor: int) -> Floats:
     cv2 = load_opencv()
     rows, columns, x, y = _edges(luma, factor)
     if not len(rows):
-        return np.empty((0, len(_distances())), np.float32)
-    reach = _distances() * factor
+        return np.empty((0, len(_PLACES)), np.float32)
+    reach = _PLACES * factor
     along = (columns[:, None] + reach * x[:, None], rows[:, None] + reach * y[:, None])
     across, down = (places.astype(np.float32) for places in along)
     values = cv2.remap(luma, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -22,8 +22,8 @@ def verdict(seen: Understood, shifts: Sequence[tuple[float, float]]) -> str:
     if not seen.flow:
         return told
     return (
-        f"{told} The scene is not rigid: its points move by {seen.flow:.1f} pixels beside the "
-        "motion of the whole, found by dense flow."
+        f"{told} The scene is not rigid: its points move by {seen.flow:.1f} pixels relative to "
+        "the motion of the whole (dense flow)."
     )
 
 
