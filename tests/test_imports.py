@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "digests": set(),
     "luma": set(),
     "cache": set(),
+    "cores": set(),
     "memory": {"errors"},
     "card": {"errors"},
     "model_file": {"errors", "digests", "card"},
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "tiling": {"errors"},
     "forks": {"errors"},
     "networks": {"errors"},
-    "media": {"errors", "forks"},
+    "media": {"errors", "forks", "cores"},
     "checks": {"errors", "memory", "media.formats"},
     "settings": {"errors", "memory", "checks"},
     "engines": {"version", "errors", "forks", "cache", "card", "model_file"},
@@ -45,10 +46,10 @@ ALLOWED: dict[str, set[str]] = {
         *("version", "errors", "luma", "memory", "card", "tiling", "media", "settings", "keywords"),
         *("engines", "weights", "picture"),
     },
-    "data": {"errors", "digests", "luma", "media"},
+    "data": {"errors", "digests", "luma", "cores", "media"},
     "metrics": {
-        *("version", "errors", "digests", "luma", "memory", "card", "report", "media", "engines"),
-        *("model_file", "weights", "upscaler", "data"),
+        *("version", "errors", "digests", "luma", "cores", "memory", "card", "report", "media"),
+        *("engines", "model_file", "weights", "upscaler", "data"),
     },
     "metrics.perceptual": {"errors", "networks", "weights", "metrics"},
     "trying": {
@@ -62,8 +63,8 @@ ALLOWED: dict[str, set[str]] = {
         "upscaler",
     },
     "fusing": {
-        *("version", "errors", "digests", "memory", "checks", "engines", "weights", "media"),
-        *("metrics", "upscaler", "video"),
+        *("version", "errors", "digests", "cores", "memory", "checks", "engines", "weights"),
+        *("media", "metrics", "upscaler", "video"),
     },
     "training": {
         *(

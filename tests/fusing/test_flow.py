@@ -126,5 +126,5 @@ def test_cancelling_ends_the_search_for_flow(
 
     monkeypatch.setattr(flow, "_improved", watched)
     with pytest.raises(Cancelled):
-        enlarge.fuse(bent, then="none", cancel=stop)
+        enlarge.fuse(bent, then="none", cancel=stop, threads=1)
     assert len(steps) == 1

@@ -55,7 +55,7 @@ class Gates:
 
     def open(self, gate: Incoming | Outgoing) -> str:
         """Open a gate; its name."""
-        name = secrets.token_urlsafe(24)
+        name = secrets.token_hex(24)  # no underscores: part of component keys
         with self._lock:
             self._open[name] = gate
         return name

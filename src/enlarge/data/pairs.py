@@ -8,7 +8,6 @@ made. All pairs are checked before training, and every one that cannot be used i
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pyvips
 
+from enlarge.cores import usable_cores
 from enlarge.data.photos import Pair, bicubic_pair, list_photos, read_rgb, upright_size
 from enlarge.digests import file_digest
 from enlarge.errors import DataError
@@ -184,7 +184,7 @@ def _from_folders(lows: Path, highs: Path) -> FoundPairs:
 
 def threads_for(count: int) -> int:
     """The number of pictures to decode at a time."""
-    return max(1, min(count, os.cpu_count() or 1, 16))
+    return max(1, min(count, usable_cores(), 16))
 
 
 def check_pairs(

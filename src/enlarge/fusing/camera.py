@@ -6,6 +6,7 @@ fine grid over it, with `factor` cells for each of the camera's pixels in width 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,8 @@ from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
 
 Floats = NDArray[np.float32]
+PLANES = 3
+"""Luma and two colour differences."""
 FARTHEST = 12
 """Pixels by which a flow may move points, so that views hold what lies there."""
 _FIXED_POINT_STEPS = 3
@@ -133,10 +136,10 @@ class View:
         )
 
 
-def to_rgb_levels(levels: Floats) -> Floats:
-    """What `View.levels` gives, (H, W, 3), back in RGB."""
+def to_rgb_levels(planes: Sequence[Floats]) -> Floats:
+    """Luma and two colour differences (H, W), as of `View.levels`, as RGB (H, W, 3)."""
     cv2 = load_opencv()
-    rgb: Floats = cv2.cvtColor(levels, cv2.COLOR_YCrCb2RGB)
+    rgb: Floats = cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YCrCb2RGB)
     return rgb
 
 
@@ -154,7 +157,7 @@ def view_of(frame: Frame, motion: Matrix, light: tuple[float, float], window: Re
 
 @dataclass(frozen=True)
 class Gathered:
-    """The pixels of all frames in the cells of the fine grid: their sums (H, W, 3; see
+    """The pixels of all frames in the cells of the fine grid: their sums (3, H, W; see
     `View.levels`), and how many there are, (H, W); both weighted.
     """
 
@@ -167,7 +170,7 @@ def gather(views: list[View], width: int, height: int, factor: int) -> Gathered:
     `height`: of the window, in the camera's pixels.
     """
     wide, high = width * factor, height * factor
-    sums = np.zeros((3, high * wide))
+    sums = np.zeros((PLANES, high * wide))
     counts = np.zeros(high * wide)
     for view in views:
         across, down = view.places()
@@ -178,9 +181,9 @@ def gather(views: list[View], width: int, height: int, factor: int) -> Gathered:
         weight = view.trusted[inside]
         counts += np.bincount(cell, weight, minlength=counts.size)
         values = view.levels()[inside] * weight[:, None]
-        for channel in range(3):
-            sums[channel] += np.bincount(cell, values[:, channel], minlength=counts.size)
-    planes = sums.reshape(3, high, wide).transpose(1, 2, 0)
+        for plane in range(PLANES):
+            sums[plane] += np.bincount(cell, values[:, plane], minlength=counts.size)
     return Gathered(
-        np.ascontiguousarray(planes, np.float32), counts.reshape(high, wide).astype(np.float32)
+        sums.reshape(PLANES, high, wide).astype(np.float32),
+        counts.reshape(high, wide).astype(np.float32),
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enlarge.fusing.least_squares import FACTOR, Scene
+from enlarge.fusing.camera import Floats
+from enlarge.fusing.least_squares import FACTOR
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.settings import NONE, FuseSettings
 from enlarge.fusing.tracking import Region
@@ -46,7 +47,7 @@ def network_of(settings: FuseSettings) -> Upscaler | None:
 
 
 def finish(
-    scene: Scene,
+    scene: Floats,
     inner: Region,
     depth: np.dtype[Any],
     settings: FuseSettings,
@@ -80,7 +81,7 @@ def finish(
     return Finished(picture, fused, name, words)
 
 
-def _halved(scene: Scene, depth: np.dtype[Any]) -> NDArray[Any]:
+def _halved(scene: Floats, depth: np.dtype[Any]) -> NDArray[Any]:
     """The scene as a network receives it, `_GIVEN` times finer than the frames."""
     high, wide = (side // FACTOR * _GIVEN for side in scene.shape[:2])
     cv2 = load_opencv()

@@ -9,7 +9,8 @@ neighbourhood.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -35,34 +36,54 @@ def with_flow(
     views: Sequence[View],
     size: tuple[int, int],
     reference: int,
+    *,
+    threads: int = 1,
     check: Callable[[], None] = lambda: None,
 ) -> list[View]:
     """The views with the flow of every one but the first of the frame `reference`. (If frames are
     interlaced, its second field was seen later.)
 
-    `size`: the width and height of the window. `check` is called for every view, twice; what it
-    raises ends the work.
+    `size`: the width and height of the window. `threads`: how many views are computed at a time.
+    `check` is called for every view, twice, in these threads; what it raises ends the work.
     """
     fixed = next(place for place, view in enumerate(views) if view.frame == reference)
     target = _seen(views[fixed], size)
-    found = list(views)
-    for place, view in enumerate(views):
-        check()
-        if place != fixed:
-            flow = _improved(_first_flow(target, view, size), target, view, size)
-            found[place] = replace(view, flow=_stored(flow))
-    total, count = _totals(found, size)
-    # Seen again, not kept: there may be many views.
-    for place, (picture, inside) in enumerate(_moved(list(found), size)):
-        check()
-        before = found[place].flow
-        if before is None:
-            continue
+
+    def against_reference(view: View) -> View:
+        if view is views[fixed]:
+            return view
+        flow = _improved(_first_flow(target, view, size), target, view, size)
+        return replace(view, flow=_stored(flow))
+
+    first = _for_each(against_reference, views, threads, check)
+    total, count = _totals(first, size)
+
+    def against_others(view: View) -> View:
+        if view.flow is None:
+            return view
+        picture, inside = _moved(view, size)  # again, not kept: there may be many views
         others = np.maximum(count - inside, np.float32(1))
         mean: Luma = np.where(count > inside, (total - picture * inside) / others, picture)
-        flow = _improved(before.astype(np.float32), mean, views[place], size)
-        found[place] = replace(found[place], flow=_stored(flow))
-    return found
+        flow = _improved(view.flow.astype(np.float32), mean, view, size)
+        return replace(view, flow=_stored(flow))
+
+    return _for_each(against_others, first, threads, check)
+
+
+def _for_each(
+    work: Callable[[View], View], views: Sequence[View], threads: int, check: Callable[[], None]
+) -> list[View]:
+    """What `work` makes of each view."""
+
+    def checked(view: View) -> View:
+        check()
+        return work(view)
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(pool.map(checked, views))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def usual_displacement(views: Sequence[View]) -> float:
@@ -81,9 +102,10 @@ def misfit(views: Sequence[View], size: tuple[int, int]) -> float:
     """
     total, count = _totals(views, size)
     mean = total / np.maximum(count, np.float32(1))
-    squares = sum(
-        float((np.square(picture - mean) * inside).sum()) for picture, inside in _moved(views, size)
-    )
+    squares = 0.0
+    for view in views:
+        picture, inside = _moved(view, size)
+        squares += float((np.square(picture - mean) * inside).sum())
     return squares / max(float(count.sum()), 1.0)
 
 
@@ -104,16 +126,16 @@ def _seen(view: View, size: tuple[int, int]) -> Luma:
     return view.on_window(_luma(view), *size)
 
 
-def _moved(views: Sequence[View], size: tuple[int, int]) -> Iterator[tuple[Luma, Floats]]:
-    """What each view shows on the pixels of the window, and where it does."""
-    for view in views:
-        yield _seen(view, size), view.inside(*size).astype(np.float32)
+def _moved(view: View, size: tuple[int, int]) -> tuple[Luma, Floats]:
+    """What a view shows on the pixels of the window, and where it does."""
+    return _seen(view, size), view.inside(*size).astype(np.float32)
 
 
 def _totals(views: Sequence[View], size: tuple[int, int]) -> tuple[Floats, Floats]:
     """The sum of what the views show on the pixels of the window, and how many do."""
     total, count = np.zeros(size[::-1], np.float32), np.zeros(size[::-1], np.float32)
-    for picture, inside in _moved(views, size):
+    for view in views:
+        picture, inside = _moved(view, size)
         total += picture * inside
         count += inside
     return total, count

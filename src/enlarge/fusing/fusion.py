@@ -18,7 +18,7 @@ from enlarge.errors import Cancelled, InputError, OptionError
 from enlarge.fusing.camera import View, view_of
 from enlarge.fusing.finishing import Finished, finish, network_of
 from enlarge.fusing.frames import Frame, Frames, read_frames
-from enlarge.fusing.memory import check_memory
+from enlarge.fusing.memory import check_memory, threads_within
 from enlarge.fusing.motion import displacement
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.reconstruction import Reconstruction, reconstruct, tiles
@@ -103,14 +103,17 @@ def fuse_with(
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
     size = window.width, window.height
     keeps_edges = settings.then == NONE
-    seen = understood(views, inner, size, reference, keeps_edges=keeps_edges, check=work.check)
+    threads = threads_within(settings)
+    seen = understood(
+        views, inner, size, reference, keeps_edges=keeps_edges, threads=threads, check=work.check
+    )
     work.tick()
-    if seen.held_out.gains:
-        made = reconstruct(seen.views, size, seen.optics, seen.held_out.effort, work.tick)
-    else:
-        alone = [view for view in seen.views if view.frame == reference]
-        made = reconstruct(alone, size, seen.optics, seen.held_out.single_effort, work.tick)
+    used, effort = seen.views, seen.held_out.effort
+    if not seen.held_out.gains:
+        used = [view for view in seen.views if view.frame == reference]
+        effort = seen.held_out.single_effort
         registered = [_without_gain(entry, reference) for entry in registered]
+    made = reconstruct(used, size, seen.optics, effort, threads=threads, tick=work.tick)
     window_alone = None if seen.held_out.gains else _single(given, window, reference)
     depth = given.kept[0].pixels.dtype
     finished = finish(made.scene, inner, depth, settings, network, window_alone)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from enlarge.fusing.camera import Gathered, View, gather
-from enlarge.fusing.least_squares import FACTOR, SMOOTHNESS, Optics, Problem, Scene
+from enlarge.fusing.least_squares import FACTOR, SMOOTHNESS, Optics, Problem, problems
 from enlarge.fusing.tracking import Region, middle_of
 from enlarge.fusing.trust import weighed
 
@@ -30,6 +31,7 @@ in which a network gets sharper material.
 """
 _LEAST_GAIN = 0.1
 """The share of one frame's differences that all together must save."""
+_NONE = 1e-6
 _ROUNDING = 1 / 12
 """The variance, in squared levels, that rounding to whole levels adds: what is less is no gain."""
 
@@ -107,22 +109,22 @@ def _best(
     gathered: Gathered, unseen: Gathered, optics: Optics, noise: float
 ) -> tuple[Effort, float]:
     """How far to go to predict best what was unseen, and the difference that is left."""
-    problem = Problem(gathered, optics, SMOOTHNESS * noise**2)
-    differences = [
-        _difference(unseen, seen) for _, seen in islice(problem.steps(problem.start()), _MOST_STEPS)
-    ]
-    lowest = min(differences)
-    fitting = [
-        number
-        for number, difference in enumerate(differences, 1)
-        if difference <= (1 + _TOLERANCE) * lowest
-    ]
-    return Effort(fitting[-1]), lowest
+    planes = problems(gathered, optics, SMOOTHNESS * noise**2)
+    differences = sum(_differences(plane, problem, unseen) for plane, problem in enumerate(planes))
+    differences /= unseen.counts.sum()
+    lowest = float(differences.min())
+    fitting = np.flatnonzero(differences <= (1 + _TOLERANCE) * lowest)
+    return Effort(int(fitting[-1]) + 1), lowest
 
 
-def _difference(unseen: Gathered, seen: Scene) -> float:
-    """The mean square of what was unseen less what is predicted, in all planes together."""
-    filled = unseen.counts > 0
-    counts = unseen.counts[filled][:, None]
-    differences = unseen.sums[filled] / counts - seen[filled]
-    return float((np.square(differences) * counts).sum() / counts.sum())
+def _differences(plane: int, problem: Problem, unseen: Gathered) -> NDArray[np.float64]:
+    """After each step, the sum of the squares of what was unseen of a plane less what is
+    predicted.
+    """
+    counts = unseen.counts
+    means = unseen.sums[plane] / np.maximum(counts, np.float32(_NONE))
+    sums = []
+    for _, seen in islice(problem.steps(problem.start()), _MOST_STEPS):
+        apart = means - seen
+        sums.append(float(np.vdot(apart, apart * counts)))
+    return np.array(sums)

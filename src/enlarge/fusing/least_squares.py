@@ -2,7 +2,8 @@
 
 Every pixel of every frame says what the scene, blurred by lens and pixel, is at one place. On a
 fine grid the scene is sought that explains them best, each pixel weighted by how much it is
-trusted, with the least differences between neighbouring cells beside it; by conjugate gradients.
+trusted, with the least differences between neighbouring cells beside it; by conjugate gradients,
+for luma and for each of the two colour differences by itself.
 Iterative back-projection (Irani and Peleg, "Improving resolution by image registration", CVGIP
 1991) goes towards the same solution in many more steps; that the frames' pixels can be put into the
 grid once, before the blur is undone, is from Elad and Hel-Or ("A fast super-resolution
@@ -17,16 +18,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from enlarge.fusing.camera import Floats, Gathered
+from enlarge.fusing.camera import PLANES, Floats, Gathered
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.sharpening import MASK
-
-Scene = NDArray[np.float32]
-"""(H · factor, W · factor, 3), 0 to 255; luma and two colour differences while it is computed, RGB
-when it is done.
-"""
 
 FACTOR = 4
 """Cells of the fine grid for each of the camera's pixels, in width and in height."""
@@ -36,7 +31,7 @@ variance, where a network follows, which tells noise from detail better: little.
 """
 EDGE_SMOOTHNESS = 0.02
 """The same where no network follows; differences that belong to edges count less then."""
-_TINY = np.float32(1e-12)
+_TINY = 1e-12
 _EDGE = 1.0
 """Levels of a difference between neighbouring cells from which it belongs to an edge."""
 _COLOUR = 10.0
@@ -59,32 +54,32 @@ class Optics:
     keeps_edges: bool
 
 
-def seen_by(scene: Scene, optics: Optics) -> Scene:
-    """A scene (H, W, 3) through lens and pixels, and its luma sharpened."""
-    seen, luma = np.empty_like(scene), np.ascontiguousarray(scene[..., 0])
-    seen[..., 0] = blurred(luma, optics.blur * FACTOR)
-    if optics.sharpening:
-        wide = float(np.hypot(optics.blur, MASK))
-        seen[..., 0] += np.float32(optics.sharpening) * (
-            seen[..., 0] - blurred(luma, wide * FACTOR)
-        )
-    seen[..., 1:] = blurred(np.ascontiguousarray(scene[..., 1:]), optics.colour_blur * FACTOR)
-    return seen
+def seen_by(plane: int, values: Floats, optics: Optics) -> Floats:
+    """A plane of the scene (H, W), 0 to 2, through lens and pixels; luma, which is 0, sharpened."""
+    if plane:
+        return blurred(values, optics.colour_blur * FACTOR)
+    seen = blurred(values, optics.blur * FACTOR)
+    if not optics.sharpening:
+        return seen
+    wide = blurred(values, float(np.hypot(optics.blur, MASK)) * FACTOR)
+    cv2 = load_opencv()
+    sharpened: Floats = cv2.addWeighted(seen, 1 + optics.sharpening, wide, -optics.sharpening, 0)
+    return sharpened
 
 
 def blurred(values: Floats, sigma: float) -> Floats:
-    """Values (H, W) or (H, W, C) through a Gaussian of so many cells."""
+    """Values (H, W) through a Gaussian of so many cells."""
     cv2 = load_opencv()
     result: Floats = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return result
 
 
-def edges_of(scene: Scene) -> tuple[Floats, Floats]:
-    """From 0 to 1, how little the differences downwards (H - 1, W, 1) and to the right
-    (H, W - 1, 1) belong to edges of brightness.
+def edges_of(luma: Floats) -> tuple[Floats, Floats]:
+    """From 0 to 1, how little the differences of luma downwards (H - 1, W) and to the right
+    (H, W - 1) belong to edges.
     """
-    soft = blurred(np.ascontiguousarray(scene[..., 0]), 0.7)
-    down, across = (np.diff(soft, axis=axis)[..., None] for axis in (0, 1))
+    soft = blurred(luma, 0.7)
+    down, across = (np.diff(soft, axis=axis) for axis in (0, 1))
     one = np.float32(1)
     return (
         one / np.sqrt(one + np.square(down / np.float32(_EDGE))),
@@ -93,66 +88,77 @@ def edges_of(scene: Scene) -> tuple[Floats, Floats]:
 
 
 class Problem:
-    """Least squares for the scene: `smoothness`: what differences between neighbouring cells
-    weigh; `edges`: factors to that, as from `edges_of`.
+    """Least squares for a plane of the scene (0: luma; 1 and 2: colour differences).
+
+    `smoothness`: what differences between neighbouring cells of luma weigh; `edges`: factors to
+    that, as from `edges_of`.
     """
 
     def __init__(
         self,
+        plane: int,
         gathered: Gathered,
         optics: Optics,
         smoothness: float,
         edges: tuple[Floats, Floats] | None = None,
     ) -> None:
-        self._gathered, self._optics, self._edges = gathered, optics, edges
-        self._counts = gathered.counts[..., None]
+        self._plane, self._gathered, self._optics, self._edges = plane, gathered, optics, edges
         colour = _COLOUR if edges is None else _EDGE_COLOUR
-        self._smoothness = np.array([1.0, colour, colour], np.float32) * np.float32(smoothness)
+        self._smoothness = smoothness * (colour if plane else 1.0)
 
-    def start(self) -> Scene:
+    def start(self) -> Floats:
         """The mean of the frames, blurred."""
         sigma = self._optics.blur * FACTOR
-        counts = blurred(self._gathered.counts, sigma)[..., None]
-        start = blurred(self._gathered.sums, sigma)
+        counts = blurred(self._gathered.counts, sigma)
+        start = blurred(self._gathered.sums[self._plane], sigma)
         start /= np.maximum(counts, np.float32(1e-4))
         return start
 
-    def solve(self, start: Scene, steps: int) -> Scene:
-        """The scene after so many steps of conjugate gradients."""
+    def solve(self, start: Floats, steps: int) -> Floats:
+        """The plane after so many steps of conjugate gradients."""
         if not steps:
             return start
-        scene, _ = next(islice(self.steps(start), steps - 1, None))
-        return scene
+        values, _ = next(islice(self.steps(start), steps - 1, None))
+        return values
 
-    def steps(self, start: Scene) -> Iterator[tuple[Scene, Scene]]:
-        """The scene after each step of conjugate gradients, of every plane for itself, and what
-        the camera sees of it. Both arrays are changed by the next step.
+    def steps(self, start: Floats) -> Iterator[tuple[Floats, Floats]]:
+        """The plane after each step of conjugate gradients, and what the camera sees of it. Both
+        arrays are changed by the next step.
         """
-        scene, seen = start.copy(), seen_by(start, self._optics)
-        residual = seen_by(self._gathered.sums, self._optics) - self._applied(scene, seen)
+        cv2 = load_opencv()
+        values, seen = start.copy(), self._seen(start)
+        residual = self._seen(self._gathered.sums[self._plane]) - self._applied(values, seen)
         direction = residual.copy()
-        power = _dots(residual, residual)
+        power = float(np.vdot(residual, residual))
         while True:
-            seen_direction = seen_by(direction, self._optics)
+            seen_direction = self._seen(direction)
             change = self._applied(direction, seen_direction)
-            step = power / np.maximum(_dots(direction, change), _TINY)
-            scene += step * direction
-            seen += step * seen_direction
-            residual -= step * change
-            before, power = power, _dots(residual, residual)
-            direction *= power / np.maximum(before, _TINY)
-            direction += residual
-            yield scene, seen
+            step = power / max(float(np.vdot(direction, change)), _TINY)
+            cv2.scaleAdd(direction, step, values, dst=values)
+            cv2.scaleAdd(seen_direction, step, seen, dst=seen)
+            cv2.scaleAdd(change, -step, residual, dst=residual)
+            before, power = power, float(np.vdot(residual, residual))
+            cv2.scaleAdd(direction, power / max(before, _TINY), residual, dst=direction)
+            yield values, seen
 
-    def _applied(self, scene: Scene, seen: Scene) -> Scene:
-        """The normal equations' matrix times a scene, of which the camera sees `seen`."""
-        result = seen_by(seen * self._counts, self._optics)
-        down, across = np.diff(scene, axis=0), np.diff(scene, axis=1)
-        if self._edges is not None:
-            down *= self._edges[0]
-            across *= self._edges[1]
-        down *= self._smoothness
-        across *= self._smoothness
+    def _seen(self, values: Floats) -> Floats:
+        return seen_by(self._plane, values, self._optics)
+
+    def _applied(self, values: Floats, seen: Floats) -> Floats:
+        """The normal equations' matrix times a plane, of which the camera sees `seen`."""
+        cv2 = load_opencv()
+        result = self._seen(seen * self._gathered.counts)
+        if self._edges is None:
+            # Of the differences to all four neighbours; beyond the border there are none.
+            bends = cv2.Laplacian(values, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE)
+            cv2.scaleAdd(bends, -self._smoothness, result, dst=result)
+            return result
+        weight = np.float32(self._smoothness)
+        down, across = np.diff(values, axis=0), np.diff(values, axis=1)
+        down *= self._edges[0]
+        down *= weight
+        across *= self._edges[1]
+        across *= weight
         result[:-1] -= down
         result[1:] += down
         result[:, :-1] -= across
@@ -160,7 +166,11 @@ class Problem:
         return result
 
 
-def _dots(first: Scene, second: Scene) -> Floats:
-    """The sums of the products of two scenes' values, in each plane: (3,)."""
-    products: Floats = np.einsum("hwc,hwc->c", first, second)
-    return products
+def problems(
+    gathered: Gathered,
+    optics: Optics,
+    smoothness: float,
+    edges: tuple[Floats, Floats] | None = None,
+) -> list[Problem]:
+    """The least squares of all planes."""
+    return [Problem(plane, gathered, optics, smoothness, edges) for plane in range(PLANES)]

@@ -1,7 +1,8 @@
-"""Whether a fusion stays within the memory limit, asked when the first frame is read."""
+"""What a fusion takes of the memory limit."""
 
 from __future__ import annotations
 
+from enlarge.cores import usable_cores
 from enlarge.errors import BudgetError
 from enlarge.fusing.frames import Frame
 from enlarge.fusing.settings import NONE, FuseSettings
@@ -16,7 +17,7 @@ their flow.
 _SCENE = 900
 """Bytes for each pixel of the window: the scene on the fine grid, and its copies."""
 _TILE = 120_000_000
-"""Bytes for the part that is reconstructed at a time."""
+"""Bytes for a part that is reconstructed."""
 _NETWORK = 150_000_000
 """Bytes for a network; it takes smaller tiles where there is less."""
 
@@ -42,3 +43,9 @@ def check_memory(settings: FuseSettings, frame: Frame, count: int) -> None:
         f"fusing {count} frames of this size takes about {format_size(needed)}, more than the "
         f"{format_size(settings.budget)} that are allowed; {advice}, or allow more with --memory"
     )
+
+
+def threads_within(settings: FuseSettings) -> int:
+    """How many parts of the window may be computed at a time, now that all frames are held."""
+    room = (settings.budget - resident()) // _TILE
+    return max(1, min(settings.engine.threads or usable_cores(), room))

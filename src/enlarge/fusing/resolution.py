@@ -82,7 +82,7 @@ def _mean(views: Sequence[View], part: Region) -> Floats:
     cv2 = load_opencv()
     gathered = gather(list(views), part.width, part.height, _FACTOR)
     sigma = _kernel(views) * _FACTOR
-    luma = np.ascontiguousarray(gathered.sums[..., 0])
+    luma = gathered.sums[0]
     counts = cv2.GaussianBlur(gathered.counts, (0, 0), sigma)
     mean: Floats = cv2.GaussianBlur(luma, (0, 0), sigma) / np.maximum(counts, 1e-3)
     return mean

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enlarge.fusing.camera import View, gather
-from enlarge.fusing.least_squares import FACTOR, SMOOTHNESS, Optics, Problem, Scene, seen_by
+from enlarge.fusing.camera import Floats, View, gather
+from enlarge.fusing.least_squares import FACTOR, SMOOTHNESS, Optics, Problem, seen_by
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.tracking import Region
 
@@ -42,16 +42,17 @@ def weighed(views: list[View], part: Region, optics: Optics) -> Weighed:
     """How much every pixel of the views of a part of the window counts, against a first scene."""
     views = _uncovered(views, part)
     gathered = gather(views, part.width, part.height, FACTOR)
-    problem = Problem(gathered, optics, SMOOTHNESS * _USUAL_NOISE**2)
+    problem = Problem(0, gathered, optics, SMOOTHNESS * _USUAL_NOISE**2)
     return _trusting(views, problem.solve(problem.start(), _FIRST_STEPS), optics)
 
 
-def _trusting(views: list[View], scene: Scene, optics: Optics) -> Weighed:
-    """The views with how much each of their pixels counts: frames with stronger noise less (by its
-    variance), and pixels that differ from the scene over a neighbourhood less.
+def _trusting(views: list[View], scene: Floats, optics: Optics) -> Weighed:
+    """The views with how much each of their pixels counts, by the luma of the scene: frames with
+    stronger noise less (by its variance), and pixels that differ from the scene over a
+    neighbourhood less.
     """
     cv2 = load_opencv()
-    blurred = seen_by(scene, optics)
+    blurred = seen_by(0, scene, optics)
     lumas, differences, shown = [], [], []
     for view in views:
         across, down = view.places()
@@ -69,7 +70,7 @@ def _trusting(views: list[View], scene: Scene, optics: Optics) -> Weighed:
             & (down < scene.shape[0] / FACTOR - 0.5)
             & (view.trusted > 0)
         )
-        luma = (view.levels()[..., 0] - seen[..., 0]) * inside
+        luma = (view.levels()[..., 0] - seen) * inside
         lumas.append(luma)
         differences.append(cv2.GaussianBlur(luma, (0, 0), _AROUND))
         shown.append(inside)

@@ -43,13 +43,14 @@ def understood(
     reference: int,
     *,
     keeps_edges: bool,
+    threads: int = 1,
     check: Callable[[], None] = lambda: None,
 ) -> Understood:
     """What the views of a window say about its region `inner`.
 
     `size`: the width and height of the window. A flow is used where left-out frames are predicted
-    better by it than by one motion of the whole. `keeps_edges`: see `Optics`. `check` is called
-    from time to time; what it raises ends the work.
+    better by it than by one motion of the whole. `keeps_edges`: see `Optics`. `threads`: how many
+    views are computed at a time. `check` is called from time to time; what it raises ends the work.
     """
     rigid = _looked_at(views, inner, reference, keeps_edges=keeps_edges)
     if not rigid.held_out.is_known:
@@ -58,14 +59,14 @@ def understood(
     here = Region(0, 0, part.width, part.height)
     cut = [view.part(part, around=FARTHEST) for view in views]
     shape = part.width, part.height
-    flowing = with_flow(cut, shape, reference, check)
+    flowing = with_flow(cut, shape, reference, threads=threads, check=check)
     if misfit(flowing, shape) > _EXPLAINS * misfit(cut, shape):
         return rigid
     bending = _looked_at(flowing, here, reference, keeps_edges=keeps_edges)
     held = bending.held_out
     if not (held.is_known and held.gains and held.fused < _BETTER * rigid.held_out.fused):
         return rigid
-    found = with_flow(views, size, reference, check)
+    found = with_flow(views, size, reference, threads=threads, check=check)
     return replace(bending, views=found, flow=usual_displacement(found))
 
 

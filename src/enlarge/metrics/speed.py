@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from enlarge.card import Card
+from enlarge.cores import usable_cores
 from enlarge.errors import EngineError
 from enlarge.memory import peak
 from enlarge.model_file import Weights
@@ -80,9 +81,7 @@ def describe_machine(
     """Describe this machine. Its peak is measured at the given precisions (about a second each)."""
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory=_memory(),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

@@ -6,9 +6,7 @@ stream (section 10 of the PNG specification, RFC 1950 and 1951).
 
 from __future__ import annotations
 
-import os
 import struct
-import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +16,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from enlarge.cores import usable_cores
 from enlarge.media.formats.png_chunks import png_chunk
 
 if TYPE_CHECKING:
@@ -71,8 +70,7 @@ def pixel_chunks(image: pyvips.Image, encoding: Encoding) -> Iterator[bytes]:
 
 
 def _thread_count() -> int:
-    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(count, _THREADS)
+    return min(usable_cores(), _THREADS)
 
 
 def _filtered(image: pyvips.Image, encoding: Encoding) -> Iterator[NDArray[np.uint8]]:
