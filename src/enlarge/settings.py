@@ -223,7 +223,8 @@ class Settings:
     model: str | None = field(
         default=None,
         metadata=about(
-            "A name of `enlarge models`, a model file's path, or auto: by each picture's looks.",
+            "A name of `enlarge models`, a model file's path, or auto (default): by each "
+            "picture's looks.",
             group="Model",
             metavar="MODEL",
             check=model_name,

@@ -97,7 +97,8 @@ def open_model(
     precision: str = "auto",
     threads: int = 0,
 ) -> Upscaler:
-    """Open a model by its name (`models()` lists them) or by the path of its file.
+    """Open a model by its name (`models()` lists them), by the path of its file, or the one that
+    each picture's looks call for (auto).
 
     `engine`: auto, openvino, onnxruntime or torch; `device`: auto, cpu, cuda:0, mps; `precision`:
     auto, f32, bf16, f16 or int8. auto picks what is fastest here and safe for the model. `threads`
@@ -131,7 +132,7 @@ def upscale(
     >>> large = enlarge.upscale(pixels, scale=4)              # H×W×3 uint8 → 4H×4W×3 uint8
     >>> enlarge.upscale("photo.jpg", output="large.png")      # → PosixPath('large.png')
 
-    The options: `model`, its name or file (default: `fast`), and the others of `open_model`; those
+    The options: `model`, its name or file (default: `auto`), and the others of `open_model`; those
     of `Upscaler.upscale` and, with `output`, of `Upscaler.upscale_file`; `digest` and `seal` as
     there.
     """

@@ -243,17 +243,3 @@ def test_auto_takes_a_model_for_each_picture(page: AppTest, language: Language) 
     assert flat.result_name == "flat_x4.png"
     shown = text(language, "auto_took", model=taken[1], reason=flat.finding.reason)
     assert shown in [caption.value for caption in page.caption]
-
-
-def test_a_compressed_picture_is_told_of_photo(page: AppTest) -> None:
-    file = io.BytesIO()
-    Image.open(io.BytesIO(picture(64, 64))).save(file, "JPEG", quality=60)
-    run(page)
-    upload(page, ("a.jpg", file.getvalue()))
-    page.selectbox(key="model").set_value("fast")
-    run(page)
-    advice = text("en", "coarse", quality=60)
-    assert advice in [caption.value for caption in page.caption]
-    page.selectbox(key="model").set_value("photo")
-    run(page)
-    assert advice not in [caption.value for caption in page.caption]

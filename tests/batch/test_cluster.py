@@ -178,9 +178,9 @@ def test_one_picture_by_its_rows_of_tiles(
     rows: set[int] = set()
     spread = engine.Pool.rows
 
-    def noted(pool: engine.Pool, layout: Any, number: int, *rest: Any) -> Any:
+    def noted(pool: engine.Pool, kind: str, layout: Any, number: int, *rest: Any) -> Any:
         rows.add(number)
-        return spread(pool, layout, number, *rest)
+        return spread(pool, kind, layout, number, *rest)
 
     monkeypatch.setattr(engine.Pool, "rows", noted)
     size = (64, 300) if "quality" in options else (150, 420)

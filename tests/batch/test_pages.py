@@ -48,12 +48,14 @@ def request_of(scan: Path) -> Request:
 def test_a_machine_of_a_cluster_takes_the_page(scan: Path) -> None:
     setup = setup_for(open_model("fast", threads=1), Settings(format="png", page="all"), ())
     node = ClusterNode(setup, 1)
-    assert isinstance(node.open(model_files(setup.path)), str)
+    assert isinstance(node.open(model_files(setup)), str)
     target = scan.with_name("two.png")
     begun = node.begin(PictureJob(File(scan), File(target), page=2))
     assert isinstance(begun, tuple), begun
     assert isinstance(node.finish(begun[0]), Done)
-    assert np.array_equal(np.asarray(Image.open(target)), enlarge.upscale(scan, page=2))
+    assert np.array_equal(
+        np.asarray(Image.open(target)), enlarge.upscale(scan, page=2, model="fast")
+    )
     assert isinstance(node.begin(PictureJob(File(scan), File(target), page=4)), OptionError)
 
 

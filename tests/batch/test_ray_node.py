@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 
 from enlarge.batch.jobs import PictureJob
 from enlarge.batch.locations import File
-from enlarge.batch.ray_node import ClusterNode, Setup, model_files, setup_for
+from enlarge.batch.ray_node import ClusterNode, Setup, StoredModel, model_files, setup_for
 from enlarge.digests import file_digest
 from enlarge.errors import Cancelled, EngineError, InputError, OutputError
 from enlarge.picture.run import Done
@@ -20,14 +21,19 @@ from enlarge.settings import Settings
 from enlarge.upscaler import open_model
 
 
-@pytest.fixture
-def setup() -> Setup:
-    return setup_for(open_model("fast", threads=1), Settings(format="png"), ())
+@pytest.fixture(params=["fast", "auto"])
+def setup(request: pytest.FixtureRequest) -> Setup:
+    return setup_for(open_model(request.param, threads=1), Settings(format="png"), ())
+
+
+def changed(setup: Setup, change: Callable[[StoredModel], dict[str, Any]]) -> Setup:
+    models = {kind: replace(model, **change(model)) for kind, model in setup.models.items()}
+    return replace(setup, models=models)
 
 
 def opened(setup: Setup) -> ClusterNode:
     node = ClusterNode(setup, 1)
-    assert isinstance(node.open(model_files(setup.path)), str)
+    assert isinstance(node.open(model_files(setup)), str)
     return node
 
 
@@ -79,8 +85,8 @@ def test_the_model_of_another_machine(
     setup: Setup, job: PictureJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENLARGE_CACHE", str(tmp_path / "cache"))
-    files = model_files(setup.path)
-    elsewhere = replace(setup, path=tmp_path / "not-here" / setup.path.name)
+    files = model_files(setup)
+    elsewhere = changed(setup, lambda model: {"path": tmp_path / "not-here" / model.path.name})
     node = ClusterNode(elsewhere, 1)
     assert isinstance(node.open(files), str)
     begun = node.begin(job)
@@ -97,13 +103,19 @@ def test_the_model_of_another_machine(
     ("change", "kind", "expected"),
     [
         ({"version": "9.9"}, EngineError, "install the same on both"),
-        ({"precisions": ("f16", "f32")}, EngineError, "use --precision f32, which is the same"),
         ({"shared": (Path("/nowhere/ledger.sqlite"),)}, OutputError, "does not see /nowhere"),
     ],
 )
 def test_who_cannot_help(
     change: dict[str, Any], kind: type[Exception], expected: str, setup: Setup
 ) -> None:
-    problem = ClusterNode(replace(setup, **change), 1).open(model_files(setup.path))
+    problem = ClusterNode(replace(setup, **change), 1).open(model_files(setup))
     assert isinstance(problem, kind)
     assert expected in str(problem)
+
+
+def test_a_machine_that_would_compute_in_another_precision(setup: Setup) -> None:
+    other = changed(setup, lambda _: {"precisions": ("f16", "f32")})
+    problem = ClusterNode(other, 1).open(model_files(setup))
+    assert isinstance(problem, EngineError)
+    assert "use --precision f32, which is the same" in str(problem)

@@ -24,10 +24,11 @@ Said = pytest.CaptureFixture[str]
 
 def test_models(capsys: Said) -> None:
     assert run(["models"]) == 0
-    heading, first, *_ = capsys.readouterr().out.splitlines()
+    heading, first, *_, last = capsys.readouterr().out.splitlines()
     assert heading.split() == ["model", "scale", "parameters", "kFLOP/px", "file", "scores"]
-    assert first.startswith("fast (default)")
+    assert first.startswith("fast ")
     assert "×4" in first
+    assert last.startswith("auto, the default, takes fast or ")
     assert run(["models", "--quiet"]) == 0
     assert "fast" in capsys.readouterr().out.splitlines()
     assert run(["models", "--json"]) == 0

@@ -85,7 +85,7 @@ def refused(here: Path, quick: Calls, capsys: pytest.CaptureFixture[str]) -> Ref
         (["--json", "-o", "-"], ["--json", "-o -"]),
         (["--json=5"], ["--json", "5"]),
         (["--no-json"], ["--no-json"]),
-        (["--strength", "0.5"], ["--strength 0.5", "fast", "photo with photo-sharp"]),
+        (["--strength", "0.5"], ["--strength", "--model auto", "--model photo"]),
         (["--strength", "0", "--model", "quality"], ["--strength 0", "quality", "photo-sharp"]),
         (["--strength", "1.1", "--model", "photo"], ["--strength", "between 0", "1.1"]),
         (["--strength", "-1", "--model", "photo"], ["--strength", "between 0", "-1"]),

@@ -20,7 +20,8 @@ from enlarge.picture.outlook import Outlook, plan_picture
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import enlarge_file
 from enlarge.settings import Settings
-from enlarge.weights.catalog import find_weights
+from enlarge.weights.catalog import auto_weights, find_weights
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def outlook_of(source: Path) -> Outlook:
-    model = OpenModel(find_weights("fast"), engine_options(Settings(precision="f32")))
+def outlook_of(source: Path, name: str = "fast") -> Outlook:
+    weights = auto_weights() if name == "auto" else find_weights(name)
+    model = OpenModel(weights, engine_options(Settings(precision="f32")))
     with open_picture(source) as picture:
         return plan_picture(picture.facts, Settings(precision="f32"), model)
 
@@ -41,9 +43,13 @@ def loading() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "enlarge-load"]
 
 
+@pytest.mark.parametrize("model", ["fast", "auto"])
 def test_what_is_loaded_ahead_is_what_the_picture_needs(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = tmp_path / "clean.png"
+    with Image.open(ROOT / "samples" / "photo.jpg") as photograph:
+        photograph.save(source)
     compiled: list[Any] = []
     by = OpenVinoEngine._compiled
 
@@ -52,10 +58,11 @@ def test_what_is_loaded_ahead_is_what_the_picture_needs(
         return by(self, spec, *more)
 
     monkeypatch.setattr(OpenVinoEngine, "_compiled", counted)
-    outlook = outlook_of(source)
+    outlook = outlook_of(source, model)
     load_ahead(outlook)
     target = tmp_path / "b.png"
     done = enlarge_file(Transfer(source, target), outlook.settings, outlook.model)
+    assert done.model == "fast"
     assert len(compiled) == 1
     assert (compiled[0].width, compiled[0].height) == done.tile
     assert not loading()
@@ -84,3 +91,16 @@ def test_what_is_impossible_is_told_later_too(source: Path, capfd: Any) -> None:
     for thread in loading():
         thread.join()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_coarse_jpeg_is_expected_to_be_degraded(tmp_path: Path) -> None:
+    source = tmp_path / "a.jpg"
+    Image.new("RGB", (50, 40), (90, 120, 60)).save(source, quality=50)
+    outlook = outlook_of(source, "auto")
+    load_ahead(outlook)
+    for thread in loading():
+        thread.join()
+    done = enlarge_file(Transfer(source, tmp_path / "b.png"), outlook.settings, outlook.model)
+    assert done.model == auto_weights().choices["degraded"].card.name
+    (loaded,) = outlook.model._chosen.values()
+    assert loaded.card.name == done.model

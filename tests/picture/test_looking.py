@@ -79,7 +79,8 @@ def test_a_coarse_jpeg_is_known_by_its_tables(tmp_path: Path, photo: NDArray[np.
     for quality in (QUALITY - 15, QUALITY + 5):
         path = tmp_path / f"{quality}.jpg"
         Image.fromarray(photo).save(path, quality=quality)
-        found = quality_of(path)
+        with path.open("rb") as file:
+            found = quality_of(file)
         assert found is not None
         finding = find_kind(replace(CLEAN, quality=found))
         assert finding.kind == ("degraded" if quality < QUALITY else "clean")

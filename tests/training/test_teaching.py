@@ -44,7 +44,7 @@ def test_results_are_the_models_own(recipe: Path, here: Path) -> None:
     assert np.array_equal(pairs[2].high, high[0])
     taught = pairs[2].taught
     assert taught is not None
-    assert np.array_equal(taught, enlarge.upscale(low[0]))
+    assert np.array_equal(taught, enlarge.upscale(low[0], model="fast"))
     (folder,) = (here / "taught").iterdir()
     assert folder.name.startswith("fast-")
     ensemble = "teacher={model: fast, weight: 1, regions: 1, side: 16, ensemble: true}"
@@ -81,7 +81,7 @@ def test_a_teacher_in_the_steps_gives_what_the_model_does(recipe: Path) -> None:
     batch = Batch(to_planes(pixels), high, 0)
     lesson = learner.lesson(batch, low, high)
     assert lesson is not None
-    wanted = enlarge.upscale(pixels[0], precision="f32")
+    wanted = enlarge.upscale(pixels[0], model="fast", precision="f32")
     got = lesson[0].permute(1, 2, 0).mul(255).round().byte().numpy()
     assert np.abs(got.astype(int) - wanted).max() <= 1
     assert torch.equal(lesson[1], high[1]), "a patch of one colour needs no teacher"

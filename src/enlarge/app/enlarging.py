@@ -17,10 +17,9 @@ from enlarge.app.views import Box, data_url, enlarge_bicubic, read_part
 from enlarge.app.visit import Clip, Item, Upload
 from enlarge.app.watching import POLL_SECONDS, watch
 from enlarge.app.work import Sentence, weights_of
-from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
-from enlarge.weights.catalog import AUTO, DEFAULT, find_weights
+from enlarge.weights.catalog import AUTO, CLEAN, find_weights
 
 _WELCOME_PART = Box(196, 300, 200, 150)
 """The part of the sample that the welcome shows at ×4."""
@@ -116,7 +115,7 @@ def _sample_urls(_page: Page, model: str) -> tuple[str, str]:
     """A part of the sample, bicubic and enlarged. This also loads the model early."""
     width, height = 4 * _WELCOME_PART.width, 4 * _WELCOME_PART.height
     low = read_part(sample(), _WELCOME_PART)
-    named = DEFAULT if model == AUTO else model  # the part of the sample is clean
+    named = CLEAN if model == AUTO else model  # the part of the sample is clean
     large = _page.open(find_weights(named)).upscale(low, width=width, height=height)
     return data_url(enlarge_bicubic(low, width, height)), data_url(large)
 
@@ -130,7 +129,7 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
             st.error(page.say_sentence(outlook))
         else:
             st.caption(page.becomes(item.known(), outlook))
-        _advise(page, item, settings)
+        _tell_choice(page, item, settings)
     own = {one.key: page.settled(one, settings) for one in good}
     able = [one for one in good if isinstance(page.outlook(one, own[one.key]), Outlook)]
     todo = [one for one in able if not _is_made(one, own[one.key])]
@@ -145,19 +144,11 @@ def _start(page: Page, items: Sequence[Item], item: Item, settings: Settings) ->
         st.rerun()
 
 
-def _advise(page: Page, item: Item, settings: Settings) -> None:
-    """Say what `auto` takes, or suggest `photo` for a strongly compressed JPEG, if the default
-    model is selected.
-    """
+def _tell_choice(page: Page, item: Item, settings: Settings) -> None:
+    """Say what `auto` takes, and why."""
     if settings.model == AUTO and item.finding is not None:
         taken = page.settled(item, settings).model
         st.caption(page.say("auto_took", model=taken, reason=item.finding.reason))
-    if settings.model == DEFAULT and item.known().format == "jpeg":
-        if "quality" not in item.views:
-            item.views["quality"] = quality_of(item.source)
-        quality = item.views["quality"]
-        if quality is not None and quality <= COARSE:
-            st.caption(page.say("coarse", quality=quality))
 
 
 def _is_made(item: Item, settings: Settings) -> bool:

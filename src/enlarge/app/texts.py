@@ -142,11 +142,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "A network for ×{scale} with {parameters} parameters.",
         "×{scale}, 매개변수 {parameters}개.",
     ),
-    "coarse": (
-        "This JPEG is strongly compressed (quality {quality} of 100): try the model photo, which "
-        "is for compressed pictures.",
-        "많이 압축된 JPEG입니다 (화질 100 중 {quality}). 압축된 사진에는 photo 모델이 맞습니다.",
-    ),
     "strength": ("Strength", "질감의 세기"),
     "strength_help": (
         "0 is {plain}, 1 is {sharp}. Higher values give crisper texture, but it is estimated, and "

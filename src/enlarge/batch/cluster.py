@@ -16,9 +16,9 @@ from enlarge.batch.jobs import PictureJob
 from enlarge.batch.lanes import LANES
 from enlarge.batch.locations import File
 from enlarge.batch.plan import BatchPlan, PlannedPicture
-from enlarge.batch.ray_node import setup_for
+from enlarge.batch.ray_node import ANY_KIND, setup_for
 from enlarge.batch.ray_pool import ClusterRows, Pool
-from enlarge.batch.worker import SealDigest, make_picture
+from enlarge.batch.worker import SealDigest, finding_of, make_picture
 from enlarge.errors import OptionError, OutputError
 from enlarge.picture.hooks import Hooks, ProgressCallback
 from enlarge.picture.model import OpenModel
@@ -113,7 +113,9 @@ class ClusterWorker:
             _wait_until_visible(job)
             return replace(done, output=str(job.target))
         memory = self._settings.budget // _ROWS_SHARE
-        with self._one_by_one, ClusterRows(self._pool, memory, cancel.is_set) as rows:
+        is_auto = bool(self.model.weights.choices)
+        kind = finding_of(job, self._settings).kind if is_auto else ANY_KIND
+        with self._one_by_one, ClusterRows(self._pool, kind, memory, cancel.is_set) as rows:
             hooks = Hooks(self._progress, cancel, executor=rows)
             return make_picture(job, self._settings, self.model, hooks=hooks, seal=seal)
 

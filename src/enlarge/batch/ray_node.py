@@ -47,24 +47,36 @@ from enlarge.version import __version__
 
 DEPTHS = ("uint8", "uint16")
 """Pictures for which engines may differ: of 8 bits, and of more."""
+ANY_KIND = ""
+"""Stands for all kinds of pictures."""
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model file: its `path` on the driver, the SHA-256 `digests` of it and of its 8-bit form, by
+    name, its `card`, and the `precisions` that the driver chose for `DEPTHS`.
+    """
+
+    path: Path
+    digests: dict[str, str]
+    card: Card
+    precisions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What has to be the same on every machine: the `version` of enlarge, the model (`path` on the
-    driver, and the SHA-256 `digests` of the file and of its 8-bit form, by name), the `settings`
-    with the driver's engine and device, and the `precisions` that the driver chose for `DEPTHS`.
-    `shared`: files that every machine has to see.
+    """What has to be the same on every machine: the `version` of enlarge, the `models` by the kinds
+    of pictures that they are for (see `picture.looking`; "": for all), the `card` that stands for
+    them, and the `settings` with the driver's engine and device. `shared`: files that every machine
+    has to see.
     """
 
     version: str
-    path: Path
-    digests: dict[str, str]
+    models: dict[str, StoredModel]
     card: Card
     settings: Settings
     engine: str
     device: str
-    precisions: tuple[str, ...]
     shared: tuple[Path, ...] = ()
 
 
@@ -131,17 +143,26 @@ class ClusterNode:
     def _open_model(self, files: Mapping[str, bytes]) -> OpenModel:
         """The model. Raises `EngineError` if it would compute in another precision here."""
         setup = self._setup
-        weights = Weights(_local_model(setup, files), setup.card)
+        kinds = {
+            kind: Weights(_local_model(stored, files), stored.card)
+            for kind, stored in setup.models.items()
+        }
+        weights = next(iter(kinds.values()))
+        if ANY_KIND not in kinds:
+            weights = Weights(weights.path, setup.card, choices=kinds)
         precision = setup.settings.precision
         model = OpenModel(
             weights, EngineOptions(setup.engine, setup.device, precision, self._threads)
         )
-        chosen = tuple(model.engine(np.dtype(depth)).precision for depth in DEPTHS)
-        if chosen != setup.precisions:
-            raise EngineError(
-                f"{self._host} would compute in {chosen[0]}, the machine where the command "
-                f"runs in {setup.precisions[0]}; use --precision f32, which is the same on both"
-            )
+        for kind, stored in setup.models.items():
+            one = _for_kind(model, kind)
+            chosen = tuple(one.engine(np.dtype(depth)).precision for depth in DEPTHS)
+            if chosen != stored.precisions:
+                raise EngineError(
+                    f"{self._host} would compute in {chosen[0]}, the machine where the command "
+                    f"runs in {stored.precisions[0]}; use --precision f32, which is the same on "
+                    "both"
+                )
         return model
 
     def begin(self, job: PictureJob) -> tuple[int, str] | Exception:
@@ -253,58 +274,84 @@ class ClusterNode:
         return plan_picture(facts, settings, self._model).best_bytes
 
     def rows(
-        self, layout: Layout, number: int, strip: NDArray[Any]
+        self, kind: str, layout: Layout, number: int, strip: NDArray[Any]
     ) -> list[NDArray[Any]] | Exception:
-        """Compute a row of tiles of a picture that is joined elsewhere: see `RowRunner`."""
+        """Compute a row of tiles of a picture of that kind that is joined elsewhere: see
+        `RowRunner`.
+        """
         try:
             with self._memory.reserved(UNKNOWN):  # a tile may be as large as the memory allows
                 local = self._rows
-                if getattr(local, "layout", None) != layout:
-                    engine = self._model.engine(layout.dtype)
+                if getattr(local, "work", None) != (kind, layout):
+                    engine = _for_kind(self._model, kind).engine(layout.dtype)
                     local.runner = RowRunner(engine, layout, Timings())
-                    local.layout = layout
+                    local.work = kind, layout
                 return [np.array(tile) for tile in local.runner(number, strip, self._stop)]
         except Exception as error:
             return error
 
 
-def _local_model(setup: Setup, files: Mapping[str, bytes]) -> Path:
-    """The model's file on this machine: the same path if it has the same content, else a copy, with
+def _for_kind(model: OpenModel, kind: str) -> OpenModel:
+    """The model that enlarges a kind of picture."""
+    return model if kind == ANY_KIND else model.chosen(kind)
+
+
+def _local_model(stored: StoredModel, files: Mapping[str, bytes]) -> Path:
+    """A model's file on this machine: the same path if it has the same content, else a copy, with
     what belongs to it beside it.
     """
+    digests, path = stored.digests, stored.path
     with contextlib.suppress(OSError):
-        found = {name: file_digest(setup.path.with_name(name)) for name in setup.digests}
-        if found == setup.digests:
-            return setup.path
-    key = sha256("".join(sorted(setup.digests.values())).encode()).hexdigest()
+        if {name: file_digest(path.with_name(name)) for name in digests} == digests:
+            return path
+    key = sha256("".join(sorted(digests.values())).encode()).hexdigest()
     folder = cache_folder() / "cluster" / key[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        if not (folder / name).is_file():
+    for name in _names(path):
+        if name in files and not (folder / name).is_file():
             part = folder / f".{name}.{socket.gethostname()}-{threading.get_native_id()}.part"
-            part.write_bytes(data)
+            part.write_bytes(files[name])
             part.replace(folder / name)
-    return folder / setup.path.name
+    return folder / path.name
 
 
 def setup_for(model: OpenModel, settings: Settings, shared: tuple[Path, ...]) -> Setup:
     """The setup that makes other machines compute what `model` would compute here."""
-    engines = [model.engine(np.dtype(depth)) for depth in DEPTHS]
-    stored = [model.weights, *filter(None, [model.weights.int8])]
+    kinds = tuple(model.weights.choices) or (ANY_KIND,)
+    first = _for_kind(model, kinds[0]).engine(np.dtype(DEPTHS[0]))
     return Setup(
         version=__version__,
-        path=model.path,
-        digests={weights.path.name: weights.digest for weights in stored},
+        models={kind: _stored(_for_kind(model, kind)) for kind in kinds},
         card=model.card,
         settings=settings,
-        engine=engines[0].name,
-        device=engines[0].device.partition(":")[0],  # Ray shows each actor its own GPUs only
-        precisions=tuple(engine.precision for engine in engines),
+        engine=first.name,
+        device=first.device.partition(":")[0],  # Ray shows each actor its own GPUs only
         shared=shared,
     )
 
 
-def model_files(path: Path) -> dict[str, bytes]:
-    """The files of a model: the ONNX file, its 8-bit form, and for torch the weights beside it."""
-    files = (path, path.with_name(path.stem + INT8_ENDING), path.with_suffix(".safetensors"))
+def _stored(model: OpenModel) -> StoredModel:
+    own = [model.weights, *filter(None, [model.weights.int8])]
+    return StoredModel(
+        path=model.path,
+        digests={weights.path.name: weights.digest for weights in own},
+        card=model.card,
+        precisions=tuple(model.engine(np.dtype(depth)).precision for depth in DEPTHS),
+    )
+
+
+def model_files(setup: Setup) -> dict[str, bytes]:
+    """The files of the models by name: the ONNX files, their 8-bit forms, and for torch the weights
+    beside them.
+    """
+    files = [
+        stored.path.with_name(name)
+        for stored in setup.models.values()
+        for name in _names(stored.path)
+    ]
     return {file.name: file.read_bytes() for file in files if file.is_file()}
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """The names of the files that may belong to a model."""
+    return path.name, path.stem + INT8_ENDING, path.with_suffix(".safetensors").name

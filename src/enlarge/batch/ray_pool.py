@@ -107,7 +107,7 @@ class Pool:
         self._setup, self._threads, self._report = setup, threads, report
         self._ray = connect(address)
         self._state = _State()
-        self._files = self._ray.put(model_files(setup.path))
+        self._files = self._ray.put(model_files(setup))
         self._actor = self._ray.remote(ClusterNode)
         self._supervisor = threading.Thread(
             target=self._supervise, name="enlarge-cluster", daemon=True
@@ -186,12 +186,17 @@ class Pool:
         return self._retry(attempt, str(job.source), is_cancelled)
 
     def rows(
-        self, layout: Layout, number: int, strip: NDArray[Any], is_cancelled: IsCancelled
+        self,
+        kind: str,
+        layout: Layout,
+        number: int,
+        strip: NDArray[Any],
+        is_cancelled: IsCancelled,
     ) -> list[NDArray[Any]]:
         """A row of tiles: see `ClusterNode.rows`. Raises as `make` does."""
 
         def attempt(machine: _Machine, _: int) -> list[NDArray[Any]]:
-            made = self._ask(machine.actor.rows.remote(layout, number, strip), is_cancelled)
+            made = self._ask(machine.actor.rows.remote(kind, layout, number, strip), is_cancelled)
             if isinstance(made, Exception):
                 raise made
             return made
@@ -356,11 +361,13 @@ class Pool:
 class ClusterRows:
     """A `RowExecutor` on the machines of a pool: computes the rows of tiles of one picture.
 
-    `memory`: bytes that the rows in transit may take here. Use it in `with`.
+    `kind`: of the picture (see `Setup.models`); `memory`: bytes that the rows in transit may take
+    here. Use it in `with`.
     """
 
-    def __init__(self, pool: Pool, memory: int, is_cancelled: IsCancelled) -> None:
-        self._pool, self._memory, self._is_cancelled = pool, memory, is_cancelled
+    def __init__(self, pool: Pool, kind: str, memory: int, is_cancelled: IsCancelled) -> None:
+        self._pool, self._kind = pool, kind
+        self._memory, self._is_cancelled = memory, is_cancelled
         self._is_over = False
         self._threads = ThreadPoolExecutor(_ROWS_EACH * pool.size, "enlarge-rows")
 
@@ -376,7 +383,9 @@ class ClusterRows:
         def is_cancelled() -> bool:
             return self._is_over or self._is_cancelled()
 
-        return self._threads.submit(self._pool.rows, layout, number, strip, is_cancelled)
+        return self._threads.submit(
+            self._pool.rows, self._kind, layout, number, strip, is_cancelled
+        )
 
     def __enter__(self) -> Self:
         return self

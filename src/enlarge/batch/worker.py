@@ -29,7 +29,9 @@ from enlarge.media.reading import open_picture
 from enlarge.media.temporary import existing_output
 from enlarge.memory import resident
 from enlarge.picture.budget import USABLE
+from enlarge.picture.choosing import finding_in_file
 from enlarge.picture.hooks import Hooks, ProgressCallback
+from enlarge.picture.looking import Finding
 from enlarge.picture.model import OpenModel
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import Done, enlarge_file
@@ -177,6 +179,15 @@ def _sealing(hooks: Hooks, seal: SealDigest | None) -> Hooks:
     if seal is None:
         return hooks
     return replace(hooks, seal=lambda file: seal(stream_digest(file)))
+
+
+def finding_of(job: PictureJob, settings: Settings) -> Finding:
+    """What `auto` will find of a picture. Reads the beginning of it. Raises `EnlargeError`s."""
+    settings, source = job.chosen(settings), open_source(job.source)
+    with contextlib.ExitStack() as stack:
+        if not isinstance(source, Path):
+            stack.callback(source.close)
+        return finding_in_file(source if settings.at is None else still(source, settings), settings)
 
 
 def still(source: Any, settings: Settings) -> bytes:

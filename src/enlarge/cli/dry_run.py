@@ -9,20 +9,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from enlarge.batch.jobs import PictureJob, open_source
 from enlarge.batch.locations import File
 from enlarge.batch.plan import BatchPlan, PlannedPicture
-from enlarge.batch.worker import still
+from enlarge.batch.worker import finding_of, still
 from enlarge.cli.console import FAILED, SOME_FAILED, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.summary import document_before, print_before, print_json
 from enlarge.errors import InputError
 from enlarge.media.formats import WRITERS
 from enlarge.memory import format_size
-from enlarge.picture.choosing import finding_in_file
 from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.resuming import Transfer
@@ -146,14 +144,10 @@ def _choice(job: PictureJob, outlook: Outlook) -> dict[str, str] | None:
     """
     if not outlook.model.weights.choices:
         return None
-    source = _opened(job, outlook.settings)
     try:
-        found = finding_in_file(source, job.chosen(outlook.settings))
+        found = finding_of(job, outlook.settings)
     except InputError:
         return None
-    finally:
-        if not isinstance(source, Path | bytes):
-            source.close()
     return {"model": outlook.model.chosen(found.kind).card.name, "reason": found.reason}
 
 

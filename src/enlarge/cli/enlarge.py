@@ -26,7 +26,7 @@ from enlarge.picture.loading import load_ahead
 from enlarge.picture.model import OpenModel, engine_options
 from enlarge.picture.outlook import Outlook
 from enlarge.settings import Settings
-from enlarge.weights.catalog import DEFAULT, find_weights
+from enlarge.weights.catalog import AUTO, DEFAULT, find_weights
 from enlarge.weights.starting import is_foreign, starting_weights
 
 
@@ -66,7 +66,8 @@ def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
     """
     weights = _find_weights(settings, options)
     chosen = engine_options(settings)
-    find_placement(weights, chosen)
+    for one in tuple(weights.choices.values()) or (weights,):
+        find_placement(one, chosen)
     model = OpenModel(weights, chosen)
     if model.is_provisional and not options.quiet:
         say(f"enlarge: {describe_start(model)}", sys.stderr)
@@ -76,7 +77,7 @@ def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
 def _find_weights(settings: Settings, options: Invocation) -> Weights:
     name = settings.model or DEFAULT
     try:
-        if options.cluster is not None:  # its machines get what is prepared
+        if options.cluster is not None and name != AUTO:  # its machines get what is prepared
             return find_weights(
                 name, settings.scale, strength=settings.strength, quiet=options.quiet
             )

@@ -280,9 +280,9 @@ def _counting(
 def _methods(factor: int, options: EvaluateOptions) -> list[Method]:
     """Bicubic, Lanczos and the models, with unique names."""
     from enlarge.metrics.methods import bicubic_method, lanczos_method, model_method
-    from enlarge.weights.catalog import DEFAULT, find_weights
+    from enlarge.weights.catalog import CLEAN, find_weights
 
-    models = options.model or [DEFAULT]
+    models = options.model or [CLEAN]
     found = [find_weights(model, factor, quiet=options.quiet) for model in models]
     paths = list(dict.fromkeys(weights.path.resolve() for weights in found))
     by_path = {weights.path.resolve(): weights for weights in found}

@@ -25,7 +25,7 @@ def models(
 
     from enlarge.cli.console import say
     from enlarge.model_file import NCNN
-    from enlarge.weights.catalog import DEFAULT, list_weights
+    from enlarge.weights.catalog import AUTO, auto_weights, list_weights
     from enlarge.weights.installed import list_pairs, named_pairs
 
     refuse_both(quiet, verbose)
@@ -44,13 +44,14 @@ def models(
     rows = [("model", "scale", "parameters", "kFLOP/px", "file", "scores")]
     for weights in found:
         card = weights.card
-        name = weights.path.stem + (" (default)" if weights.path.stem == DEFAULT else "")
         file = weights.path.with_suffix(".bin") if card.network == NCNN else weights.path
         size = f"{file.stat().st_size / 1e6:.2f} MB"
         unknown = "not counted" if card.tiles else "not yet known"  # those that only ncnn runs
         work = f"{card.flops / 1000:.1f}" if card.flops else unknown
         parameters = f"{card.parameters:,}" if card.parameters else unknown
-        rows.append((name, f"×{card.scale}", parameters, work, size, _scores(card.scores)))
+        rows.append(
+            (weights.path.stem, f"×{card.scale}", parameters, work, size, _scores(card.scores))
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     # One line for the heading and one for each model, with -v followed by what the card adds.
     for row, extra in zip(rows, [None, *found], strict=True):
@@ -62,6 +63,8 @@ def models(
             for key, word in words.items():
                 say(f"    {word.ljust(15)}  {getattr(extra.card, key) or 'not stated'}")
             say(f"    {'file'.ljust(15)}  {extra.path}")
+    taken = dict.fromkeys(weights.path.stem for weights in auto_weights().choices.values())
+    say(f"{AUTO}, the default, takes {' or '.join(taken)} by each picture's looks.")
 
 
 def _scores(scores: dict[str, Any]) -> str:

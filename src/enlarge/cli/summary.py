@@ -9,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from enlarge.batch.locations import File, Stream, Zip
+from enlarge.batch.locations import Stream, Zip
 from enlarge.batch.outcome import Outcome
-from enlarge.batch.plan import BatchPlan, PlannedPicture, Request
+from enlarge.batch.plan import BatchPlan, Request
 from enlarge.cli.console import FAILED, SOME_FAILED, describe_bug, json_text, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.errors import EnlargeError, OutputError
-from enlarge.media.formats.jpeg import COARSE, quality_of
 from enlarge.memory import format_size
 from enlarge.picture.run import Done
 
@@ -62,29 +61,6 @@ class Summary:
         if not self._is_shown:
             return
         print_before(batch, verbose=self._options.verbose)
-        if self._request.settings.model is None:
-            self._advise(batch.todo)
-
-    def _advise(self, todo: Sequence[PlannedPicture]) -> None:
-        """Print, once, that another model suits some pictures better than the default."""
-        coarse = [
-            (source, quality)
-            for item in todo
-            if isinstance(source := item.job.source, File)
-            and item.outlook is not None
-            and item.outlook.facts is not None
-            and item.outlook.facts.format == "jpeg"
-            and (quality := quality_of(source.path)) is not None
-            and quality <= COARSE
-        ]
-        if coarse:
-            name, quality = one_line(str(coarse[0][0])), coarse[0][1]
-            more = f" and {len(coarse) - 1:,} more" if len(coarse) > 1 else ""
-            say(
-                f"enlarge: {name}{more}: a JPEG of quality {quality}; try --model photo, which is "
-                "trained on compressed pictures",
-                sys.stderr,
-            )
 
     def add(self, outcome: Outcome) -> None:
         """Print an outcome, and remember it."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import PeekedRows, Rows
-from enlarge.picture.looking import Finding, find_kind, looks_of
+from enlarge.picture.looking import SMALLEST, Finding, Kind, find_kind, looks_of
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.passes import split_passes
 from enlarge.picture.source import prepare_rows
@@ -39,7 +39,7 @@ class Chosen:
         return "" if self.finding is None else self.finding.reason
 
 
-def finding_in_file(source: Path | BinaryIO, settings: Settings) -> Finding:
+def finding_in_file(source: Path | bytes | BinaryIO, settings: Settings) -> Finding:
     """What `chosen` will find of a picture file. Reads as much of it as that. Raises what opening
     and reading a picture does.
     """
@@ -60,17 +60,22 @@ def chosen(rows: Rows, outlook: Outlook, *, quality: int | None = None) -> Chose
     `rows`: of what is enlarged, which are read as far as it takes. `quality`: of the JPEG that
     holds the picture (None: it is none). Raises what reading rows does.
     """
-    model = outlook.model
-    if not model.weights.choices:
+    if not outlook.model.weights.choices:
         return Chosen(rows, outlook)
     found, first = _found(rows, quality)
-    own = model.chosen(found.kind)
+    return Chosen(PeekedRows(rows, first), for_kind(outlook, found.kind), found)
+
+
+def for_kind(outlook: Outlook, kind: Kind) -> Outlook:
+    """An outlook with the model for a kind of picture."""
+    own = outlook.model.chosen(kind)
     whole = replace(outlook.passes[0], target_width=outlook.width, target_height=outlook.height)
-    planned = replace(outlook, model=own, passes=split_passes(whole, own.card.scale))
-    return Chosen(PeekedRows(rows, first), planned, found)
+    return replace(outlook, model=own, passes=split_passes(whole, own.card.scale))
 
 
 def _found(rows: Rows, quality: int | None) -> tuple[Finding, NDArray[Any]]:
     """What the first rows look like, and they themselves."""
     first = rows.read(min(rows.height, max(SEEN // rows.width, _LEAST)))
+    if min(rows.width, rows.height) < SMALLEST:
+        return Finding("clean", "too small to be looked at"), first
     return find_kind(looks_of(first, quality=quality)), first

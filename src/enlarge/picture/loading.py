@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 
+from enlarge.picture.choosing import for_kind
 from enlarge.picture.layout import Layout
+from enlarge.picture.looking import likely_kind
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.passes import Pass
 from enlarge.picture.tiles import RowRunner
@@ -36,8 +38,9 @@ def load_ahead(outlook: Outlook) -> None:
 
 def _load(outlook: Outlook) -> None:
     with contextlib.suppress(Exception):
-        if outlook.model.weights.choices:  # which network it will be is not known yet
-            return
+        if outlook.model.weights.choices:  # it is known for sure when pixels have been seen
+            quality = None if outlook.facts is None else outlook.facts.quality
+            outlook = for_kind(outlook, likely_kind(quality))
         engine = outlook.model.engine(outlook.dtype)
         if engine.device == "cpu":
             layout = layout_of(outlook, outlook.passes[0], outlook.tiles()[0])

@@ -51,8 +51,11 @@ class OpenModel:
 
     def engine(self, dtype: np.dtype[Any]) -> Engine:
         """The engine that runs pictures of that dtype. With precision auto, that for 16 bits and
-        floats may differ from that for 8 bits. Raises `EngineError` or `OptionError`.
+        floats may differ from that for 8 bits. Of `auto`, that of its first model. Raises
+        `EngineError` or `OptionError`.
         """
+        if self.weights.choices:
+            return self.chosen(next(iter(self.weights.choices))).engine(dtype)
         high_depth = dtype != np.uint8 and self.options.precision == "auto"
         # A forked process has engines of its own: its parent's, and their lock, are as they were.
         key = os.getpid(), bool(high_depth)

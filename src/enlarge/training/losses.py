@@ -88,7 +88,7 @@ def load_features(path: str) -> nn.Module:
     model. Raises `WeightsError` if it is none of them.
     """
     from enlarge.weights.backbones import load_backbone
-    from enlarge.weights.catalog import DEFAULT, find_weights
+    from enlarge.weights.catalog import CLEAN, find_weights
     from enlarge.weights.network_file import load_network
 
     found: nn.Module
@@ -98,7 +98,7 @@ def load_features(path: str) -> nn.Module:
         except WeightsError as error:
             raise WeightsError(f"train.features: {error}") from error
     else:
-        own = Path(path) if path else find_weights(DEFAULT).path.with_suffix(".safetensors")
+        own = Path(path) if path else find_weights(CLEAN).path.with_suffix(".safetensors")
         found = OwnFeatures(load_network(own)[0])
     return found.eval().requires_grad_(False)
 

@@ -19,11 +19,13 @@ from enlarge.weights.installed import model_folders, named_pairs
 if TYPE_CHECKING:
     from enlarge.weights.sample import Kind
 
-DEFAULT = "fast"
 AUTO = "auto"
 """The name that stands for the model that suits a picture's looks."""
+DEFAULT = AUTO
+CLEAN = "fast"
+"""The usual model of pictures without noise, blocks or blur."""
 CHOICES = {
-    "clean": ("fast",),
+    "clean": (CLEAN,),
     "drawing": ("photo-fast", "fast"),
     "degraded": ("photo-fast", "photo"),
 }

@@ -84,6 +84,6 @@ def test_the_command_lists_them(package: Path, capsys: pytest.CaptureFixture[str
     assert run(["models", "--quiet"]) == 0
     assert capsys.readouterr().out.split()[-1] == "tiny-x2"
     assert run(["models"]) == 0
-    assert "tiny-x2" in capsys.readouterr().out.splitlines()[-1]
+    assert capsys.readouterr().out.splitlines()[-2].startswith("tiny-x2 ")
     assert run(["inspect", "tiny-x2"]) == 0
     assert "ncnn" in capsys.readouterr().out

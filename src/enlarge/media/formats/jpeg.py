@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from enlarge.media.formats.format import Content, Format, Writer, begins_with
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from enlarge.media.output import Encoding, Output
     from enlarge.media.stored import PictureFile, StoredPicture
 
-COARSE = 85
-"""JPEGs up to this quality come out better with `photo` (docs/models.md: Set14 at 98 … 60)."""
 _PIXELS_PER_BYTE = 1024
 """Each 8×8 block needs at least a bit; with subsampling a block covers up to 16×16 pixels."""
 _LUMA = 3688
@@ -45,7 +42,7 @@ def read_jpeg(source: PictureFile) -> StoredPicture:
     if pages.number > 1:
         source = source.part(*pictures[pages.number - 1])
         held = source.size
-    quality = _quality_in(source.file)
+    quality = quality_of(source.file)
     source.file.seek(0)
     with libvips_errors("JPEG"):
         loaded = load(source, "JPEG", "jpegload_source")
@@ -115,21 +112,13 @@ def _with_segments(head: bytes, segments: bytes) -> bytes | None:
     return head[:2] + segments + head[after:] if len(head) >= after else None
 
 
-def quality_of(path: Path) -> int | None:
+def quality_of(file: BinaryIO) -> int | None:
     """The quality, 1 to 100, at which the Independent JPEG Group's library would use tables as
-    coarse as this file's (by their mean); None if the file is no JPEG or holds no table.
+    coarse as those of a file (by their mean); None if it is no JPEG or holds no table.
 
     Only headers are read. Encoders count qualities differently; on this scale 75 is usual on the
     web, 90 to 98 in cameras.
     """
-    try:
-        with path.open("rb") as file:
-            return _quality_in(file)
-    except OSError:
-        return None
-
-
-def _quality_in(file: BinaryIO) -> int | None:
     try:
         for marker, _, length in segments_of(file):
             if marker == _TABLES and (body := file.read(length))[0] & 15 == 0:
