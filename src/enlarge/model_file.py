@@ -36,6 +36,11 @@ class Weights:
     network: Any = field(default=None, repr=False, compare=False)
     choices: Mapping[str, Weights] = field(default_factory=dict)
 
+    @property
+    def members(self) -> tuple[Weights, ...]:
+        """The models that it stands for: those of `choices`, or itself."""
+        return tuple(self.choices.values()) or (self,)
+
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file, in hexadecimal digits. Raises `WeightsError`."""

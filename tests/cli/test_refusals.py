@@ -67,6 +67,7 @@ def refused(here: Path, quick: Calls, capsys: pytest.CaptureFixture[str]) -> Ref
         (["--engine", "openvino", "--device", "cuda:0"], ["--engine openvino", "--device cuda:0"]),
         (["--device", "GPU"], ["device", "'GPU'", "cuda:NUMBER"]),
         (["--precision", "f8"], ["--precision", "f8", "bf16"]),
+        (["--precision", "int8"], ["photo-fast has no 8-bit form", "another --precision"]),
         (["--metadata", "some"], ["--metadata", "some", "no-gps"]),
         (["--tile", "0"], ["--tile", "auto", "0"]),
         (["--tile", "big"], ["--tile", "auto", "big"]),

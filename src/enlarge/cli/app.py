@@ -110,7 +110,7 @@ def app(
     """Start the web app and open it in the browser."""
     from importlib.util import find_spec
 
-    from enlarge.engines import find_placement
+    from enlarge.engines import check_engine
     from enlarge.picture.model import engine_options
     from enlarge.weights.catalog import AUTO, auto_weights, find_weights
 
@@ -122,7 +122,8 @@ def app(
     settings = build_settings(model)
     name = settings.model or AUTO
     weights = auto_weights() if name == AUTO else find_weights(name)
-    find_placement(weights, engine_options(settings))
+    for one in weights.members:
+        check_engine(one, engine_options(settings))
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 

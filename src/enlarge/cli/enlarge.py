@@ -17,7 +17,7 @@ from enlarge.cli.running import run_and_print
 from enlarge.cli.starting import without_converter
 from enlarge.cli.summary import Summary
 from enlarge.cli.table import COMMANDS
-from enlarge.engines import find_placement
+from enlarge.engines import check_engine
 from enlarge.errors import OptionError, WeightsError
 from enlarge.memory import return_freed_memory
 from enlarge.model_file import Weights
@@ -66,8 +66,8 @@ def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
     """
     weights = _find_weights(settings, options)
     chosen = engine_options(settings)
-    for one in tuple(weights.choices.values()) or (weights,):
-        find_placement(one, chosen)
+    for one in weights.members:
+        check_engine(one, chosen)
     model = OpenModel(weights, chosen)
     if model.is_provisional and not options.quiet:
         say(f"enlarge: {describe_start(model)}", sys.stderr)

@@ -4,12 +4,12 @@ import sys
 
 from enlarge.engines.ensemble import EnsembleSession
 from enlarge.engines.options import EngineOptions
-from enlarge.engines.pick import Placement, find_placement, pick_engine
+from enlarge.engines.pick import Placement, check_engine, find_placement, pick_engine
 from enlarge.engines.protocol import Engine, EngineName, Precision, Session, TileSpec
 
 __all__ = [
     "Engine", "EngineName", "EngineOptions", "EnsembleSession", "Placement", "Precision",
-    "Session", "TileSpec", "find_placement", "pick_engine",
+    "Session", "TileSpec", "check_engine", "find_placement", "pick_engine",
 ]  # fmt: skip
 
 # Importing openvino writes an identifier into ~/intel and reports the import to Google Analytics,

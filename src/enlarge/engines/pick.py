@@ -101,6 +101,11 @@ def pick_engine(
     return OpenVinoEngine(stored.path, precision, options.threads, stored.digest)
 
 
+def check_engine(weights: Weights, options: EngineOptions = _AUTO) -> None:
+    """Raise what `pick_engine` would raise for pictures of 8 bits, with nothing loaded yet."""
+    _choose_precision(find_placement(weights, options), weights, options.precision, _UINT8)
+
+
 def find_placement(weights: Weights, options: EngineOptions = _AUTO) -> Placement:
     """Where `pick_engine` would run the model. Raises `OptionError` or `EngineError`."""
     options.check()

@@ -41,7 +41,6 @@ class OpenModel:
         self.card: Card = weights.card
         self.path: Path = weights.path
         self.weights, self.options = weights, options
-        self._kinds = tuple(weights.choices.values()) or (weights,)
         self._chosen: dict[Path, OpenModel] = {}
         self._prepared: OpenModel | None = None
         self._looked = time.monotonic()
@@ -88,7 +87,7 @@ class OpenModel:
 
     def card_for(self, engine: Engine) -> Card:
         """The card with the working sets of this engine; of `auto`, the largest of any model."""
-        cards = [one.stored_for(engine.precision).card for one in self._kinds]
+        cards = [one.stored_for(engine.precision).card for one in self.weights.members]
         measured = max((card.tiles for card in cards), key=_largest) or self.card.tiles
         sets = {side: round(size * engine.memory_factor) for side, size in measured.items()}
         return replace(self.card, tiles=sets)
@@ -99,7 +98,7 @@ class OpenModel:
         of the checkpoint.
         """
         if self.weights.choices:
-            return _digest_of_all(one.digest for one in self._kinds)
+            return _digest_of_all(one.digest for one in self.weights.members)
         source = self.weights.source
         return self.weights.digest if source is None else file_digest(source)
 
