@@ -59,7 +59,7 @@ def test_the_file_is_the_command_lines(
     exif[0x010F] = "a camera"
     content = picture(kind="JPEG", exif=exif, quality=90)
     item = visit.add("1", "holiday.jpeg", content)
-    visit.start(item, settings, enlarge.open_model())
+    visit.start(item, settings, enlarge.open_model("fast"))
     wait(item)
     assert item.job is not None
     assert item.job.state == "done", item.job.problem
@@ -67,7 +67,7 @@ def test_the_file_is_the_command_lines(
     target = tmp_path / item.result_name
     if settings.metadata != "keep":
         options |= {"metadata": settings.metadata}
-    enlarge.open_model().upscale_file(tmp_path / "holiday.jpeg", target, **options)
+    enlarge.open_model("fast").upscale_file(tmp_path / "holiday.jpeg", target, **options)
     assert item.target.read_bytes() == target.read_bytes()
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_picture_is_refused_when_it_is_read(visit: Visit) -> None:
     whole[middle : middle + 50] = bytes(50)
     item = visit.add("1", "cut.png", bytes(whole))
     assert item.facts is not None  # its structure is fine
-    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model())
+    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model("fast"))
     assert item.job is None
     assert item.problem is not None
     assert "cut.png" in item.problem.values["reason"]
@@ -172,7 +172,7 @@ def test_nothing_is_left_when_the_visitor_is_gone(monkeypatch: pytest.MonkeyPatc
     queue = Queue()
     visit, other = Visit(queue, Options()), Visit(queue, Options())
     item, kept = visit.add("1", "a.png", picture(400, 300)), other.add("1", "b.png", picture())
-    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model())
+    visit.start(item, Settings(model="fast", format="png"), enlarge.open_model("fast"))
     folder = visit.folder
     visit.leave_soon()
     end = time.monotonic() + 60

@@ -114,6 +114,15 @@ def test_what_a_view_does_not_show_does_not_bend_what_it_shows() -> None:
     assert float(np.abs(found[:, :60].astype(np.float32)).max()) < 0.1
 
 
+@pytest.mark.parametrize("bend", [0.0, 1.0])
+def test_threads_change_nothing(bend: float) -> None:
+    frames = burst(8, sigma=4, bend=bend).frames
+    one, several = (enlarge.fuse(frames, then="none", threads=count) for count in (1, 4))
+    assert (one.report.flow > 0.5) == bool(bend)
+    assert np.array_equal(one.picture, several.picture)
+    assert one.report.noise == several.report.noise
+
+
 def test_cancelling_ends_the_search_for_flow(
     bent: list[NDArray[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

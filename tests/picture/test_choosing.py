@@ -73,7 +73,7 @@ def test_a_crop_is_judged_by_what_is_in_it(noisy: NDArray[np.uint8]) -> None:
     crop = (0, 96, half.shape[1], half.shape[0] - 96)
     wanted = enlarge.upscale(half, crop=crop, model=CLEANING)
     assert np.array_equal(enlarge.upscale(half, model=AUTO, crop=crop), wanted)
-    assert np.array_equal(enlarge.upscale(half, model=AUTO), enlarge.upscale(half))
+    assert np.array_equal(enlarge.upscale(half, model=AUTO), enlarge.upscale(half, model="fast"))
 
 
 def test_small_factors_take_the_smaller_networks(
@@ -158,7 +158,7 @@ def test_videos_are_compressed_and_not_looked_at(tmp_path: Path) -> None:
 def test_it_is_refused_where_nothing_is_looked_at() -> None:
     with pytest.raises(WeightsError, match="auto chooses a model for each picture; here, name one"):
         find_weights(AUTO)
-    with pytest.raises(OptionError, match="--strength and --model auto contradict"):
+    with pytest.raises(OptionError, match=r"--strength 0\.5 needs --model photo"):
         starting_weights(AUTO, strength=0.5)
 
 
@@ -176,7 +176,7 @@ def test_only_the_top_of_a_large_picture_is_looked_at(
     monkeypatch.setattr(choosing, "SEEN", 96 * clean.shape[1])
     half = clean.copy()
     half[100:] = np.random.default_rng(0).integers(0, 256, half[100:].shape, dtype=np.uint8)
-    assert np.array_equal(enlarge.upscale(half, model=AUTO), enlarge.upscale(half))
+    assert np.array_equal(enlarge.upscale(half, model=AUTO), enlarge.upscale(half, model="fast"))
 
 
 @given(st.integers(1, 30), st.data())
@@ -191,3 +191,31 @@ def test_peeked_rows_are_all_rows_in_order(height: int, data: st.DataObject) -> 
     assert np.array_equal(np.concatenate(parts), pixels)
     assert not len(peeked.read(2))
     peeked.close()
+
+
+def test_a_folder_called_auto_is_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noisy: NDArray[np.uint8]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("auto").mkdir()
+    assert np.array_equal(enlarge.upscale(noisy), enlarge.upscale(noisy, model=CLEANING))
+
+
+@pytest.mark.parametrize(("quality", "taken"), [(30, CLEANING), (95, "fast")])
+def test_of_a_tiny_picture_only_the_jpeg_quality_counts(
+    quality: int, taken: str, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=quality)
+    assert enlarge.open_model().upscale_file(tmp_path / "a.jpg", io.BytesIO()).model == taken
+
+
+def test_networks_of_the_other_models_are_freed_too(
+    clean: NDArray[np.uint8], noisy: NDArray[np.uint8]
+) -> None:
+    auto = enlarge.open_model()
+    auto.upscale(clean)
+    auto.upscale(noisy)
+    first, second = (auto.chosen(kind) for kind in ("clean", "degraded"))
+    assert second.forget()
+    assert not first.forget()

@@ -112,12 +112,13 @@ class ClusterWorker:
             done = self._pool.make(_with_absolute_paths(job), seal, cancel.is_set)
             _wait_until_visible(job)
             return replace(done, output=str(job.target))
-        memory = self._settings.budget // _ROWS_SHARE
-        is_auto = bool(self.model.weights.choices)
-        kind = finding_of(job, self._settings).kind if is_auto else ANY_KIND
-        with self._one_by_one, ClusterRows(self._pool, kind, memory, cancel.is_set) as rows:
-            hooks = Hooks(self._progress, cancel, executor=rows)
-            return make_picture(job, self._settings, self.model, hooks=hooks, seal=seal)
+        with self._one_by_one:
+            is_auto = bool(self.model.weights.choices)
+            kind = finding_of(job, self._settings).kind if is_auto else ANY_KIND
+            memory = self._settings.budget // _ROWS_SHARE
+            with ClusterRows(self._pool, kind, memory, cancel.is_set) as rows:
+                hooks = Hooks(self._progress, cancel, executor=rows)
+                return make_picture(job, self._settings, self.model, hooks=hooks, seal=seal)
 
 
 def _wait_until_visible(job: PictureJob) -> None:

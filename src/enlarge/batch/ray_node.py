@@ -159,8 +159,9 @@ class ClusterNode:
             chosen = tuple(one.engine(np.dtype(depth)).precision for depth in DEPTHS)
             if chosen != stored.precisions:
                 raise EngineError(
-                    f"{self._host} would compute in {chosen[0]}, the machine where the command "
-                    f"runs in {stored.precisions[0]}; use --precision f32, which is the same on "
+                    f"{self._host} would compute {stored.card.name} in "
+                    f"{' and '.join(chosen)}, the machine where the command runs in "
+                    f"{' and '.join(stored.precisions)}; use --precision f32, which is the same on "
                     "both"
                 )
         return model

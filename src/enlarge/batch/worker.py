@@ -185,7 +185,7 @@ def finding_of(job: PictureJob, settings: Settings) -> Finding:
     """What `auto` will find of a picture. Reads the beginning of it. Raises `EnlargeError`s."""
     settings, source = job.chosen(settings), open_source(job.source)
     with contextlib.ExitStack() as stack:
-        if not isinstance(source, Path):
+        if not isinstance(job.source, File | Stream):
             stack.callback(source.close)
         return finding_in_file(source if settings.at is None else still(source, settings), settings)
 

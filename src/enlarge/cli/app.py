@@ -122,8 +122,7 @@ def app(
     settings = build_settings(model)
     name = settings.model or AUTO
     weights = auto_weights() if name == AUTO else find_weights(name)
-    for one in weights.members:
-        check_engine(one, engine_options(settings))
+    check_engine(weights, engine_options(settings))
     if find_spec("streamlit") is None:
         raise EngineError('the web app needs streamlit; install it: pip install "enlarge[app]"')
 

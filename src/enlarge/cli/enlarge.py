@@ -66,8 +66,7 @@ def open_model_for(settings: Settings, options: Invocation) -> OpenModel:
     """
     weights = _find_weights(settings, options)
     chosen = engine_options(settings)
-    for one in weights.members:
-        check_engine(one, chosen)
+    check_engine(weights, chosen)
     model = OpenModel(weights, chosen)
     if model.is_provisional and not options.quiet:
         say(f"enlarge: {describe_start(model)}", sys.stderr)

@@ -41,8 +41,8 @@ class EvaluateOptions:
     model: Annotated[
         list[str] | None,
         option(
-            "Names (see `enlarge models`) or paths of model files; bicubic and Lanczos are always "
-            "evaluated too.",
+            "Names (see `enlarge models`) or paths of model files (default: fast); bicubic and "
+            "Lanczos are always evaluated too.",
             group=_WHAT,
             metavar="MODEL...",
             consume_multiple=True,

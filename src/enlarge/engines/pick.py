@@ -102,8 +102,18 @@ def pick_engine(
 
 
 def check_engine(weights: Weights, options: EngineOptions = _AUTO) -> None:
-    """Raise what `pick_engine` would raise for pictures of 8 bits, with nothing loaded yet."""
-    _choose_precision(find_placement(weights, options), weights, options.precision, _UINT8)
+    """Raise what `pick_engine` would raise for pictures of 8 bits, with nothing loaded yet; of
+    `auto`, for any of its models.
+    """
+    for one in weights.members:
+        try:
+            _choose_precision(find_placement(one, options), one, options.precision, _UINT8)
+        except OptionError as error:
+            if one is weights:
+                raise
+            raise OptionError(
+                f"auto may take {one.card.name} (--model names another), and {error}"
+            ) from error
 
 
 def find_placement(weights: Weights, options: EngineOptions = _AUTO) -> Placement:

@@ -103,7 +103,7 @@ def fuse_with(
     inner = Region(region.x - window.x, region.y - window.y, region.width, region.height)
     size = window.width, window.height
     keeps_edges = settings.then == NONE
-    threads = threads_within(settings)
+    threads = threads_within(settings, *size)
     seen = understood(
         views, inner, size, reference, keeps_edges=keeps_edges, threads=threads, check=work.check
     )

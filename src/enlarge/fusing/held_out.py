@@ -29,9 +29,10 @@ _TOLERANCE = 0.002
 """The share by which the differences may exceed the least ones: they hardly change for many steps,
 in which a network gets sharper material.
 """
+_LEAST_COUNT = np.float32(1e-6)
+"""Cells with fewer weighted pixels than that have none."""
 _LEAST_GAIN = 0.1
 """The share of one frame's differences that all together must save."""
-_NONE = 1e-6
 _ROUNDING = 1 / 12
 """The variance, in squared levels, that rounding to whole levels adds: what is less is no gain."""
 
@@ -122,7 +123,7 @@ def _differences(plane: int, problem: Problem, unseen: Gathered) -> NDArray[np.f
     predicted.
     """
     counts = unseen.counts
-    means = unseen.sums[plane] / np.maximum(counts, np.float32(_NONE))
+    means = unseen.sums[plane] / np.maximum(counts, _LEAST_COUNT)
     sums = []
     for _, seen in islice(problem.steps(problem.start()), _MOST_STEPS):
         apart = means - seen

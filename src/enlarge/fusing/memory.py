@@ -18,6 +18,8 @@ _SCENE = 900
 """Bytes for each pixel of the window: the scene on the fine grid, and its copies."""
 _TILE = 120_000_000
 """Bytes for a part that is reconstructed."""
+_FLOW = 160
+"""Bytes for each pixel of the window while the flow of one frame is computed."""
 _NETWORK = 150_000_000
 """Bytes for a network; it takes smaller tiles where there is less."""
 
@@ -45,7 +47,10 @@ def check_memory(settings: FuseSettings, frame: Frame, count: int) -> None:
     )
 
 
-def threads_within(settings: FuseSettings) -> int:
-    """How many parts of the window may be computed at a time, now that all frames are held."""
-    room = (settings.budget - resident()) // _TILE
+def threads_within(settings: FuseSettings, width: int, height: int) -> int:
+    """How many parts, or flows, of a window may be computed at a time, now that all frames are
+    held.
+    """
+    area = width * height
+    room = (settings.budget - resident() - _SCENE * area) // max(_TILE, _FLOW * area)
     return max(1, min(settings.engine.threads or usable_cores(), room))

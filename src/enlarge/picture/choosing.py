@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from enlarge.media.reading import open_picture
 from enlarge.media.rows import PeekedRows, Rows
-from enlarge.picture.looking import SMALLEST, Finding, Kind, find_kind, looks_of
+from enlarge.picture.looking import SMALLEST, Finding, Kind, find_kind, likely_kind, looks_of
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.passes import split_passes
 from enlarge.picture.source import prepare_rows
@@ -76,6 +76,6 @@ def for_kind(outlook: Outlook, kind: Kind) -> Outlook:
 def _found(rows: Rows, quality: int | None) -> tuple[Finding, NDArray[Any]]:
     """What the first rows look like, and they themselves."""
     first = rows.read(min(rows.height, max(SEEN // rows.width, _LEAST)))
-    if min(rows.width, rows.height) < SMALLEST:
+    if min(rows.width, rows.height) < SMALLEST and likely_kind(quality) == "clean":
         return Finding("clean", "too small to be looked at"), first
     return find_kind(looks_of(first, quality=quality)), first

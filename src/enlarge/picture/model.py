@@ -34,13 +34,15 @@ class OpenModel:
     may forked processes (see `engines.forked`).
 
     A checkpoint that is not prepared runs in torch; see `current`. The model `auto` stands for
-    several; see `chosen`.
+    several; see `chosen`. `auto`: the model that chose this one, if one did.
     """
 
-    def __init__(self, weights: Weights, options: EngineOptions = _AUTO) -> None:
+    def __init__(
+        self, weights: Weights, options: EngineOptions = _AUTO, *, auto: OpenModel | None = None
+    ) -> None:
         self.card: Card = weights.card
         self.path: Path = weights.path
-        self.weights, self.options = weights, options
+        self.weights, self.options, self._auto = weights, options, auto
         self._chosen: dict[Path, OpenModel] = {}
         self._prepared: OpenModel | None = None
         self._looked = time.monotonic()
@@ -83,7 +85,24 @@ class OpenModel:
         """Of the model `auto`, the one for a kind of picture."""
         weights = self.weights.choices[kind]
         with self._lock:
-            return self._chosen.setdefault(weights.path, OpenModel(weights, self.options))
+            if weights.path not in self._chosen:
+                self._chosen[weights.path] = OpenModel(weights, self.options, auto=self)
+            return self._chosen[weights.path]
+
+    def forget(self) -> bool:
+        """Free the compiled networks that no picture is using: this model's and, if `auto` chose
+        it, those of the others. Whether there were any.
+        """
+        models = [self] if self._auto is None else list(self._auto._chosen.values())
+        here = os.getpid()
+        engines = [
+            engine
+            for model in models
+            for (process, _), engine in list(model._engines.items())
+            if process == here
+        ]
+        freed = [engine.forget() for engine in engines]
+        return any(freed)
 
     def card_for(self, engine: Engine) -> Card:
         """The card with the working sets of this engine; of `auto`, the largest of any model."""

@@ -98,21 +98,20 @@ class Outlook:
         """The tiles of each pass that keep the process within its memory budget.
 
         `below`: only tiles smaller than this side. `earlier`: the tiles (width, height) of an
-        interrupted run, taken again if possible. Networks that the engine keeps from earlier
+        interrupted run, taken again if possible. Networks that are kept from earlier
         pictures are freed where they would change the tiles: a picture gives the same bytes alone
         and in a batch. Raises `BudgetError` naming the smallest budget that works, or
         `OptionError`.
         """
         choice = self._choice(below)
         budget = Budget(self.settings.budget, self.buffers)
-        engine = self.model.engine(self.dtype)
         try:
             plans = choose_tiles(choice, budget, earlier)
             unlimited = replace(budget, total=_UNLIMITED)
-            if plans == choose_tiles(choice, unlimited, earlier) or not engine.forget():
+            if plans == choose_tiles(choice, unlimited, earlier) or not self.model.forget():
                 return plans
         except BudgetError:
-            if not engine.forget():
+            if not self.model.forget():
                 raise
         return choose_tiles(choice, budget, earlier)
 

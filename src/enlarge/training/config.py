@@ -71,7 +71,7 @@ class Train:
     norm (0: no limit). `ema`: decay of the running average of the weights.
     `loss`: l1, l2, charbonnier, fft or perceptual, or names with weights. `ignore_border`: LR
     pixels at the edges of a patch that the loss ignores. `features`: the network of the perceptual
-    loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: the default model).
+    loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: `fast`).
     `flat`: share of patches of a single colour; `flat_weight`: their weight. `flats`: the weight of
     a loss on whole pictures of a single colour, in squared levels.
     `precision`: auto is bf16 if the device computes in it in hardware, else f32. `check_every`:

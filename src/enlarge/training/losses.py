@@ -84,8 +84,8 @@ class OwnFeatures(nn.Module):
 def load_features(path: str) -> nn.Module:
     """Load the frozen network whose features a perceptual loss compares.
 
-    `path`: torchvision's file of VGG19, an enlarge `.safetensors` file, or empty for the default
-    model. Raises `WeightsError` if it is none of them.
+    `path`: torchvision's file of VGG19, an enlarge `.safetensors` file, or empty for `fast`.
+    Raises `WeightsError` if it is none of them.
     """
     from enlarge.weights.backbones import load_backbone
     from enlarge.weights.catalog import CLEAN, find_weights

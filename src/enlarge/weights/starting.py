@@ -42,11 +42,11 @@ def starting_weights(
     `WeightsError` or `OptionError`.
     """
     path = Path(model)
-    if str(model) == AUTO and not path.exists():
+    if str(model) == AUTO:
         if strength is not None:
             raise OptionError(
-                "--strength and --model auto contradict each other; use --model photo, or leave "
-                "out --strength"
+                f"--strength {strength:g} needs --model photo or photo-sharp: auto, the default, "
+                "mixes no models"
             )
         return auto_weights(scale)
     may_start = engine in ("auto", "torch") and _DEVICES.fullmatch(device) is not None
