@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_one_video(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tape.mp4"]) == 1
     assert "tape_x4.mp4 exists; use --overwrite" in capsys.readouterr().err
     assert run(["tape.mp4", "--overwrite", "--quiet"]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how threads are scheduled")
+def test_av1_takes_no_priority(here: Path) -> None:
+    """SVT-AV1 does, if it may: as root."""
+    tasks = Path("/proc/self/task")
+
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(int(thread.name)) for thread in tasks.iterdir()}
+
+    before, seen = policies(), set[int]()
+    enlarge.upscale_video("tape.mp4", "a.webm", progress=lambda _: seen.update(policies()))
+    assert seen == policies() == before
 
 
 def test_a_part(here: Path) -> None:

@@ -7,9 +7,12 @@ segments are joined. So every segment of a video has the same parameter sets, wh
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +35,7 @@ _FRAME_COST = 3.0
 """What x264 and x265 keep of a frame (padding, smaller copies, half-pixel planes), by its size."""
 _LOOK_AHEAD, _LEAST_LOOK_AHEAD = 40, 8
 _THREADS = 4
+_THREADS_HERE = Path("/proc/self/task")
 _LEAST_RATE, _MAX_RATE = Fraction(1, 1000), Fraction(1000)
 _NARROW = 384
 """Below this width, x264's macroblock tree is off: with AVX-512 it reads beyond narrow frames, and
@@ -175,6 +179,27 @@ def _av1_light(light: LightLevels) -> Iterator[str]:
         yield f"content-light={light.content[0]},{light.content[1]}"
 
 
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Keep how the system schedules this thread, and new ones as it.
+
+    Run as root, SVT-AV1 gives the thread that opens it, and those that it starts, the highest
+    real-time priority, which whatever they start inherits: the machine hardly responds.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = set(_THREADS_HERE.iterdir())
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+        for thread in set(_THREADS_HERE.iterdir()) - before:
+            with suppress(OSError):  # it has ended
+                os.sched_setscheduler(int(thread.name), policy, priority)
+
+
 class SegmentEncoder:
     """Encodes the frames of one segment."""
 
@@ -187,7 +212,8 @@ class SegmentEncoder:
         self._count = 0
         self._chain: Chain | None = None
         try:
-            self._context.open()
+            with scheduling_kept():
+                self._context.open()
         except av.error.FFmpegError as error:
             raise OutputError(_refusal(encoding, error)) from error
 

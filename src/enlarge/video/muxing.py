@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from enlarge.errors import OutputError
 from enlarge.video.clocks import Clock
 from enlarge.video.containers import OF_CONTAINER
-from enlarge.video.encoding import VideoEncoding, configure
+from enlarge.video.encoding import VideoEncoding, configure, scheduling_kept
 from enlarge.video.facts import MARK_TAGS, VideoFacts
 from enlarge.video.missing import check_av
 from enlarge.video.probing import as_file, as_fraction, opened
@@ -92,7 +92,8 @@ class _Joining:
         video = self._add_pictures()
         copies = self._add_others()
         self._copy_about(video)
-        self._made.start_encoding()  # from here on, the streams have the container's time bases
+        with scheduling_kept():
+            self._made.start_encoding()  # from here on, streams have the container's time bases
         for packet in merge(self._video_packets(video), self._other_packets(copies), key=_seconds):
             self._made.mux(packet)
         return self._notes
