@@ -97,8 +97,8 @@ def open_model(
     precision: str = "auto",
     threads: int = 0,
 ) -> Upscaler:
-    """Open a model by its name (`models()` lists them), by the path of its file, or the one that
-    each picture's looks call for (auto).
+    """Open a model by its name (`models()` lists them) or by the path of its file. `auto`, the
+    default, takes for each picture the model that suits its looks.
 
     `engine`: auto, openvino, onnxruntime or torch; `device`: auto, cpu, cuda:0, mps; `precision`:
     auto, f32, bf16, f16 or int8. auto picks what is fastest here and safe for the model. `threads`

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 
 from enlarge.engines import EngineOptions
-from enlarge.weights.catalog import AUTO
+from enlarge.weights.catalog import DEFAULT
 
 VARIABLE = "ENLARGE_APP"
 """The environment variable that carries the options as JSON: a page has no other argument."""
@@ -26,7 +26,7 @@ class Options:
     max_files: int = 20
     max_video: int = 2_000_000_000
     max_frames: int = 100_000
-    model: str = AUTO
+    model: str = DEFAULT
     engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"

@@ -152,11 +152,7 @@ def make_picture(
     with contextlib.ExitStack() as stack:
         source = content
         if source is None:
-            source = open_source(job.source)
-            if settings.at is not None:
-                source = still(source, settings)
-            if not isinstance(job.source, File | Stream):
-                stack.callback(source.close)
+            source = stack.enter_context(wanted_picture(job, settings))
         if job.scanned and isinstance(job.source, Remote):
             _check_not_made(source.stored_at)
         if not isinstance(job.target, Remote):
@@ -183,14 +179,24 @@ def _sealing(hooks: Hooks, seal: SealDigest | None) -> Hooks:
 
 def finding_of(job: PictureJob, settings: Settings) -> Finding:
     """What `auto` will find of a picture. Reads the beginning of it. Raises `EnlargeError`s."""
-    settings, source = job.chosen(settings), open_source(job.source)
+    settings = job.chosen(settings)
+    with wanted_picture(job, settings) as source:
+        return finding_in_file(source, settings)
+
+
+@contextmanager
+def wanted_picture(job: PictureJob, settings: Settings) -> Iterator[Any]:
+    """A picture as `enlarge_file` reads it; of a video, the frame that is wanted. Raises
+    `EnlargeError`s.
+    """
+    source = open_source(job.source)
     with contextlib.ExitStack() as stack:
         if not isinstance(job.source, File | Stream):
             stack.callback(source.close)
-        return finding_in_file(source if settings.at is None else still(source, settings), settings)
+        yield source if settings.at is None else _still(source, settings)
 
 
-def still(source: Any, settings: Settings) -> bytes:
+def _still(source: Any, settings: Settings) -> bytes:
     """The frame of a video that is wanted, as a picture file. Raises `OptionError`."""
     from enlarge.video.still import still_picture
 

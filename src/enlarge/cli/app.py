@@ -112,7 +112,7 @@ def app(
 
     from enlarge.engines import check_engine
     from enlarge.picture.model import engine_options
-    from enlarge.weights.catalog import AUTO, auto_weights, find_weights
+    from enlarge.weights.catalog import AUTO, DEFAULT, auto_weights, find_weights
 
     refuse_both(options.quiet, options.verbose)
     if options.port > 65_535:
@@ -120,7 +120,7 @@ def app(
     upload = _size_limit(options.max_upload, "--max-upload")
     video = _size_limit(options.max_video, "--max-video")
     settings = build_settings(model)
-    name = settings.model or AUTO
+    name = settings.model or DEFAULT
     weights = auto_weights() if name == AUTO else find_weights(name)
     check_engine(weights, engine_options(settings))
     if find_spec("streamlit") is None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from enlarge.batch.jobs import PictureJob, open_source
+from enlarge.batch.jobs import PictureJob
 from enlarge.batch.locations import File
 from enlarge.batch.plan import BatchPlan, PlannedPicture
-from enlarge.batch.worker import finding_of, still
+from enlarge.batch.worker import finding_of, wanted_picture
 from enlarge.cli.console import FAILED, SOME_FAILED, one_line, say
 from enlarge.cli.invocation import Invocation
 from enlarge.cli.summary import document_before, print_before, print_json
@@ -25,7 +25,6 @@ from enlarge.picture.model import OpenModel
 from enlarge.picture.outlook import Outlook
 from enlarge.picture.resuming import Transfer
 from enlarge.picture.run import enlarge_file
-from enlarge.settings import Settings
 
 _SAMPLE = 512
 """The side of the part of a picture that is enlarged to measure the speed, in input pixels."""
@@ -132,12 +131,6 @@ def _forecast_videos(videos: Sequence[PlannedPicture]) -> tuple[int, float]:
     return frames, seconds
 
 
-def _opened(job: PictureJob, settings: Settings) -> Any:
-    """A picture as `enlarge_file` reads it."""
-    source = open_source(job.source)
-    return source if settings.at is None else still(source, settings)
-
-
 def _choice(job: PictureJob, outlook: Outlook) -> dict[str, str] | None:
     """The model that `auto` takes for a picture, and why; None for a model that was named, or a
     picture that cannot be read.
@@ -202,10 +195,10 @@ def _pace(job: PictureJob, outlook: Outlook) -> float:
         settings = replace(settings, format="png", quality=None)
     seconds, pixels = 0.0, 1
     for _ in range(2):
-        source = _opened(job, outlook.settings)
-        start = time.perf_counter()
-        done = enlarge_file(Transfer(source, io.BytesIO()), settings, outlook.model)
-        seconds, pixels = time.perf_counter() - start, done.width * done.height
+        with wanted_picture(job, outlook.settings) as source:
+            start = time.perf_counter()
+            done = enlarge_file(Transfer(source, io.BytesIO()), settings, outlook.model)
+            seconds, pixels = time.perf_counter() - start, done.width * done.height
     return seconds / pixels
 
 

@@ -79,11 +79,8 @@ def _for_each(
         check()
         return work(view)
 
-    pool = ThreadPoolExecutor(threads)
-    try:
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(checked, views))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def usual_displacement(views: Sequence[View]) -> float:

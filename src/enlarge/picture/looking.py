@@ -128,9 +128,8 @@ def looks_of(pixels: NDArray[Any], *, quality: int | None = None) -> Looks:
 
 def find_kind(figures: Looks) -> Finding:
     """The kind of a picture with these figures."""
-    quality = figures.quality
-    if quality is not None and quality <= QUALITY:
-        return Finding("degraded", f"JPEG of quality {quality}")
+    if likely_kind(figures.quality) == "degraded":
+        return Finding("degraded", f"JPEG of quality {figures.quality}")
     if figures.flat >= FLAT and figures.blocks < FLAT_BLOCKS and figures.noise < FAINT:
         return Finding("drawing", f"flat colours in {figures.flat:.0%}")
     gray = figures.noise >= NOISE and figures.white >= WHITE

@@ -35,7 +35,7 @@ _FRAME_COST = 3.0
 """What x264 and x265 keep of a frame (padding, smaller copies, half-pixel planes), by its size."""
 _LOOK_AHEAD, _LEAST_LOOK_AHEAD = 40, 8
 _THREADS = 4
-_THREADS_HERE = Path("/proc/self/task")
+_TASKS = Path("/proc/self/task")
 _LEAST_RATE, _MAX_RATE = Fraction(1, 1000), Fraction(1000)
 _NARROW = 384
 """Below this width, x264's macroblock tree is off: with AVX-512 it reads beyond narrow frames, and
@@ -181,21 +181,21 @@ def _av1_light(light: LightLevels) -> Iterator[str]:
 
 @contextmanager
 def scheduling_kept() -> Iterator[None]:
-    """Keep how the system schedules this thread, and new ones as it.
+    """Keep this thread's scheduling policy, and give it to the threads that are started meanwhile.
 
-    Run as root, SVT-AV1 gives the thread that opens it, and those that it starts, the highest
-    real-time priority, which whatever they start inherits: the machine hardly responds.
+    Run as root, SVT-AV1 gives the thread that opens it, and its own, the highest real-time
+    priority. Whatever they start inherits it, and the machine hardly responds.
     """
     if sys.platform != "linux":
         yield
         return
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    before = set(_THREADS_HERE.iterdir())
+    before = set(_TASKS.iterdir())
     try:
         yield
     finally:
         os.sched_setscheduler(0, policy, priority)
-        for thread in set(_THREADS_HERE.iterdir()) - before:
+        for thread in set(_TASKS.iterdir()) - before:
             with suppress(OSError):  # it has ended
                 os.sched_setscheduler(int(thread.name), policy, priority)
 
