@@ -172,7 +172,7 @@ def test_every_chain_is_on_the_command_line() -> None:
 
 
 def test_an_unknown_chain_is_named() -> None:
-    names = "bicubic, compressed, phone, old, cctv, real"
+    names = "bicubic, compressed, mild, phone, old, cctv, real"
     with pytest.raises(OptionError, match=f"{names}, got 'blurry'"):
         degradations.chain_of("blurry")
 

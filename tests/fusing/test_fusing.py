@@ -234,6 +234,10 @@ def test_no_foreign_frame_is_used() -> None:
     frames[4], frames[13] = strangers
     report = enlarge.fuse(frames, then="none").report
     assert [frame.number for frame in report.rejected] == [4, 13]
+    # Nor do they change how the others are matched in brightness.
+    gains = [frame.gain for frame in report.frames if frame.used]
+    assert min(gains) > 0.97
+    assert max(gains) < 1.03
 
 
 def test_a_timestamp_does_not_hold_the_motion() -> None:

@@ -17,7 +17,7 @@ from enlarge.errors import DataError, InputError, OptionError, OutputError
 if TYPE_CHECKING:
     from enlarge.data.degradations import Chain
 
-ChainName = Literal["bicubic", "compressed", "phone", "old", "cctv", "real"]
+ChainName = Literal["bicubic", "compressed", "mild", "phone", "old", "cctv", "real"]
 # As in data.degradations, which --help must not load: a test holds them equal.
 
 
@@ -37,8 +37,8 @@ class DegradeOptions:
         ChainName,
         option(
             "The degradation. bicubic (default): MATLAB's. compressed: JPEG or WebP after it. "
-            "phone: a phone's camera. old: a faded, scratched print. cctv: a surveillance "
-            "camera. real: Real-ESRGAN's second-order chain."
+            "mild: a little noise, a good JPEG, or both. phone: a phone's camera. old: a faded, "
+            "scratched print. cctv: a surveillance camera. real: Real-ESRGAN's second-order chain."
         ),
     ] = "bicubic"
     scale: Annotated[

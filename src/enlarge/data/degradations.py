@@ -5,6 +5,7 @@ random generator gives the same pictures. Sizes are at LR scale, noise in 8-bit 
 
     bicubic      MATLAB's imresize, as in the field's benchmarks
     compressed   bicubic, then JPEG or WebP of quality 30–75, once or twice
+    mild         bicubic, then noise σ ≤ 12, a JPEG of quality 60–98, or both
     phone        a telephone's camera: sharpened, JPEG of quality 70–95, often reduced afterwards
     old          fading (of LR and HR alike), blur ≤ 1.5 px, grain σ 4–16, scratches
     cctv         motion ≤ 7 px, low light with noise σ 4–16, then interlace or coarse 8×8 coding
@@ -77,6 +78,17 @@ def compressed(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels
         quality = int(random.integers(30, 76))
         edges = ((int(shift[0]), 0), (int(shift[1]), 0), (0, 0))
         low = code(np.pad(low, edges, mode="edge"), quality)[shift[0] :, shift[1] :]
+    return to_pixels(low), high
+
+
+def mild(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
+    """What most pictures have: bicubic, then a little noise, one lossy file, or both."""
+    low = to_float(_small(high, scale))
+    kind = int(random.integers(0, 3))
+    if kind != 0:
+        low = gaussian_noise(low, float(random.uniform(1.0, 12.0)), random)
+    if kind != 1:
+        low = jpeg(np.clip(low, 0.0, 1.0), int(random.integers(60, 99)))
     return to_pixels(low), high
 
 
@@ -189,6 +201,7 @@ def _noisy(
 CHAINS: dict[str, Chain] = {
     "bicubic": bicubic,
     "compressed": compressed,
+    "mild": mild,
     "phone": phone,
     "old": old,
     "cctv": cctv,

@@ -9,9 +9,10 @@ A motion maps pixel coordinates of the reference frame to those of another frame
 from __future__ import annotations
 
 from enlarge.fusing.fusion import fuse, fuse_with, register
+from enlarge.fusing.registration import Registration
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
 from enlarge.fusing.settings import FuseSettings
-from enlarge.fusing.tracking import Region, Registration
+from enlarge.fusing.tracking import Region
 
 __all__ = [
     "FrameReport", "FuseSettings", "FusedPicture", "FusionReport", "Region", "Registration", "fuse",

@@ -22,10 +22,10 @@ from enlarge.fusing.memory import check_memory, threads_within
 from enlarge.fusing.motion import displacement
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.reconstruction import Reconstruction, reconstruct, tiles
-from enlarge.fusing.rejection import judged
+from enlarge.fusing.registration import Registration
 from enlarge.fusing.result import FrameReport, FusedPicture, FusionReport
 from enlarge.fusing.settings import NONE, FuseOptions, FuseSettings, settings_of
-from enlarge.fusing.tracking import Region, Registration, to_luma, track
+from enlarge.fusing.tracking import Region, to_luma, track
 from enlarge.fusing.understanding import Understood, understood
 from enlarge.fusing.verdict import verdict
 
@@ -178,7 +178,7 @@ def _area(frames: Frames, settings: FuseSettings) -> Region:
 def _registered(read: Sequence[Frame], region: Region, reference: int) -> list[Registration]:
     lumas = [to_luma(frame.filled) for frame in read]
     place = next(n for n, frame in enumerate(read) if frame.number == reference)
-    found = judged(track(lumas, region, place), place)
+    found = track(lumas, region, place)
     return [replace(entry, frame=frame.number) for entry, frame in zip(found, read, strict=True)]
 
 

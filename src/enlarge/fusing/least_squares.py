@@ -29,8 +29,11 @@ SMOOTHNESS = 8e-4
 """What the squares of differences between neighbouring cells weigh, in units of the noise's
 variance, where a network follows, which tells noise from detail better: little.
 """
-EDGE_SMOOTHNESS = 0.02
-"""The same where no network follows; differences that belong to edges count less then."""
+EDGE_SMOOTHNESS = 0.13
+"""The same where no network follows, in units of the noise's standard deviation: what codecs do to
+frames with little noise is alike in many of them, and does not average out. Differences that belong
+to edges count less then.
+"""
 _TINY = 1e-12
 _EDGE = 1.0
 """Levels of a difference between neighbouring cells from which it belongs to an edge."""

@@ -140,7 +140,7 @@ def _reconstruct_part(
         for problem in problems(gathered, optics, SMOOTHNESS * noise**2)
     ]
     for _ in range(_EDGE_ROUNDS if optics.keeps_edges else 0):
-        edged = problems(gathered, optics, EDGE_SMOOTHNESS * noise**2, edges_of(planes[0]))
+        edged = problems(gathered, optics, EDGE_SMOOTHNESS * noise, edges_of(planes[0]))
         planes = [
             problem.solve(plane, _EDGE_STEPS) for plane, problem in zip(planes, edged, strict=True)
         ]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from enlarge.fusing.tracking import Registration
+from enlarge.fusing.registration import Registration
 
 _LEAST_CORRELATION = 0.5
 _AGAINST_OTHERS = 0.75

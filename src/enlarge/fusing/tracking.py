@@ -4,13 +4,13 @@ Every frame is sought from where its neighbour had the region, and by correlatio
 frame where that does not fit. Then it is aligned to the region of the reference: at first only
 moved, then by an affine motion, and by a homography where that explains more than its additional
 parameters explain of noise. At last all frames are aligned once more, each to the mean of the
-others, which has less noise and less aliasing than any one of them.
+others that fit, which has less noise and less aliasing than any one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,8 @@ from enlarge.fusing.alignment import (
 from enlarge.fusing.motion import Matrix, translation
 from enlarge.fusing.opencv import load_opencv
 from enlarge.fusing.overlays import find_overlays
+from enlarge.fusing.registration import Registration
+from enlarge.fusing.rejection import judged
 
 SMOOTHING = 1.0
 """Standard deviation in pixels of the blur before frames are compared. It lessens noise and what
@@ -62,33 +64,6 @@ def middle_of(region: Region, side: int) -> Region:
     return Region(x, y, width, height)
 
 
-@dataclass(frozen=True)
-class Registration:
-    """Where one frame shows the region.
-
-    `motion`: 3×3, from pixel coordinates of the reference to those of the frame. `reason`: why the
-    frame cannot be used; empty where it can. `correlation` with the mean of the other frames, of
-    smoothed luma. `scale`: of the differences from it, in levels. `gain`, `offset`: the frame times
-    `gain` plus `offset` has the brightness of the reference. `inside`: the share of the region that
-    lies in the frame. `model`: the kind of motion.
-    """
-
-    frame: int
-    motion: Matrix
-    correlation: float
-    scale: float
-    gain: float
-    offset: float
-    inside: float
-    model: Model
-    reason: str = ""
-
-    @property
-    def is_used(self) -> bool:
-        """Whether the frame shows the region."""
-        return not self.reason
-
-
 def to_luma(pixels: NDArray[Any]) -> Luma:
     """The luma (BT.601) of (H, W, 3) RGB of uint8 or uint16, smoothed: (H, W) float32, 0 to 255."""
     cv2 = load_opencv()
@@ -100,7 +75,8 @@ def to_luma(pixels: NDArray[Any]) -> Luma:
 
 
 def track(lumas: Sequence[Luma], region: Region, reference: int) -> list[Registration]:
-    """Where each frame shows the region of the reference, in the order of the frames.
+    """Where each frame shows the region of the reference, in the order of the frames, with a reason
+    where it does not.
 
     `lumas`: smoothed, as from `to_luma`.
     """
@@ -114,9 +90,9 @@ def track(lumas: Sequence[Luma], region: Region, reference: int) -> list[Registr
             if found[number].is_used:
                 last = found[number]
             number += way
-    results = [found[number] for number in range(len(lumas))]
+    results = judged([found[number] for number in range(len(lumas))], reference)
     for _ in range(_ROUNDS):
-        results = tracker.refine(results)
+        results = judged(tracker.refine(results), reference)
     return results
 
 
@@ -154,7 +130,9 @@ class _Tracker:
         return self._registration(number, *found)
 
     def refine(self, results: Sequence[Registration]) -> list[Registration]:
-        """Every used frame aligned to the mean of the other used ones."""
+        """Every frame aligned to the mean of the others that are used: what shows something else
+        would take its contrast away.
+        """
         _, _, width, height = self.region
         used = [entry for entry in results if entry.is_used]
         if len(used) < 3:
