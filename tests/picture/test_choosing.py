@@ -219,3 +219,11 @@ def test_networks_of_the_other_models_are_freed_too(
     first, second = (auto.chosen(kind) for kind in ("clean", "degraded"))
     assert second.forget()
     assert not first.forget()
+
+
+def test_what_one_of_the_models_cannot_compute_is_refused_at_the_first_picture(
+    clean: NDArray[np.uint8],
+) -> None:
+    auto = enlarge.open_model(precision="int8")
+    with pytest.raises(OptionError, match="auto may take photo-fast"):
+        auto.upscale(clean)

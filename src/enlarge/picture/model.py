@@ -16,7 +16,7 @@ import numpy as np
 
 from enlarge.card import Card
 from enlarge.digests import file_digest
-from enlarge.engines import Engine, EngineOptions, pick_engine
+from enlarge.engines import Engine, EngineOptions, check_engine, pick_engine
 from enlarge.engines.forked import ForkedEngine
 from enlarge.forks import can_use, check_can_use, keep
 from enlarge.model_file import Weights
@@ -82,9 +82,13 @@ class OpenModel:
         return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def chosen(self, kind: str) -> OpenModel:
-        """Of the model `auto`, the one for a kind of picture."""
+        """Of the model `auto`, the one for a kind of picture. Raises, at the first, what any of its
+        models would: `EngineError` or `OptionError`.
+        """
         weights = self.weights.choices[kind]
         with self._lock:
+            if not self._chosen:
+                check_engine(self.weights, self.options)
             if weights.path not in self._chosen:
                 self._chosen[weights.path] = OpenModel(weights, self.options, auto=self)
             return self._chosen[weights.path]
