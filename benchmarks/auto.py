@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.drawn import drawn
-from benchmarks.photo import SCALE, method
+from benchmarks.photo import SCALE, Enlarge, method
 from benchmarks.record import signature, stamp, write
 from benchmarks.sets import photographed
 from enlarge.data.degradations import CHAINS
@@ -86,10 +87,15 @@ def photographs(most: int | None) -> Iterator[tuple[str, Pixels]]:
         tiles = list_photos(data_root() / "photos", [part])
         found += tiles[:: max(1, len(tiles) // TILES)][:TILES]
     for path in found[:most]:
-        pixels = read_rgb(path)
-        top, left = (max(0, (side - SIDE) // 2) // SCALE * SCALE for side in pixels.shape[:2])
-        middle = pixels[top : top + SIDE, left : left + SIDE]
-        yield path.stem, np.ascontiguousarray(crop_to_multiple(middle, SCALE))
+        yield path.stem, middle_of(path)
+
+
+def middle_of(path: Path) -> Pixels:
+    """The part of a picture that is used."""
+    pixels = read_rgb(path)
+    top, left = (max(0, (side - SIDE) // 2) // SCALE * SCALE for side in pixels.shape[:2])
+    middle = pixels[top : top + SIDE, left : left + SIDE]
+    return np.ascontiguousarray(crop_to_multiple(middle, SCALE))
 
 
 def cases(*, trial: bool) -> Iterator[Case]:
@@ -103,7 +109,14 @@ def cases(*, trial: bool) -> Iterator[Case]:
         yield Case(scene.name.split()[0], scene.name, *in_file(scene.low), scene.high)
 
 
-def judged(case: Case, models: dict[str, Callable[[Pixels], Pixels]]) -> dict[str, Any]:
+def candidates() -> dict[str, Enlarge]:
+    """The models for clean and for degraded pictures, in this order, as functions."""
+    choices = auto_weights().choices
+    names = dict.fromkeys(choices[kind].path.stem for kind in ("clean", "degraded"))
+    return {name: method(name) for name in names}
+
+
+def judged(case: Case, models: dict[str, Enlarge]) -> dict[str, Any]:
     """PSNR by each model, and which one `auto` takes."""
     protocol = Protocol("rgb") if case.group == APART else Protocol()
     scores = {
@@ -172,15 +185,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--try", dest="trial", action="store_true")
     trial = parser.parse_args().trial
-    choices = auto_weights().choices
-    names = list(dict.fromkeys(choices[kind].path.stem for kind in ("clean", "degraded")))
-    models = {name: method(name) for name in names}
+    models = candidates()
     found = []
     for case in cases(trial=trial):
         found.append(judged(case, models))
         if len(found) % 20 == 0:
             print(f"{len(found)}: {case.name}", flush=True)
-    result = {**stamp(), "models": names, "pictures": found}
+    result = {**stamp(), "models": list(models), "pictures": found}
     write("auto", result, page(result), trial=trial)
 
 

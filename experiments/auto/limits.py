@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.auto import SIDE, Case, degraded
-from benchmarks.photo import SCALE, method
+from benchmarks.auto import Case, candidates, degraded, judged, middle_of
+from benchmarks.photo import Enlarge
+from numpy.typing import NDArray
 
-from enlarge.data.photos import crop_to_multiple, list_photos, read_rgb
+from enlarge.data.photos import list_photos
 from enlarge.media.reading import open_picture
-from enlarge.metrics.protocol import Protocol
 from enlarge.picture import looking
 from enlarge.picture.looking import Looks, find_kind, looks_of
 from enlarge.training.config import data_root
-from enlarge.weights.catalog import auto_weights
 
+Decibels = NDArray[np.float64]
 LIMITS: dict[str, Sequence[float]] = {
     "QUALITY": (40, 50, 60, 70, 75, 80, 85, 90, 92, 95, 98),
     "NOISE": np.arange(0.5, 8.1, 0.2).tolist(),
@@ -46,44 +46,39 @@ WORST = 0.02
 """What a dB of the worst hundredth's mean loss counts beside one of the mean of all."""
 
 
-def measured(case: Case, models: dict[str, Any]) -> dict[str, Any]:
+def measured(case: Case, models: dict[str, Enlarge]) -> dict[str, Any]:
     """The figures of a picture, and by how many dB the model for degraded pictures is ahead."""
     with open_picture(io.BytesIO(case.file)) as picture:
         quality = picture.facts.quality
-    clean, other = (
-        Protocol().measure(run(case.low), case.high, factor=SCALE).psnr for run in models.values()
-    )
+    found = judged(case, models)
+    clean, other = found["psnr"].values()
     figures = asdict(looks_of(case.low, quality=quality))
-    return {"group": case.group, "name": case.name, "ahead": other - clean, "looks": figures}
+    return {"group": case.group, "ahead": other - clean, "looks": figures}
 
 
-def cases(every: int) -> list[dict[str, Any]]:
-    """Of all photographs and forms."""
-    choices = auto_weights().choices
-    names = [choices["clean"].path.stem, choices["degraded"].path.stem]
-    models = {name: method(name) for name in names}
-    found = []
+def measure(every: int) -> list[dict[str, Any]]:
+    """Of one photograph of so many, all forms."""
+    models, found = candidates(), []
     for number, path in enumerate(list_photos(data_root() / "photos", ["free"])[::every]):
-        pixels = crop_to_multiple(read_rgb(path)[:SIDE, :SIDE], SCALE)
-        high = np.ascontiguousarray(pixels)
-        found += [measured(case, models) for case in degraded(path.stem, high, number)]
+        forms = degraded(path.stem, middle_of(path), number)
+        found += [measured(case, models) for case in forms]
         print(f"{path.stem}: {len(found)} pictures", flush=True)
     return found
 
 
-def losses(looks: Sequence[Looks], ahead: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def losses(looks: Sequence[Looks], ahead: Decibels) -> Decibels:
     """By how many dB each choice is below the better model."""
     other = np.array([find_kind(one).kind != "clean" for one in looks])
     return np.maximum(np.where(other, -ahead, ahead), 0.0)
 
 
-def cost(loss: np.ndarray[Any, Any]) -> float:
+def cost(loss: Decibels) -> float:
     """What is made small."""
     worst = np.sort(loss)[-max(1, len(loss) // 100) :]
     return float(loss.mean() + WORST * worst.mean())
 
 
-def search(looks: Sequence[Looks], ahead: np.ndarray[Any, Any]) -> None:
+def search(looks: Sequence[Looks], ahead: Decibels) -> None:
     """Move the limits in the module, one at a time."""
     least = cost(losses(looks, ahead))
     moved = True
@@ -107,7 +102,7 @@ def main() -> None:
     if options.cases is not None and options.cases.is_file():
         found = json.loads(options.cases.read_text(encoding="utf-8"))
     else:
-        found = cases(options.every)
+        found = measure(options.every)
         if options.cases is not None:
             options.cases.write_text(json.dumps(found), encoding="utf-8")
     looks = [Looks(**one["looks"]) for one in found]

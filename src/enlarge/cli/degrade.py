@@ -37,8 +37,9 @@ class DegradeOptions:
         ChainName,
         option(
             "The degradation. bicubic (default): MATLAB's. compressed: JPEG or WebP after it. "
-            "mild: a little noise, a good JPEG, or both. phone: a phone's camera. old: a faded, "
-            "scratched print. cctv: a surveillance camera. real: Real-ESRGAN's second-order chain."
+            "mild: slight noise, a high-quality JPEG, or both. phone: a phone's camera. old: a "
+            "faded, scratched print. cctv: a surveillance camera. real: Real-ESRGAN's "
+            "second-order chain."
         ),
     ] = "bicubic"
     scale: Annotated[

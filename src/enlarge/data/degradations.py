@@ -82,13 +82,15 @@ def compressed(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels
 
 
 def mild(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
-    """What most pictures have: bicubic, then a little noise, one lossy file, or both."""
+    """What most pictures have: bicubic, then slight noise, a high-quality JPEG, or both, a third of
+    the time each.
+    """
     low = to_float(_small(high, scale))
-    kind = int(random.integers(0, 3))
-    if kind != 0:
+    noisy, coded = ((False, True), (True, False), (True, True))[random.integers(3)]
+    if noisy:
         low = gaussian_noise(low, float(random.uniform(1.0, 12.0)), random)
-    if kind != 1:
-        low = jpeg(np.clip(low, 0.0, 1.0), int(random.integers(60, 99)))
+    if coded:
+        low = jpeg(low, int(random.integers(60, 99)))
     return to_pixels(low), high
 
 
@@ -102,11 +104,11 @@ def phone(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
     image = resize(to_float(high), *taken, "bicubic")
     image = gaussian_noise(image, float(random.uniform(0.0, 3.0)), random)
     image = sharpened(image, float(random.uniform(0.6, 1.5)), float(random.uniform(0.0, 1.0)))
-    image = jpeg(np.clip(image, 0.0, 1.0), int(random.integers(70, 96)))
+    image = jpeg(image, int(random.integers(70, 96)))
     if larger > 1.0:
         image = resize(image, *size, _any_kernel(random))
     if random.random() < 1.0 / 3.0:
-        image = jpeg(np.clip(image, 0.0, 1.0), int(random.integers(75, 96)))
+        image = jpeg(image, int(random.integers(75, 96)))
     return to_pixels(image), high
 
 
@@ -148,7 +150,7 @@ def real(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
     image = blur(to_float(high), random_kernel(random, (0.2, 3.0), sinc=0.1))
     image = _resized(image, random, (height, width), (0.2, 0.7, 0.1), (0.15, 1.5))
     image = _noisy(image, random, (1.0, 30.0), (0.05, 3.0))
-    image = jpeg(np.clip(image, 0.0, 1.0), int(random.integers(30, 96)))
+    image = jpeg(image, int(random.integers(30, 96)))
     if random.random() < 0.8:
         image = blur(image, random_kernel(random, (0.2, 1.5), sinc=0.1))
     image = _resized(image, random, size, (0.3, 0.4, 0.3), (0.3, 1.2))
@@ -159,9 +161,9 @@ def real(high: Pixels, scale: int, random: Random) -> tuple[Pixels, Pixels]:
     if random.random() < 0.5:
         image = resize(image, *size, kernel)
         image = blur(image, last) if ringing else image
-        image = jpeg(np.clip(image, 0.0, 1.0), quality)
+        image = jpeg(image, quality)
     else:
-        image = jpeg(np.clip(image, 0.0, 1.0), quality)
+        image = jpeg(image, quality)
         image = resize(image, *size, kernel)
         image = blur(image, last) if ringing else image
     return to_pixels(image), high

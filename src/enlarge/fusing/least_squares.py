@@ -30,9 +30,9 @@ SMOOTHNESS = 8e-4
 variance, where a network follows, which tells noise from detail better: little.
 """
 EDGE_SMOOTHNESS = 0.13
-"""The same where no network follows, in units of the noise's standard deviation: what codecs do to
-frames with little noise is alike in many of them, and does not average out. Differences that belong
-to edges count less then.
+"""The same where no network follows, in units of the noise's standard deviation instead: frames
+with little noise share a codec's errors, which do not average out. Differences that belong to edges
+count less then.
 """
 _TINY = 1e-12
 _EDGE = 1.0

@@ -130,8 +130,8 @@ class _Tracker:
         return self._registration(number, *found)
 
     def refine(self, results: Sequence[Registration]) -> list[Registration]:
-        """Every frame aligned to the mean of the others that are used: what shows something else
-        would take its contrast away.
+        """Every frame aligned to the mean of the other used ones. A frame that shows something else
+        would lower the mean's contrast, and so change the gain of all others.
         """
         _, _, width, height = self.region
         used = [entry for entry in results if entry.is_used]

@@ -82,8 +82,8 @@ class OpenModel:
         return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def chosen(self, kind: str) -> OpenModel:
-        """Of the model `auto`, the one for a kind of picture. Raises, at the first, what any of its
-        models would: `EngineError` or `OptionError`.
+        """Of the model `auto`, the one for a kind of picture. Raises `EngineError` or `OptionError`
+        on first use if any of its models cannot run with the options.
         """
         weights = self.weights.choices[kind]
         with self._lock:
