@@ -24,7 +24,9 @@ from enlarge.training.projected import (
     feature_distance,
     flat_difference,
     grid_energy,
+    hinge,
     texture,
+    visible,
     without_grain,
 )
 
@@ -73,12 +75,37 @@ def test_grain_goes_where_it_is_flat_and_texture_stays() -> None:
 def test_the_feature_distance_is_that_of_unit_vectors() -> None:
     generator = torch.Generator().manual_seed(2)
     a, b = ([torch.randn(2, c, 5, 4, generator=generator) for c in (3, 7)] for _ in range(2))
+    weights = [torch.rand(2, 1, 5, 4, generator=generator) for _ in range(2)]
     wanted = 0.0
-    for x, y in zip(a, b, strict=True):
+    for x, y, weight in zip(a, b, weights, strict=True):
         u, v = x.double().numpy(), y.double().numpy()
         u, v = (w / np.linalg.norm(w, axis=1, keepdims=True) for w in (u, v))
-        wanted += float(((u - v) ** 2).sum(1).mean())
-    assert float(feature_distance(a, b)) == pytest.approx(wanted, rel=1e-5)
+        wanted += float((weight.numpy()[:, 0] * ((u - v) ** 2).sum(1)).mean())
+    assert float(feature_distance(a, b, weights)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_hinge_loss_is_that_of_the_weighted_places() -> None:
+    logits, weights = torch.tensor([[[[2.0, -0.5, 9.0]]]]), torch.tensor([[[[1.0, 2.0, 0.0]]]])
+    assert float(hinge([logits], 1.0, [weights])) == pytest.approx(2 * 1.5 / 3)
+    assert float(hinge([logits], -1.0, [weights])) == pytest.approx((3.0 + 2 * 0.5) / 3)
+    assert float(hinge([logits], 1.0, [weights * 0])) == 0
+
+
+def test_what_noise_or_blur_hides_is_not_visible() -> None:
+    generator = torch.Generator().manual_seed(6)
+    coarse = torch.rand(1, 3, 24, 48, generator=generator) * 0.3 + 0.3
+    high = torch.nn.functional.interpolate(coarse, scale_factor=4, mode="bicubic")
+    low = torch.nn.functional.interpolate(high, (24, 48), mode="bicubic", antialias=True)
+    assert float(visible(low, high).min()) == 1
+    assert float(visible(low * 0.9 + 0.05, high).min()) == 1  # faded
+    noisy = low.clone()
+    noisy[..., 24:] += torch.randn(1, 3, 24, 24, generator=generator) * 0.3
+    shown = visible(noisy, high)
+    assert shown.shape == (1, 1, 96, 192)
+    assert float(shown[..., :72].min()) == 1
+    assert float(shown[..., 120:].max()) < 0.1
+    blurred = torch.nn.functional.avg_pool2d(low, 9, stride=1, padding=4, count_include_pad=False)
+    assert float(visible(blurred, high).mean()) < 0.2
 
 
 def test_only_flat_places_count_as_flat() -> None:
@@ -171,7 +198,7 @@ def test_both_networks_learn(learner: ProjectedLearner, monkeypatch: pytest.Monk
     monkeypatch.setattr(learner, "add_losses", note)
     generator = torch.Generator().manual_seed(4)
     high = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=generator)
-    low = high[:, :, 1::4, 1::4].contiguous() if learner.scale == 4 else high[:, :, ::2, ::2]
+    low = torch.nn.functional.avg_pool2d(high.float(), learner.scale).round().byte()
     frozen = {k: v.clone() for k, v in learner.frozen[0].state_dict().items()}
     drawn = [p.clone() for p in learner.discriminator.projections.parameters()]
     before = [p.clone() for p in learner.network.parameters()]

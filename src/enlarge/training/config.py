@@ -118,8 +118,9 @@ class Adversarial:
     feature maps of a frozen EfficientNet-Lite0, with a hinge loss); `options`: its keyword
     arguments.
     `kind`: standard (SRGAN) or relativistic (ESRGAN), for srgan and unet. `features`, `flat` and
-    `grid`: weights of projected's feature loss, of the L1 loss in flat places, and of the loss that
-    a pattern with the period of an input pixel costs. `lr`: learning rate of the discriminator.
+    `grid`: weights of projected's feature loss, of the L1 loss where no texture is to be added, and
+    of the loss that a pattern with the period of an input pixel costs. `lr`: learning rate of the
+    discriminator.
     """
 
     weight: float = 0.0

@@ -38,6 +38,13 @@ FLAT, TEXTURED = 2.0 / 255.0, 6.0 / 255.0
 """Local standard deviation of luma up to which a place is flat, and from which it is textured."""
 CELLS = 8
 """Input pixels of the side of the windows in which a repeating pattern is measured."""
+SEEN = 7
+"""LR pixels of the side over which is measured how much of a place the degradation left."""
+LOST, CLEAR = 1.0, 2.0
+"""Ratios of the contrast of undegraded LR to the degradation's error: up to the first nothing can
+be seen, from the second on everything."""
+_QUIET = 1.0 / 255.0
+"""An error of this deviation is in any LR."""
 
 
 class EfficientNetLite0(nn.Module):
@@ -119,10 +126,30 @@ def texture(high: Tensor) -> Tensor:
     return ((deviation - FLAT) / (TEXTURED - FLAT)).clamp(0.0, 1.0)
 
 
-def box(images: Tensor) -> Tensor:
-    """The mean over windows of `WINDOW` pixels a side, edges reflected."""
-    pad = WINDOW // 2
-    return F.avg_pool2d(F.pad(images, (pad,) * 4, mode="reflect"), WINDOW, stride=1)
+def visible(low: Tensor, high: Tensor) -> Tensor:
+    """How much of each place of HR (B, 3, H, W) LR (B, 3, h, w) shows, (B, 1, H, W): 0, where
+    noise, blur or compression hides it, to 1.
+
+    It compares the local contrast of HR, downscaled, with that of what differs from it in LR. A
+    change of brightness, as of a faded print, hides nothing.
+    """
+    wanted = F.interpolate(high, low.shape[2:], mode="bicubic", antialias=True)
+    contrast, error = variance(wanted, SEEN), variance(low - wanted, SEEN)
+    ratio = (contrast / (error + _QUIET**2)).sqrt()
+    shown = ((ratio - LOST) / (CLEAR - LOST)).clamp(0.0, 1.0)
+    return F.interpolate(shown, high.shape[2:], mode="bilinear")
+
+
+def variance(images: Tensor, window: int) -> Tensor:
+    """The variance in windows of so many pixels a side, averaged over channels: (B, 1, H, W)."""
+    mean, square = box(images, window), box(images * images, window)
+    return (square - mean * mean).clamp_min(0.0).mean(1, keepdim=True)
+
+
+def box(images: Tensor, window: int = WINDOW) -> Tensor:
+    """The mean over windows of so many pixels a side, edges reflected."""
+    pad = window // 2
+    return F.avg_pool2d(F.pad(images, (pad,) * 4, mode="reflect"), window, stride=1)
 
 
 def without_grain(high: Tensor, textured: Tensor) -> Tensor:
@@ -130,18 +157,33 @@ def without_grain(high: Tensor, textured: Tensor) -> Tensor:
     return box(box(high)).lerp(high, textured)
 
 
-def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """The squared distance of unit feature vectors, averaged over places, summed over maps."""
+def feature_distance(
+    maps: Sequence[Tensor], wanted: Sequence[Tensor], weights: Sequence[Tensor]
+) -> Tensor:
+    """The squared distance of unit feature vectors, each place times its weight (B, 1, h, w),
+    averaged over places, summed over maps.
+    """
     total = torch.zeros((), device=maps[0].device)
-    for found, due in zip(maps, wanted, strict=True):
+    for found, due, weight in zip(maps, wanted, weights, strict=True):
         difference = F.normalize(found, dim=1, eps=1e-6) - F.normalize(due, dim=1, eps=1e-6)
-        total = total + difference.square().sum(1).mean()
+        total = total + (weight * difference.square().sum(1, keepdim=True)).mean()
     return total
 
 
 def flat_difference(enlarged: Tensor, high: Tensor, textured: Tensor) -> Tensor:
-    """The mean absolute difference where it is flat; `textured` as from `texture`."""
+    """The mean absolute difference where there is no texture; `textured` as from `texture`."""
     return ((enlarged - high).abs() * (1.0 - textured)).mean()
+
+
+def hinge(logits: Sequence[Tensor], sign: float, weights: Sequence[Tensor]) -> Tensor:
+    """The hinge loss of heads whose logits (B, 1, h, w) should have a sign, averaged over the
+    places by their weights (B, 1, h, w), and over heads.
+    """
+    losses = [
+        (weight * F.relu(1.0 - sign * found)).sum() / weight.sum().clamp_min(1.0)
+        for found, weight in zip(logits, weights, strict=True)
+    ]
+    return torch.stack(losses).mean()
 
 
 def grid_energy(enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
@@ -163,9 +205,9 @@ def grid_energy(enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
 
 
 class ProjectedLearner(Learner):
-    """Trains a network against a projected discriminator, with a hinge loss on textured places and
-    a feature loss that keeps the result close to the photograph. Two more losses keep flat places
-    flat, and the result free of a grid.
+    """Trains a network against a projected discriminator, with a hinge loss and a feature loss
+    that keeps the result close to the photograph: both where HR has texture and LR shows what it is
+    of. Two more losses keep all other places plain, and the result free of a grid.
     """
 
     def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
@@ -198,24 +240,26 @@ class ProjectedLearner(Learner):
         progress = self.progress()
         *own, other = self.own_optimizers()
         set_rate_factor([*own, other], self.rate_factor(progress))
-        photographed = to_unit(batch.high)
+        low, photographed = to_unit(batch.low), to_unit(batch.high)
         textured = texture(photographed)
         high = without_grain(photographed, textured)
+        wanted = textured * visible(low, high)
 
         view = View.random()
         self.discriminator.requires_grad_(False)
-        enlarged = self.enlarge(to_unit(batch.low))
+        enlarged = self.enlarge(low)
         loss, parts = self.criterion(enlarged, high)
         with torch.no_grad():
             real = self.frozen[0](view(high))
         fake = self.frozen[0](view(enlarged.clamp(-0.1, 1.1)))
-        distance = feature_distance(fake, real)
-        weight = view(textured)
+        seen = view(wanted)
+        weights = [F.adaptive_avg_pool2d(seen, found.shape[2:]) for found in fake]
+        distance = feature_distance(fake, real, weights)
         logits = self.discriminator(fake)
         generator_loss = -torch.stack(
-            [(v * F.adaptive_avg_pool2d(weight, v.shape[2:])).mean() for v in logits]
+            [(v * w).mean() for v, w in zip(logits, weights, strict=True)]
         ).mean()
-        flat = flat_difference(enlarged, high, textured)
+        flat = flat_difference(enlarged, high, wanted)
         pattern = grid_energy(enlarged, high, self.scale)
         total = loss + adversarial.features * distance + adversarial.weight * generator_loss
         total = total + adversarial.flat * flat + adversarial.grid * pattern
@@ -225,9 +269,7 @@ class ProjectedLearner(Learner):
         self.discriminator.train_heads()
         right = self.discriminator([found.detach() for found in real])
         wrong = self.discriminator([found.detach() for found in fake])
-        discriminator_loss = torch.stack(
-            [F.relu(1 - r).mean() + F.relu(1 + w).mean() for r, w in zip(right, wrong, strict=True)]
-        ).mean()
+        discriminator_loss = hinge(right, 1.0, weights) + hinge(wrong, -1.0, weights)
         self.manual_backward(discriminator_loss)
         self.update([other], self.discriminator)
         both = {"adversarial": generator_loss, "discriminator": discriminator_loss}
