@@ -1,6 +1,6 @@
 """Choose the limits by which `auto` tells degraded pictures from clean ones:
 
-    python -m experiments.auto.limits [--every 10] [--cases FILE]
+    python -m experiments.auto.limits [--every 4] [--cases FILE]
 
 They are those in `enlarge.picture.looking`. Photographs for training, each in the forms of
 `benchmarks.auto`, are enlarged by both models; then each limit in turn is moved to where the mean
@@ -96,7 +96,7 @@ def search(looks: Sequence[Looks], ahead: Decibels) -> None:
 def main() -> None:
     """Measure, search, and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--every", type=int, default=10, help="one photograph of so many")
+    parser.add_argument("--every", type=int, default=4, help="one photograph of so many")
     parser.add_argument("--cases", type=Path, help="JSON of what was measured")
     options = parser.parse_args()
     if options.cases is not None and options.cases.is_file():
