@@ -27,6 +27,7 @@ from enlarge.training.projected import (
     hinge,
     texture,
     visible,
+    without_edges,
     without_grain,
 )
 
@@ -89,6 +90,15 @@ def test_the_hinge_loss_is_that_of_the_weighted_places() -> None:
     assert float(hinge([logits], 1.0, [weights])) == pytest.approx(2 * 1.5 / 3)
     assert float(hinge([logits], -1.0, [weights])) == pytest.approx((3.0 + 2 * 0.5) / 3)
     assert float(hinge([logits], 1.0, [weights * 0])) == 0
+
+
+def test_edges_in_any_direction_are_no_texture() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    for across in (x, y, x + y, 2 * x - y):
+        edge = ((across - across.mean()) / 3).sigmoid().expand(1, 3, 64, 64) * 0.5 + 0.2
+        assert float(without_edges(edge)[..., 28:36, 28:36].max()) < 0.1
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(7))
+    assert float(without_edges(noise).mean()) > 0.95
 
 
 def test_what_noise_or_blur_hides_is_not_visible() -> None:

@@ -36,6 +36,9 @@ WINDOW = 9
 """HR pixels of the side over which local contrast is measured."""
 FLAT, TEXTURED = 2.0 / 255.0, 6.0 / 255.0
 """Local standard deviation of luma up to which a place is flat, and from which it is textured."""
+ALL_WAYS, ONE_WAY = 0.6, 0.9
+"""Coherence of the structure tensor (0: contrast in all directions alike, 1: in one) up to which
+contrast is texture, and from which it is an edge."""
 CELLS = 8
 """Input pixels of the side of the windows in which a repeating pattern is measured."""
 SEEN = 7
@@ -126,6 +129,19 @@ def texture(high: Tensor) -> Tensor:
     return ((deviation - FLAT) / (TEXTURED - FLAT)).clamp(0.0, 1.0)
 
 
+def without_edges(high: Tensor) -> Tensor:
+    """1 where HR (B, 3, H, W) has no edge, 0 where it has one, (B, 1, H, W): by the coherence of
+    the structure tensor (Bigün and Granlund, ICCV 1987).
+    """
+    weights = torch.tensor(LUMA, device=high.device).view(1, 3, 1, 1)
+    luma = F.pad((high * weights).sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    across = luma[..., 1:-1, 2:] - luma[..., 1:-1, :-2]
+    down = luma[..., 2:, 1:-1] - luma[..., :-2, 1:-1]
+    xx, yy, xy = box(across * across), box(down * down), box(across * down)
+    coherence = ((xx - yy).square() + 4.0 * xy.square()).sqrt() / (xx + yy + 1e-8)
+    return ((ONE_WAY - coherence) / (ONE_WAY - ALL_WAYS)).clamp(0.0, 1.0)
+
+
 def visible(low: Tensor, high: Tensor) -> Tensor:
     """How much of each place of HR (B, 3, H, W) LR (B, 3, h, w) shows, (B, 1, H, W): 0, where
     noise, blur or compression hides it, to 1.
@@ -206,8 +222,9 @@ def grid_energy(enlarged: Tensor, high: Tensor, scale: int) -> Tensor:
 
 class ProjectedLearner(Learner):
     """Trains a network against a projected discriminator, with a hinge loss and a feature loss
-    that keeps the result close to the photograph: both where HR has texture and LR shows what it is
-    of. Two more losses keep all other places plain, and the result free of a grid.
+    that keeps the result close to the photograph: both where HR has texture, not an edge, and LR
+    shows what it is of. Two more losses keep all other places as they are in HR, and the result
+    free of a grid.
     """
 
     def __init__(self, config: Config, network: nn.Module, **rest: Any) -> None:
@@ -243,7 +260,7 @@ class ProjectedLearner(Learner):
         low, photographed = to_unit(batch.low), to_unit(batch.high)
         textured = texture(photographed)
         high = without_grain(photographed, textured)
-        wanted = textured * visible(low, high)
+        wanted = textured * visible(low, high) * without_edges(high)
 
         view = View.random()
         self.discriminator.requires_grad_(False)
