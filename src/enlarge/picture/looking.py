@@ -133,9 +133,10 @@ def find_kind(figures: Looks) -> Finding:
         return Finding("degraded", f"JPEG of quality {figures.quality}")
     if figures.flat >= FLAT and figures.blocks < FLAT_BLOCKS and figures.noise < FAINT:
         return Finding("drawing", f"flat colours in {figures.flat:.0%}")
-    gray = figures.noise >= NOISE and figures.white >= WHITE
-    smoothed = figures.noise >= FAINT and figures.white < WHITE and figures.even >= EVEN
-    gray = gray or smoothed
+    if figures.white >= WHITE:
+        gray = figures.noise >= NOISE
+    else:
+        gray = figures.noise >= FAINT and figures.even >= EVEN
     colour = figures.colour_noise >= COLOUR_NOISE and figures.colour_white >= COLOUR_WHITE
     if gray or colour:
         most = max(figures.noise * gray, figures.colour_noise * colour / _OF_TWO)

@@ -122,10 +122,7 @@ class View(NamedTuple):
 
 def texture(high: Tensor) -> Tensor:
     """How textured each place of HR pictures (B, 3, H, W) is, (B, 1, H, W): 0 flat to 1."""
-    weights = torch.tensor(LUMA, device=high.device).view(1, 3, 1, 1)
-    luma = (high * weights).sum(1, keepdim=True)
-    mean, square = box(luma), box(luma * luma)
-    deviation = (square - mean * mean).clamp_min(0.0).sqrt()
+    deviation = variance(luma(high), WINDOW).sqrt()
     return ((deviation - FLAT) / (TEXTURED - FLAT)).clamp(0.0, 1.0)
 
 
@@ -133,10 +130,9 @@ def without_edges(high: Tensor) -> Tensor:
     """1 where HR (B, 3, H, W) has no edge, 0 where it has one, (B, 1, H, W): by the coherence of
     the structure tensor (Bigün and Granlund, ICCV 1987).
     """
-    weights = torch.tensor(LUMA, device=high.device).view(1, 3, 1, 1)
-    luma = F.pad((high * weights).sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    across = luma[..., 1:-1, 2:] - luma[..., 1:-1, :-2]
-    down = luma[..., 2:, 1:-1] - luma[..., :-2, 1:-1]
+    padded = F.pad(luma(high), (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
     xx, yy, xy = box(across * across), box(down * down), box(across * down)
     coherence = ((xx - yy).square() + 4.0 * xy.square()).sqrt() / (xx + yy + 1e-8)
     return ((ONE_WAY - coherence) / (ONE_WAY - ALL_WAYS)).clamp(0.0, 1.0)
@@ -154,6 +150,12 @@ def visible(low: Tensor, high: Tensor) -> Tensor:
     ratio = (contrast / (error + _QUIET**2)).sqrt()
     shown = ((ratio - LOST) / (CLEAR - LOST)).clamp(0.0, 1.0)
     return F.interpolate(shown, high.shape[2:], mode="bilinear")
+
+
+def luma(images: Tensor) -> Tensor:
+    """Luma of RGB pictures (B, 3, H, W), (B, 1, H, W)."""
+    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    return (images * weights).sum(1, keepdim=True)
 
 
 def variance(images: Tensor, window: int) -> Tensor:
