@@ -73,7 +73,8 @@ class Train:
     pixels at the edges of a patch that the loss ignores. `features`: the network of the perceptual
     loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: `fast`).
     `flat`: share of patches of a single colour; `flat_weight`: their weight. `flats`: the weight of
-    a loss on whole pictures of a single colour, in squared levels.
+    a loss on whole pictures of a single colour, in squared levels. `sharpen`: the amount of an
+    unsharp mask on the HR that the network is to reach (0: none).
     `precision`: auto is bf16 if the device computes in it in hardware, else f32. `check_every`:
     steps between validations. `keep`: the checkpoint that becomes the model, best by PSNR or last.
     `checkpointing`: gradient checkpointing. `device`, `devices`, `nodes`: device, processes per
@@ -100,6 +101,7 @@ class Train:
     flat: float = 0.0
     flat_weight: float = 1.0
     flats: float = 0.0
+    sharpen: float = 0.0
     seed: int = 1
     precision: Literal["auto", "f32", "bf16"] = "auto"
     check_every: int = 1000
@@ -292,7 +294,7 @@ def _check(config: Config) -> None:
     parts = Path(config.name).parts
     if not parts or Path(config.name).is_absolute() or {"..", "."} & set(parts):
         raise OptionError(f"name is that of a folder in runs/, got {config.name!r}")
-    for key in ("steps", "epochs", "minutes", "lr", "lr_rest", "weight_decay", "flats"):
+    for key in ("steps", "epochs", "minutes", "lr", "lr_rest", "weight_decay", "flats", "sharpen"):
         if getattr(train, key) < 0:
             raise OptionError(f"train.{key} must be 0 or more, got {getattr(train, key)}")
     shares = {"train.decay": train.decay, "train.ema": train.ema, "train.flat": train.flat}
