@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from enlarge.data.datasets import Batch
 from enlarge.errors import OptionError
 from enlarge.training.config import load_config
-from enlarge.training.learner import SHARPENED, sharpened, to_unit
+from enlarge.training.learner import MASK_SIGMA, to_unit, unsharp_mask
 from tests.training.test_teaching import learner_of
 
 
@@ -27,19 +27,19 @@ def batch() -> Batch:
 def test_it_is_an_unsharp_mask() -> None:
     high = 0.3 + 0.4 * torch.rand(1, 3, 40, 52, generator=torch.Generator().manual_seed(2))
     blurred = gaussian_filter(
-        high.double().numpy(), (0, 0, SHARPENED, SHARPENED), mode="nearest", radius=(0, 0, 5, 5)
+        high.double().numpy(), (0, 0, MASK_SIGMA, MASK_SIGMA), mode="nearest", radius=(0, 0, 5, 5)
     )
     wanted = np.clip(high.numpy() + 0.8 * (high.numpy() - blurred), 0, 1)
-    assert np.abs(sharpened(high, 0.8).numpy() - wanted).max() < 1e-5
+    assert np.abs(unsharp_mask(high, 0.8).numpy() - wanted).max() < 1e-5
 
 
 def test_the_loss_compares_with_it_and_flat_patches_stay(recipe: Path) -> None:
     given = batch()
     high = to_unit(given.high)
-    assert torch.equal(learner_of(recipe, []).wanted(given), high)
+    assert torch.equal(learner_of(recipe, []).target(given), high)
     learner = learner_of(recipe, ["train.sharpen=0.7", "train.loss=l1"])
-    wanted = learner.wanted(given)
-    assert torch.equal(wanted[0], sharpened(high, 0.7)[0])
+    wanted = learner.target(given)
+    assert torch.equal(wanted[0], unsharp_mask(high, 0.7)[0])
     assert torch.equal(wanted[1], high[1])
     loss, _ = learner.loss_of(given)
     enlarged = learner.enlarge(to_unit(given.low))

@@ -61,7 +61,7 @@ class AdversarialLearner(Learner):
         progress = self.progress()
         *own, other = self.own_optimizers()
         set_rate_factor([*own, other], self.rate_factor(progress))
-        high = self.wanted(batch)
+        high = self.target(batch)
         relativistic = self.config.adversarial.kind == "relativistic"
 
         self.discriminator.requires_grad_(False)

@@ -73,8 +73,8 @@ class Train:
     pixels at the edges of a patch that the loss ignores. `features`: the network of the perceptual
     loss, torchvision's `vgg19-*.pth` or an enlarge `.safetensors` (empty: `fast`).
     `flat`: share of patches of a single colour; `flat_weight`: their weight. `flats`: the weight of
-    a loss on whole pictures of a single colour, in squared levels. `sharpen`: the amount of an
-    unsharp mask on the HR that the network is to reach (0: none).
+    a loss on whole pictures of a single colour, in squared levels. `sharpen`: amount of an
+    unsharp mask applied to HR, so that the network learns crisp contours (0: none).
     `precision`: auto is bf16 if the device computes in it in hardware, else f32. `check_every`:
     steps between validations. `keep`: the checkpoint that becomes the model, best by PSNR or last.
     `checkpointing`: gradient checkpointing. `device`, `devices`, `nodes`: device, processes per

@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from torchmetrics import MeanMetric
 
 from enlarge.data.datasets import Batch, Judged
+from enlarge.data.kernels import gaussian_kernel
 from enlarge.errors import DataError
 from enlarge.metrics import luma, psnr
 from enlarge.training.config import Config
@@ -35,7 +36,7 @@ STATE = "enlarge"
 """The key of a checkpoint that holds the state of a run."""
 VALIDATION_SIDE = 512
 """Validation uses the central square of at most this side, in LR pixels."""
-SHARPENED = 1.5
+MASK_SIGMA = 1.5
 """Standard deviation in HR pixels of the Gaussian blur of `train.sharpen`'s unsharp mask."""
 _SHEET = 96
 """Side of the crops on a sample sheet, in LR pixels."""
@@ -46,19 +47,17 @@ def to_unit(pictures: Tensor) -> Tensor:
     return pictures.float().div_(255.0)
 
 
-def sharpened(high: Tensor, amount: float) -> Tensor:
-    """HR (B, 3, H, W) in [0, 1] after an unsharp mask: `amount` of what a blur takes away is added.
+def unsharp_mask(high: Tensor, amount: float) -> Tensor:
+    """HR (B, 3, H, W) in [0, 1], plus `amount` of its difference from its blur, clamped.
 
     A network that learns this draws crisp contours (Wang et al., ICCV Workshops 2021,
     https://arxiv.org/abs/2107.10833, section 3.3).
     """
-    reach = math.ceil(3.0 * SHARPENED)
-    places = torch.arange(-reach, reach + 1, dtype=high.dtype, device=high.device)
-    weights = torch.exp(-0.5 * (places / SHARPENED).square())
-    weights = (weights / weights.sum()).expand(high.shape[1], 1, 1, -1)
+    reach = math.ceil(3.0 * MASK_SIGMA)
+    kernel = torch.from_numpy(gaussian_kernel(2 * reach + 1, MASK_SIGMA)).to(high)
+    channels = high.shape[1]
     padded = F.pad(high, (reach,) * 4, mode="replicate")
-    blurred = F.conv2d(padded, weights, groups=high.shape[1])
-    blurred = F.conv2d(blurred, weights.mT, groups=high.shape[1])
+    blurred = F.conv2d(padded, kernel.expand(channels, 1, -1, -1), groups=channels)
     return (high + amount * (high - blurred)).clamp(0.0, 1.0)
 
 
@@ -196,14 +195,14 @@ class Learner(LightningModule):
             enlarged: Tensor = network(low)
         return enlarged.float()
 
-    def wanted(self, batch: Batch) -> Tensor:
-        """HR as the network is to reach it, (B, 3, H, W) in [0, 1]: sharpened by `train.sharpen`.
-        Patches of one colour stay exactly as they are.
+    def target(self, batch: Batch) -> Tensor:
+        """HR to learn, (B, 3, H, W) in [0, 1], sharpened by `train.sharpen`. Patches of one colour
+        stay exactly as they are.
         """
         high = to_unit(batch.high)
         if not (amount := self.config.train.sharpen):
             return high
-        return torch.where(one_colour(high)[:, None, None, None], high, sharpened(high, amount))
+        return torch.where(one_colour(high)[:, None, None, None], high, unsharp_mask(high, amount))
 
     def lesson(self, batch: Batch, low: Tensor, high: Tensor) -> Tensor | None:
         """The teacher's results on a batch, (B, 3, sh, sw) in [0, 1]; None if there is no teacher.
@@ -219,7 +218,7 @@ class Learner(LightningModule):
 
     def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and its unweighted parts, detached."""
-        low, high = to_unit(batch.low), self.wanted(batch)
+        low, high = to_unit(batch.low), self.target(batch)
         enlarged = self.enlarge(low)
         loss, parts = self.criterion(enlarged, high)
         lesson = self.lesson(batch, low, high)

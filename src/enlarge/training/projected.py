@@ -259,7 +259,7 @@ class ProjectedLearner(Learner):
         progress = self.progress()
         *own, other = self.own_optimizers()
         set_rate_factor([*own, other], self.rate_factor(progress))
-        low, photographed = to_unit(batch.low), self.wanted(batch)
+        low, photographed = to_unit(batch.low), self.target(batch)
         textured = texture(photographed)
         high = without_grain(photographed, textured)
         wanted = textured * visible(low, high) * without_edges(high)
