@@ -188,7 +188,8 @@ def test_the_folder_is_bounded(
     model = network(tmp_path / "m.onnx", 1.0)
     run(model, spec(8))
     (first,) = cache.iterdir()
-    monkeypatch.setattr(compiled, "LIMIT", first.stat().st_size + 10)
+    # Room for one and a half: the graph for another size need not be as long to the byte.
+    monkeypatch.setattr(compiled, "LIMIT", first.stat().st_size * 3 // 2)
     run(model, spec(9))
     (left,) = cache.iterdir()
     assert left != first
