@@ -3,8 +3,7 @@
     python -m experiments.gpu.ship FOLDER NAME… [--take STATE]
 
 FOLDER holds the files that the calls left in $OUT. Afterwards `python -m benchmarks.score FILE…`
-writes the scores. `--take` ships another of the states under the one NAME (photo-sharp@3,
-quality-2).
+writes the scores. `--take` ships another of the states under the one NAME (quality-2).
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ HOURS = {  # on one H200; a model that starts from another counts its hours too
     "quality": (289 + 230) / 3600,
     "fast": (95 + 156) / 3600,
     "photo": (289 + 79) / 3600,
-    "photo-sharp": (289 + 79 + 36) / 3600,
     "quality-x2": (289 + 91) / 3600,
     "fast-x2": (95 + 60) / 3600,
 }

@@ -40,7 +40,6 @@ SKIPPED = {
     "RAY_USAGE_STATS_ENABLED=0 ray start --address 10.0.0.5:6379": _CLUSTER,
     "enlarge evaluate --data SET/x4 --perceptual ~/.cache/torch/hub/checkpoints": _DOWNLOAD,
     "enlarge benchmark": "measures every model for minutes; one model is measured",
-    "python -m experiments.photo.temper 0.4 --out FOLDER": _HOURS,
     "enlarge train fast": _HOURS,
     "enlarge train fast_taught": _HOURS,
     "enlarge train fast_flat": _HOURS,

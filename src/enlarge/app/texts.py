@@ -134,20 +134,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{parameters}개.",
     ),
     "model_photo_sharp": (
-        "Like photo, with more natural texture, which is estimated. A network for ×{scale} with "
-        "{parameters} parameters.",
-        "photo와 같되, 그럴듯한 질감을 추정해 더합니다. ×{scale}, 매개변수 {parameters}개.",
+        "Like photo, with crisper contours. A network for ×{scale} with {parameters} parameters.",
+        "photo와 같되, 윤곽이 더 또렷합니다. ×{scale}, 매개변수 {parameters}개.",
     ),
     "model_other": (
         "A network for ×{scale} with {parameters} parameters.",
         "×{scale}, 매개변수 {parameters}개.",
     ),
-    "strength": ("Strength", "질감의 세기"),
+    "strength": ("Strength", "선명도의 세기"),
     "strength_help": (
-        "0 is {plain}, 1 is {sharp}. Higher values give crisper texture, but it is estimated, and "
-        "the result is less true to the picture.",
-        "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 그럴듯한 질감을 추정해 더합니다. "
-        "그 사이는 둘을 섞은 것입니다.",
+        "0 is {plain}, 1 is {sharp}, which has crisper contours and is less true to the picture. "
+        "Values between mix the two.",
+        "0은 {plain}: 있는 그대로 깨끗하게 합니다. 1은 {sharp}: 윤곽이 더 또렷하지만 원본과 조금 "
+        "더 달라집니다. 그 사이는 둘을 섞은 것입니다.",
     ),
     "page": ("Picture in the file", "파일 속 사진 번호"),
     "page_help": (

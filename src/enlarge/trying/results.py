@@ -22,7 +22,7 @@ PURPOSES = {
     "quality-x2": "clean photographs, as closely as possible",
     "photo": "compressed, noisy, old and CCTV pictures",
     "photo-fast": "compressed, noisy, old and CCTV pictures, at once",
-    "photo-sharp": "the same, with more texture",
+    "photo-sharp": "the same, with crisper contours",
 }
 """What the bundled models are for."""
 SLOW = 10.0

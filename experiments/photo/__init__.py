@@ -1,1 +1,0 @@
-"""Finishing of the `photo-sharp` weights."""
