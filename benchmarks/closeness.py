@@ -3,12 +3,14 @@
 Writes benchmarks/closeness.json and docs/closeness.md for the bundled models and the model files
 given, or networks trained for 90 seconds each (see `brief`), on photographs of the `valid` part
 reduced by the model's factor; floats in and out, clamped. A processor without bf16 writes nothing.
+`--models`: the bundled models alone; the other rows stay as they were, with their commit.
 `--try`: two steps, one picture, nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 
 import enlarge
 from benchmarks.brief import NETWORKS, trained
-from benchmarks.record import signature, stamp, write
+from benchmarks.record import RESULTS, signature, stamp, write
 from enlarge.data.photos import bicubic_pair, list_photos
 from enlarge.engines.openvino import has_bf16
 from enlarge.training.config import data_root
@@ -29,10 +31,14 @@ PICTURES, MINUTES = 8, 1.5
 DECIBELS, SHARE, LEVELS = 48.0, 0.999, 3
 
 
-def models(files: list[Path], *, trial: bool) -> Iterator[tuple[str, str | Path]]:
-    """What is compared: names for the table, and what `open_model` takes."""
+def models(files: list[Path], *, alone: bool, trial: bool) -> Iterator[tuple[str, str | Path]]:
+    """What is compared: names for the table, and what `open_model` takes. `alone`: the bundled
+    models only.
+    """
     for card in enlarge.models():
         yield card.name, card.name
+    if alone:
+        return
     for file in files:
         yield f"{file.stem} ({find_weights(file).card.data})", file
     if files:
@@ -92,6 +98,7 @@ def page(result: dict[str, Any]) -> str:
         "|---|--:|--:|--:|---|",
     ]
     for name, found in result["models"].items():
+        name += f" (commit {found['commit']})" if "commit" in found else ""
         lines.append(
             f"| {name} | {found['psnr']:.1f} | {found['share']:.4%} | {found['worst']:.1f} "
             f"| {'yes' if is_close(found) else '**no**'} |"
@@ -103,6 +110,7 @@ def main() -> None:
     """Compare, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--try", action="store_true", dest="trial", help="tiny, nothing is written")
+    parser.add_argument("--models", action="store_true", help="the other rows stay as they were")
     parser.add_argument("files", nargs="*", type=Path, help="models, instead of training some")
     arguments = parser.parse_args()
     trial = arguments.trial
@@ -110,10 +118,14 @@ def main() -> None:
         print("this processor does not compute in bf16: nothing is compared, and the page stays")
         return
     photos = list_photos(data_root() / "photos", ["valid"])[: 1 if trial else PICTURES]
-    found = {}
-    for name, model in models(arguments.files, trial=trial):
+    found: dict[str, dict[str, Any]] = {}
+    for name, model in models(arguments.files, alone=arguments.models, trial=trial):
         print(f"{name} …", flush=True)
-        found[name] = compare(model, photos)
+        found[name] = dict(compare(model, photos))
+    if arguments.models:
+        known = json.loads((RESULTS / "closeness.json").read_text(encoding="utf-8"))
+        for name, row in known["models"].items():
+            found.setdefault(name, {"commit": known["commit"], **row})
     result = {**stamp(), "pictures": len(photos), "models": found}
     write("closeness", result, page(result), trial=trial)
 
