@@ -1,15 +1,14 @@
-r"""A blind look: which of two enlargements would somebody keep?
+"""A blind look: which of two enlargements would somebody keep?
 
-    python -m benchmarks.blind make FOLDER --against x4plus photo-sharp \
-        --ours texture=experiments/texture/state.safetensors
+    python -m benchmarks.blind make FOLDER --against x4plus earlier=OLD.onnx
     python -m benchmarks.blind count FOLDER/key.json ANSWERS…
 
 `make` enlarges forty pictures by `--ours` and by each rival, and writes FOLDER/shown/NNN.png with
 the input (bicubic) and the two enlargements, called A and B, in random order; every comparison
 comes twice, with the sides swapped. FOLDER/key.json tells which is which. A model is given as its
-name or as NAME=MODEL: one of ours, a model file, or a peer of `benchmarks.looks`. Half of the
-pictures are tiles of validation photographs degraded by the chains `compressed` and `real`; the
-others come from `real/lr_only`.
+name or as NAME=MODEL: one of ours, a model file, or a peer of `benchmarks.looks`; `earlier` names
+the weights that ours replaced. Half of the pictures are tiles of validation photographs degraded by
+the chains `compressed` and `real`; the others come from `real/lr_only`.
 
 A reader, who has not seen the key, answers one line for each file: its number, and A, B or
 neither. `count` writes benchmarks/blind.json, from which `benchmarks.looks` writes its table.
